@@ -75,8 +75,7 @@ pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
     })
 }
 
-/// From here on nothing goes wrong any more: everything comes to rest, and the checks have their
-/// word.
+/// No more faults from here: run until quiet, then check.
 async fn end(scenario: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
     scenario.scene.director.follow(Box::new(InOrder));
     scenario

@@ -2,15 +2,15 @@
 //! seeded random runs. `cargo faults --help` says how to use it, and `cargo known-bugs` shows that
 //! it finds what it should.
 //!
-//! What runs is what is deployed: the handlers, the adapters, the AWS SDK, reqwest. Below the SDK's
-//! HTTP connector are engines in this process ([`cloud`]), between reqwest and the simulator a
-//! relay ([`relay`]); both hand each call to a director ([`director`]) which lets one through at a
-//! time and says what happens to it. Clocks stand still until a scene moves them. So a case is
-//! repeated step by step by its name, and a random run by its seed.
+//! The code that runs is the code that is deployed: the handlers, the adapters, the AWS SDK,
+//! reqwest. Below the SDK's HTTP connector are engines in this process ([`cloud`]), between reqwest
+//! and the simulator a relay ([`relay`]); both pass each call to a director ([`director`]), which
+//! lets one through at a time and decides what happens to it. Clocks stand still until a test moves
+//! them. So a case can be repeated step by step by its name, and a random run by its seed.
 //!
-//! The way of one case: [`scene`] sets it, [`flows`] or [`seeds`] say what is played, [`script`]
-//! what goes wrong, [`scenario`] lets everything go on until it rests, [`checks`] hold what anybody
-//! can see against the invariants (shared/payments/STATES.md, 11).
+//! One case: [`testbed`] sets it up, [`flows`] or [`seeds`] choose the steps, [`script`] the
+//! faults, [`scenario`] runs until quiet, [`checks`] test the invariants
+//! (shared/payments/STATES.md, 11).
 
 #![expect(
     clippy::expect_used,

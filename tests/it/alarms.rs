@@ -163,7 +163,7 @@ async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm(
     minute(&testbed, &mut watch, 0).await;
     for number in 1..20 {
         minute(&testbed, &mut watch, number).await;
-        // WeChat Pay tests us, and somebody knocks who knows nothing of its keys.
+        // A probe by WeChat Pay, and a forged callback without its keys.
         for damage in [Damage::Probe, Damage::Stale(600)] {
             let callback = testbed.wechat.admin().signed_callback("ORDER-0", &damage);
             watch.of(testbed.receive(&callback.unwrap())).await;

@@ -1,16 +1,16 @@
-//! Where that stands by now which a run counted more in the bill than in our books: the differences
-//! that make it go on after the sums were counted.
+//! What has become of the gap between bill and books that a run counted. The differences behind it
+//! change after the run.
 //!
 //! ```text
 //! counted = repaired + explained + rejected + on its way + open + other days
 //! ```
 //!
-//! Each difference counts with what it made of the run's own sums, in the state that it has now.
-//! A trade that was left to the next day's bill and is absent there too is a difference of that
-//! day: it counts here where that one stands. What none of them makes is mostly on another day of
-//! one side, near midnight, or agreed when it was read again: the run looked at each row and line
-//! of it. It is not called open, nor good either. Where the run left rows unread, it stands where
-//! the difference of those rows does.
+//! Each difference counts with its share of the run's own sums, in its present state. A trade that
+//! was left to the next day's bill and is absent there too is a difference of that day: it counts
+//! here in that difference's state. The rest, which no difference accounts for, is usually a trade
+//! near midnight that is on another day of one side, or one that agreed when it was read again: the
+//! run looked at each row and line of it. It counts neither as open nor as settled. If the run left
+//! rows unread, the rest has the state of the difference about those rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -375,8 +375,8 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
 /// explain is not to go back.
 const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose anew what is to become of it";
 
-/// Whether a run has tried to put it right and could not: it would try in vain again. What is told
-/// as one is counted anew by each run, and the next run may take some of it.
+/// Whether a run has tried to repair it and failed. It would fail again. What is told as one is
+/// counted anew by each run, and the next run may take some of it.
 fn was_tried(difference: &Difference) -> bool {
     if difference.aggregate.is_some() {
         return false;

@@ -258,7 +258,7 @@ impl Request<'_> {
                 Ok(view::replayed(self.shown(&order).await?))
             }
             CloseEligibility::Over => self.shown(&order).await,
-            // WeChat Pay's word is out; the sweep goes on when the order is due.
+            // WeChat Pay has not answered. The sweep continues at the order's next check.
             CloseEligibility::Closing | CloseEligibility::Open => {
                 let now = self.app.clock.now();
                 let waits_s = order
@@ -543,8 +543,8 @@ impl Request<'_> {
         ))
     }
 
-    /// 202: the refund is on its way. It is taken on by now: where it cannot be told whether
-    /// refunds rest, the answer says when it is tried if they do not.
+    /// 202: the refund is accepted. If it is unknown whether refunds are paused, the answer gives
+    /// the time without a pause.
     async fn refund_accepted(&self, refund: &Refund) -> Response<String> {
         let paused_until = match refund.next_try_at(None) {
             Some(_) => self.app.refunding.paused_until().await,

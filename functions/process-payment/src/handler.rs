@@ -156,7 +156,8 @@ async fn callback(
 ) -> Verdict {
     let callback = match reopen_callback(&app.keys, headers, body).await {
         Ok(callback) => callback,
-        // WeChat Pay's word, and no try would make it readable: a person finds out what it tells.
+        // It is signed by WeChat Pay, and retrying does not make it readable. An operator must read
+        // it.
         Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
             let what_to_do = format!(
                 "WeChat Pay signed this notice and it cannot be read ({unreadable}): find the order or refund in its console by the time of the notice, and tell the developers what its notices have come to look like"

@@ -153,8 +153,8 @@ fn status_of(refusal: &ReceiveError) -> StatusCode {
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
             ) => StatusCode::BAD_REQUEST,
             CallbackError::Verify(_) => StatusCode::UNAUTHORIZED,
-            // Verified, so it is WeChat Pay's. That no key of ours opens it is for us to mend; what
-            // cannot be read whatever is done is in the queue and never comes here.
+            // Verified, so it is from WeChat Pay. If no key of ours decrypts it, that is our fault
+            // to fix. Unreadable content is queued and never reaches this point.
             CallbackError::Envelope { .. }
             | CallbackError::Open(_)
             | CallbackError::Plaintext { .. } => StatusCode::INTERNAL_SERVER_ERROR,

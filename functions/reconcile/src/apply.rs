@@ -111,7 +111,7 @@ async fn look_soon(app: &App, date: BillDate, id: &str, trace: &Trace) {
 enum ActionDone {
     /// This refund gives the money back, or does not get on.
     RefundUnderWay(TrackedRefund),
-    /// Both sides agree now, and this is why.
+    /// Both sides agree now; the reason.
     Repaired(String),
     /// It stands in the order's journal that the payer was paid by other means.
     PayerPaid,

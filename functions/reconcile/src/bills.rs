@@ -352,16 +352,15 @@ enum StoredBill {
         /// What is known of it.
         facts: BillFacts,
     },
-    /// That there is none, since nothing happened: WeChat Pay said so to this very run, or of so
-    /// old a day that it tells nothing of it any more. Of others it is asked again: it may have
-    /// been late.
+    /// There is no bill because there was no trade. WeChat Pay told this run so, or the day is too
+    /// old to ask. For other days it is asked again: the bill may only have been late.
     NoBill,
-    /// Nothing that counts.
+    /// No usable bill is stored.
     Unusable,
 }
 
-/// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept
-/// nothing that stays: its bill still grows.
+/// The bill as stored by this run or an earlier one. A stored bill of the current day is ignored:
+/// that bill still grows.
 async fn kept(
     app: &App,
     run: &Run,

@@ -83,7 +83,7 @@ pub(crate) async fn rows(
     Ok(())
 }
 
-/// Rows that the bill has twice: its sum is too high by each.
+/// Rows that are in the bill twice. Each makes the bill's sum too high.
 pub(crate) fn repeated(rows: &[BillLine], finding: &mut Findings) {
     for row in rows {
         let kind = match row.kind {
@@ -99,7 +99,7 @@ pub(crate) fn repeated(rows: &[BillLine], finding: &mut Findings) {
     }
 }
 
-/// Rows whose fee is not their own rate's.
+/// Rows whose fee differs from the fee that their own rate gives.
 pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Findings) {
     for row in rows {
         let (there, here) = sides_of_fee(row);
@@ -327,7 +327,7 @@ async fn is_of_other_day(
     Ok(accepted_at.is_some_and(|at| BillDate::of(at) != date))
 }
 
-/// What the day before could not judge: this day's bill has it, or nobody's.
+/// Trades that the day before left open: they are in this day's bill or in none.
 pub(crate) async fn carried(
     app: &App,
     part: DayPart,
@@ -392,8 +392,8 @@ async fn still_absent(
     }
 }
 
-/// What stands under a row's numbers, read consistently. A number that no order of ours could have
-/// has nothing under it.
+/// The records under a row's numbers, by consistent read. A number in a form that our orders cannot
+/// have has no record.
 async fn read(app: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     let Ok(order_no) = OrderNo::parse(&row.order_no) else {
         return Ok(FoundRecord::default());

@@ -87,9 +87,9 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     known.state == DifferenceState::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
-/// What earlier runs found different on one side and this one does not: both sides agree by now.
-/// `why` says so of a difference that was not found; `None` where this run cannot tell. What the
-/// other side found is none of this side's business.
+/// Repairs differences of earlier runs that this run no longer finds. `why` gives the reason for
+/// one difference, or `None` if this run cannot know. Differences of the other side (trades or
+/// funds) are left alone.
 ///
 /// # Errors
 /// As [`write_down`].
@@ -104,7 +104,7 @@ pub(crate) async fn agree_again(
         .iter()
         .map(|difference| difference.id.as_str())
         .collect();
-    // A later run may have found what this one did not; it has the say.
+    // If a later run found it, the later run counts.
     record::current(app, run.date, &run.id).await?;
     for difference in all(app, run.date).await? {
         let gone = difference.side() == side
@@ -124,7 +124,7 @@ pub(crate) async fn agree_again(
     Ok(())
 }
 
-/// Why a difference that is not found any more is over.
+/// Reason written into a difference that a later run no longer finds.
 pub(crate) const AGREE: &str = "a later run finds that both sides agree";
 
 /// Whether somebody else has touched a difference since the run began.

@@ -223,9 +223,9 @@ impl Findings {
         self.kinds.contains_key(&DifferenceKind::UncheckedRows)
     }
 
-    /// What is to be written down. Of a kind of which there are too many, those that a run or two
-    /// persons settle one by one are told as far as there is room, and the rest as one; of others,
-    /// for which a person would look at each, all are told as one.
+    /// What is to be written down. When there are too many of a kind: kinds that are settled one by
+    /// one are listed up to the limit and the rest is aggregated; all other kinds are aggregated
+    /// whole.
     pub(crate) fn differences(&self) -> Vec<Difference> {
         let mut all = Vec::new();
         for (kind, of_kind) in &self.kinds {

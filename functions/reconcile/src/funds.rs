@@ -7,9 +7,8 @@
 //! the bills alone, so that each run of a day comes to the same; only of a movement that no row
 //! explains are our books and WeChat Pay asked.
 //!
-//! It is a verdict of its own: whatever goes wrong here stands in the record as the fund side's
-//! trouble, is tried again where that may help, and takes nothing back of what the trade side came
-//! to.
+//! The fund side has its own result. A failure here is recorded as the fund side's trouble, is
+//! retried if that may help, and does not change the trade side's result.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -452,10 +451,10 @@ async fn name_them(
     Ok(())
 }
 
-/// Whether a movement that no row explains is of a trade that is known all the same: a payment of
-/// our books, booked or parked, of whatever day; or a refund, of which WeChat Pay tells the order,
-/// and when it was accepted. Money may move later than the contract says, and a refund may end days
-/// after it was accepted. `due` is the earliest day whose bill was read.
+/// Whether a movement without a bill row belongs to a trade that we know: a booked or parked
+/// payment of any day, or a refund whose order and acceptance time WeChat Pay reports. Money may
+/// move later than the contract says, and a refund may end days after it was accepted. `due` is the
+/// earliest day whose bill was read.
 async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
     if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),

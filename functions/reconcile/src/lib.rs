@@ -1,13 +1,12 @@
-//! `reconcile`: finds what got lost and settles it by the path that all news takes. Once a minute
-//! it looks at orders and refunds that have no final state and whose time has come (`sweep`); each
-//! five minutes it sees whether WeChat Pay's certificates are to be asked for (`certificates`);
-//! once a day, or when a person asks, it holds WeChat Pay's bills of a day against the books
-//! (`day`).
+//! `reconcile`: finds what got lost and settles it the same way as all news. Once a minute it looks
+//! at orders and refunds that have no final state and whose time has come (`sweep`); every five
+//! minutes it checks whether WeChat Pay's certificates must be fetched (`certificates`); once a
+//! day, or when an operator asks, it compares WeChat Pay's bills of a day with the books (`day`).
 //!
-//! The way of a day: [`handler`] takes its message, `day` has the control flow of its trade side
-//! and `funds` of its fund side, `record` says whose the day is, `our_books` reads our side,
-//! `bills` WeChat Pay's, `confirm` says what really differs, `finding` gathers it, `differences`
-//! writes it down, `repair` and `apply` are what is done about it.
+//! Modules in the order of a day: [`handler`] takes its message, `day` and `funds` have the control
+//! flow of the trade side and the fund side, `record` says which run counts, `load_books` reads our
+//! side, `bills` reads WeChat Pay's side, `confirm` decides what really differs, `finding` gathers
+//! it, `differences` stores it, `repair` and `apply` act on it.
 
 pub mod app;
 mod apply;

@@ -73,17 +73,17 @@ fn owes_its_payer(difference: &Difference) -> bool {
     refund.is_some_and(TrackedRefund::owes_its_payer)
 }
 
-/// What came of trying.
+/// Result of an attempt to repair.
 enum RepairOutcome {
-    /// Both sides agree now, and this is why.
+    /// Both sides agree now; the reason.
     Repaired(&'static str),
-    /// The money is to go back, and this is why.
+    /// The money should be returned; the reason.
     Propose(&'static str),
-    /// A refund gives the money back already: whoever made it.
+    /// A refund returns the money already, whoever made it.
     RefundUnderWay(Box<Refund>),
-    /// It needs a person, and this is why.
+    /// Not repaired; the reason for the operator.
     NotRepaired(String),
-    /// Nothing is done about this kind by itself.
+    /// This kind has no automatic repair.
     NeedsOperator,
 }
 

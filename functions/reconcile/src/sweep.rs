@@ -116,8 +116,7 @@ enum CheckError {
 }
 
 impl CheckError {
-    /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of
-    /// ours cannot.
+    /// Whether an operator is needed: a signed answer or a stored item cannot be parsed.
     fn needs_a_person(&self) -> bool {
         let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
         let of_books = |error: &OrderStoreError| match error {

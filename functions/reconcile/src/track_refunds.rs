@@ -1,6 +1,6 @@
-//! Differences that wait for the money of a refund: each minute, and in each run of their day, they
-//! are told how that refund stands in our books. Whoever brought its news there, a callback, a
-//! query or the sweep, need not know that anybody waits.
+//! Differences that wait for a refund. Each minute, and in each run of their day, the refund's
+//! state is copied into them. So the code that settles a callback, a query or the sweep need not
+//! know about differences.
 //!
 //! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the
 //! next minute.

@@ -25,8 +25,7 @@ pub struct App {
     pub(crate) clock: Clock,
 }
 
-/// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no
-/// line of its own.
+/// Clients whose disabled webhook this sandbox has logged, to avoid one line per event.
 #[derive(Debug, Default)]
 pub(crate) struct DisabledReports(Mutex<HashMap<ClientId, i64>>);
 
@@ -34,7 +33,8 @@ impl DisabledReports {
     /// It is told again after so many seconds, while there are events.
     pub(crate) const AGAIN_AFTER_S: i64 = 3_600;
 
-    /// Whether it is time to tell of this client at `now_s` (Unix seconds). Who asks tells.
+    /// Whether this client's disabled webhook should be logged at `now_s` (Unix seconds). Calling
+    /// this marks it as logged.
     pub(crate) fn is_due(&self, client_id: &ClientId, now_s: i64) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let age_s = told

@@ -345,11 +345,11 @@ async fn try_later(
 ) -> Verdict {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
     let (version, trace_id) = (event.version, event.trace.as_str());
-    // One in some failures passes by the next attempt, a few seconds later; the next one tells
-    // more. A failure of ours says nothing about the receiver, nor does it that it was left alone.
+    // A single failure often passes by the next attempt, a few seconds later. Our own failures and
+    // pauses say nothing about the receiver.
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
-    // While the receiver is left alone no attempt is made, and one would be lost.
+    // No attempt is made during the receiver's pause, so an earlier time would waste one.
     let rests_s = match app.lane().asking(&event.client_id, app.clock.now_ms()) {
         Asking::Now => 0,
         Asking::Later { left_ms, .. } => left_ms.saturating_add(999) / 1_000,

@@ -460,7 +460,7 @@ fn scratch_dir(root: &Path) -> Result<PathBuf, Error> {
     Ok(own)
 }
 
-/// Keys and orders lie in there: for the owner's eyes only.
+/// It holds keys and orders: readable by the owner only.
 fn private_dir(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)

@@ -1,4 +1,4 @@
-//! Plays orders and tells every step: what a merchant's back end, WeChat Pay and a payer would do.
+//! Runs the demo scenarios and prints each step.
 
 pub(crate) mod day;
 pub(crate) mod later;
@@ -37,7 +37,7 @@ pub(crate) struct ScenarioStep {
     pub(crate) ms: i64,
 }
 
-/// Whom a play is played with.
+/// What a scenario needs.
 pub(crate) struct ScenarioContext<'a> {
     pub(crate) http: &'a Http,
     pub(crate) caller: &'a ApiCaller,

@@ -299,7 +299,7 @@ pub(crate) fn build() -> MeasureResult<PathBuf> {
     for function in &FUNCTIONS {
         functions.extend(["--package", function.name]);
     }
-    // Apart from each other: what this tool needs of a shared crate must not find its way into the
+    // Built separately, so that features this tool enables in shared crates do not reach the
     // functions.
     for arguments in [
         functions.as_slice(),

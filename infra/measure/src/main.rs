@@ -99,5 +99,5 @@ fn progress(what: impl std::fmt::Display) {
     eprintln!("- {what}");
 }
 
-/// Alias of what all parts give back.
+/// Result of every part.
 type MeasureResult<T> = Result<T, Failure>;

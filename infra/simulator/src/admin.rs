@@ -81,8 +81,8 @@ impl Admin {
         self.paid(&number, "the payer paid")
     }
 
-    /// Money comes in a second time for an order that is paid: another `transaction_id` under the
-    /// same number, told by a callback of its own.
+    /// A second payment for a paid order: another `transaction_id` under the same number, with its
+    /// own callback.
     ///
     /// # Errors
     /// If the order is not paid yet.

@@ -124,8 +124,8 @@ impl Store {
         self.book_payment(&number, options, tools)
     }
 
-    /// Money comes that WeChat Pay would not let in: after the close, after the order has run out,
-    /// or a second time.
+    /// A payment that WeChat Pay would not allow: after the close, after the order has run out, or
+    /// a second time.
     pub(crate) fn pay_against_the_rules(
         &mut self,
         value: &str,

@@ -105,7 +105,7 @@ impl Try {
     }
 }
 
-/// What faults do to one callback.
+/// Faults applied to one callback.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct CallbackFault {
     /// The next try carries a probe. Repeats are not probed.

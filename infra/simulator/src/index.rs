@@ -1,5 +1,4 @@
-//! Orders and refunds, each found by every name that is asked for it, so that no request looks
-//! through all of them.
+//! Indexes of orders and refunds, so that no request scans all of them.
 //!
 //! The state file keeps them as plain maps; the indexes are made anew when it is read.
 

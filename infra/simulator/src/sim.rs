@@ -295,7 +295,7 @@ impl Shared {
     }
 }
 
-/// One try by what was answered. A v2 notice must be told SUCCESS in so many words.
+/// One try by what was answered. A v2 notice needs an explicit `return_code` SUCCESS.
 fn outcome(
     at_ms: i64,
     probe: bool,

@@ -65,7 +65,7 @@ pub enum StartError {
     Threads(#[source] io::Error),
 }
 
-/// A running simulator. It stops when this is dropped; [`Running::stop`] says so in so many words.
+/// A running simulator. Dropping it stops it; [`Running::stop`] is the explicit form.
 pub struct Running {
     /// Takes the place of `https://api.mch.weixin.qq.com`; without a slash at the end.
     pub base_url: String,

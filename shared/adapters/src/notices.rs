@@ -5,7 +5,7 @@
 //! it, sends a notice round again, or writes down a decision, here or in the console. A callback
 //! that settles at once has no record, so what arrives every second costs nothing here. One whose
 //! first try died before it could write anything has its record once it settles. Nothing is applied
-//! to an order by what stands in this table: it tells, the message in the queue acts.
+//! to an order This table is a record only. The queue message does the work.
 //!
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status
 //! follows which.
@@ -252,8 +252,8 @@ impl Notices {
         written("write down a failed notice", update.send().await).map(drop)
     }
 
-    /// Parks a notice for a person, once: what is parked already keeps its words. Tells whether a
-    /// person has decided.
+    /// Parks a notice once; an existing record keeps its text. Returns whether an operator has
+    /// decided.
     ///
     /// # Errors
     /// [`NoticesError`].

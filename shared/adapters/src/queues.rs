@@ -84,8 +84,8 @@ pub enum ReconcileWork {
         dry_run: bool,
         /// The run; of a day's runs, only the one that was asked for last goes on.
         run_id: String,
-        /// When it was asked for, in Unix milliseconds. Where nobody says so, when the message was
-        /// sent; a message that is moved back from the dead-letter queue is sent anew.
+        /// Time of the request in Unix milliseconds; the message's send time if absent. A message
+        /// that is moved back from the dead-letter queue gets a new send time.
         #[serde(skip_serializing_if = "Option::is_none")]
         requested_at_ms: Option<i64>,
     },

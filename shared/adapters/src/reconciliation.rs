@@ -6,8 +6,7 @@
 //! later one is [`SaveOutcome::VersionMoved`] and reads again. A put may be repeated: what stands
 //! there already as it was to be written counts as written.
 //!
-//! No order is changed by what stands here, and no money moves by it alone: the table tells what
-//! was found and decided.
+//! This table only records findings and decisions. It changes no order and moves no money.
 
 mod batch;
 mod carried;

@@ -114,12 +114,12 @@ impl WechatSettings {
     }
 }
 
-/// Calls to WeChat Pay a second, unless told: what six sandboxes may make that work side by side
-/// (the batches of payment-requests and the sweep) and yet stay within the 300 refund queries a
-/// second (shared/wechatpay/PROTOCOL.md, 10), the lowest of the limits on questions. A sandbox that
-/// takes one request at a time never gets near it. More sandboxes must be told less:
+/// Default calls to WeChat Pay a second per sandbox: six sandboxes at once (the batches of
+/// payment-requests and the sweep) stay within the limit of 300 refund queries a second
+/// (shared/wechatpay/PROTOCOL.md, 10), the lowest limit on queries. A sandbox that takes one
+/// request at a time stays far below it. With more sandboxes the setting must be lower:
 /// `template.yaml` says how. KMS makes 500 to 1,000 signatures a second for a whole account, one
-/// for each call; a merchant who needs more seals the key.
+/// for each call; a merchant that needs more uses a sealed key.
 const CALLS_PER_S: u32 = 50;
 /// Those that ask for a refund, unless told: WeChat Pay takes 150 a second. Of failing ones it
 /// takes 6, which no rate can keep to beforehand: after the first that fails for want of balance

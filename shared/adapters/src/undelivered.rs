@@ -6,8 +6,8 @@
 //! however often it is kept; `event` S (the JSON of [`OutgoingEvent`], as on the bus); `why` S;
 //! `kept_at` N (Unix seconds); `expires_at` N, when DynamoDB may drop it.
 //!
-//! An event leaves when it is delivered. Then, or when it is kept again by a late twin of its
-//! message, it may be delivered twice: its receiver knows it by its id.
+//! An event leaves when it is delivered. Then, or when a late duplicate of its message stores it
+//! again, it may be delivered twice: its receiver knows it by its id.
 
 use aws_sdk_dynamodb::{
     Client,

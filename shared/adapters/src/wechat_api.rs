@@ -185,9 +185,9 @@ impl WechatApi {
     ///
     /// The main host comes first as long as it answers: by its last 100 calls of at most 10
     /// minutes, nine in ten (shared/wechatpay/PROTOCOL.md, 1.2). Only connections and answers that
-    /// did not come in time count against a host; a refusal is an answer. A main host that was
-    /// given up is tried again after a minute, by one caller at a time: whoever is told to ask it
-    /// first then. So call this once for each thing that is to be done, and then do it.
+    /// did not come in time count against a host; a refusal is an answer. A host taken out of use
+    /// is tried again after a minute by one caller: the one for which this function puts it first.
+    /// So call this once per operation, then make the call.
     pub fn hosts(&self) -> [Host; 2] {
         self.failover().order(self.0.clock.now_ms())
     }
@@ -569,7 +569,7 @@ impl WechatApi {
                         "WeChat Pay refuses the merchant, and not this request alone"
                     );
                 } else {
-                    // Of what is the request's own matter, nothing has failed.
+                    // A refusal caused by the request itself is not a failure of the call.
                     let cause = causes::of_passing(&refusal);
                     warn!(
                         wechat_request_id = request_id,

@@ -45,8 +45,8 @@ pub enum CloseStep {
     /// Ask how it stands: it may have been paid a moment before
     /// (shared/wechatpay/PROTOCOL.md, 5.5).
     Ask,
-    /// WeChat Pay does not know it, but somebody may be about to make it there: close again once he
-    /// has given up.
+    /// WeChat Pay does not know the order, but a prepay call may still be under way. Close again
+    /// after the lease ends.
     Wait,
 }
 
@@ -79,9 +79,8 @@ pub fn after_close_answer(
     }
 }
 
-/// From when on nobody can be making an order at WeChat Pay any more that is `closing` and never
-/// had a prepay value: who had the right to has given up, and what he sent last has arrived or
-/// never will.
+/// The time from which no prepay call for this order can still be under way: the lease has ended,
+/// and its last request has either arrived or been lost.
 pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
     UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
 }

@@ -33,7 +33,7 @@ pub struct MerchantProfile {
 pub struct CreateOrder {
     /// The order's number: the caller's own, or derived from its `Idempotency-Key`.
     pub order_no: OrderNo,
-    /// Who pays, if the client says so: for the submit guard only, which WeChat Pay is not told of.
+    /// Who pays, if given. Used for the submit lock only and not sent to WeChat Pay.
     pub payer: Option<PayerKey>,
     /// The rest, whose every value counts for the fingerprint.
     pub terms: OrderTerms,

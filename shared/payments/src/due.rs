@@ -1,5 +1,5 @@
-//! When the sweep looks at an order or a refund next. The sweep alone could finish everything;
-//! callbacks and queues only make it fast.
+//! When the sweep checks an order or refund next. The sweep alone is enough for correctness;
+//! callbacks and queues only make it faster.
 
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
@@ -164,9 +164,9 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
     order_due(order, state, at)
 }
 
-/// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay
-/// did not answer, say. `None` when it is due by then as it is, or no more. `order` is as the table
-/// has it.
+/// Next check of an order whose last check failed for a temporary reason, such as no answer from
+/// WeChat Pay. `None` if its next check is earlier anyway or none is needed. `order` is as the
+/// table has it.
 pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
     let soon = now.0.saturating_add(AGAIN_S);
@@ -209,12 +209,12 @@ fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
     })
 }
 
-/// From when on an order that is still to be paid is closed.
+/// The time at which an unpaid order is closed.
 fn closes_at(order: &Order) -> UnixSeconds {
     UnixSeconds(order.expires_at.0.saturating_add(CLOSE_AFTER_S))
 }
 
-/// Whether an order that is still to be paid is past the time in which it could be.
+/// Whether an unpaid order's payment time is over.
 pub fn is_past_payment_time(order: &Order, now: UnixSeconds) -> bool {
     closes_at(order) <= now
 }
@@ -241,9 +241,8 @@ pub fn next_refund_check(
     Some(refund_check_at(&refund.order_no, at))
 }
 
-/// When a refund goes on that met another one of its order, which holds the order's minute until
-/// then. Those that wait for the same moment are spread over the seconds after it, each by its own
-/// number.
+/// Next check of a refund that must wait for another refund of the same order (one a minute). Those
+/// that wait for the same moment are spread over the seconds after it, each by its own number.
 pub fn after_order_interval(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
     refund_check_at(&refund.order_no, until.0.saturating_add(spread_s))

@@ -357,9 +357,8 @@ pub enum BadClientId {
 }
 
 impl ClientId {
-    /// The client whom orders belong to that nobody here made and that were taken on so that their
-    /// money goes back. Nobody is registered under it, so no client ever sees them; finance staff
-    /// does.
+    /// Client id of orders created by reconciliation for payments that are not ours, so that they
+    /// can be refunded. No key can be registered for it: only finance staff see these orders.
     pub const UNATTRIBUTED: &str = "(nobody)";
 
     /// An id that a client is to be registered under, or an order is to be given to.

@@ -119,16 +119,16 @@ pub fn after_prepay_answer(
         return IssueStep::Query(None);
     }
     match refusal.side() {
-        // A block, a missing permission or a wrong setting refuses every order alike: none is lost
-        // by it. Of a code that nobody knows here it cannot be told. The next attempt asks how the
+        // A blocked account, missing permission or wrong setting refuses every order, so no order
+        // is rejected for it. Unknown codes are treated the same. The next attempt asks how the
         // order stands before it sends it.
         Side::Merchant | Side::Unknown => IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)),
         Side::Passing if refusal.repeat() == Repeat::WithBackoff && tries_left > 0 => {
             IssueStep::Repeat
         }
-        // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells
-        // (shared/wechatpay/PROTOCOL.md, 9.3), and nothing is decided on that: what does not pass
-        // ends with the order's time.
+        // `RULE_LIMIT` may be a rate limit. Only its free text says so
+        // (shared/wechatpay/PROTOCOL.md, 9.3), and we decide nothing on free text. If it is
+        // permanent, the order expires.
         Side::Passing => IssueStep::GiveUp(IssueFailure::Unknown(refusal.to_string())),
         Side::Request if needs_query_first(&refusal) => IssueStep::Query(Some(refusal)),
         Side::Request if clean => IssueStep::Reject(refusal),
@@ -152,15 +152,15 @@ fn needs_query_first(refusal: &Refusal) -> bool {
     }
 }
 
-/// Whether nothing unknown came before this attempt: it is the first one.
+/// Whether this is the first attempt, so that no earlier call can have an unknown result.
 pub fn is_first_attempt(attempt: &IssueLease) -> bool {
     attempt.count <= 1
 }
 
 /// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes,
 /// and a repeat of those is given a value (shared/wechatpay/PROTOCOL.md, 5.1), so
-/// `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows:
-/// that one may be paid.
+/// `OUT_TRADE_NO_USED` is about other data. If the order already has a prepay value nothing can be
+/// concluded: that value may have been paid.
 pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
     let used = match answer {
         CallOutcome::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,

@@ -1,10 +1,9 @@
 //! The rules of the bundle: money, numbers, the states of an order, and what each piece of news
 //! does to them.
 //!
-//! Everything here decides and nothing here moves: no network, no table, no queue, no `async`, no
-//! clock. A function gives in what it read, the news, and the time; it gets back what has to be
-//! written and what has to be answered. That keeps every rule about money in a place where a test
-//! can reach it with literals.
+//! Pure rules: no network, table, queue, `async` or clock. Input: what was read, the news and the
+//! time. Output: what to write and what to answer. So a test can reach every rule about money with
+//! literals.
 //!
 //! The way through the files follows an order's life: [`create`] reads a merchant's request,
 //! [`reserve`] judges what the table already holds under that number, [`issue`] judges WeChat Pay's

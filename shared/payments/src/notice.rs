@@ -103,8 +103,7 @@ impl UnreadableNotice {
 }
 
 /// Seconds from one failure to settle a notice to the next try, by how often its message was
-/// received. Half a day in all: enough for any outage of ours, and short of the four days for which
-/// the queue keeps a message.
+/// received. Half a day in total, well below the queue's retention of four days.
 const RETRY_S: [i32; 8] = [10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600];
 
 /// When a message that was received `times` and failed is tried again, in seconds.

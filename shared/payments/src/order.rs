@@ -159,7 +159,7 @@ impl Order {
 /// committed_fen <=` the payment, always (shared/payments/STATES.md, I6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefundTally {
-    /// Fen that refunds have taken for themselves, whether the money is back or on its way.
+    /// Fen reserved by refunds, arrived or in progress.
     pub committed_fen: i64,
     /// Fen that are back with the payer.
     pub refunded_fen: i64,
@@ -171,7 +171,7 @@ pub struct RefundTally {
 }
 
 impl RefundTally {
-    /// Of an order that nothing was given back of.
+    /// Tally of an order without refunds.
     pub const NONE: Self = Self {
         committed_fen: 0,
         refunded_fen: 0,
@@ -184,8 +184,8 @@ impl RefundTally {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// The lease under which WeChat Pay is called for an order. One holder at a time, so that no two
-/// prepay values are made and no caller is left with the dead one of them.
+/// The lease under which WeChat Pay is called for an order. One holder at a time, so that only one
+/// prepay value is created and no caller gets an invalid one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IssueLease {
     /// Who holds or last held it.

@@ -1,6 +1,6 @@
-//! Refunds that WeChat Pay brings to no end: it says `PROCESSING` for long, or refuses to tell.
-//! After a while such a refund is
-//! *overdue*: a matter for a person. It is asked about as before, and is overdue no longer once the news comes.
+//! Refunds that WeChat Pay does not finish: it answers `PROCESSING` for too long, or refuses the
+//! query. After a while such a refund is *overdue*: a matter for a person. It is asked about as
+//! before, and is overdue no longer once the news comes.
 
 use wechatpay::UnixSeconds;
 
@@ -36,7 +36,7 @@ pub const PROCESSING: &str = "PROCESSING";
 /// [`Refund::trouble`] of a refund of which nothing is heard.
 pub const UNANSWERED: &str = "UNANSWERED";
 
-/// What came of asking WeChat Pay how a refund stands, where that brings it to no end.
+/// Query result for a refund that is still unfinished.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PendingAnswer {
     /// It is on its way.
@@ -52,7 +52,7 @@ pub enum PendingAnswer {
 pub enum OverdueStep {
     /// Nothing: it is due again.
     KeepWaiting,
-    /// Note what the trouble is, and since when. It is nobody's matter yet.
+    /// Record the cause and since when. No operator is needed yet.
     NoteTrouble(Trouble),
     /// Forget what was noted: WeChat Pay tells again.
     ForgetTrouble,
@@ -134,8 +134,8 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
     }
 }
 
-/// Whether WeChat Pay says by now something else of an overdue refund than what is noted. That it
-/// refuses to tell does not take the place of what it told, or each hour could say the other.
+/// Whether the cause of an overdue refund has changed. A refused query does not replace a known
+/// cause; otherwise the cause could flip every hour.
 fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bool {
     let noted = refund.trouble.as_deref().unwrap_or_default();
     let was_told = [PROCESSING, REDIRECTED].contains(&noted);

@@ -67,8 +67,7 @@ pub struct Refund {
     pub trouble: Option<String>,
     /// Since when, where that decides from when on a person is told.
     pub trouble_since: Option<UnixSeconds>,
-    /// Since when it is a matter for a person that WeChat Pay brings it to no end
-    /// ([`crate::refund_wait`]).
+    /// Since when it is overdue, so that an operator must act ([`crate::refund_wait`]).
     pub overdue_since: Option<UnixSeconds>,
     /// Who gave its money free, if a person did.
     pub decided: Option<DecidedBy>,
@@ -81,9 +80,9 @@ pub struct Refund {
     pub accepted_at: Option<UnixSeconds>,
     /// When it was asked for.
     pub created_at: UnixSeconds,
-    /// From when on it may go to WeChat Pay.
+    /// The earliest time to send it to WeChat Pay.
     pub slot_at: UnixSeconds,
-    /// How often somebody set out to send it. From the second time on WeChat Pay is asked first.
+    /// Number of attempts to send it. From the second attempt on, WeChat Pay is queried first.
     pub tries: u32,
     /// When the sweep looks at it next. A state that is not final always has one.
     pub due: Option<NextCheck>,
@@ -245,7 +244,7 @@ pub struct RefundRequest {
     pub refund_no: RefundNo,
     /// The rest, whose every value counts for the fingerprint.
     pub terms: RefundTerms,
-    /// Who stands behind it. A repeat by somebody else is a repeat all the same.
+    /// Who approved it. A repeat is a repeat whoever sends it.
     pub approval: Approval,
 }
 
@@ -317,7 +316,7 @@ pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
 /// slot may be missed, whoever sends one holds the order for so long as well.
 pub const SLOT_S: i64 = 60;
 
-/// What stands in [`Refund::trouble`] of an abnormal refund while it is on its way again.
+/// Value of [`Refund::trouble`] while an abnormal refund is being redirected.
 pub const REDIRECTED: &str = "REDIRECTED";
 /// What stands there once it came back abnormal again.
 pub const ABNORMAL_AGAIN: &str = "ABNORMAL_AGAIN";
@@ -442,8 +441,8 @@ impl Refund {
     }
 }
 
-/// Whether a refund that is asked for gives back money that was never ours to keep: then what
-/// became of earlier refunds of it counts, too.
+/// Whether a refund that is asked for Whether the refund returns money that is owed back (late or
+/// parked). Then earlier refunds of that money count too.
 pub fn asks_for_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
 }
@@ -463,8 +462,8 @@ pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.committed_fen)
 }
 
-/// How much of it is not back yet, in fen: what is on its way back may still fail, and be owed once
-/// more.
+/// How much of it has not arrived yet, in fen. Refunds in progress count as not arrived: they may
+/// still fail.
 pub fn outstanding_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.refunded_fen)
 }
@@ -513,8 +512,7 @@ pub fn reserve(
             ParkedState::Parked if released_fen(earlier, &parked.transaction_id) > 0 => {
                 return Err(RefundRejected::Released);
             }
-            // One rule for this money, whichever door is knocked at: the console keeps it for two
-            // persons.
+            // The same rule in the API and in the console: two persons must approve.
             ParkedState::Parked
                 if is_second(order, &parked.transaction_id)
                     && wanted.approval == Approval::Caller =>
@@ -585,8 +583,8 @@ pub fn reserve(
     Ok(add_refund(change, refund, context))
 }
 
-/// Whether a payment that is kept apart came on top of the one that its order is paid by: the
-/// reconciliation calls that a duplicate payment, whatever it was kept apart for.
+/// Whether a parked payment is a second payment of an order that is already paid. Reconciliation
+/// calls it a duplicate payment, whatever the reason for parking.
 fn is_second(order: &Order, parked: &TransactionId) -> bool {
     order
         .state
@@ -696,8 +694,7 @@ pub(crate) fn add_refund(
     change
 }
 
-/// From when on the next refund may go out, once one goes out at `slot_at`. Never earlier than it
-/// was.
+/// The earliest time for the order's next refund after one at `slot_at`. Never earlier than before.
 fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
     UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
 }

@@ -78,8 +78,8 @@ pub struct Redirection {
 }
 
 impl Redirection {
-    /// What stands for a decision that was taken in WeChat Pay's console: it tells afterwards that
-    /// the money went to the merchant, and not who sent it there.
+    /// Stands in for a decision made in WeChat Pay's console. WeChat Pay reports that the money
+    /// went to the merchant, but not who decided.
     pub fn in_the_console(at: UnixSeconds) -> Self {
         Self {
             to: Destination::Merchant,
@@ -191,8 +191,8 @@ impl OperatorDecision {
     }
 }
 
-/// How long nobody else may send a refund on after somebody did, in seconds: so long a call to
-/// WeChat Pay may be under way.
+/// How long a redirect blocks another one, in seconds: the longest time a call to WeChat Pay can
+/// take.
 pub const UNDER_WAY_S: i64 = 60;
 
 /// Whether another decision to send the refund on may be with WeChat Pay at this moment: another
@@ -238,10 +238,10 @@ pub fn redirect(
     Some(refund::update_in_state(order, refund, then, context).decided(&decision))
 }
 
-/// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
-/// that the refund is abnormal as before. `None` when something else has been decided since, or it
-/// is not abnormal. So it is as well when anybody but who wrote it has told WeChat Pay the same:
-/// that call may be under way still, and be taken. The sweep asks in a minute.
+/// Undoes a redirect that WeChat Pay refused with this code while the refund stays abnormal. `None`
+/// when something else has been decided since, or it is not abnormal. So it is as well when anybody
+/// but who wrote it has told WeChat Pay the same: that call may be under way still, and be taken.
+/// The sweep asks in a minute.
 pub fn undo_redirect(
     order: &Order,
     refund: &Refund,
@@ -264,7 +264,7 @@ pub fn undo_redirect(
 }
 
 /// A person says how the payer was paid, whose money went to the merchant's own account; `None`
-/// when it did not. A parked payment is dealt with by that. What was said before is said anew.
+/// when it did not. This also settles a parked payment. A second statement replaces the first.
 pub fn confirm_payer_paid(
     order: &Order,
     refund: &Refund,

@@ -378,8 +378,7 @@ fn settle_known(
     news: &RefundNews,
     context: &ChangeContext,
 ) -> RefundSettlement {
-    // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the
-    // same.
+    // Its money was released because WeChat Pay had no such refund, and now WeChat Pay pays it.
     let moves = match news.status {
         ReportedRefundStatus::Processing
         | ReportedRefundStatus::Succeeded(_)
@@ -514,8 +513,7 @@ pub fn settle_parked_refund(
     )))
 }
 
-/// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing
-/// of ours waits for it.
+/// First state of a refund that was made outside this system. `None` if no money moved.
 fn state_elsewhere(status: ReportedRefundStatus) -> Option<RefundState> {
     match status {
         ReportedRefundStatus::Closed => None,
@@ -614,9 +612,9 @@ pub enum RefusalStep {
     },
 }
 
-/// How long a refund is repeated by itself that is refused for the merchant's sake, or with a code
-/// that nobody knows here, in seconds. Then it is a matter for a person: the cause may never go
-/// away, and the payer waits for the money.
+/// How long a refund is retried that is refused because of the merchant's account or with an
+/// unknown code, in seconds. Then it is a matter for a person: the cause may never go away, and the
+/// payer waits for the money.
 const REPEATED_FOR_S: i64 = 24 * 3600;
 
 /// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed,

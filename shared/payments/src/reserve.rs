@@ -7,7 +7,7 @@ use crate::order::Order;
 /// What an old order under the same number means for the one who asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExistingOrder {
-    /// It is the order of this very request: the first write had arrived, only its answer was lost.
+    /// It was written by this request: the write succeeded but its answer was lost.
     SameRequest,
     /// Another client's. Nothing of it may be shown.
     OtherClient,

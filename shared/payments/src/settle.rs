@@ -129,8 +129,7 @@ impl ParkReason {
     }
 }
 
-/// Judges a notice about an order that nobody here knows: money is parked, anything else concerns
-/// us not.
+/// For an order we do not know: a payment is parked, anything else is ignored.
 pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     match &notice.outcome {
         TradeOutcome::Paid(money) => {
@@ -223,8 +222,8 @@ fn of_another_system(
     }
 }
 
-/// Another system's money is kept for a person. An order that has no value yet can never get one
-/// under that number.
+/// Another system's payment is parked. If the order has no prepay value yet, it can never get one
+/// under this number.
 fn park_foreign(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Settlement {
     if order.state == OrderState::Reserved {
         let change = used_elsewhere(order, context).with_parked_payment(parked, context);
@@ -794,8 +793,8 @@ pub(crate) mod tests {
             let is_booked = then.payment().is_some();
             assert_eq!(is_booked, reason.is_none(), "{client} {}", state.name());
         }
-        // Of an order that is paid, how old the money is says nothing: it is its own, or a second
-        // payment.
+        // For a paid order the payment's age does not matter: it is either the booked payment or a
+        // second one.
         let paid = Order {
             created_at: older,
             ..order(OrderState::Paid(payment("420001")))

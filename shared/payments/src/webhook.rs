@@ -17,8 +17,8 @@ pub const EVENT_TYPE: &str = "order.changed";
 
 /// Seconds from a failed attempt to the next: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h. Eight
 /// attempts within 28 hours; after the last one the event waits in the dead-letter queue for a
-/// person. Exact, so that who runs the receiver can tell from one failure when the next attempt
-/// comes. None is longer than the 12 hours for which SQS can hide a message.
+/// person. Without jitter, so that the receiver's operator can predict the next attempt. None is
+/// longer than the 12 hours for which SQS can hide a message.
 const LADDER_S: [i32; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
 /// When an event is tried again whose message was received `times`, the failed attempt included.
@@ -55,9 +55,8 @@ pub fn may_be_on_record(
     replay || attempt > 1 || now.0.saturating_sub(event.at.0) >= FRESH_S
 }
 
-/// For how long a receiver is left alone at least that did not answer in time, in seconds. Who
-/// waits for it waits for 15 s, and holds up the batch that it is in: with this pause between, a
-/// receiver that hangs takes a quarter of each lane.
+/// Minimum pause for a receiver that did not answer in time, in seconds. An attempt waits up to 15
+/// s and blocks its batch. With this pause a hanging receiver uses at most a quarter of each lane.
 const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room:

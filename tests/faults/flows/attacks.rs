@@ -27,7 +27,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID_UNSEEN,
         acts: |scenario| {
             Box::pin(async move {
-                // Each of them must be turned away at the door.
+                // Each must be refused by receive-callback.
                 for damage in [
                     Damage::WrongSignature,
                     Damage::UnknownSerial,

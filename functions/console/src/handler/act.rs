@@ -153,8 +153,8 @@ impl Request<'_> {
         Ok(decided)
     }
 
-    /// The difference has moved on since the person saw it: by the very same decision, whose answer
-    /// was lost or whose twin was faster, or by somebody else's.
+    /// The difference changed since the page was loaded: by the same decision (lost answer or
+    /// double click), or by another one.
     async fn decided_before(
         &self,
         stands: Difference,

@@ -43,7 +43,7 @@ const BAR: i64 = 17;
 const BOTTOM: i64 = 30;
 
 impl ChartDay {
-    /// The column of a day; `needing` is none where nobody counted, since no run found any.
+    /// A day's bar; `needing` is `None` if not counted because no run found differences.
     pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: Option<DifferenceCount>) -> Self {
         let none = DifferenceCount {
             count: 0,

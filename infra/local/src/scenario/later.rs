@@ -26,8 +26,8 @@ const REFUND_NO: &str = "play-r1";
 /// overtakes the end of the close.
 const LATE_BY_MS: i64 = 300;
 
-/// Follows an order that was paid through its later life, and two new ones to other ends, telling
-/// each step as soon as it is done.
+/// Refunds a paid order, closes a second one and pays a third too late, printing each step as soon
+/// as it is done.
 ///
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
@@ -261,7 +261,7 @@ impl Scenario<'_> {
     async fn closed(&self, order_no: &str) -> Result<Value, Failure> {
         let answer = self.stage.caller.close(order_no).await?;
         if answer.status == 202 {
-            // WeChat Pay's word is out: the sweep, once a minute, goes on.
+            // WeChat Pay has not answered; the sweep continues within a minute.
             return self.await_state(order_no, "closed", "reconcile").await;
         }
         self.expect(200, "POST of the close", &answer).await

@@ -87,8 +87,7 @@ impl std::fmt::Debug for StoredUrl {
 
 impl KeysTable {
     /// How a client is told of changes, at most a minute old; `None` if it never asked for that.
-    /// That it is not told is looked up every five seconds, so that little is lost after it was set
-    /// up.
+    /// "No webhook" is cached for five seconds only, so that few events are missed after set-up.
     ///
     /// # Errors
     /// The item cannot be read, a secret not be unsealed, or the item is damaged.

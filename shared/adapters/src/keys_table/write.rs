@@ -99,10 +99,9 @@ impl KeysTable {
         Ok(())
     }
 
-    /// Replaces the verification keys of the item that `seen` was read from. One that is there
-    /// already and cannot be read may stay: it verifies nothing, and is in nobody's way. What does
-    /// not even have the form of one stays as it is stored, since a later version may read it,
-    /// unless one of the new keys has its id.
+    /// Replaces the verification keys of the item that `seen` was read from. An entry that is there
+    /// already and cannot be read may stay: it verifies nothing. An entry of unknown form is kept
+    /// for later versions, unless one of the new keys has its id.
     ///
     /// # Errors
     /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or
@@ -341,8 +340,7 @@ impl KeysTable {
     }
 }
 
-/// Orders that belong to no client are kept from every client: none may be registered under their
-/// name.
+/// The reserved id `(nobody)` cannot be registered, so no client sees unattributed orders.
 pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
     if client_id == ClientId::UNATTRIBUTED {
         return Err(KeysError::Client(BadClientId::Reserved));

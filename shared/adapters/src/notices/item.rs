@@ -1,4 +1,4 @@
-//! How a notice lies in the table.
+//! How a notice is stored.
 //!
 //! | attribute | holds |
 //! |---|---|

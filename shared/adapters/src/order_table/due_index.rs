@@ -233,9 +233,8 @@ impl OrderTable {
         .await
     }
 
-    /// Notes why WeChat Pay brings a refund to no end, and since when; with `None` that nothing
-    /// keeps it. It stays due when it was. `false` when it moved on meanwhile. `refund` is the
-    /// refund as it was claimed.
+    /// Records the cause of an unfinished refund and since when; `None` clears it. It stays due
+    /// when it was. `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].

@@ -1,4 +1,4 @@
-//! How an order lies in the table.
+//! How an order is stored.
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -214,8 +214,8 @@ pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
         transaction_id: fields.parsed("transaction_id", |text| TransactionId::parse(text).ok())?,
         amount: fields.fen("amount_fen")?,
         paid_at: UnixSeconds(fields.number("paid_at")?),
-        // In another currency, of another merchant or appid: whatever it is, a refund of ours is no
-        // cure. What was refunded elsewhere already is not to be refunded again.
+        // Another currency, merchant or appid: our refund cannot return it. What was refunded
+        // elsewhere already is not to be refunded again.
         refundable: ["second_payment", "amount"].contains(&reason),
         state: fields.parsed("state", ParkedState::named)?,
     })

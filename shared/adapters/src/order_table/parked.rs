@@ -26,8 +26,8 @@ use super::{
 /// How a record for a person stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParkedStatus {
-    /// Nobody has decided about it yet. Say so again, however often the news comes: who wrote the
-    /// record first may have died before saying it.
+    /// Not decided yet. Log it each time: the process that wrote the record may have crashed before
+    /// logging.
     Waiting,
     /// A person has decided.
     Decided,

@@ -1,4 +1,4 @@
-//! How a refund lies in the table.
+//! How a refund is stored.
 //!
 //! | attribute | holds |
 //! |---|---|

@@ -85,8 +85,8 @@ impl ReconciliationTable {
                 .into_values()
                 .flat_map(|unread| unread.keys)
                 .collect();
-            // Large items come bit by bit: only batches that bring nothing count as a repeat in
-            // vain.
+            // Large items arrive over several calls. Only calls that return nothing count as failed
+            // repeats.
             repeats = if items.len() > before { 1 } else { repeats + 1 };
         }
         Ok(items)

@@ -1,4 +1,4 @@
-//! How a reconciled day lies in the table.
+//! How a reconciled day is stored.
 //!
 //! | attribute | holds |
 //! |---|---|

@@ -87,12 +87,12 @@ impl Breaker {
         }
     }
 
-    /// Whether the host is trusted without reserve.
+    /// Whether the breaker is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.open.is_none()
     }
 
-    /// Whether the host is avoided, and not to be tried yet either.
+    /// Whether the breaker is open and no probe is due.
     pub(super) fn is_shut(&self, now_ms: i64) -> bool {
         self.open
             .as_ref()

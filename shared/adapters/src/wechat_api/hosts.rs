@@ -49,8 +49,8 @@ impl Failover {
         }
     }
 
-    /// The same for a caller who may just as well ask the backup host first, to find out whether it
-    /// is there when it is needed. That is only done while both hosts are well.
+    /// The same for a caller that may use the backup host first, to learn whether it works. That is
+    /// only done while both hosts work.
     pub(super) fn order_to_warm_the_backup(&mut self, now_ms: i64) -> [Host; 2] {
         if self.main.is_closed() && self.backup.is_closed() {
             BACKUP_FIRST
@@ -64,8 +64,8 @@ impl Failover {
         self.main.is_shut(now_ms) && self.backup.is_shut(now_ms)
     }
 
-    /// How many of the two are avoided and not to be tried again yet. One that nobody has tried
-    /// since then may be well by now.
+    /// How many of the two are avoided and not to be tried again yet. One that was not tried since
+    /// may work again.
     pub(super) fn avoided(&self, now_ms: i64) -> u32 {
         let main = u32::from(self.main.is_shut(now_ms));
         main.saturating_add(u32::from(self.backup.is_shut(now_ms)))

@@ -27,7 +27,7 @@ use crate::{
 /// that its client has seen.
 pub const VERSION_AGAIN: u64 = 1_001;
 
-/// The order for money that came under a number of nobody's, and its first event. `trade_type` is
+/// The order created for a payment whose number is not ours, and its first event. `trade_type` is
 /// WeChat Pay's word.
 pub fn order_for_unattributed_payment(
     notice: &TradeNotice,

@@ -1,5 +1,4 @@
-//! A row of the trade bill, kept: the bill streams past, and only rows that somebody has to look at
-//! stay.
+//! A bill row that is kept. The bill is streamed; only rows that need a decision are kept.
 
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{TradeKind, TradeRow};

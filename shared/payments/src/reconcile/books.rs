@@ -299,8 +299,8 @@ impl DayBooks {
         self.enter(line, id, rest, shard)
     }
 
-    /// Enters some lines of one part of the index, such as a page of it, and tells `each` what came
-    /// of it. Like rows of a bill
+    /// Inserts some lines of one part of the index, such as a page of it, and calls `each` with the
+    /// result of each. Like rows of a bill
     /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are entered
     /// faster together.
     pub fn insert_batch(

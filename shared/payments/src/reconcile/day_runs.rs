@@ -1,5 +1,5 @@
-//! The runs of a day and which of them has the say: a run may stall and come back after others, so
-//! it counts when it was asked for, and not who writes last.
+//! The runs of a day, and which one counts. A stalled run may come back late, so the latest request
+//! counts, not the last write.
 //!
 //! The latest run in earnest and the latest preview each have a place of their own. A run in
 //! earnest gives way to one that was asked for later. A preview gives way to any run that was asked

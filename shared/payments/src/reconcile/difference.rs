@@ -289,8 +289,8 @@ impl DifferenceKind {
     }
 }
 
-/// What a difference is about. The numbers are kept as the bill writes them: an order that nobody
-/// here made may have one that no order of ours could have.
+/// What a difference is about. The numbers are kept as the bill writes them: a foreign order may
+/// have a number in a form that ours cannot have.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DifferenceSubject {
     /// `out_trade_no`
@@ -1066,7 +1066,7 @@ impl Difference {
             .max()
     }
 
-    /// The difference after a person's decision, with what is so by default beside it.
+    /// The difference after a decision, under the default limits.
     ///
     /// # Errors
     /// [`DecisionRejected`] when the decision does not hold.
@@ -1222,9 +1222,8 @@ impl Difference {
         })
     }
 
-    /// Where a difference stands whose proposal is turned down: a refund that nobody wants is
-    /// decided about by that, up to the amount that one person may explain alone; of anything else
-    /// it is as open as before.
+    /// The state after a rejected proposal. A rejected refund up to the solo limit is final
+    /// (`rejected`). Everything else is `open` again.
     fn rejecting(
         &self,
         explain_alone: SoloExplainLimit,
@@ -1310,8 +1309,8 @@ impl Difference {
         })
     }
 
-    /// A refund that does not get on is sent on. To send it once more one person is enough: two
-    /// have approved it, and its money goes to nobody new.
+    /// A refund that does not get on is sent on. One person may retry: two approved it before, and
+    /// the recipient is the same.
     fn sending_on(&self, wanted: ApprovedAction) -> Result<ApprovedAction, DecisionRejected> {
         if self.state != DifferenceState::Open {
             return Err(self.wrong_state());
@@ -1408,8 +1407,8 @@ impl Difference {
         }
     }
 
-    /// Whether it is on its way to an end that the bills do not show: that they agree says nothing
-    /// of it.
+    /// Whether it waits for something that bills do not show, such as a refund. Agreement of the
+    /// bills does not end it.
     pub fn is_under_way(&self) -> bool {
         match self.state {
             DifferenceState::Approved | DifferenceState::OnItsWay => true,
@@ -1464,8 +1463,8 @@ impl Difference {
         })
     }
 
-    /// Whether this very decision was taken on that version before: its answer was lost and the
-    /// person asks again, or a twin of the request was faster.
+    /// Whether this decision was already made on that version: a repeat after a lost answer, or a
+    /// concurrent duplicate.
     pub fn has_taken(&self, decision: Decision, version: u64, person: &str, why: &str) -> bool {
         // The step that made the next version: the first one made version 1.
         let step = usize::try_from(version).map(|at| self.history.get(at));
@@ -1535,7 +1534,7 @@ impl Difference {
         }
     }
 
-    /// The difference with a note of what a run tried in vain. The state stays.
+    /// The difference with a note about a failed attempt of a run. The state does not change.
     #[must_use]
     pub fn noted(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         self.stepping(Actor::Run(run.to_owned()), self.state, why, at)

@@ -7,8 +7,7 @@
 //! two messages are, their sums of 128 bits are equal under one key in 2^64. The sum is then cut to
 //! 64 bits by multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast",
 //! 2014), where two sums meet under one key in 2^64 again, and in 2^48 if 48 bits are kept of it.
-//! Which keys those are, nobody can know who does not see the run's memory. One multiplication does
-//! for sixteen bytes.
+//! The keys cannot be guessed without the run's memory. One multiplication does for sixteen bytes.
 
 use std::fmt;
 

@@ -2,10 +2,10 @@
 //! moved.
 //!
 //! For each payment the balance rises by what is settled less the fee, for each refund it falls by
-//! what is given back less the fee that comes back with it. A merchant is settled so many days
-//! after a trade, as the contract says, so a run lays the trade rows of its day and of as many days
-//! before it against the movements of the same days. The earliest of them is due: what has not
-//! moved for its trades by now is a difference. Of later trades nothing is said yet.
+//! what is given back less the fee that comes back with it. A merchant is settled some days after a
+//! trade (contract). So a run compares the trade rows of its day and of that many days before with
+//! the movements of the same days. The earliest of them is due: what has not moved for its trades
+//! by now is a difference. Of later trades nothing is said yet.
 //!
 //! The table keeps, of each expected movement, what is still missing of it. That is all that is
 //! needed: on a second pass over the trade bill [`FundBooks::funding`] says of each row what moved.

@@ -1,17 +1,16 @@
-//! Reconciliation: the day's bills of WeChat Pay against our books, and what is done about each
+//! Reconciliation compares WeChat Pay's bills of a day with our books, and decides about each
 //! difference.
 //!
 //! A day is a Beijing day, by WeChat Pay's own times. Its bills are a snapshot from the next
-//! morning, ours are the books as they are when the run reads them; so what the run finds different
-//! at first is only a candidate, and [`judge`] decides about it once its order was read
-//! consistently.
+//! morning; our books are read while the run goes. So a first difference is only a candidate.
+//! [`judge`] decides once the order was read consistently.
 //!
-//! The way of a row: [`bill_line`] is what is kept of it, [`books`] what our side of the day is
-//! found by, [`matcher`] lays one against the other, [`funds`] both against the movements of the
-//! account. [`difference`] says which kinds of differences there are, what each means, and who may
-//! do what about it; [`carried`] is what is judged with the next day; [`adopt`] is how money of
-//! nobody's is given back; [`run`] is what is kept of a run, with its [`totals`]; [`day_runs`]
-//! which of a day's runs has the say.
+//! How a bill row passes: [`matcher`] compares it with [`books`] (our side). Rows that differ are
+//! kept as [`bill_line`]. [`funds`] compares both sides with the account's movements. [`judge`]
+//! decides after a consistent read. [`difference`] defines the kinds of differences, what each
+//! means and who may decide what. [`carried`] holds trades that are judged with the next day.
+//! [`adopt`] creates orders for payments that are not ours, so that they can be refunded. [`run`]
+//! is the record of a run, with its [`totals`]. [`day_runs`] says which run of a day counts.
 
 pub mod adopt;
 pub mod bill_line;

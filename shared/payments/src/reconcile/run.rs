@@ -306,8 +306,8 @@ pub struct Run {
     pub dry_run: bool,
     /// Counts its writes; each names the version it was decided on.
     pub version: u64,
-    /// When it was asked for, in Unix milliseconds: of two runs, the one that was asked for later
-    /// has the say. Runs of earlier versions say nothing of it ([`Run::requested_at_ms`]).
+    /// Time of the request (Unix ms). Of two runs, the later request counts. Runs of earlier
+    /// versions say nothing of it ([`Run::requested_at_ms`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at_ms: Option<i64>,
     /// When it began.

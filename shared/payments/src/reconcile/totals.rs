@@ -22,8 +22,8 @@ pub struct Sums {
     pub payments: u64,
     /// What was ordered (订单金额), in fen.
     pub payments_fen: i64,
-    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Of the
-    /// books: nothing, they do not know.
+    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Zero for
+    /// our books, which do not know it.
     pub settlement_fen: i64,
     /// Refunds.
     pub refunds: u64,

@@ -106,7 +106,7 @@ fn decimal<const PLACES: usize>(text: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    // `.5`, `5.` and `00` are nobody's way to write money, so they are a sign of damage.
+    // `.5`, `5.` and `00` are not valid amounts, so the file is damaged.
     if whole == 0 || places == Some(0) || (whole > 1 && digits.first() == Some(&b'0')) {
         return None;
     }
