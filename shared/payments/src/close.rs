@@ -1,5 +1,5 @@
-//! Closing an order: who may, and what WeChat Pay's answer means. Nothing is closed here alone:
-//! WeChat Pay is closed first.
+//! Closing an order: when it is allowed, and what WeChat Pay's answer means. An order is closed at
+//! WeChat Pay first and only then here.
 
 use wechatpay::{
     UnixSeconds,
@@ -11,7 +11,7 @@ use crate::{
     order::{Order, OrderState},
 };
 
-/// Whether an order can be closed as it stands.
+/// Whether an order can be closed in its present state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseEligibility {
     /// Yes: it goes to `closing` first.
@@ -24,7 +24,7 @@ pub enum CloseEligibility {
     Paid,
 }
 
-/// Judges whether an order can be closed.
+/// Decides whether an order can be closed.
 pub fn close_eligibility(order: &Order) -> CloseEligibility {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => CloseEligibility::Open,
@@ -37,21 +37,20 @@ pub fn close_eligibility(order: &Order) -> CloseEligibility {
     }
 }
 
-/// What to do after WeChat Pay was asked to close.
+/// What to do after a close call to WeChat Pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseStep {
     /// It is closed there: close it here.
     Closed,
-    /// Ask how it stands: it may have been paid a moment before
-    /// (shared/wechatpay/PROTOCOL.md, 5.5).
+    /// Query the order: it may have been paid just before (shared/wechatpay/PROTOCOL.md, 5.5).
     Ask,
     /// WeChat Pay does not know the order, but a prepay call may still be under way. Close again
     /// after the lease ends.
     Wait,
 }
 
-/// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before
-/// that.
+/// Decides about the answer to a close call that was sent at `asked_at`. The order was read before
+/// the call.
 pub fn after_close_answer(
     order: &Order,
     asked_at: UnixSeconds,
@@ -63,8 +62,8 @@ pub fn after_close_answer(
             code: ErrorCode::OrderNotExist,
             ..
         }) => {
-            // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed
-            // on such a word alone.
+            // An error answer is not signed, but the answer that WeChat Pay has the order was. So
+            // an error answer alone closes nothing.
             if order.issued {
                 CloseStep::Ask
             } else if asked_at.0 < issue_calls_end_at(order).0 {
@@ -85,7 +84,7 @@ pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
     UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
 }
 
-/// How long a call may be under way after its caller gave it up, in seconds.
+/// How long a call may still be under way after its caller gave up, in seconds.
 const ARRIVES_WITHIN_S: i64 = 60;
 
 #[cfg(test)]

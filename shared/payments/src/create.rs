@@ -1,5 +1,5 @@
-//! A merchant's request for an order, read and checked at the edge: after this file nothing about
-//! it can be wrong in form.
+//! A merchant's request for an order, parsed and checked at the edge. After this file its form is
+//! valid.
 
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -17,7 +17,7 @@ use crate::{
     request::{BadRequest, bad_field, fingerprint, text, text_in_bytes},
 };
 
-/// What is fixed for a deployment and goes into every order.
+/// Values that are fixed for a deployment and go into every order.
 #[derive(Clone, Debug)]
 pub struct MerchantProfile {
     /// The merchant number.
@@ -28,29 +28,29 @@ pub struct MerchantProfile {
     pub notify_url: String,
 }
 
-/// What a client asks for, checked.
+/// A client's request, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CreateOrder {
     /// The order's number: the caller's own, or derived from its `Idempotency-Key`.
     pub order_no: OrderNo,
     /// Who pays, if given. Used for the submit lock only and not sent to WeChat Pay.
     pub payer: Option<PayerKey>,
-    /// The rest, whose every value counts for the fingerprint.
+    /// The other terms. All of them go into the fingerprint.
     pub terms: OrderTerms,
 }
 
-/// Somebody who pays, in the client's own words or by openid. No two orders of one payer are
-/// submitted at the same moment.
+/// Identifies a payer, by the client's own id or by openid. Two orders of one payer are never
+/// submitted at the same time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PayerKey(String);
 
 impl PayerKey {
-    /// How long one submission may hold up the next one of the same payer, in seconds: longer than
-    /// any request takes, which is as long as the gateway waits for one. It is free again as soon
-    /// as the request is answered.
+    /// How long one submission may block the next one of the same payer, in seconds. It is longer
+    /// than the gateway waits for a request. The lock is released as soon as the request is
+    /// answered.
     pub const HOLDS_S: i64 = 30;
 
-    /// A digest that names this payer of this client, and tells neither.
+    /// A digest of the client and the payer that reveals neither.
     pub fn key(&self, client: &ClientId) -> String {
         let Fingerprint(digest) = fingerprint(&(client, &self.0));
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -89,7 +89,7 @@ pub struct H5Payer {
     pub kind: String,
 }
 
-/// The JSON of the request, as it comes.
+/// The JSON of the request, as received.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateOrderJson {
@@ -109,12 +109,12 @@ struct CreateOrderJson {
 
 /// The default for `expires_in_s`: two hours, the life of a QR code.
 const EXPIRES_IN_S: i64 = 7200;
-/// The bounds of `expires_in_s`: WeChat Pay stretches anything shorter to a minute; seven days is
-/// its own default and safe in all variants of its pages (shared/wechatpay/PROTOCOL.md, 12).
+/// The bounds of `expires_in_s`: WeChat Pay extends anything shorter to a minute; seven days is its
+/// own default and safe in all variants of its pages (shared/wechatpay/PROTOCOL.md, 12).
 const EXPIRES_RANGE_S: std::ops::RangeInclusive<i64> = 60..=604_800;
 
 impl CreateOrder {
-    /// Reads a request body and the `Idempotency-Key` header of one client.
+    /// Parses a request body and the `Idempotency-Key` header of one client.
     ///
     /// # Errors
     /// [`BadRequest`] names the first thing that is wrong.
@@ -207,7 +207,7 @@ impl CreateOrder {
 }
 
 impl OrderTerms {
-    /// The digest by which a repeat is told from another request under the same number.
+    /// The digest that distinguishes a repeat from another request under the same number.
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self)
     }
@@ -252,8 +252,7 @@ fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadR
     }
 }
 
-/// The client's own word for the payer, else the openid. The kinds do not meet: an openid cannot be
-/// passed off as the other.
+/// The client's own id for the payer, otherwise the openid. The two kinds never give the same key.
 fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<PayerKey>, BadRequest> {
     match payer_id {
         Some(id)
@@ -285,7 +284,7 @@ fn h5_payer(
                 })?
                 .parse()
                 .map_err(|_| bad_field("payer_client_ip", "must be an IPv4 or IPv6 address"))?;
-            // `::ffff:203.0.113.7`, as sockets that take both kinds show it, is the IPv4 address.
+            // `::ffff:203.0.113.7` is an IPv4 address, as dual-stack sockets show it.
             let ip = ip.to_canonical();
             if ip.is_loopback() || ip.is_unspecified() {
                 return Err(bad_field(
@@ -358,7 +357,7 @@ mod tests {
         json!({"order_no": "ORDER-1", "product": "native", "amount_fen": 100, "description": "Tea"})
     }
 
-    /// The good request with one key changed (`null` takes it away).
+    /// The valid request with one key changed (`null` removes it).
     fn with(changes: Value) -> Value {
         let mut body = native();
         for (key, value) in changes.as_object().unwrap() {

@@ -20,12 +20,13 @@ pub struct NextCheck {
     pub at: UnixSeconds,
 }
 
-/// How many parts the index by day has, and looks and recovery in the index of what is due. A part
-/// takes 1,000 writes a second, and an order is written there two or three times: 16 carry 4,800
-/// orders a second. When this grows, the sweep must go on reading as many parts as were ever used.
+/// How many parts the index by day has, and how many the checks and recoveries have in the index of
+/// what is due. A part takes 1,000 writes a second, and an order is written there two or three
+/// times: 16 carry 4,800 orders a second. If this number is reduced, the sweep must still read all
+/// the parts that were ever used.
 pub const SHARDS: u8 = 16;
 
-/// How many parts closings have: most orders are paid and never come there.
+/// How many parts closings have: most orders are paid and never need a closing.
 const CLOSING_PARTS: u8 = 8;
 
 /// How many parts refunds have: WeChat Pay takes 150 a second, and each is written there some six
@@ -35,17 +36,17 @@ const REFUND_PARTS: u8 = 2;
 /// How many parts the index of what is due has.
 pub const PARTS: u8 = 2 * SHARDS + CLOSING_PARTS + REFUND_PARTS;
 
-/// Why something is due. Each reason has parts of the index of its own: what is urgent is found at
-/// once, however much else is due.
+/// Why something is due. Each reason has its own parts of the index, so urgent items are found at
+/// once, however many others are due.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum CheckKind {
-    /// A refund is to be sent or asked about.
+    /// A refund must be sent or queried.
     Refund,
-    /// A reserved order: whoever was to get its prepay value may have died.
+    /// A reserved order: the process that should get its prepay value may have crashed.
     Recovery,
     /// An order is to be closed.
     Closing,
-    /// WeChat Pay is asked how an order stands that waits for its payer.
+    /// An order that waits for its payer is queried at WeChat Pay.
     StatusQuery,
 }
 
@@ -68,7 +69,8 @@ impl CheckKind {
         }
     }
 
-    /// Its parts of the index. Looks have those that held everything in earlier versions.
+    /// Its parts of the index. Checks of unpaid orders use the parts that held everything in
+    /// earlier versions.
     pub fn parts(self) -> impl Iterator<Item = u8> {
         let (first, many) = self.first_and_many();
         (0..many).map(move |shard| first.saturating_add(shard))
@@ -94,53 +96,53 @@ pub fn shard_of(order_no: &OrderNo) -> u8 {
     shard_of_text(order_no.as_str())
 }
 
-/// The same for a number that may be no order's of ours: a bill has such.
+/// The same for a number that may not be an order of ours: bills contain such numbers.
 pub fn shard_of_text(number: &str) -> u8 {
     let hash = Sha256::digest(number.as_bytes());
     hash.first().map_or(0, |byte| byte % SHARDS)
 }
 
-/// Ages of an order, in seconds, at which WeChat Pay is asked about it: its own ladder from the
-/// 1-minute step on (shared/wechatpay/PROTOCOL.md, 5.6). Younger orders are the callback's, and the
-/// client's own GET's.
+/// Ages of an order, in seconds, at which it is queried at WeChat Pay: the manual's schedule from
+/// the 1-minute step on (shared/wechatpay/PROTOCOL.md, 5.6). Younger orders are left to the
+/// callback and the client's own GET.
 const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
 
-/// Ages of a refund at which WeChat Pay is asked about it: each minute for five, then after 5, 10,
-/// 20 and 30 more (shared/wechatpay/PROTOCOL.md, 6.2). Money back to a bank card takes days, so
-/// hours follow.
+/// Ages of a refund at which it is queried at WeChat Pay: every minute for five minutes, then after
+/// 5, 10, 20 and 30 more (shared/wechatpay/PROTOCOL.md, 6.2). A refund to a bank card takes days,
+/// so after that it is queried hourly.
 const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200];
 
-/// No look begins sooner than this after another, in seconds: one takes less, with all its calls to
-/// WeChat Pay.
+/// Minimum time between two checks, in seconds: one check takes less, with all its calls to WeChat
+/// Pay.
 const LOOK_TAKES_S: i64 = 30;
 
-/// After either ladder: once an hour, until the state is final.
+/// After either schedule: once an hour, until the state is final.
 const HOURLY_S: i64 = 3600;
 
-/// How long after its last moment of payment an order is closed, in seconds: the callback of a
-/// payment in that moment has its time first.
+/// How long after its payment deadline an order is closed, in seconds. This leaves time for the
+/// callback of a last-moment payment.
 const CLOSE_AFTER_S: i64 = 10;
 
-/// The shortest time between two tries to close an order.
+/// The shortest time between two attempts to close an order.
 const CLOSE_AGAIN_S: i64 = 60;
 
-/// A refund that waits for a person is looked at all the same, since the person may act at WeChat
-/// Pay; and is told of again until somebody has decided.
+/// A refund that waits for an operator is still checked, since the operator may act at WeChat Pay.
+/// It is logged again until it is decided.
 const PERSON_S: i64 = 6 * HOURLY_S;
 
-/// When a look that came to nothing is taken again, in seconds: the next run of the sweep finds it.
-/// An order costs one call a minute while that lasts, and what waited longer goes before it.
+/// The time until a failed check is repeated, in seconds: the next run of the sweep finds it. An
+/// order costs one call a minute while that lasts, and items that have waited longer go first.
 const AGAIN_S: i64 = 30;
 
-/// The same for a refund: WeChat Pay takes one request a minute for each order.
+/// The same for a refund: WeChat Pay accepts one request a minute for each order.
 const REFUND_AGAIN_S: i64 = SLOT_S;
 
-/// How long a merchant's refunds rest after its balance was found too low, in seconds: failing
+/// How long a merchant's refunds are paused after its balance was too low, in seconds: failing
 /// refunds have a quota of 6 a second (shared/wechatpay/PROTOCOL.md, 6.2), which all orders share.
 pub const BALANCE_PAUSE_S: i64 = 600;
 
-/// When an order that has, or is about to have, `state` is looked at next, given that it was looked
-/// at or written at `now`; `None` when nothing more can happen to it by itself.
+/// Next check of an order with the present or coming state `state` that was checked or written at
+/// `now`; `None` if nothing more can happen to it by itself.
 pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<NextCheck> {
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
@@ -153,7 +155,7 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
             }
         }
         OrderState::Closing => close_again(order, now),
-        // Its refund, which is due by itself, is what there is to do.
+        // Only its refund is left to do, and that has its own next check.
         OrderState::PaidAfterClose(_)
         | OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
@@ -165,8 +167,8 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
 }
 
 /// Next check of an order whose last check failed for a temporary reason, such as no answer from
-/// WeChat Pay. `None` if its next check is earlier anyway or none is needed. `order` is as the
-/// table has it.
+/// WeChat Pay. `None` if its next check is earlier anyway or none is needed. `order` is as it is
+/// stored.
 pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
     let soon = now.0.saturating_add(AGAIN_S);
@@ -187,7 +189,7 @@ pub fn sooner_refund_check(refund: &Refund, now: UnixSeconds) -> Option<NextChec
     (at < held.at.0).then(|| refund_check_at(&refund.order_no, at))
 }
 
-/// The place of an order that is looked at then; `None` when nothing can happen to it by itself.
+/// The index place of an order with this next check; `None` if nothing can happen to it by itself.
 fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
     let reason = match state {
         OrderState::Closing => CheckKind::Closing,
@@ -219,8 +221,8 @@ pub fn is_past_payment_time(order: &Order, now: UnixSeconds) -> bool {
     closes_at(order) <= now
 }
 
-/// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more
-/// can happen to it by itself.
+/// Next check of a refund with the present or coming state `state`; `None` if nothing more can
+/// happen to it by itself.
 pub fn next_refund_check(
     refund: &Refund,
     state: &RefundState,
@@ -232,7 +234,8 @@ pub fn next_refund_check(
         }
         RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
         RefundState::Closed if refund.returns_owed_money() => now.0.saturating_add(PERSON_S),
-        // Its money is with the merchant: the payer is owed until a person says how it was paid.
+        // Its money is with the merchant: the payer is owed until an operator records how it was
+        // paid.
         RefundState::Succeeded(_) if refund.is_to_merchant() && refund.payer_paid.is_none() => {
             now.0.saturating_add(PERSON_S)
         }
@@ -241,14 +244,14 @@ pub fn next_refund_check(
     Some(refund_check_at(&refund.order_no, at))
 }
 
-/// Next check of a refund that must wait for another refund of the same order (one a minute). Those
-/// that wait for the same moment are spread over the seconds after it, each by its own number.
+/// Next check of a refund that must wait for another refund of the same order (one a minute).
+/// Refunds that wait for the same moment are spread over the seconds after it, by their numbers.
 pub fn after_order_interval(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
     refund_check_at(&refund.order_no, until.0.saturating_add(spread_s))
 }
 
-/// The place of a refund of this order that is looked at then.
+/// The index place of a refund of this order with this next check.
 pub fn refund_check_at(order_no: &OrderNo, at: i64) -> NextCheck {
     NextCheck {
         shard: CheckKind::Refund.part(order_no),
@@ -256,7 +259,7 @@ pub fn refund_check_at(order_no: &OrderNo, at: i64) -> NextCheck {
     }
 }
 
-/// The next step of a ladder of ages after `now`, then hours.
+/// The next step of a schedule of ages after `now`, then hourly.
 fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
     let age_s = now.0.saturating_sub(since.0);
     ladder_s
@@ -267,8 +270,8 @@ fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
         })
 }
 
-/// Pauses that grow with the order's age, from a minute to an hour, and never end before whoever
-/// may still be calling WeChat Pay for the order has given up.
+/// Pauses that grow with the order's age, from a minute to an hour, and never end before the
+/// present lease does.
 fn close_again(order: &Order, now: UnixSeconds) -> i64 {
     let since = order.expires_at.0.min(now.0).max(order.created_at.0);
     let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);

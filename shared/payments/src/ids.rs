@@ -1,12 +1,11 @@
-//! The numbers that name things. Each has its own type, so that none can be handed over in
-//! another's place.
+//! Numbers and ids. Each has its own type, so that they cannot be mixed up.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Why a text is not the number it should be.
+/// Why a text is not a valid number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadNumber {
     /// Too short or too long.
@@ -20,7 +19,7 @@ pub enum BadNumber {
     /// A character outside the alphabet.
     #[error("may hold only digits, letters, `_` and `-`")]
     Alphabet,
-    /// Begins with a prefix of numbers that are made here.
+    /// It begins with a prefix that is reserved for numbers that are made here.
     #[error("must not begin with `{prefix}`: such numbers are made here")]
     ReservedPrefix {
         /// The prefix.
@@ -67,19 +66,19 @@ fn check(text: &str, min: usize, max: usize) -> Result<(), BadNumber> {
 
 /// The merchant's number of an order: WeChat Pay's `out_trade_no`, unique for each merchant number.
 ///
-/// 6 to 32 of digits, letters, `_` and `-`. WeChat Pay would also take `*` and the bar; the set
-/// here is the one on which all its pages agree (shared/wechatpay/PROTOCOL.md, 12) and which needs
-/// no escaping in a path.
+/// 6 to 32 of digits, letters, `_` and `-`. WeChat Pay also accepts `*` and the bar; this is the
+/// set on which all its pages agree (shared/wechatpay/PROTOCOL.md, 12) and which needs no escaping
+/// in a path.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderNo(String);
 
 impl OrderNo {
     /// What a number derived from an `Idempotency-Key` begins with. Callers may not use it, so the
-    /// two kinds never meet.
+    /// two kinds never collide.
     pub const DERIVED_PREFIX: &str = "idem-";
 
-    /// An order number as WeChat Pay or our table gives it back.
+    /// Parses an order number from WeChat Pay or from our table.
     ///
     /// # Errors
     /// When it has a wrong length or a character outside the alphabet.
@@ -88,7 +87,7 @@ impl OrderNo {
         Ok(Self(text.to_owned()))
     }
 
-    /// An order number of the caller's own choice.
+    /// Parses an order number that the caller chose.
     ///
     /// # Errors
     /// As [`OrderNo::parse`], and when it begins with the prefix of derived numbers.
@@ -104,8 +103,8 @@ impl OrderNo {
     }
 
     /// The number that belongs to a client's `Idempotency-Key`: the same key of the same client
-    /// always names the same order, and nobody else's. `route` keeps keys of different routes
-    /// apart.
+    /// always gives the same order number, and no other client's. `route` keeps keys of different
+    /// routes apart.
     pub fn derived(client: &ClientId, route: &str, key: &IdempotencyKey) -> Self {
         Self(derived(&[client.as_str(), route, key.as_str()]))
     }
@@ -116,14 +115,15 @@ impl OrderNo {
     }
 }
 
-/// A number of 32 characters that these parts always give, and no others.
+/// A number of 32 characters that depends on these parts only.
 fn derived(parts: &[&str]) -> String {
     let mut number = OrderNo::DERIVED_PREFIX.to_owned();
     number.extend(base32(&digest_of(parts)).take(32 - OrderNo::DERIVED_PREFIX.len()));
     number
 }
 
-/// SHA-256 over the parts, each behind its length: no two lists give the same text.
+/// SHA-256 over the parts, each after its length, so that two different lists never give the same
+/// input.
 fn digest_of(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -162,7 +162,7 @@ text_type!(OrderNo);
 pub struct TransactionId(String);
 
 impl TransactionId {
-    /// A transaction number as WeChat Pay gives it.
+    /// Parses a transaction number from WeChat Pay.
     ///
     /// # Errors
     /// When it is empty, over 32 characters, or has a character outside the alphabet.
@@ -181,8 +181,8 @@ text_type!(TransactionId);
 
 /// A refund's number under its order: the caller's own, or derived.
 ///
-/// 1 to 40 of digits, letters, `_` and `-`. It need be unique under its order only; WeChat Pay is
-/// given an [`OutRefundNo`].
+/// 1 to 40 of digits, letters, `_` and `-`. It must be unique under its order only; WeChat Pay
+/// receives an [`OutRefundNo`].
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RefundNo(String);
@@ -195,7 +195,7 @@ impl RefundNo {
     /// What the number of a refund of a second payment begins with that a reconciliation proposed.
     const SECOND_PREFIX: &str = "second-";
 
-    /// A refund number as our table gives it back.
+    /// Parses a refund number from our table.
     ///
     /// # Errors
     /// When it has a wrong length or a character outside the alphabet.
@@ -204,7 +204,7 @@ impl RefundNo {
         Ok(Self(text.to_owned()))
     }
 
-    /// A refund number of the caller's own choice.
+    /// Parses a refund number that the caller chose.
     ///
     /// # Errors
     /// As [`RefundNo::parse`], and when it begins with a prefix of numbers that are made here.
@@ -232,15 +232,15 @@ impl RefundNo {
         ]))
     }
 
-    /// The number of the refund that gives late money back: the same payment always has the same
-    /// one, so that it is refunded once, whoever comes upon it and however often
+    /// The number of the refund that returns a late payment: the same payment always has the same
+    /// number, so that it is refunded only once, however often it is found
     /// (shared/payments/STATES.md, I5).
     pub fn of_late_money(transaction_id: &TransactionId) -> Self {
         Self::of_late_money_again(transaction_id, 1)
     }
 
-    /// The number of the `nth` refund (from 1 on) of late money. A second one comes after the first
-    /// failed for good and persons decided anew.
+    /// The number of the `nth` refund (from 1 on) of a late payment. A second one exists only after
+    /// the first failed for good and operators decided again.
     pub fn of_late_money_again(transaction_id: &TransactionId, nth: u32) -> Self {
         Self::nth(Self::LATE_PREFIX, transaction_id, nth)
     }
@@ -255,9 +255,9 @@ impl RefundNo {
         Self(format!("{}{refund_id}", Self::CONSOLE_PREFIX))
     }
 
-    /// The number of the `nth` refund (from 1 on) that gives a second payment of an order back,
-    /// once two persons have approved it: the same payment always has the same ones, however often
-    /// the approval is carried out. A second one comes after the first failed for good.
+    /// The number of the `nth` refund (from 1 on) that returns a second payment of an order, once
+    /// two persons have approved it: the same payment always has the same numbers, however often
+    /// the approval is executed. A second one exists only after the first failed for good.
     pub fn of_second_payment(transaction_id: &TransactionId, nth: u32) -> Self {
         Self::nth(Self::SECOND_PREFIX, transaction_id, nth)
     }
@@ -285,7 +285,7 @@ text_type!(RefundNo);
 pub struct RefundId(String);
 
 impl RefundId {
-    /// A refund's number as WeChat Pay gives it.
+    /// Parses a refund's number from WeChat Pay.
     ///
     /// # Errors
     /// When it is empty, over 32 characters, or has a character outside the alphabet.
@@ -302,16 +302,16 @@ impl RefundId {
 
 text_type!(RefundId);
 
-/// The number that WeChat Pay knows a refund by (`out_refund_no`). It refunds once, it is unique
-/// for the *merchant*, and it never changes: under a new one the same refund could be paid twice
+/// The number of a refund at WeChat Pay (`out_refund_no`). It pays only once, is unique for the
+/// *merchant*, and never changes: under a new number the same refund could be paid twice
 /// (shared/wechatpay/PROTOCOL.md, 6.2).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OutRefundNo(String);
 
 impl OutRefundNo {
-    /// The number of a refund of ours: a digest of order and refund number, since refund numbers of
-    /// different orders may be equal.
+    /// The number for one of our refunds: a digest of order and refund number, since refund numbers
+    /// of different orders may be equal.
     pub fn of(order_no: &OrderNo, refund_no: &RefundNo) -> Self {
         let digest = digest_of(&[order_no.as_str(), refund_no.as_str()]);
         let mut number = "r-".to_owned();
@@ -319,8 +319,8 @@ impl OutRefundNo {
         Self(number)
     }
 
-    /// A number as WeChat Pay or our table gives it: 1 to 64 of digits, letters, `_`, `-`, `*`, `@`
-    /// and the bar.
+    /// Parses a number from WeChat Pay or from our table: 1 to 64 of digits, letters, `_`, `-`,
+    /// `*`, `@` and the bar.
     ///
     /// # Errors
     /// When it has a wrong length or a character outside the alphabet.
@@ -338,7 +338,7 @@ impl OutRefundNo {
 
 text_type!(OutRefundNo);
 
-/// A client of our own API. It sees and touches only its own orders.
+/// A client of our API. It can see and change only its own orders.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(String);
@@ -349,7 +349,7 @@ pub enum BadClientId {
     /// It is too long, empty, or cannot be read.
     #[error("a client's id is 1 to 128 characters without control characters and outer blanks")]
     Form,
-    /// It is kept for what belongs to no client.
+    /// It is reserved for orders that belong to no client.
     #[error(
         "the client id `(nobody)` is kept for orders that belong to no client: take another one"
     )]
@@ -361,7 +361,7 @@ impl ClientId {
     /// can be refunded. No key can be registered for it: only finance staff see these orders.
     pub const UNATTRIBUTED: &str = "(nobody)";
 
-    /// An id that a client is to be registered under, or an order is to be given to.
+    /// Parses an id for registering a client or for assigning an order.
     ///
     /// # Errors
     /// [`BadClientId`].
@@ -393,14 +393,14 @@ impl ClientId {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IdempotencyKey(String);
 
-/// An `Idempotency-Key` that is none.
+/// An invalid `Idempotency-Key`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("Idempotency-Key must hold 1 to 255 visible ASCII characters")]
 pub struct BadIdempotencyKey;
 
 impl IdempotencyKey {
-    /// Reads the header. The draft has it as a structured-field string (`"abc"`), most clients send
-    /// it bare (`abc`); both name the same key.
+    /// Reads the header. The draft defines a structured-field string (`"abc"`); most clients send
+    /// the bare text (`abc`). Both mean the same key.
     ///
     /// # Errors
     /// When nothing is left, it is too long, or it holds a character that is not visible ASCII.

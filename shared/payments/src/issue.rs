@@ -1,4 +1,4 @@
-//! Asking WeChat Pay for a prepay value: what each answer means for the order.
+//! Prepay calls: what each answer of WeChat Pay means for the order.
 
 use wechatpay::{
     Unreadable,
@@ -7,31 +7,31 @@ use wechatpay::{
 
 use crate::order::{IssueLease, Order, OrderState};
 
-/// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of
-/// up to 3 s and a query. Shorter than [`IssueLease::LEASE_S`].
+/// Total time for calls to WeChat Pay under one lease, in milliseconds: two calls of up to 3 s and
+/// a query. Shorter than [`IssueLease::LEASE_S`].
 pub const BUDGET_MS: u64 = 9_000;
 
-/// What came of one call to WeChat Pay.
+/// Result of one call to WeChat Pay.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallOutcome<T> {
     /// A verified success.
     Done(T),
     /// An error answer. It is not signed, so it proves nothing about money that moved.
     Refused(Refusal),
-    /// A verified success that cannot be read: WeChat Pay did what was asked, or has it, and what
-    /// it says of it is not known.
+    /// A verified success that cannot be parsed: WeChat Pay did what was requested, but the details
+    /// are unknown.
     Unreadable(Unreadable),
     /// No answer that can be trusted: time-out, broken connection, or a signature that did not
-    /// verify. The operation may have happened or may happen yet.
+    /// verify. The operation may have happened or may still happen.
     Unknown(String),
 }
 
 impl<T> CallOutcome<T> {
-    /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth
-    /// asking again soon.
+    /// Whether WeChat Pay could not answer for now, or gave no authentic answer: the same call is
+    /// worth repeating soon.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            // That it answered what nobody can read does not pass by itself.
+            // An unreadable answer is not a temporary failure.
             Self::Done(_) | Self::Unreadable(_) => false,
             Self::Refused(refusal) => is_transient_refusal(refusal),
             Self::Unknown(_) => true,
@@ -39,8 +39,8 @@ impl<T> CallOutcome<T> {
     }
 }
 
-/// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own,
-/// or a limit on how often.
+/// Whether a refusal only says that WeChat Pay cannot answer for now: a server error or a rate
+/// limit.
 pub fn is_transient_refusal(refusal: &Refusal) -> bool {
     let by_status = refusal.status == 429 || refusal.status >= 500;
     by_status
@@ -53,28 +53,28 @@ pub fn is_transient_refusal(refusal: &Refusal) -> bool {
 pub enum IssueStep {
     /// Store this value.
     Store(PrepayValue),
-    /// Send the very same call again, to the other host.
+    /// Send the same call again, to the other host.
     Repeat,
-    /// Ask WeChat Pay how the order stands. With the refusal that decides if the order does not
-    /// exist there; without one when the answer is only given for orders that do exist.
+    /// Query the order. It carries the refusal that counts if the order does not exist there;
+    /// `None` if WeChat Pay only gives this answer for orders that exist.
     Query(Option<Refusal>),
-    /// WeChat Pay will not take the order: `rejected`.
+    /// WeChat Pay refuses the order: `rejected`.
     Reject(Refusal),
-    /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep
-    /// goes on.
+    /// The result stays unknown for now; the order is unchanged, and a later attempt or the sweep
+    /// continues.
     GiveUp(IssueFailure),
 }
 
 /// Why an attempt ends without a result.
 #[derive(Clone, PartialEq)]
 pub enum IssueFailure {
-    /// WeChat Pay did not answer, or not believably, or asked us to come later.
+    /// WeChat Pay gave no authentic answer, or asked us to retry later.
     Unknown(String),
-    /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called
+    /// WeChat Pay refuses, but an earlier call may have succeeded, so the order must not become
     /// rejected.
     RefusedAfterUnknown(Refusal),
-    /// WeChat Pay refuses, and not because of this order: it may take it once people have put that
-    /// right.
+    /// WeChat Pay refuses for a reason that is not this order: it may accept the order once an
+    /// operator has fixed that.
     NotOfTheOrder(Refusal),
 }
 
@@ -91,10 +91,10 @@ impl std::fmt::Debug for IssueFailure {
     }
 }
 
-/// Judges the answer to a prepay call.
+/// Decides about the answer to a prepay call.
 ///
-/// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that
-/// nothing unknown came before: no earlier attempt, and no unanswered try in this one. Only a clean
+/// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that no
+/// earlier result is unknown: no earlier attempt, and no unanswered call in this one. Only a clean
 /// refusal rejects an order (shared/payments/STATES.md, 3.2).
 pub fn after_prepay_answer(
     answer: CallOutcome<PrepayValue>,
@@ -110,7 +110,7 @@ pub fn after_prepay_answer(
     };
     let refusal = match answer {
         CallOutcome::Done(value) => return IssueStep::Store(value),
-        // The order is there, most likely, and a repeat of the same bytes is given the value again.
+        // The order probably exists, and a repeat of the same bytes returns the value again.
         CallOutcome::Unreadable(unreadable) => return unanswered(unreadable.to_string()),
         CallOutcome::Unknown(cause) => return unanswered(cause),
         CallOutcome::Refused(refusal) => refusal,
@@ -120,8 +120,8 @@ pub fn after_prepay_answer(
     }
     match refusal.side() {
         // A blocked account, missing permission or wrong setting refuses every order, so no order
-        // is rejected for it. Unknown codes are treated the same. The next attempt asks how the
-        // order stands before it sends it.
+        // is rejected for it. Unknown codes are treated the same. The next attempt queries the
+        // order before it sends it.
         Side::Merchant | Side::Unknown => IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)),
         Side::Passing if refusal.repeat() == Repeat::WithBackoff && tries_left > 0 => {
             IssueStep::Repeat
@@ -136,9 +136,9 @@ pub fn after_prepay_answer(
     }
 }
 
-/// Refusals of the request that reject it only once a question confirms that WeChat Pay has no such
-/// order. A `PARAM_ERROR` without a field may be about a header, such as a wrong
-/// `Wechatpay-Serial`: then the question is refused as well, and nothing is decided.
+/// Refusals that reject the order only once a query confirms that WeChat Pay has no such order. A
+/// `PARAM_ERROR` without a field may be about a header, such as a wrong `Wechatpay-Serial`: then
+/// the query is refused as well, and nothing is decided.
 fn needs_query_first(refusal: &Refusal) -> bool {
     let names_a_field = refusal
         .detail
@@ -157,8 +157,8 @@ pub fn is_first_attempt(attempt: &IssueLease) -> bool {
     attempt.count <= 1
 }
 
-/// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes,
-/// and a repeat of those is given a value (shared/wechatpay/PROTOCOL.md, 5.1), so
+/// Whether the order at WeChat Pay under this number is not ours: every attempt sends the same
+/// bytes, and a repeat of those returns a value (shared/wechatpay/PROTOCOL.md, 5.1), so
 /// `OUT_TRADE_NO_USED` is about other data. If the order already has a prepay value nothing can be
 /// concluded: that value may have been paid.
 pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
@@ -170,7 +170,7 @@ pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order
 }
 
 /// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a
-/// query tells it.
+/// query returns it.
 fn exists_at_wechat(code: &ErrorCode) -> bool {
     matches!(
         code,
@@ -340,8 +340,8 @@ mod tests {
         }
     }
 
-    /// What each code of the manual does to an order when it comes at the first try, and when
-    /// something unknown came before it.
+    /// What each code of the manual does to an order at the first attempt, and after an attempt
+    /// with an unknown result.
     #[test]
     fn every_code_has_its_next_step_and_only_the_orders_own_faults_reject_it() {
         const STAYS: [&str; 2] = ["stays", "stays"];

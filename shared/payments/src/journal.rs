@@ -10,7 +10,7 @@ use crate::{
     refund_decision::OperatorDecision,
 };
 
-/// Why an order changed, and where that can be looked up.
+/// Why an order changed, with an id to look it up.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum Cause {
@@ -22,12 +22,12 @@ pub enum Cause {
     Notice(String),
     /// A run of the sweep: its id.
     Sweep(String),
-    /// A run that held the day's bills against the books: its id.
+    /// A run that compared the day's bills with the books: its id.
     Reconciliation(String),
 }
 
 impl Cause {
-    /// What kind of thing it was, as tables, the API and events call it.
+    /// The name of the kind in tables, the API and events.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
@@ -49,7 +49,7 @@ impl Cause {
         }
     }
 
-    /// A cause by its parts; `None` for a kind that there is not.
+    /// A cause from its parts; `None` for an unknown kind.
     pub fn of(kind: &str, id: String) -> Option<Self> {
         match kind {
             "request" => Some(Self::Request(id)),
@@ -69,12 +69,12 @@ pub enum Subject {
     Order,
     /// One of its refunds.
     Refund(RefundNo),
-    /// A payment that is not the order's booked one.
+    /// A payment other than the order's booked one.
     Payment(TransactionId),
 }
 
 impl Subject {
-    /// The name of its kind, as tables, the API and events call it.
+    /// The name of its kind in tables, the API and events.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Order => "order",
@@ -96,8 +96,8 @@ impl Subject {
 /// One change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// The version that the order has after it. Each change of anything under an order counts the
-    /// order's version up.
+    /// The order's version after the change. Each change of anything under an order increments its
+    /// version.
     pub version: u64,
     /// What changed.
     pub subject: Subject,
@@ -111,18 +111,18 @@ pub struct Event {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
-    /// What WeChat Pay calls the request, or the callback, that it told of this by: its support
-    /// asks for it.
+    /// WeChat Pay's `Request-ID` of the answer or callback that reported this: its support asks for
+    /// it.
     pub request_id: Option<RequestId>,
-    /// Of an order that is rejected: in which words WeChat Pay refused it.
+    /// For a rejected order: WeChat Pay's refusal.
     pub refusal: Option<OrderRefusal>,
-    /// Of a refund that goes to WeChat Pay: when, as far as was known then.
+    /// For a refund that is to be sent to WeChat Pay: the planned time.
     pub next_try_at: Option<UnixSeconds>,
-    /// What a person decided, where that brought the change about.
+    /// The operator's decision that caused the change, if any.
     pub decision: Option<OperatorDecision>,
 }
 
-/// Why, when and under which trace something changes: what all events of one change share.
+/// Why, when and under which trace something changes: shared by all events of one change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeContext {
     /// Why.
@@ -131,12 +131,12 @@ pub struct ChangeContext {
     pub trace: String,
     /// When, by our clock.
     pub at: UnixSeconds,
-    /// The `Request-ID` under which WeChat Pay told of it, if it did.
+    /// The `Request-ID` with which WeChat Pay reported it, if it did.
     pub request_id: Option<RequestId>,
 }
 
 impl ChangeContext {
-    /// The same, told by WeChat Pay under this `Request-ID`.
+    /// The same, as reported by WeChat Pay with this `Request-ID`.
     #[must_use]
     pub fn told_under(mut self, request_id: Option<&RequestId>) -> Self {
         self.request_id = request_id.cloned();

@@ -1,16 +1,15 @@
-//! The rules of the bundle: money, numbers, the states of an order, and what each piece of news
-//! does to them.
+//! The rules: money, numbers, the states of an order, and what each piece of news does to them.
 //!
 //! Pure rules: no network, table, queue, `async` or clock. Input: what was read, the news and the
 //! time. Output: what to write and what to answer. So a test can reach every rule about money with
 //! literals.
 //!
-//! The way through the files follows an order's life: [`create`] reads a merchant's request,
-//! [`reserve`] judges what the table already holds under that number, [`issue`] judges WeChat Pay's
-//! answer to the prepay call, [`notice`] reads news about money, [`settle`] says what that news
-//! does to the order, [`journal`] is what is written about it. [`refund`] takes refunds on,
-//! [`refund_news`] says what WeChat Pay's word does to them, [`close`] what its answer to a close
-//! means, and [`webhook`] what the merchant's system is told.
+//! The files follow an order's life: [`create`] parses a merchant's request, [`reserve`] decides
+//! about an existing order under that number, [`issue`] about WeChat Pay's answer to the prepay
+//! call. [`notice`] parses news about payments, [`settle`] decides what that news does to the
+//! order, [`journal`] defines the events for it. [`refund`] accepts refunds, [`refund_news`]
+//! decides what WeChat Pay's news does to them, [`close`] what its answer to a close means, and
+//! [`webhook`] what is sent to the merchant's system.
 
 pub mod close;
 pub mod create;

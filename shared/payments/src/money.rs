@@ -1,12 +1,11 @@
-//! Money: whole fen, from the wire to the table.
+//! Money in whole fen, everywhere from the API to the table.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount in fen, one hundredth of a yuan: the unit on WeChat Pay's wire and in our table. Never
-/// zero, never negative: WeChat Pay takes orders from 1 fen on (`amount.total`, document
-/// 4012791856).
+/// An amount in fen, one hundredth of a yuan: the unit in WeChat Pay's API and in our table. Never
+/// zero or negative: WeChat Pay accepts orders from 1 fen (`amount.total`, document 4012791856).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Fen(i64);
@@ -31,7 +30,7 @@ impl Fen {
     }
 }
 
-/// A number that is no amount of an order.
+/// A number that is not a valid amount of an order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} fen is not between 1 and {max}", max = Fen::MAX.0)]
 pub struct NotAnAmount(pub i64);

@@ -1,5 +1,4 @@
-//! News about money: WeChat Pay's words turned into our own types, from a callback or from a query
-//! alike.
+//! News about payments: parses WeChat Pay's callbacks and query answers into our own types.
 
 use wechatpay::{
     RequestId, UnixSeconds, Unreadable,
@@ -24,7 +23,7 @@ pub struct TradeNotice {
     pub order_no: OrderNo,
     /// How the order stands there.
     pub outcome: TradeOutcome,
-    /// What WeChat Pay calls the request or the callback that told it.
+    /// WeChat Pay's `Request-ID` of the answer or callback.
     pub request_id: Option<RequestId>,
 }
 
@@ -37,7 +36,7 @@ impl TradeNotice {
     }
 }
 
-/// How an order stands at WeChat Pay.
+/// The state of an order at WeChat Pay.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TradeOutcome {
     /// Money arrived.
@@ -48,7 +47,7 @@ pub enum TradeOutcome {
     Closed,
 }
 
-/// Money as WeChat Pay reports it.
+/// A payment as WeChat Pay reports it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReportedPayment {
     /// The payment.
@@ -57,36 +56,35 @@ pub struct ReportedPayment {
     pub total: Fen,
     /// `amount.currency`.
     pub currency: String,
-    /// WeChat Pay says `REFUND`: at least a part was given back already.
+    /// WeChat Pay says `REFUND`: at least a part was refunded already.
     pub refunded: bool,
 }
 
-/// The id in the ledger of notices of a payment that is kept for a person: one for each payment,
-/// whoever found it and however often WeChat Pay tells of it.
+/// The id of a parked payment in the notices table: one for each payment, however it was found and
+/// however often WeChat Pay reports it.
 pub fn payment_notice_id(transaction_id: &str) -> String {
     format!("payment#{transaction_id}")
 }
 
-/// The same of a refund that is kept for a person, by WeChat Pay's number of it.
+/// The same for a parked refund, by WeChat Pay's number of it.
 pub fn refund_notice_id(refund_id: &str) -> String {
     format!("refund#{refund_id}")
 }
 
-/// A transaction that cannot be read as a notice about an order of ours. It is verified, so a
-/// person has to see it.
+/// A transaction that cannot be parsed as a notice about one of our orders. It is verified, so an
+/// operator must see it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnreadableNotice {
-    /// A field that this kind of news always has is missing, or is no text, number or object as
-    /// documented.
+    /// A required field is missing or does not have its documented type.
     #[error("`{0}` is missing or not of its documented shape")]
     Missing(&'static str),
-    /// A field has a value that cannot be.
+    /// A field has an impossible value.
     #[error("`{0}` has a value that cannot be")]
     Invalid(&'static str),
     /// A state that we do not know.
     #[error("the state is `{0}`, which is not known")]
     UnknownState(String),
-    /// An answer lacks what every answer is known by, or is no JSON object.
+    /// An answer lacks the fields that identify it, or is not a JSON object.
     #[error(
         "the answer is not as documented (line {line}, column {column})",
         line = .0.line,
@@ -96,17 +94,17 @@ pub enum UnreadableNotice {
 }
 
 impl UnreadableNotice {
-    /// A state that nobody here knows: enough of it to find it by.
+    /// An unknown state, shortened.
     pub(crate) fn unknown_state(state: &str) -> Self {
         Self::UnknownState(state.chars().take(64).collect())
     }
 }
 
-/// Seconds from one failure to settle a notice to the next try, by how often its message was
+/// Seconds from a failure to settle a notice to the next attempt, by how often its message was
 /// received. Half a day in total, well below the queue's retention of four days.
 const RETRY_S: [i32; 8] = [10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600];
 
-/// When a message that was received `times` and failed is tried again, in seconds.
+/// Seconds until the next attempt for a message that was received `times` and failed.
 pub fn retry_after_s(times: u32) -> i32 {
     let failed_before = usize::try_from(times)
         .unwrap_or(usize::MAX)

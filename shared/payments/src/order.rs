@@ -1,4 +1,4 @@
-//! An order, as the table holds it, and the states it passes through.
+//! An order as it is stored, and its states.
 
 use serde::{Deserialize, Serialize};
 use strict_json::{Null, Object, Wrong};
@@ -14,8 +14,8 @@ use crate::{
     money::Fen,
 };
 
-/// Where the payer pays. What our API calls a product; WeChat Pay knows four, since a mini program
-/// pays by JSAPI.
+/// Where the payer pays. Our API calls it a product. WeChat Pay has only four: a mini program pays
+/// by JSAPI.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
@@ -56,7 +56,7 @@ impl Product {
         .find(|product| product.name() == name)
     }
 
-    /// WeChat Pay's word for it in notices and bills (`trade_type`, 交易类型): a mini program pays by
+    /// WeChat Pay's name for it in notices and bills (`trade_type`, 交易类型): a mini program pays by
     /// JSAPI.
     pub const fn trade_type(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Product {
         }
     }
 
-    /// The product whose prepay route WeChat Pay is asked on.
+    /// The product whose prepay route is called.
     pub const fn at_wechat(self) -> wechatpay::api::Product {
         match self {
             Self::Native => wechatpay::api::Product::Native,
@@ -91,34 +91,34 @@ pub struct Order {
     pub appid: String,
     /// What is to be paid.
     pub amount: Fen,
-    /// SHA-256 of what the client asked for, so that a number reused for something else is noticed.
+    /// SHA-256 of the client's request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
-    /// The exact body for WeChat Pay's prepay call, sealed. Every issue and renewal sends these
-    /// very bytes: WeChat Pay refuses another body under the same number.
+    /// The exact body for WeChat Pay's prepay call, encrypted. Every issue and renewal sends the
+    /// same bytes: WeChat Pay refuses another body under the same number.
     pub sealed_body: Vec<u8>,
     /// When the order was reserved.
     pub created_at: UnixSeconds,
     /// The last moment of payment (`time_expire`).
     pub expires_at: UnixSeconds,
-    /// Who may call WeChat Pay for this order at present.
+    /// The lease: which process may call WeChat Pay for this order now.
     pub attempt: IssueLease,
     /// Whether it ever had a prepay value: WeChat Pay said, signed, that it has the order.
     pub issued: bool,
     /// Where the order stands.
     pub state: OrderState,
-    /// What was given back of its payment, and what is about to be.
+    /// What was refunded of its payment, and what is reserved for refunds.
     pub refunds: RefundTally,
-    /// Counts the changes of the order and of all that lies under it. Every change names the
-    /// version it was decided on.
+    /// Counts the changes of the order and of everything under it. Every change names the version
+    /// that it was decided on.
     pub version: u64,
     /// The trace that the order was made under (W3C trace id).
     pub trace: String,
-    /// When the sweep looks at the order next. A non-final state always has one.
+    /// When the sweep checks the order next. A non-final state always has one.
     pub due: Option<NextCheck>,
 }
 
 impl Order {
-    /// Whether the order can still be paid at `now` but nobody holds a value to pay it with.
+    /// Whether the order can still be paid at `now` but has no usable prepay value.
     pub fn needs_prepay(&self, now: UnixSeconds) -> bool {
         match &self.state {
             OrderState::Reserved | OrderState::AwaitingPayment(_) => {
@@ -155,18 +155,18 @@ impl Order {
     }
 }
 
-/// What was given back of an order's booked payment, and what is about to be. `refunded_fen <=
-/// committed_fen <=` the payment, always (shared/payments/STATES.md, I6).
+/// What was refunded of an order's booked payment, and what is reserved for refunds. `refunded_fen
+/// <= committed_fen <=` the payment, always (shared/payments/STATES.md, I6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefundTally {
     /// Fen reserved by refunds, arrived or in progress.
     pub committed_fen: i64,
-    /// Fen that are back with the payer.
+    /// Fen that have arrived back at the payer.
     pub refunded_fen: i64,
     /// How many refunds there were, failed ones too.
     pub count: u32,
-    /// Before this time no further refund of the order goes to WeChat Pay: it takes one a minute
-    /// for each order.
+    /// Before this time no further refund of the order is sent: WeChat Pay accepts one a minute for
+    /// each order.
     pub next_at: UnixSeconds,
 }
 
@@ -180,7 +180,7 @@ impl RefundTally {
     };
 }
 
-/// SHA-256 of a client's request, the order number left out.
+/// SHA-256 of a client's request without the order number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 32]);
 
@@ -190,16 +190,16 @@ pub struct Fingerprint(pub [u8; 32]);
 pub struct IssueLease {
     /// Who holds or last held it.
     pub id: String,
-    /// Until when it is held; free from then on, by our clock.
+    /// End of the lease, by our clock; it is free from then on.
     pub until: UnixSeconds,
-    /// How many there were. The first one alone may reject an order: after it, something unknown
-    /// may have happened.
+    /// Number of leases so far. Only the first may reject an order: later an earlier call may have
+    /// an unknown result.
     pub count: u32,
 }
 
 impl IssueLease {
-    /// How long a holder may take, in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a
-    /// holder has given up before the next one begins.
+    /// Length of a lease in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a holder has
+    /// given up before the next one starts.
     pub const LEASE_S: i64 = 15;
 
     /// The first lease, taken in the write that reserves the order.
@@ -236,39 +236,39 @@ impl IssueLease {
 ///    \-> rejected    \-> paid                 rejected -> paid_after_close
 /// ```
 ///
-/// An order that is rejected because its number was used elsewhere stays so, whatever money comes
-/// under it.
+/// An order that is rejected because its number was used elsewhere stays rejected, whatever payment
+/// arrives under its number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OrderState {
-    /// The number is ours; WeChat Pay was not yet asked, or its answer is not known. Passing.
+    /// The number is ours; WeChat Pay was not called yet, or its answer is unknown. Not final.
     Reserved,
-    /// WeChat Pay has the order, and a payer can pay with this value. Passing.
+    /// WeChat Pay has the order, and a payer can pay with this value. Not final.
     AwaitingPayment(Prepay),
     /// Paid. Left only by refunds.
     Paid(Payment),
-    /// Paid, and a part of it given back.
+    /// Paid, and partly refunded.
     PartiallyRefunded(Payment),
-    /// Paid, and all of it given back. Final.
+    /// Paid, and fully refunded. Final.
     Refunded(Payment),
-    /// WeChat Pay is being asked to close it. Passing.
+    /// It is being closed at WeChat Pay. Not final.
     Closing,
-    /// Closed at WeChat Pay. Left only if money comes all the same.
+    /// Closed at WeChat Pay. Changes only if a payment arrives after all.
     Closed,
-    /// It was never made at WeChat Pay, and will not be. Left only if money comes all the same, and
-    /// might be for it.
+    /// It was never created at WeChat Pay, and will not be. Changes only if a payment arrives after
+    /// all that may be for it.
     Rejected(Rejection),
-    /// Money came after the close or the refusal; it is owed back to the payer.
+    /// A payment arrived after the close or the refusal; it is owed back to the payer.
     PaidAfterClose(Payment),
 }
 
-/// Why an order was rejected. It decides what becomes of money that comes under its number.
+/// Why an order was rejected. It decides what happens to a payment under its number.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rejection {
-    /// WeChat Pay refused to make it, in these words. An order that an earlier version rejected has
-    /// none.
+    /// WeChat Pay refused to create it, with this text. Orders that an earlier version rejected
+    /// have none.
     Refused(Option<OrderRefusal>),
     /// Another system that shares the merchant number has used the order's number at WeChat Pay.
-    /// Money there is that system's.
+    /// Payments there are that system's.
     NumberUsedElsewhere,
 }
 
@@ -281,14 +281,14 @@ impl Rejection {
         }
     }
 
-    /// The reason by its name, with WeChat Pay's words as they are stored.
+    /// The reason by its name, with WeChat Pay's refusal as stored.
     pub fn named(name: &str, told: Option<OrderRefusal>) -> Option<Self> {
         [Self::Refused(told), Self::NumberUsedElsewhere]
             .into_iter()
             .find(|reason| reason.name() == name)
     }
 
-    /// What its client is told, whenever it asks.
+    /// What its client gets as an answer.
     pub fn told(&self) -> OrderRefusal {
         match self {
             Self::Refused(Some(told)) => told.clone(),
@@ -305,8 +305,8 @@ impl Rejection {
     }
 }
 
-/// The words in which WeChat Pay refused an order for good, as the client was told them at first.
-/// For the order's own client alone: the free text may repeat what a payer or client wrote.
+/// WeChat Pay's final refusal of an order, as the client got it first. Only for the order's own
+/// client: the free text may repeat what a payer or client wrote.
 #[derive(Clone, Eq, PartialEq)]
 pub struct OrderRefusal {
     /// Its code, as it came.
@@ -316,7 +316,7 @@ pub struct OrderRefusal {
 }
 
 impl OrderRefusal {
-    /// What the client reads, the first time and every time after.
+    /// The text for the client, the same every time.
     pub fn detail(&self) -> String {
         format!(
             "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
@@ -393,16 +393,15 @@ impl OrderState {
 /// What a payer needs to pay, and until when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prepay {
-    /// What the client hands to the payer's device.
+    /// What the client passes to the payer's device.
     #[serde(flatten)]
     pub params: PayParams,
-    /// When WeChat Pay stops taking it (Unix seconds).
+    /// When WeChat Pay stops accepting it (Unix seconds).
     pub expires_at: UnixSeconds,
 }
 
 impl Prepay {
-    /// Taken off a prepay value's life: what is handed out must still work when the payer gets to
-    /// it.
+    /// Subtracted from a prepay value's life, so that a value still works when the payer uses it.
     const MARGIN_S: i64 = 30;
 
     /// Reads it as it is stored.
@@ -418,8 +417,8 @@ impl Prepay {
         })
     }
 
-    /// A value that WeChat Pay gave at `now`, which ends with its own life or with the order's,
-    /// whichever is first.
+    /// A value received at `now`. It expires with its own life or with the order, whichever is
+    /// first.
     pub fn issued(
         params: PayParams,
         product: Product,
@@ -437,7 +436,7 @@ impl Prepay {
     }
 }
 
-/// What starts the payment on the payer's device, by product.
+/// The data that starts the payment on the payer's device, by product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PayParams {
@@ -456,7 +455,7 @@ pub enum PayParams {
 /// What WeChat Pay's answer still needs before a payer can use it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PrepayDelivery {
-    /// Nothing: hand it over as it came.
+    /// Nothing: pass it on as received.
     AsIs(PayParams),
     /// The merchant's second signature over this `prepay_id`.
     Sign(String),
@@ -467,7 +466,7 @@ pub enum PrepayDelivery {
 #[error("WeChat Pay answered a {0} order with another product's value")]
 pub struct WrongValue(pub &'static str);
 
-/// Money that arrived for an order.
+/// A payment that arrived for an order.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
     /// WeChat Pay's number of the payment.
@@ -476,10 +475,10 @@ pub struct Payment {
     pub paid_at: UnixSeconds,
 }
 
-/// The value as the payer can use it, or what must be signed first.
+/// The value that the payer can use, or what must be signed first.
 ///
 /// # Errors
-/// When the value is not of the product's kind.
+/// If the value is not of the product's kind.
 pub fn prepay_delivery(product: Product, value: PrepayValue) -> Result<PrepayDelivery, WrongValue> {
     match (product, value) {
         (Product::Native, PrepayValue::CodeUrl(url)) => {

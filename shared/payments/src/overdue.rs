@@ -1,6 +1,6 @@
 //! Refunds that WeChat Pay does not finish: it answers `PROCESSING` for too long, or refuses the
-//! query. After a while such a refund is *overdue*: a matter for a person. It is asked about as
-//! before, and is overdue no longer once the news comes.
+//! query. After a while such a refund is *overdue*, and an operator must act. It is queried as
+//! before, and stops being overdue once its result arrives.
 
 use wechatpay::UnixSeconds;
 
@@ -13,27 +13,27 @@ use crate::{
 };
 
 /// How long WeChat Pay may say `PROCESSING`, in seconds: 10 days. A wallet has its money within 5
-/// minutes and a bank card within 3 working days (shared/wechatpay/PROTOCOL.md, 6.2), between which
-/// there may be a week of holidays; after 7 days without funds WeChat Pay closes a refund by itself
+/// minutes and a bank card within 3 working days (shared/wechatpay/PROTOCOL.md, 6.2), and a week of
+/// holidays may lie between; after 7 days without funds WeChat Pay closes a refund by itself
 /// (shared/wechatpay/PROTOCOL.md, 6.3).
 pub const PROCESSING_MAX_S: i64 = 10 * 24 * 3600;
 
-/// How long WeChat Pay may refuse to tell how a refund stands, in seconds: an hour. One such answer
-/// alone may be a proxy's.
+/// How long WeChat Pay may refuse the query, in seconds: an hour. A single such answer may come
+/// from a proxy.
 pub const UNTOLD_MAX_S: i64 = 3600;
 
-/// How long it may not be known whether WeChat Pay took a refund at all, in seconds: a day.
+/// How long it may be unknown whether WeChat Pay accepted a refund, in seconds: a day.
 pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
 
-/// How often a person is told of an overdue refund, in seconds: every six hours, like of the others
-/// that wait for one.
+/// How often an overdue refund is logged, in seconds: every six hours, like other refunds that wait
+/// for an operator.
 const TOLD_EVERY_S: i64 = 6 * 3600;
 /// It is looked at once an hour.
 const LOOKED_AT_EVERY_S: i64 = 3600;
 
 /// [`Refund::trouble`] of a refund that is processing for too long.
 pub const PROCESSING: &str = "PROCESSING";
-/// [`Refund::trouble`] of a refund of which nothing is heard.
+/// [`Refund::trouble`] of a refund without any answer.
 pub const UNANSWERED: &str = "UNANSWERED";
 
 /// Query result for a refund that is still unfinished.
@@ -41,46 +41,46 @@ pub const UNANSWERED: &str = "UNANSWERED";
 pub enum PendingAnswer {
     /// It is on its way.
     Processing,
-    /// WeChat Pay refuses to tell, with this code, and repeating the question is no cure.
+    /// WeChat Pay refuses the query with this code, and repeating it does not help.
     Refused(String),
-    /// No answer that can be trusted, or one that passes.
+    /// No trusted answer, or a temporary error.
     Unanswered,
 }
 
-/// What is to be done about a refund that has no end yet.
+/// What to do about an unfinished refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum OverdueStep {
     /// Nothing: it is due again.
     KeepWaiting,
     /// Record the cause and since when. No operator is needed yet.
     NoteTrouble(Trouble),
-    /// Forget what was noted: WeChat Pay tells again.
+    /// Clear the recorded cause: WeChat Pay answers again.
     ForgetTrouble,
     /// It is overdue from now on.
     MarkOverdue(Trouble),
     /// It is overdue no longer.
     ClearOverdue,
-    /// A person is needed as before, and is to be told of it again.
+    /// An operator is still needed and must be notified again.
     RemindOperator,
 }
 
-/// What keeps a refund from its end.
+/// Why a refund is unfinished.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trouble {
     /// WeChat Pay's code, or one of this file's.
     pub code: String,
-    /// Since when, by our clock; of a refund that is processing, by WeChat Pay's.
+    /// Since when, by our clock; for a refund in `PROCESSING`, by WeChat Pay's.
     pub since: UnixSeconds,
 }
 
-/// Judges what a question at `now` came to. `refund` is as it was read before it.
+/// Decides about the result of a query at `now`. `refund` was read before the query.
 pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
     match &refund.state {
-        // Asked about soon again, and told of then.
+        // It is queried again soon, and logged then.
         RefundState::Refused(_) | RefundState::Abnormal if *no_end == PendingAnswer::Unanswered => {
             return OverdueStep::KeepWaiting;
         }
-        // A person is asked about these anyway.
+        // An operator is asked about these anyway.
         RefundState::Refused(_) => return OverdueStep::RemindOperator,
         RefundState::Abnormal if *no_end != PendingAnswer::Processing => {
             return OverdueStep::RemindOperator;
@@ -109,11 +109,11 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
     match (refund.overdue_since, is_late, no_end) {
         (None, true, _) => OverdueStep::MarkOverdue(trouble),
         (Some(_), false, PendingAnswer::Processing) => OverdueStep::ClearOverdue,
-        // Overdue for another reason than before: people read what it is now.
+        // Overdue for a new reason: operators must see the present one.
         (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => {
             OverdueStep::MarkOverdue(trouble)
         }
-        // Asked about soon again, and told of once it answers.
+        // It is queried again soon, and logged once there is an answer.
         (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::KeepWaiting,
         (Some(overdue_since), _, _) => {
             let overdue_s = now.0.saturating_sub(overdue_since.0);
@@ -146,9 +146,9 @@ fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bo
     }
 }
 
-/// Marks a refund as overdue because of this trouble, or as overdue no longer; one that is overdue
-/// is that since when it was. It stays in its state, so the event has the same one before and
-/// after.
+/// Marks a refund as overdue with this cause, or as no longer overdue. A refund that is overdue
+/// already keeps its start time. The state does not change, so the event has the same one before
+/// and after.
 pub fn mark_overdue(
     order: &Order,
     refund: &Refund,
@@ -164,8 +164,8 @@ pub fn mark_overdue(
     refund::update_in_state(order, refund, marked, context)
 }
 
-/// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat
-/// Pay's code). It stays in its state, and the event says when it is tried next.
+/// Pauses a refund that WeChat Pay does not have, with this cause (WeChat Pay's code), until there
+/// are funds. The state does not change, and the event has the time of the next attempt.
 pub fn pause(
     order: &Order,
     refund: &Refund,
@@ -291,7 +291,7 @@ mod tests {
             })
             .collect();
         assert_eq!(told, [6, 12]);
-        // By WeChat Pay's clock, once it has told when it was accepted.
+        // By WeChat Pay's clock, once it has reported the time of acceptance.
         let later = Refund {
             accepted_at: Some(at(&refund, DAY_S)),
             ..refund.clone()
@@ -313,7 +313,7 @@ mod tests {
                 panic!()
             };
             assert_eq!(trouble.since, at(&refund, DAY_S));
-            // Another code meanwhile begins nothing anew.
+            // Another code meanwhile does not restart the time.
             let other = PendingAnswer::Refused("NO_AUTH".into());
             let other = check_overdue(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
             assert!(matches!(other, OverdueStep::MarkOverdue(_)), "{other:?}");
@@ -422,7 +422,7 @@ mod tests {
                 "asked again soon"
             );
         }
-        // Redirected, it is WeChat Pay's matter for as long as any other.
+        // After a redirect WeChat Pay has as much time as for any other refund.
         let refund = refund(RefundState::Abnormal);
         let redirected_at = at(&refund, 20 * DAY_S);
         let asked = |refund: &Refund, age_s| {

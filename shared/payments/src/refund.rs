@@ -1,4 +1,4 @@
-//! Refunds: what a client may ask for, what is reserved before WeChat Pay is asked, and what its
+//! Refunds: what a client may request, what is reserved before WeChat Pay is called, and what its
 //! answers and notices do.
 //!
 //! ```text
@@ -10,9 +10,9 @@
 //!    \-> succeeded | closed | abnormal   (an answer that skips a step)
 //! ```
 //!
-//! Money that a person sent to the merchant's own account has succeeded at WeChat Pay, and its
-//! payer has nothing: the payer is owed until a person says how it was paid
-//! ([`crate::refund_decision`]).
+//! If an operator redirected the money to the merchant's own account, WeChat Pay reports success
+//! although the payer has received nothing. The payer is owed until an operator records how it was
+//! paid ([`crate::refund_decision`]).
 
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -35,7 +35,7 @@ use crate::{
     settle::OrderChange,
 };
 
-/// A refund, as the table holds it.
+/// A refund as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refund {
     /// The order.
@@ -44,7 +44,7 @@ pub struct Refund {
     pub refund_no: RefundNo,
     /// Its number at WeChat Pay. It never changes.
     pub out_refund_no: OutRefundNo,
-    /// The payment that it gives back.
+    /// The payment that it refunds.
     pub transaction_id: TransactionId,
     /// Whether that is the order's booked payment or another one.
     pub of: PaymentKind,
@@ -56,27 +56,27 @@ pub struct Refund {
     pub reason: Option<String>,
     /// Where WeChat Pay sends its notice. Kept, since a repeat sends the same request.
     pub notify_url: String,
-    /// What was asked for, so that a number reused for something else is noticed.
+    /// Fingerprint of the request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
     /// Where it stands.
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
-    /// Why it is not getting on, as WeChat Pay's code or one of [`crate::refund_wait`]: it waits
-    /// for somebody to fill up the balance, say.
+    /// Why it makes no progress, as WeChat Pay's code or one of [`crate::overdue`]: for example a
+    /// balance that is too low.
     pub trouble: Option<String>,
-    /// Since when, where that decides from when on a person is told.
+    /// Since when, if that decides when an operator is notified.
     pub trouble_since: Option<UnixSeconds>,
-    /// Since when it is overdue, so that an operator must act ([`crate::refund_wait`]).
+    /// Since when it is overdue, so that an operator must act ([`crate::overdue`]).
     pub overdue_since: Option<UnixSeconds>,
-    /// Who gave its money free, if a person did.
+    /// Who released its money, if an operator did.
     pub decided: Option<DecidedBy>,
-    /// Where a person sent its money last, when WeChat Pay could not pay it out.
+    /// Where an operator last redirected its money, if WeChat Pay could not pay it out.
     pub redirected: Option<Redirection>,
-    /// Who says that its payer was paid by other means, after its money went to the merchant.
+    /// Who recorded that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
-    /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once
-    /// an answer has said so; notices do not tell.
+    /// When WeChat Pay accepted it, by WeChat Pay's clock: this decides which day's bill has it.
+    /// Only answers to calls contain it; notices do not.
     pub accepted_at: Option<UnixSeconds>,
     /// When it was asked for.
     pub created_at: UnixSeconds,
@@ -84,14 +84,14 @@ pub struct Refund {
     pub slot_at: UnixSeconds,
     /// Number of attempts to send it. From the second attempt on, WeChat Pay is queried first.
     pub tries: u32,
-    /// When the sweep looks at it next. A state that is not final always has one.
+    /// When the sweep checks it next. A non-final state always has one.
     pub due: Option<NextCheck>,
 }
 
 impl Refund {
-    /// When it goes to WeChat Pay (again), at the earliest; `None` when it has been taken there, or
-    /// waits for a person. An order's refunds go out a minute apart, and none while the merchant's
-    /// refunds rest (`paused_until`).
+    /// The earliest time at which it is sent to WeChat Pay (again); `None` if it was accepted there
+    /// or waits for an operator. An order's refunds are sent a minute apart, and none while the
+    /// merchant's refunds are paused (`paused_until`).
     pub fn next_try_at(&self, paused_until: Option<UnixSeconds>) -> Option<UnixSeconds> {
         let is_to_go = self.state == RefundState::Reserved;
         is_to_go.then(|| {
@@ -103,7 +103,7 @@ impl Refund {
     }
 }
 
-/// Which payment of an order a refund gives back.
+/// Which payment of an order a refund returns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PaymentKind {
     /// The one that is booked.
@@ -115,18 +115,19 @@ pub enum PaymentKind {
 /// Where a refund stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefundState {
-    /// The money is set aside; WeChat Pay was not yet asked, or its answer is not known. Passing.
+    /// The money is reserved; WeChat Pay was not called yet, or its answer is unknown. Not final.
     Reserved,
-    /// WeChat Pay accepted it. Passing.
+    /// WeChat Pay accepted it. Not final.
     Processing,
-    /// The money is back, since then by WeChat Pay's clock. Final.
+    /// The money has arrived, at this time by WeChat Pay's clock. Final.
     Succeeded(UnixSeconds),
-    /// It failed for good and its money is free again. Final; another try is another refund.
+    /// It failed for good and its money is no longer reserved. Final; a new attempt is a new
+    /// refund.
     Closed,
-    /// WeChat Pay does not take it, for this reason (its code). The money stays set aside until a
-    /// person decides.
+    /// WeChat Pay refused it with this code. The money stays reserved until an operator decides.
     Refused(String),
-    /// WeChat Pay could not pay it out: a person says where the money goes. Left by success only.
+    /// WeChat Pay could not pay it out: an operator must redirect the money. Only a success ends
+    /// this state.
     Abnormal,
 }
 
@@ -144,7 +145,7 @@ impl RefundState {
     }
 }
 
-/// A payment for an order that is not its booked one, as it is parked.
+/// A parked payment: one for an order that is not its booked payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParkedPayment {
     /// The payment.
@@ -153,7 +154,7 @@ pub struct ParkedPayment {
     pub amount: Fen,
     /// When it was paid.
     pub paid_at: UnixSeconds,
-    /// Whether it is money of this merchant in our currency, so that a refund by us can work.
+    /// Whether it belongs to this merchant and is in our currency, so that our refund can work.
     pub refundable: bool,
     /// Where it stands.
     pub state: ParkedState,
@@ -168,12 +169,12 @@ pub enum ParkedState {
     Refunding,
     /// It was given back. Final.
     Refunded,
-    /// It turned out to be the order's own payment, and is booked as that. Final.
+    /// It was the order's own payment after all, and is booked as that. Final.
     Booked,
     /// Its refund went to the merchant's own account: the payer is still owed.
     WithMerchant,
-    /// The payer is paid another way: a person released its refund, or said so of money that went
-    /// to the merchant. Final.
+    /// The payer is paid another way: an operator released its refund, or recorded it for money
+    /// that went to the merchant. Final.
     Released,
 }
 
@@ -205,7 +206,7 @@ impl ParkedState {
     }
 }
 
-/// What a change does to a refund.
+/// The effect of a change on a refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefundChange {
     /// It comes into being.
@@ -214,7 +215,7 @@ pub enum RefundChange {
     Updated(Box<Refund>, Box<Refund>),
 }
 
-/// What a change does to a parked payment.
+/// The effect of a change on a parked payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParkedPaymentChange {
     /// Which.
@@ -237,12 +238,12 @@ impl ParkedPaymentChange {
     }
 }
 
-/// A refund that a client asks for, checked in form.
+/// A client's refund request, with its form checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefundRequest {
     /// Its number: the caller's own, or derived from its `Idempotency-Key`.
     pub refund_no: RefundNo,
-    /// The rest, whose every value counts for the fingerprint.
+    /// The other terms. All of them go into the fingerprint.
     pub terms: RefundTerms,
     /// Who approved it. A repeat is a repeat whoever sends it.
     pub approval: Approval,
@@ -257,18 +258,18 @@ pub enum Approval {
     TwoPersons,
 }
 
-/// What makes a repeat of a refund a repeat.
+/// The terms of a refund: a repeat must have the same ones.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct RefundTerms {
     /// How much.
     pub amount: Fen,
-    /// What the payer is told, to 80 bytes.
+    /// The text for the payer, up to 80 bytes.
     pub reason: Option<String>,
-    /// A parked payment; the booked one unless told.
+    /// A parked payment; the booked one if absent.
     pub transaction_id: Option<TransactionId>,
 }
 
-/// The JSON of the request, as it comes.
+/// The JSON of the request, as received.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RefundRequestJson {
@@ -281,7 +282,7 @@ struct RefundRequestJson {
 /// Why a refund is not taken on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RefundRejected {
-    /// There is no payment to give back.
+    /// There is no payment to refund.
     #[error("the order is not paid")]
     NotPaid,
     /// More than is left of the payment.
@@ -290,39 +291,39 @@ pub enum RefundRejected {
         /// What is left, in fen.
         left_fen: i64,
     },
-    /// The order had as many refunds as WeChat Pay takes.
+    /// The order already had as many refunds as WeChat Pay accepts.
     #[error("the order had as many refunds as WeChat Pay takes")]
     TooMany,
     /// The payment is too long ago.
     #[error("WeChat Pay takes refunds for 365 days after the payment")]
     TooLate,
-    /// No such parked payment, or it is not ours to give back.
+    /// No such parked payment, or we cannot refund it.
     #[error("the order has no such payment that could be given back by us")]
     NoSuchPayment,
-    /// A second payment of a paid order: two persons approve that it goes back.
+    /// A second payment of a paid order: two persons must approve its refund.
     #[error("two persons approve that a second payment goes back")]
     NeedsTwoPersons,
-    /// The money was owed back to its payer, and a person released a refund of it: the payer is
+    /// The money was owed back to its payer, and an operator released a refund of it: the payer is
     /// paid another way.
     #[error("a person released a refund of it, so its payer is paid another way")]
     Released,
 }
 
-/// WeChat Pay takes this many refunds for an order (shared/wechatpay/PROTOCOL.md, 6.2).
+/// WeChat Pay accepts this many refunds for an order (shared/wechatpay/PROTOCOL.md, 6.2).
 pub const REFUNDS_MAX: u32 = 50;
-/// And for this long after the payment, in seconds: 365 days.
+/// WeChat Pay accepts refunds for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
-/// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a
-/// slot may be missed, whoever sends one holds the order for so long as well.
+/// WeChat Pay accepts one refund a minute for each order, in seconds. Each new refund gets its own
+/// slot. Since a slot may be missed, sending a refund also blocks the order for this time.
 pub const SLOT_S: i64 = 60;
 
 /// Value of [`Refund::trouble`] while an abnormal refund is being redirected.
 pub const REDIRECTED: &str = "REDIRECTED";
-/// What stands there once it came back abnormal again.
+/// Its value once the refund became abnormal again.
 pub const ABNORMAL_AGAIN: &str = "ABNORMAL_AGAIN";
 
 impl RefundRequest {
-    /// Reads a request body and the `Idempotency-Key` header of one client, for one of its orders.
+    /// Parses a request body and the `Idempotency-Key` header of one client, for one of its orders.
     ///
     /// # Errors
     /// [`BadRequest`] names the first thing that is wrong.
@@ -368,26 +369,26 @@ impl RefundRequest {
 }
 
 impl RefundTerms {
-    /// The digest by which a repeat is told from another refund under the same number.
+    /// The digest that distinguishes a repeat from another refund under the same number.
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self)
     }
 }
 
 impl Refund {
-    /// Whether WeChat Pay has taken it on, as far as is known: then the bill of that day has it.
+    /// Whether WeChat Pay has accepted it, as far as is known: then the bill of that day has it.
     pub fn is_accepted(&self) -> bool {
         match &self.state {
             RefundState::Reserved | RefundState::Refused(_) => false,
             RefundState::Processing | RefundState::Succeeded(_) | RefundState::Abnormal => true,
-            // Unless a person gave its money free, since WeChat Pay has no such refund.
+            // Unless an operator released its money because WeChat Pay has no such refund.
             RefundState::Closed => self.decided.is_none(),
         }
     }
 
-    /// Whether it gives back money that was never ours to keep: late money, or a payment that is
-    /// not its order's. When WeChat Pay closes it, that money is still owed. What a person released
-    /// was dealt with by that person.
+    /// Whether it returns money that is owed back: a late payment, or a payment that is not its
+    /// order's. When WeChat Pay closes it, that money is still owed. An operator's release settles
+    /// it.
     pub fn returns_owed_money(&self) -> bool {
         let is_owed = match self.of {
             PaymentKind::Booked => self.refund_no.is_of_late_money(),
@@ -396,27 +397,27 @@ impl Refund {
         is_owed && self.decided.is_none()
     }
 
-    /// Whether a person gave it up, having paid the payer another way or seen that it is not to be
-    /// paid.
+    /// Whether an operator gave it up, after paying the payer another way or finding that nothing
+    /// must be paid.
     pub fn is_released(&self) -> bool {
         self.state == RefundState::Closed && self.decided.is_some()
     }
 
-    /// Whether somebody sent an abnormal refund on, and WeChat Pay has not said since that it is
-    /// abnormal again.
+    /// Whether an abnormal refund was redirected, and WeChat Pay has not reported it as abnormal
+    /// again.
     pub fn is_redirected(&self) -> bool {
         self.trouble.as_deref() == Some(REDIRECTED)
     }
 
-    /// Whether a person sent its money to the merchant's own account.
+    /// Whether an operator redirected its money to the merchant's own account.
     pub fn is_to_merchant(&self) -> bool {
         self.redirected
             .as_ref()
             .is_some_and(|redirected| redirected.to == Destination::Merchant)
     }
 
-    /// Whether its money is on the merchant's own account and nobody has said yet how the payer was
-    /// paid.
+    /// Whether its money is on the merchant's own account and it is not recorded yet how the payer
+    /// was paid.
     pub fn owes_its_payer(&self) -> bool {
         matches!(self.state, RefundState::Succeeded(_))
             && self.is_to_merchant()
@@ -441,13 +442,13 @@ impl Refund {
     }
 }
 
-/// Whether a refund that is asked for Whether the refund returns money that is owed back (late or
-/// parked). Then earlier refunds of that money count too.
+/// Whether a requested refund returns money that is owed back (late or parked). Then earlier
+/// refunds of that money count too.
 pub fn asks_for_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
 }
 
-/// How much of a payment persons released, in fen: its payer is paid another way. `refunds` are
+/// How much of a payment operators released, in fen: its payer is paid another way. `refunds` are
 /// those of its order.
 pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
     refunds
@@ -456,7 +457,7 @@ pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
         .fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.get()))
 }
 
-/// How much of the late money of an order is owed to its payer and on no way back, in fen.
+/// How much of an order's late payment is owed to its payer and not being refunded, in fen.
 /// `refunds` are the order's, read after it.
 pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.committed_fen)
@@ -468,7 +469,7 @@ pub fn outstanding_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.refunded_fen)
 }
 
-/// The late money of an order, in fen, without what persons released.
+/// The late payment of an order, in fen, without what operators released.
 fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
     match &order.state {
         OrderState::PaidAfterClose(payment) => order
@@ -486,9 +487,9 @@ fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
     }
 }
 
-/// Takes on a refund of an order: sets its money aside, before WeChat Pay is asked. `parked` is the
-/// payment that the terms name, as it was read; the write holds only if order and payment still are
-/// as they were read. `earlier` are the order's refunds, read after it, where [`is_of_owed_money`].
+/// Accepts a refund of an order: reserves its money before WeChat Pay is called. `parked` is the
+/// payment that the terms name, as it was read; the write succeeds only if order and payment are
+/// unchanged since then. `earlier` are the order's refunds, read after it, if [`is_of_owed_money`].
 ///
 /// # Errors
 /// [`RefundRejected`].
@@ -505,7 +506,7 @@ pub fn reserve(
         let parked = parked
             .filter(|parked| parked.refundable)
             .ok_or(RefundRejected::NoSuchPayment)?;
-        // Given back whole or not at all: nothing of it was ever owed to anybody here.
+        // It is refunded whole or not at all: no part of it was ever owed to us.
         let left_fen = match parked.state {
             ParkedState::Released => return Err(RefundRejected::Released),
             // An earlier version of this code left a released payment `parked`.
@@ -592,8 +593,7 @@ fn is_second(order: &Order, parked: &TransactionId) -> bool {
         .is_some_and(|booked| booked.transaction_id != *parked)
 }
 
-/// Whether a refund gives money back that two persons decide about, in the console: no caller of
-/// the API does so alone, at no step of it.
+/// Whether a refund needs two persons in the console: an API caller alone cannot do any step of it.
 pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
     match refund.of {
         PaymentKind::Booked => false,
@@ -601,7 +601,7 @@ pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
     }
 }
 
-/// The refund that gives late money back, to be taken on in the very change that books that money
+/// The refund that returns a late payment, created in the same change that books that payment
 /// (shared/payments/STATES.md, I5).
 pub(crate) fn add_late_refund(
     change: OrderChange,
@@ -644,7 +644,8 @@ pub(crate) fn add_late_refund(
     add_refund(change, refund, context)
 }
 
-/// Adds a new refund to a change: its money, its place among the order's refunds, its event.
+/// Adds a new refund to a change: its reserved money, its slot among the order's refunds, its
+/// event.
 pub(crate) fn add_refund(
     change: OrderChange,
     refund: Refund,
@@ -699,9 +700,9 @@ fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
     UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
 }
 
-/// What happens to an order and one of its refunds when the refund goes to `state`, because of what
-/// WeChat Pay `told` if it did. The money follows: what succeeded is refunded, what was closed is
-/// free again.
+/// The change of an order and one of its refunds when the refund goes to `state`; `told` is WeChat
+/// Pay's news, if any. The money follows: a success counts as refunded, a closed refund is no
+/// longer reserved.
 pub fn transition(
     order: &Order,
     refund: &Refund,
@@ -713,7 +714,7 @@ pub fn transition(
         PaymentKind::Booked => refund.amount.get(),
         PaymentKind::Parked => 0,
     };
-    // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's
+    // Our record of where it went is not enough: it may have been redirected in WeChat Pay's
     // console.
     let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
     let redirected = if sent_elsewhere {
@@ -803,7 +804,7 @@ pub fn transition(
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
-    // Who hears of the success alone would take it for money that the payer has.
+    // Without this, the success alone would look as if the payer had the money.
     if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
         && sent.to == Destination::Merchant
     {
@@ -816,8 +817,8 @@ pub fn transition(
     change
 }
 
-/// What happens when something else about a refund changes than its state: the event has the same
-/// one before and after.
+/// The change when something other than the state of a refund changes: the event has the same state
+/// before and after.
 pub(crate) fn update_in_state(
     order: &Order,
     refund: &Refund,
@@ -835,7 +836,7 @@ pub(crate) fn update_in_state(
     change
 }
 
-/// Where an order stands once this much of its payment is back.
+/// The state of an order once this much of its payment is refunded.
 pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
     match &order.state {
         OrderState::Paid(payment)
@@ -859,8 +860,8 @@ pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
     }
 }
 
-/// A person gives the money of a refused refund free, having made sure that WeChat Pay has no such
-/// refund; `None` when it is not refused.
+/// An operator releases the money of a refused refund, after making sure that WeChat Pay has no
+/// such refund; `None` if it is not refused.
 pub fn release(
     order: &Order,
     refund: &Refund,
@@ -885,8 +886,8 @@ pub fn release(
     }
 }
 
-/// A person sends a refused refund off once more, under the same number; `None` when it is not
-/// refused. `decided` is who and why, where that was said.
+/// An operator retries a refused refund under the same number; `None` if it is not refused.
+/// `decided` is who and why, if given.
 pub fn retry(
     order: &Order,
     refund: &Refund,
@@ -960,7 +961,7 @@ pub(crate) mod tests {
         order(OrderState::Paid(payment("420001")))
     }
 
-    /// What the table holds after a change.
+    /// The stored order after a change.
     fn after(change: &OrderChange) -> Order {
         Order {
             state: change.to.clone(),
@@ -1024,11 +1025,11 @@ pub(crate) mod tests {
         let alone = asked(&paid(), Approval::Caller, waits);
         assert_eq!(alone, Err(RefundRejected::NeedsTwoPersons));
         assert_eq!(asked(&paid(), Approval::TwoPersons, waits), Ok(()));
-        // Nothing is owed any more: that is what the caller is told, whoever it is.
+        // Nothing is owed any more: every caller gets this answer.
         let gone = asked(&paid(), Approval::Caller, ParkedState::Refunded);
         assert_eq!(gone, Err(RefundRejected::Exceeds { left_fen: 0 }));
-        // A payment of a wrong amount is no second one while the order is unpaid: the console asks
-        // nobody to approve it.
+        // A payment of a wrong amount is not a second payment while the order is unpaid: it needs
+        // no approval in the console.
         let unpaid = order(OrderState::Closed);
         assert_eq!(asked(&unpaid, Approval::Caller, waits), Ok(()));
     }
@@ -1258,7 +1259,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// Late money of 100 fen; `refund_no` gave back so much of it, and a person released that.
+    /// A late payment of 100 fen; `refund_no` was for this much of it, and an operator released
+    /// that.
     fn late_and_released(refund_no: &RefundNo, fen: i64) -> (Order, Refund) {
         let mut late = order(OrderState::PaidAfterClose(payment("420001")));
         let mut refund = refund(RefundState::Refused("NO_AUTH".into()));
@@ -1296,7 +1298,7 @@ pub(crate) mod tests {
                 again(&late, &earlier, 101),
                 Err(RefundRejected::Exceeds { left_fen: 100 })
             );
-            // Closed by WeChat Pay, it is owed as before.
+            // If WeChat Pay closes it, the money is owed as before.
             let closed = Refund {
                 decided: None,
                 ..released

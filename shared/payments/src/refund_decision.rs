@@ -1,5 +1,5 @@
-//! What people decide about a refund that WeChat Pay could not pay out: where its money goes, and,
-//! where that is the merchant's own account, that the payer was paid by other means.
+//! Operators' decisions about a refund that WeChat Pay could not pay out: where its money goes,
+//! and, if that is the merchant's own account, that the payer was paid by other means.
 //!
 //! ```text
 //! abnormal -> sent on -> succeeded                     to another card of the payer's
@@ -8,8 +8,8 @@
 //!         \-> not taken by WeChat Pay                  a person decides anew
 //! ```
 //!
-//! Where the money goes is written before WeChat Pay is asked: whoever dies in between leaves it on
-//! record, and a success is never taken for money that the payer has.
+//! The destination is stored before WeChat Pay is called. So it is on record even after a crash in
+//! between, and a success is never mistaken for money that the payer has.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -40,9 +40,9 @@ pub struct DecidedBy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
-    /// To the merchant's own account (`MERCHANT_BANK_CARD`). The payer has nothing of that.
+    /// To the merchant's own account (`MERCHANT_BANK_CARD`). The payer receives nothing.
     Merchant,
-    /// To another bank card of the payer's (`USER_BANK_CARD`). Which one is not kept.
+    /// To another bank card of the payer's (`USER_BANK_CARD`). The card is not stored.
     User,
 }
 
@@ -63,7 +63,7 @@ impl Destination {
     }
 }
 
-/// Where a person sent the money of an abnormal refund.
+/// Where an operator redirected the money of an abnormal refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Redirection {
     /// Where to.
@@ -72,8 +72,8 @@ pub struct Redirection {
     pub decided: DecidedBy,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
-    /// When somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of
-    /// the request: each time later than before. `None` as long as nobody did.
+    /// When the same call to WeChat Pay was last about to be repeated, by a repeat or a concurrent
+    /// duplicate of the request: each time later than before. `None` if never.
     pub told_again_at: Option<UnixSeconds>,
 }
 
@@ -92,13 +92,13 @@ impl Redirection {
         }
     }
 
-    /// When somebody last set out to tell WeChat Pay.
+    /// When a call to WeChat Pay was last about to be made.
     fn last_told_at(&self) -> UnixSeconds {
         self.told_again_at.unwrap_or(self.at)
     }
 
-    /// What stands for it when WeChat Pay is told the same once more: later than before, also
-    /// within one second, so that whoever wrote before sees it.
+    /// Its value when the same call to WeChat Pay is repeated: later than before, also within one
+    /// second, so that the earlier writer notices it.
     pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
         UnixSeconds(now.0.max(self.last_told_at().0.saturating_add(1)))
     }
@@ -109,16 +109,16 @@ impl Redirection {
     }
 }
 
-/// That the payer was paid by other means, as a person says.
+/// An operator's record that the payer was paid by other means.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PayerPaid {
-    /// Who says so, and how it was paid.
+    /// Who recorded it, and how the payer was paid.
     pub decided: DecidedBy,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
 }
 
-/// What a person decided about a refund.
+/// An operator's decision about a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundDecision {
@@ -144,7 +144,7 @@ impl RefundDecision {
     }
 }
 
-/// A person's decision, as the journal keeps it with the change that it brought about.
+/// An operator's decision, as the journal stores it with the change that it caused.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OperatorDecision {
     /// What was decided.
@@ -159,7 +159,7 @@ pub struct OperatorDecision {
 }
 
 impl OperatorDecision {
-    /// Of where the money of an abnormal refund was sent.
+    /// A decision about where the money of an abnormal refund goes.
     pub(crate) fn of_redirecting(redirected: &Redirection) -> Self {
         Self {
             to: Some(redirected.to),
@@ -176,15 +176,15 @@ impl OperatorDecision {
         }
     }
 
-    /// The decision as one text without quotation marks and line ends: what maps the table's stream
-    /// to events copies texts as they are, and people write what they like.
+    /// The decision as one text without quotation marks and line ends: the mapping from the table's
+    /// stream to events copies texts without escaping, and operators' texts may contain anything.
     pub fn to_text(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_default();
         BASE64_STANDARD.encode(json)
     }
 
-    /// Reads what [`Self::to_text`] gave. `None` for an empty text, and for one that cannot be
-    /// read: it is told, and decides nothing.
+    /// Parses the result of [`Self::to_text`]. `None` for an empty or invalid text: the text is for
+    /// information only.
     pub fn of_text(text: &str) -> Option<Self> {
         let json = BASE64_STANDARD.decode(text).ok()?;
         strict_json::read(&json, Null::Refused).ok()
@@ -195,8 +195,8 @@ impl OperatorDecision {
 /// take.
 pub const UNDER_WAY_S: i64 = 60;
 
-/// Whether another decision to send the refund on may be with WeChat Pay at this moment: another
-/// person's, or one that may have named another card of the payer's.
+/// Whether another redirect of the refund may be under way at WeChat Pay: another operator's, or
+/// one that may have named another card of the payer.
 pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
     refund.is_redirected()
         && refund.redirected.as_ref().is_some_and(|redirected| {
@@ -207,8 +207,8 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
         })
 }
 
-/// Writes down where the money of an abnormal refund goes, before WeChat Pay is asked; `None` when
-/// it is not abnormal. The sweep asks in a minute what came of it.
+/// Stores where the money of an abnormal refund goes, before WeChat Pay is called; `None` if it is
+/// not abnormal. The sweep queries the result in a minute.
 pub fn redirect(
     order: &Order,
     refund: &Refund,
@@ -239,9 +239,8 @@ pub fn redirect(
 }
 
 /// Undoes a redirect that WeChat Pay refused with this code while the refund stays abnormal. `None`
-/// when something else has been decided since, or it is not abnormal. So it is as well when anybody
-/// but who wrote it has told WeChat Pay the same: that call may be under way still, and be taken.
-/// The sweep asks in a minute.
+/// if something else was decided since, if it is not abnormal, or if another process has made the
+/// same call: that call may still be under way and succeed. The sweep queries it in a minute.
 pub fn undo_redirect(
     order: &Order,
     refund: &Refund,
@@ -263,8 +262,9 @@ pub fn undo_redirect(
     Some(refund::update_in_state(order, refund, then, context))
 }
 
-/// A person says how the payer was paid, whose money went to the merchant's own account; `None`
-/// when it did not. This also settles a parked payment. A second statement replaces the first.
+/// An operator records how the payer was paid whose money went to the merchant's own account;
+/// `None` if it did not go there. This also settles a parked payment. A second statement replaces
+/// the first.
 pub fn confirm_payer_paid(
     order: &Order,
     refund: &Refund,
@@ -302,13 +302,13 @@ pub fn confirm_payer_paid(
     Some(change.decided(&decision))
 }
 
-/// The id in the ledger of notices of a refund whose payer is owed, by WeChat Pay's number of it.
+/// The id in the notices table of a refund whose payer is owed, by WeChat Pay's number of it.
 pub fn owed_notice_id(refund: &Refund) -> Option<String> {
     let refund_id = refund.refund_id.as_ref()?;
     Some(format!("owed#{}", refund_id.as_str()))
 }
 
-/// What the ledger says of a refund whose payer is owed.
+/// The text in the notices table about a refund whose payer is owed.
 pub const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
 
 #[cfg(test)]
@@ -487,7 +487,7 @@ mod tests {
     fn what_a_twin_or_a_repeat_told_wechat_pay_as_well_is_taken_back_by_neither() {
         let sent = redirected(Destination::Merchant);
         let first = sent.redirected.clone().unwrap();
-        // In the same second, and once more: each is told from those before.
+        // In the same second, and again: each differs from those before.
         let again = |before: &Redirection, after_s: i64| Redirection {
             told_again_at: Some(before.next_told_at(UnixSeconds(first.at.0 + after_s))),
             ..before.clone()

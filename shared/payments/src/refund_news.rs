@@ -1,5 +1,5 @@
-//! News about refunds: WeChat Pay's words turned into our own types, from a notice or from an
-//! answer alike, and what they do.
+//! News about refunds: parses WeChat Pay's notices and answers into our own types, and decides what
+//! they do.
 
 use wechatpay::{
     RequestId, UnixSeconds,
@@ -26,13 +26,13 @@ use crate::{
 /// What WeChat Pay says about one refund, typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefundNews {
-    /// The merchant number it names; an answer names none, it is ours.
+    /// The merchant number in it; answers have none and are about ours.
     pub mchid: Option<String>,
     /// The order it names.
     pub order_no: OrderNo,
     /// The payment it names.
     pub transaction_id: TransactionId,
-    /// The refund it names, by the number that WeChat Pay was given.
+    /// The refund in it, by the number that we gave to WeChat Pay.
     pub out_refund_no: OutRefundNo,
     /// WeChat Pay's own number of it.
     pub refund_id: RefundId,
@@ -42,17 +42,17 @@ pub struct RefundNews {
     pub amount: Fen,
     /// Of how much.
     pub total: Fen,
-    /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for
-    /// it.
+    /// When it was accepted (`create_time`). Answers contain it, notices do not; no refund waits
+    /// for it.
     pub accepted_at: Option<UnixSeconds>,
-    /// Whose account takes its money, where that is told (`user_received_account`). It decides only
-    /// once the refund has succeeded.
+    /// Whose account receives its money, if given (`user_received_account`). It decides only once
+    /// the refund has succeeded.
     pub received_by: Option<ReceivedBy>,
-    /// What WeChat Pay calls the request or the callback that told it.
+    /// WeChat Pay's `Request-ID` of the answer or callback.
     pub request_id: Option<RequestId>,
 }
 
-/// Whose account takes the money of a refund.
+/// Whose account receives the money of a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReceivedBy {
     /// The payer's: a card or the wallet.
@@ -62,12 +62,13 @@ pub enum ReceivedBy {
 }
 
 impl ReceivedBy {
-    /// What `user_received_account` says of the merchant's own accounts: its basic one, or the bank
-    /// account that it is settled to. The manual has both names in one line, so any of them counts.
+    /// The values of `user_received_account` for the merchant's own accounts: its basic one, or the
+    /// bank account that it is settled to. The manual has both names in one line, so any of them
+    /// counts.
     const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
 
-    /// Reads `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or
-    /// one of the merchant's. Nothing for an empty text.
+    /// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or one
+    /// of the merchant's accounts. `None` for an empty text.
     fn of(account: &str) -> Option<Self> {
         let account = account.trim();
         if account.is_empty() {
@@ -82,7 +83,7 @@ impl ReceivedBy {
     }
 }
 
-/// How a refund stands at WeChat Pay.
+/// The state of a refund at WeChat Pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReportedRefundStatus {
     /// Accepted.
@@ -95,18 +96,18 @@ pub enum ReportedRefundStatus {
     Abnormal,
 }
 
-/// What news does to a refund and its order.
+/// The effect of news on a refund and its order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RefundSettlement {
     /// Write this change.
     Change(Box<OrderChange>),
-    /// The books say so already, or say something later.
+    /// The books already have this state or a later one.
     AlreadyDone,
     /// It is still on its way.
     StillOpen,
-    /// It gives back a payment that the books do not have yet: it has to come again after that.
+    /// It refunds a payment that the books do not have yet: it must be processed again after that.
     PaymentNotBooked,
-    /// A person has to decide; nothing is applied.
+    /// An operator must decide; nothing is applied.
     Park(RefundToPark),
 }
 
@@ -128,7 +129,7 @@ pub struct RefundToPark {
 }
 
 impl RefundToPark {
-    /// Its id in the ledger of notices.
+    /// Its id in the notices table.
     pub fn notice_id(&self) -> String {
         refund_notice_id(self.refund_id.as_str())
     }
@@ -148,22 +149,22 @@ pub enum RefundParkReason {
         /// Which one.
         field: &'static str,
     },
-    /// A refund that was not made here, of money that is not there.
+    /// A refund that was made elsewhere, of a payment that the books do not have.
     #[error(
         "a refund made outside this system gives back more than the books hold for this order: look it up in WeChat Pay's console and book it by hand"
     )]
     ExceedsPayment,
-    /// A refund that was not made here, of a payment that is not the booked one.
+    /// A refund that was made elsewhere, of a payment that is not the booked one.
     #[error(
         "a refund made outside this system is of a payment that is not the order's booked one: look it up in WeChat Pay's console, and book it by hand unless another system made both"
     )]
     OtherPayment,
-    /// A refund that was not made here, of a part of a payment that is parked.
+    /// A refund that was made elsewhere, of a part of a parked payment.
     #[error(
         "a refund made outside this system gives back a part of a payment that is parked here: give the rest back in WeChat Pay's console too, and nothing of it here"
     )]
     PartOfParked,
-    /// It was given up, its money is free, and now it is paid all the same.
+    /// It was released, its money is no longer reserved, and now WeChat Pay pays it after all.
     #[error(
         "the refund was closed here and its money set free, but WeChat Pay pays it: check whether the payer was refunded twice"
     )]
@@ -226,7 +227,7 @@ impl TryFrom<wire::Refund> for RefundNews {
     }
 }
 
-/// What a notice and an answer have in common, under their different names.
+/// The fields that a notice and an answer share under different names.
 struct RefundFields<'a> {
     mchid: Option<String>,
     out_trade_no: &'a str,
@@ -271,8 +272,8 @@ impl RefundFields<'_> {
             status,
             amount: Fen::new(self.refund_fen).ok_or(invalid("amount.refund"))?,
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
-            // Nothing is decided on it but the day that the refund is looked for in: it must not
-            // hold the money up.
+            // It only decides on which day the refund is looked for, so a wrong value must not
+            // block the refund.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
             received_by: self.received_account.and_then(ReceivedBy::of),
             request_id: None,
@@ -281,14 +282,14 @@ impl RefundFields<'_> {
 }
 
 impl RefundNews {
-    /// Whether WeChat Pay says that the money is through, and on the merchant's own account.
+    /// Whether WeChat Pay reports success, with the money on the merchant's own account.
     pub fn went_to_merchant(&self) -> bool {
         matches!(self.status, ReportedRefundStatus::Succeeded(_))
             && self.received_by == Some(ReceivedBy::Merchant)
     }
 
-    /// Whether WeChat Pay says that the payer has the money which a person sent to the merchant's
-    /// own account.
+    /// Whether WeChat Pay says that the payer has the money which an operator redirected to the
+    /// merchant's own account.
     pub fn contradicts(&self, refund: &Refund) -> bool {
         matches!(self.status, ReportedRefundStatus::Succeeded(_))
             && self.received_by == Some(ReceivedBy::Payer)
@@ -314,14 +315,13 @@ impl RefundNews {
     }
 }
 
-/// Judges news of a refund under an order that nobody here knows.
+/// Decides about news of a refund whose order we do not know.
 pub fn settle_unknown_refund(news: &RefundNews) -> RefundSettlement {
     news.parked(RefundParkReason::UnknownOrder)
 }
 
-/// Judges what news does to the order and the refund as they were read. `found` is the refund that
-/// has the number the news names, if there is one; without one the refund was made outside this
-/// system.
+/// Decides what news does to the order and the refund as they were read. `found` is our refund with
+/// the number in the news; without one the refund was made outside this system.
 pub fn settle_refund(
     order: &Order,
     found: Option<&Refund>,
@@ -338,8 +338,8 @@ pub fn settle_refund(
     }
 }
 
-/// shared/payments/STATES.md, I7: a result applies only if all of these are equal to ours. The
-/// first that is not, by name.
+/// shared/payments/STATES.md, I7: a result applies only if all of these are equal to ours. Returns
+/// the name of the first that differs.
 fn first_mismatch(
     order: &Order,
     refund: &Refund,
@@ -389,7 +389,7 @@ fn settle_known(
         return news.parked(RefundParkReason::PaidAfterClose);
     }
     let to = match (&refund.state, news.status) {
-        // Final states are never left by an older message (shared/payments/STATES.md, I5).
+        // An older message never changes a final state (shared/payments/STATES.md, I5).
         (RefundState::Succeeded(_), _)
         | (
             RefundState::Closed,
@@ -431,8 +431,8 @@ fn settle_known(
     RefundSettlement::Change(Box::new(transition(order, refund, to, Some(news), context)))
 }
 
-/// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and
-/// the money is there, else a person has to look.
+/// A refund made in WeChat Pay's console: it is booked if it is of the booked payment and the money
+/// is there; otherwise an operator must look.
 fn settle_external(
     order: &Order,
     facts: &MerchantFacts,
@@ -446,7 +446,8 @@ fn settle_external(
         return news.parked(RefundParkReason::Differs { field: "mchid" });
     }
     let Some(payment) = order.state.payment() else {
-        return RefundSettlement::PaymentNotBooked; // the news of the payment comes, or is asked for by the sweep
+        // the news of the payment arrives, or the sweep queries it
+        return RefundSettlement::PaymentNotBooked;
     };
     if payment.transaction_id != news.transaction_id {
         return news.parked(RefundParkReason::OtherPayment);
@@ -469,9 +470,9 @@ fn settle_external(
     )))
 }
 
-/// Judges news of a refund that was made outside this system and gives back a payment that is not
-/// its order's: `parked`, as it was read. The whole of it is taken into the books, so that it is
-/// not given back here again.
+/// Decides about news of a refund that was made outside this system and returns a payment that is
+/// not its order's: `parked`, as it was read. A refund of the whole payment is booked, so that it
+/// is not refunded here again.
 pub fn settle_parked_refund(
     order: &Order,
     parked: &ParkedPayment,
@@ -485,7 +486,7 @@ pub fn settle_parked_refund(
     if !is_ours(facts, news) {
         return news.parked(RefundParkReason::Differs { field: "mchid" });
     }
-    // Another system's money, most likely: what that gives back of it is no refund of ours.
+    // Most likely another system's payment: its refunds are not ours.
     if !parked.refundable {
         return news.parked(RefundParkReason::OtherPayment);
     }
@@ -563,7 +564,7 @@ fn import_external(
         accepted_at: news.accepted_at,
         created_at: context.at,
         slot_at: context.at,
-        tries: 1, // it is at WeChat Pay: whoever looks at it asks
+        tries: 1, // it is at WeChat Pay: the next check queries it
         due: None,
     };
     let refund = Refund {
@@ -598,14 +599,14 @@ fn import_external(
     change
 }
 
-/// What to do after WeChat Pay refused to take a refund.
+/// What to do after WeChat Pay refused a refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefusalStep {
-    /// It may have been accepted all the same: ask later, then repeat.
+    /// It may have been accepted after all: query later, then repeat.
     Later,
-    /// The merchant's balance is too low: all its refunds rest a while.
+    /// The merchant's balance is too low: all its refunds are paused for a while.
     Pause,
-    /// WeChat Pay will not take it as it is, if asking confirms that it is not there.
+    /// WeChat Pay refuses it as it is, if a query confirms that it does not exist there.
     Refuse {
         /// WeChat Pay's code.
         code: String,
@@ -613,12 +614,12 @@ pub enum RefusalStep {
 }
 
 /// How long a refund is retried that is refused because of the merchant's account or with an
-/// unknown code, in seconds. Then it is a matter for a person: the cause may never go away, and the
+/// unknown code, in seconds. After that an operator must act: the cause may never go away, and the
 /// payer waits for the money.
 const REPEATED_FOR_S: i64 = 24 * 3600;
 
-/// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed,
-/// so none of them proves that no money moves: even the firmest only leads to a question
+/// Decides about a refusal of a refund that was due `waits_s` seconds ago. Error answers are not
+/// signed, so none of them proves that no money moves: even the clearest only leads to a query
 /// (shared/wechatpay/PROTOCOL.md, 3.2).
 pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
     let refuse = RefusalStep::Refuse {
@@ -627,14 +628,13 @@ pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
     match refusal.side() {
         Side::Request => refuse,
         Side::Merchant if refusal.repeat() == Repeat::AfterTopUp => RefusalStep::Pause,
-        // About our own clock, serial or certificate, or some proxy's page: nothing of it is about
-        // the refund.
+        // About our own clock, serial or certificate, or a proxy's page: not about the refund.
         Side::Merchant if refusal.code == ErrorCode::SignError => RefusalStep::Later,
         Side::Unknown if refusal.raw_code.is_empty() => RefusalStep::Later,
         Side::Passing if matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later) => {
             RefusalStep::Later
         }
-        // `RULE_LIMIT` is among them: it may be a limit on how often, or one that never passes.
+        // `RULE_LIMIT` is among them: it may be a rate limit or permanent.
         Side::Merchant | Side::Unknown | Side::Passing if waits_s < REPEATED_FOR_S => {
             RefusalStep::Later
         }
@@ -861,7 +861,7 @@ mod tests {
         }
     }
 
-    /// What a refund from the console does that gives a second payment of 70 fen back.
+    /// The effect of a refund from the console that returns a second payment of 70 fen.
     fn of_second(
         fen: i64,
         total: i64,
@@ -994,7 +994,7 @@ mod tests {
         assert!(imported.due.is_some() && imported.tries > 0);
     }
 
-    /// A signed answer about the refund, accepted when `create_time` says.
+    /// A signed answer about the refund, accepted at `create_time`.
     fn answer(create_time: Option<&str>) -> RefundNews {
         let refund = refund(RefundState::Reserved);
         let wire = wire::Refund {
@@ -1067,7 +1067,7 @@ mod tests {
         for received_by in [None, Some(ReceivedBy::Payer)] {
             assert!(!through(&abnormal, received_by).owes_its_payer());
         }
-        // Whoever sent it there here stays on record.
+        // The operator who redirected it here stays on record.
         let li = |to| Redirection {
             to,
             decided: crate::refund_decision::DecidedBy {
@@ -1086,7 +1086,7 @@ mod tests {
         assert_eq!(known, Some(li(Destination::Merchant)));
         let to_card = sent(Destination::User);
         assert!(through(&to_card, merchant).owes_its_payer());
-        // The other way round a person is told, since nobody must be paid twice.
+        // In the opposite case an operator is notified, since no payer must be paid twice.
         let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
         assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
         let early = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);

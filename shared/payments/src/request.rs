@@ -1,21 +1,20 @@
-//! What every client's request has in common: how it can be wrong, and how its parts are checked at
-//! the edge.
+//! Shared by all client requests: how a request can be invalid, and how its parts are checked.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::order::Fingerprint;
 
-/// A request that cannot be carried out, and what to change.
+/// An invalid request, and what to change.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadRequest {
     /// The body is not the JSON object that the contract describes.
     #[error("the body is not the JSON that this route takes: {0}")]
     Json(String),
-    /// There is a body, and the route takes none.
+    /// There is a body, but the route takes none.
     #[error("this route takes no body: leave it out")]
     NoBody,
-    /// The query has a parameter that the route does not take, or one twice.
+    /// The query has an unknown parameter, or one twice.
     #[error("the query {0}")]
     Query(String),
     /// A field is out of bounds, missing or out of place.
@@ -23,7 +22,7 @@ pub enum BadRequest {
     Field {
         /// The field's name.
         field: &'static str,
-        /// What is wrong and what would be right.
+        /// What is wrong and what is expected.
         problem: String,
     },
     /// Neither a number in the body nor an `Idempotency-Key`.
@@ -45,7 +44,7 @@ impl From<strict_json::Wrong> for BadRequest {
     }
 }
 
-/// The digest by which a repeat is told from another request under the same number.
+/// The digest that distinguishes a repeat from another request under the same number.
 pub(crate) fn fingerprint(terms: &impl Serialize) -> Fingerprint {
     // Field order is the type's, so equal terms give equal bytes. Terms hold no map and no float,
     // so this cannot fail.
@@ -61,8 +60,8 @@ pub fn bad_field(field: &'static str, problem: impl ToString) -> BadRequest {
     }
 }
 
-/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control
-/// characters, nothing beyond the basic plane (no emoji: shared/wechatpay/PROTOCOL.md, 1.3).
+/// A text of 1 to `most` characters in WeChat Pay's character set: no control characters, nothing
+/// beyond the basic plane (no emoji: shared/wechatpay/PROTOCOL.md, 1.3).
 ///
 /// # Errors
 /// [`BadRequest::Field`].

@@ -4,28 +4,27 @@ use wechatpay::UnixSeconds;
 
 use crate::order::Order;
 
-/// What an old order under the same number means for the one who asked.
+/// What an existing order under the same number means for the request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExistingOrder {
     /// It was written by this request: the write succeeded but its answer was lost.
     SameRequest,
     /// Another client's. Nothing of it may be shown.
     OtherClient,
-    /// The same client's, but asked for on other terms.
+    /// The same client's, but with other terms.
     OtherTerms,
-    /// The same order: show it as it stands now.
+    /// The same order: show its present state.
     Show,
-    /// The same order, and somebody is asking WeChat Pay for it right now.
+    /// The same order, and another process is calling WeChat Pay for it right now.
     InProgress {
-        /// When it is worth asking again, in seconds.
+        /// Seconds after which a retry makes sense.
         retry_after_s: i64,
     },
-    /// The same order, but nobody holds a prepay value that works: take the attempt and ask WeChat
-    /// Pay (again).
+    /// The same order without a usable prepay value: take the lease and call WeChat Pay (again).
     Resume,
 }
 
-/// Judges the order found under a number against the one that was to be reserved, at `now`.
+/// Compares the order found under a number with the one to be reserved, at `now`.
 pub fn compare_existing(wanted: &Order, found: &Order, now: UnixSeconds) -> ExistingOrder {
     if found.client_id != wanted.client_id {
         return ExistingOrder::OtherClient;

@@ -1,4 +1,4 @@
-//! Settling: what a piece of news does to an order. One path, whoever brought the news: a callback,
+//! Settling: what a piece of news does to an order. There is one path for all sources: a callback,
 //! a query, the sweep.
 
 use wechatpay::UnixSeconds;
@@ -14,12 +14,12 @@ use crate::{
     refund_decision::OperatorDecision,
 };
 
-/// What is fixed for a deployment and goes into judging.
+/// Values that are fixed for a deployment and needed for decisions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MerchantFacts {
     /// The merchant number.
     pub mchid: String,
-    /// Where WeChat Pay sends its callbacks, of refunds too.
+    /// Where WeChat Pay sends its callbacks, also for refunds.
     pub notify_url: String,
 }
 
@@ -30,14 +30,14 @@ pub enum Settlement {
     Change(Box<OrderChange>),
     /// The order already says so.
     AlreadyDone,
-    /// The news changes nothing: the order is still to be paid.
+    /// The news changes nothing: the order is still unpaid.
     StillOpen,
-    /// A person has to decide; the money is kept in a record of its own and never applied.
+    /// An operator must decide; the payment is parked in its own record and never applied.
     Park(PaymentToPark),
 }
 
-/// A change of an order and of what lies under it, to be written in one transaction on the version
-/// it was decided on.
+/// A change of an order and of its parts, to be written in one transaction on the version that it
+/// was decided on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderChange {
     /// The order before; its version is the one that must still hold.
@@ -46,24 +46,24 @@ pub struct OrderChange {
     pub to: OrderState,
     /// What is given back afterwards.
     pub refunds: RefundTally,
-    /// The events that go with it, at least one, each a version further.
+    /// Its events, at least one, with increasing versions.
     pub events: Vec<Event>,
-    /// The refund that comes into being or moves with it.
+    /// The refund that is created or changed with it.
     pub refund: Option<RefundChange>,
-    /// The parked payment that moves with it.
+    /// The parked payment that is changed with it.
     pub parked_payment: Option<ParkedPaymentChange>,
-    /// The money that is kept for a person with it, if it is not kept already.
+    /// The payment that is parked with it, if it is not parked already.
     pub parked: Option<PaymentToPark>,
 }
 
 impl PaymentToPark {
-    /// Its id in the ledger of notices.
+    /// Its id in the notices table.
     pub fn notice_id(&self) -> String {
         payment_notice_id(self.transaction_id.as_str())
     }
 }
 
-/// Money that is not applied to an order, and why.
+/// A payment that is not applied to an order, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PaymentToPark {
     /// The order that WeChat Pay names.
@@ -98,17 +98,17 @@ pub enum ParkReason {
         /// The payment that is booked.
         paid_by: TransactionId,
     },
-    /// WeChat Pay says that money of this payment was given back, and it was not us.
+    /// WeChat Pay says that a part of this payment was refunded, but not by us.
     #[error(
         "the payment was refunded outside this system, in part or whole: look it up at WeChat Pay before anything is delivered"
     )]
     RefundedElsewhere,
-    /// The order was never made at WeChat Pay, since another system had used its number there.
+    /// The order was never created at WeChat Pay, because another system had used its number there.
     #[error(
         "another system that shares this merchant number has used the order's number: leave the payment to that system and tell the order's client to take a new number; nothing is booked or given back here. If our own record of the order was lost, compare with a backup first"
     )]
     NumberUsedElsewhere,
-    /// It was paid before the order was made here.
+    /// It was paid before the order was created here.
     #[error(
         "the payment is older than the order: another system that shares this merchant number was paid under its number; find out which, and book or refund it there. If our own record of the order was lost, compare with a backup first"
     )]
@@ -139,11 +139,11 @@ pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     }
 }
 
-/// Money that is older than its order by so much, in seconds, is not the order's. Anything less may
-/// be two clocks that differ.
+/// A payment that is older than its order by this much, in seconds, is not the order's. A smaller
+/// difference may be due to different clocks.
 const OLDER_S: i64 = 60;
 
-/// Judges what a notice does to the order as it was read.
+/// Decides what a notice does to the order as it was read.
 pub fn settle_trade(
     order: &Order,
     facts: &MerchantFacts,
@@ -167,8 +167,8 @@ pub fn settle_trade(
     }
 }
 
-/// Judges what a notice does to an order that WeChat Pay was never asked to make: what it has under
-/// the number is another system's, paid or not.
+/// Decides what a notice does to an order that was never sent to WeChat Pay: the order there under
+/// this number is another system's, paid or not.
 pub fn settle_foreign_trade(
     order: &Order,
     facts: &MerchantFacts,
@@ -190,8 +190,8 @@ pub fn settle_foreign_trade(
     }
 }
 
-/// Why money that came under an order's number cannot be for it: several systems may share one
-/// merchant number, and WeChat Pay has each number once for all of them.
+/// Why a payment under an order's number cannot be for it: several systems may share one merchant
+/// number, and each order number exists only once for all of them.
 fn of_another_system(
     order: &Order,
     mchid: &str,
@@ -206,7 +206,7 @@ fn of_another_system(
         OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
             Some(ParkReason::NumberUsedElsewhere)
         }
-        // Taken on for the very money that came before it, so that it can be given back.
+        // The order was created for this earlier payment, so that it can be refunded.
         OrderState::Closed if order.client_id.as_str() == ClientId::UNATTRIBUTED => None,
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
@@ -238,8 +238,8 @@ fn used_elsewhere(order: &Order, context: &ChangeContext) -> OrderChange {
     OrderChange::new(order, rejected, context)
 }
 
-/// shared/payments/STATES.md, I4: booked means that all of these are equal to ours. The first that
-/// is not, by name.
+/// shared/payments/STATES.md, I4: booked means that all of these are equal to ours. Returns the
+/// name of the first that differs.
 fn first_mismatch(
     order: &Order,
     mchid: &str,
@@ -264,15 +264,15 @@ fn paid(
     facts: &MerchantFacts,
     context: &ChangeContext,
 ) -> Settlement {
-    // WeChat Pay says `REFUND` from the first refund on, of ours too.
+    // WeChat Pay says `REFUND` from the first refund on, also for ours.
     let refunded_elsewhere = (money.refunded && order.refunds.committed_fen == 0)
         .then(|| parked(notice, money, ParkReason::RefundedElsewhere));
     let change = match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
             OrderChange::new(order, OrderState::Paid(money.payment.clone()), context)
         }
-        // Owed back to the payer: the order was given up before the money came. What was given back
-        // already, and not by us, is not given back again.
+        // Owed back to the payer: the order was given up before the payment arrived. What others
+        // refunded already is not refunded again.
         OrderState::Closed | OrderState::Rejected(_) => {
             let booked = OrderState::PaidAfterClose(money.payment.clone());
             let change = OrderChange::new(order, booked, context);
@@ -295,7 +295,7 @@ fn paid(
                 ));
             }
             return match refunded_elsewhere {
-                // Booked, and nothing known of a refund. Once parked, it is parked.
+                // Booked, and no refund is known. A parked payment stays parked.
                 Some(parked)
                     if matches!(
                         order.state,
@@ -323,7 +323,7 @@ fn closed(order: &Order, context: &ChangeContext) -> Settlement {
                 context,
             )))
         }
-        // Final states are never left by an older message (shared/payments/STATES.md, I5).
+        // An older message never changes a final state (shared/payments/STATES.md, I5).
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
@@ -334,8 +334,8 @@ fn closed(order: &Order, context: &ChangeContext) -> Settlement {
 }
 
 impl OrderChange {
-    /// The change from the order as it was read to another state, with its event; none when the
-    /// state stays.
+    /// The change of the order as it was read to another state, with its event; `None` if the state
+    /// stays the same.
     pub fn new(order: &Order, to: OrderState, context: &ChangeContext) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
         let refusal = to.rejection().map(Rejection::told);
@@ -359,12 +359,12 @@ impl OrderChange {
         }
     }
 
-    /// The change that keeps money for a person and leaves the order as it is.
+    /// The change that parks a payment and leaves the order unchanged.
     pub fn to_park(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Self {
         Self::new(order, order.state.clone(), context).with_parked_payment(parked, context)
     }
 
-    /// The change without keeping its money for a person, since that is kept already.
+    /// The change without parking its payment, which is parked already.
     #[must_use]
     pub fn without_parking(mut self) -> Self {
         if self.parked.take().is_some() {
@@ -373,8 +373,8 @@ impl OrderChange {
         self
     }
 
-    /// The change that books a payment which was parked before its order was known here: it is
-    /// parked no longer.
+    /// The change that books a payment which was parked before its order was known: it is no longer
+    /// parked.
     #[must_use]
     pub fn with_payment_unparked(
         self,
@@ -392,13 +392,13 @@ impl OrderChange {
     }
 
     /// Whether the payment that this change books is older than its order: it may have been parked
-    /// for want of one.
+    /// because there was no order.
     pub fn books_older_money(&self) -> bool {
         self.books()
             .is_some_and(|payment| payment.paid_at < self.from.created_at)
     }
 
-    /// The change, with money that is kept for a person.
+    /// The change, with a payment to be parked.
     fn with_parked_payment(self, parked: PaymentToPark, context: &ChangeContext) -> Self {
         let subject = Subject::Payment(parked.transaction_id.clone());
         let parked_name = ParkedState::Parked.name();
@@ -422,7 +422,7 @@ impl OrderChange {
         self
     }
 
-    /// The change, brought about by a person's decision: each of its events says so.
+    /// The change as the result of an operator's decision: each of its events names it.
     #[must_use]
     pub(crate) fn decided(mut self, decision: &OperatorDecision) -> Self {
         for event in &mut self.events {
@@ -438,7 +438,7 @@ impl OrderChange {
             .map_or(self.from.version, |event| event.version)
     }
 
-    /// The order as it stands once the change is written.
+    /// The order after the change is written.
     pub fn order_after(&self) -> Order {
         Order {
             state: self.to.clone(),
@@ -449,7 +449,7 @@ impl OrderChange {
         }
     }
 
-    /// When the sweep looks at the order next, after the change.
+    /// When the sweep checks the order next, after the change.
     pub fn due(&self) -> Option<NextCheck> {
         let decided_at = self.events.last()?.at;
         due::next_order_check(&self.from, &self.to, decided_at)
@@ -705,7 +705,7 @@ pub(crate) mod tests {
             .chain([used_elsewhere])
     }
 
-    /// The same state, but for an order that has no value yet: that is rejected.
+    /// The same state, except for an order that has no value yet: that is rejected.
     fn unless_reserved(state: OrderState) -> OrderState {
         if state == OrderState::Reserved {
             OrderState::Rejected(Rejection::NumberUsedElsewhere)
@@ -714,8 +714,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What came of money, its reason if it was kept for a person, and the state that the order has
-    /// then.
+    /// The result for a payment, the reason if it was parked, and the order's state afterwards.
     fn kept(settlement: Settlement, state: &OrderState) -> (Option<ParkReason>, OrderState) {
         match settlement {
             Settlement::Change(change) => {
@@ -730,8 +729,7 @@ pub(crate) mod tests {
     #[test]
     fn money_that_is_older_than_its_order_is_another_systems_and_books_nothing() {
         let used_elsewhere = OrderState::Rejected(Rejection::NumberUsedElsewhere);
-        // Its amount does not matter: it is not this order's at all, and no client may give it
-        // back.
+        // Its amount does not matter: it is not this order's payment, and no client may refund it.
         for (state, fen) in unpaid_states().flat_map(|state| [(state.clone(), 100), (state, 99)]) {
             let mut order = order(state.clone());
             let notice = notice(TradeOutcome::Paid(money("420001", fen)));
@@ -753,8 +751,7 @@ pub(crate) mod tests {
         assert_eq!(change.to.name(), "paid");
     }
 
-    /// Each part of whose money it is: the client that the order was taken on for, its state, and
-    /// how old the money is.
+    /// All combinations of the order's client, its state and the payment's age.
     #[test]
     fn money_before_its_order_is_the_orders_only_where_it_was_taken_on_for_it() {
         let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);

@@ -1,5 +1,4 @@
-//! Webhooks: what a merchant's system is told of a change, what its answer means, and when it is
-//! told again.
+//! Webhooks: what is sent to a merchant's system, what its answer means, and when it is sent again.
 
 use std::collections::HashMap;
 
@@ -12,40 +11,40 @@ use crate::{
     refund_decision::OperatorDecision,
 };
 
-/// What every event is called, on the bus (`detail-type`) and in a webhook (`type`).
+/// The type of every event, on the bus (`detail-type`) and in a webhook (`type`).
 pub const EVENT_TYPE: &str = "order.changed";
 
 /// Seconds from a failed attempt to the next: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h. Eight
-/// attempts within 28 hours; after the last one the event waits in the dead-letter queue for a
-/// person. Without jitter, so that the receiver's operator can predict the next attempt. None is
+/// attempts within 28 hours; after the last one the event waits in the dead-letter queue for an
+/// operator. Without jitter, so that the receiver's operator can predict the next attempt. None is
 /// longer than the 12 hours for which SQS can hide a message.
 const LADDER_S: [i32; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
-/// When an event is tried again whose message was received `times`, the failed attempt included.
-/// `None`: not any more.
+/// When an event is sent again whose message was received `times`, including the failed attempt.
+/// `None`: never.
 pub fn next_attempt_after_s(times: u32) -> Option<i32> {
     let failed_before = usize::try_from(times).ok()?.saturating_sub(1);
     LADDER_S.get(failed_before).copied()
 }
 
-/// An event that is older, in seconds, may have been tried often before: what it is on record for
-/// is looked for.
+/// An event that is older, in seconds, may have had attempts before: a stored copy of it is looked
+/// for.
 const FRESH_S: i64 = 900;
 
-/// For how long an event is kept that its receiver does not have, in seconds: 90 days.
+/// How long an undelivered event is kept, in seconds: 90 days.
 pub const UNDELIVERED_KEPT_S: i64 = 90 * 24 * 3600;
 
-/// How many kept events one request sends again.
+/// How many undelivered events one request sends again.
 pub const RESENT_AT_ONCE: usize = 100;
 
 /// How long a client waits between two such requests, in seconds: that makes 20 events a second, so
-/// that what was missed does not drown what happens now.
+/// that missed events do not delay new ones.
 pub const RESEND_PAUSE_S: i64 = 5;
 
-/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent
-/// it again, its message was received before, or it is not fresh. An event is kept at its last
-/// attempt, or while its webhook is disabled; and after either a person may have put its message
-/// back, or a write that kept it may have been cut off before its message was taken away.
+/// Whether an event that is delivered now may also be stored as undelivered: it was sent again, its
+/// message was received before, or it is not recent. An event is stored at its last attempt, or
+/// while its webhook is disabled. After that an operator may have moved its message back, or a
+/// crash may have happened between storing the event and deleting its message.
 pub fn may_be_on_record(
     event: &OutgoingEvent,
     replay: bool,
@@ -59,39 +58,39 @@ pub fn may_be_on_record(
 /// s and blocks its batch. With this pause a hanging receiver uses at most a quarter of each lane.
 const HANGS_RESTS_MS: i64 = 45_000;
 
-/// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room:
-/// five lanes of ten events still carry 17 a second. One that hangs and is to be left alone is
-/// asked at an event's last attempt all the same, and waited for no longer than this.
+/// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
+/// five lanes of ten events still carry 17 a second. A hanging receiver in its pause is still
+/// called for an event's last attempt, but with this time-out.
 pub const SLOW_MS: i64 = 3_000;
 
-/// No wait is longer, in milliseconds. A clock that was set meanwhile may say so all the same.
+/// Upper limit of a wait, in milliseconds. A clock that was set meanwhile may show a longer one.
 const WAITED_MS_MAX: i64 = 15_000;
 
-/// Who was slow counts among the slow ones for so long, in milliseconds: an hour.
+/// How long a receiver counts as slow, in milliseconds: an hour.
 const COUNTED_MS: i64 = 3_600_000;
 
-/// Which receivers one lane knows to be slow, and until when it leaves each alone. A lane works off
-/// one batch at a time, and whoever waits for one of its receivers holds up the whole batch.
+/// The receivers that one lane knows to be slow, and the end of each one's pause. A lane processes
+/// one batch at a time, so waiting for one receiver blocks the whole batch.
 ///
-/// All slow receivers together have one half of the lane, in equal shares: with one of them it
-/// rests for as long as it took, with two for three times as long, with three for five times. So
-/// none can take what is another's, and the other half is for those that are not slow. Who is not
-/// known to be slow is asked at any time.
+/// All slow receivers together get one half of the lane, in equal shares: a single one is paused
+/// for as long as it took, two for three times as long, three for five times. So no receiver can
+/// use another's share, and the other half is for those that are not slow. A receiver that is not
+/// known to be slow is called at any time.
 #[derive(Clone, Debug, Default)]
 pub struct Lane(HashMap<ClientId, Rest>);
 
-/// How long a slow receiver is left alone.
+/// The pause of a slow receiver.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     /// When it was last waited for (Unix milliseconds).
     waited_ms: i64,
-    /// Until when it is left alone (Unix milliseconds).
+    /// End of its pause (Unix milliseconds).
     until_ms: i64,
     /// Whether it did not answer in time.
     hangs: bool,
 }
 
-/// What a lane does about a receiver.
+/// How a lane treats a receiver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asking {
     /// It is asked.
@@ -100,13 +99,13 @@ pub enum Asking {
     Later {
         /// For so many milliseconds more.
         left_ms: i64,
-        /// Whether it did not answer in time when it was last asked.
+        /// Whether it did not answer in time at the last call.
         hangs: bool,
     },
 }
 
 impl Lane {
-    /// What is done about a client's receiver at `now_ms`.
+    /// How to treat a client's receiver at `now_ms`.
     pub fn asking(&self, client_id: &ClientId, now_ms: i64) -> Asking {
         let left_ms = |rest: &Rest| rest.until_ms.saturating_sub(now_ms);
         let rest = self.0.get(client_id).filter(|rest| left_ms(rest) > 0);
@@ -116,7 +115,7 @@ impl Lane {
         })
     }
 
-    /// A client's receiver was waited for until `now_ms`.
+    /// Records a wait for a client's receiver until `now_ms`.
     pub fn waited_for(&mut self, client_id: &ClientId, took_ms: i64, hangs: bool, now_ms: i64) {
         if !hangs && took_ms < SLOW_MS {
             self.0.remove(client_id);
@@ -126,7 +125,7 @@ impl Lane {
             .retain(|_, rest| now_ms.saturating_sub(rest.waited_ms) < COUNTED_MS);
         let others = self.0.keys().filter(|known| *known != client_id).count();
         let others = i64::try_from(others).unwrap_or(i64::MAX);
-        // Of twice as many shares as there are slow ones, one is its own.
+        // There are twice as many shares as slow receivers; one is its own.
         let shares_of_others = others.saturating_mul(2).saturating_add(1);
         let wait_ms = took_ms.clamp(0, WAITED_MS_MAX);
         let mut rest_ms = wait_ms.saturating_mul(shares_of_others);
@@ -149,11 +148,11 @@ impl Lane {
 pub enum DeliveryResult {
     /// It has the event.
     Taken,
-    /// 410 Gone: it says that it wants no more events. A deployment or a proxy in front of it may
-    /// say so for a moment, so only [`GoneRun::ends_the_webhook`] believes it.
+    /// 410 Gone: it wants no more events. A deployment or a proxy may answer so briefly, so only
+    /// [`GoneRun::ends_the_webhook`] decides.
     Gone,
-    /// Anything else: it is asked again. A redirect is among them, since whoever can bend one could
-    /// bend where events go.
+    /// Anything else: it is called again. This includes redirects: following one would let others
+    /// control where events go.
     NotTaken,
 }
 
@@ -173,20 +172,20 @@ impl DeliveryResult {
 pub struct GoneRun {
     /// When it began, by our clock.
     pub since: UnixSeconds,
-    /// When the last 410 came that counts.
+    /// Time of the last 410 that counts.
     pub counted_at: UnixSeconds,
-    /// How many there were that count.
+    /// Number of those that count.
     pub count: u32,
 }
 
 impl GoneRun {
-    /// How long a receiver must say 410 and nothing else, in seconds: six hours. A night's wrong
-    /// deployment is shorter.
+    /// How long a receiver must say 410 and nothing else, in seconds: six hours. A wrong deployment
+    /// overnight is shorter.
     pub const LEAST_S: i64 = 6 * 3600;
     /// How many 410s there must be within that time.
     pub const LEAST_COUNT: u32 = 4;
-    /// Those that come sooner after one that counts do not count, in seconds: many events at the
-    /// same moment are one answer.
+    /// Minimum time between two 410s that count, in seconds: answers to many events at the same
+    /// moment count once.
     pub const COUNTED_EVERY_S: i64 = 1_800;
 
     /// The run with a 410 at `now`.
@@ -206,13 +205,13 @@ impl GoneRun {
         }
     }
 
-    /// Whether the receiver is believed at `now` to want no more events.
+    /// Whether the receiver counts as gone at `now`.
     pub fn ends_the_webhook(&self, now: UnixSeconds) -> bool {
         self.count >= Self::LEAST_COUNT && now.0.saturating_sub(self.since.0) >= Self::LEAST_S
     }
 }
 
-/// What a receiver answered last, as its client is shown it.
+/// A receiver's last answer, as shown to its client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LastAnswer {
     /// Its status (`204`), or why there was none (`timed_out`).
@@ -226,11 +225,11 @@ pub struct LastAnswer {
 }
 
 impl LastAnswer {
-    /// The same answer is written down again after so many seconds, not each time.
+    /// The same answer is stored again only after this many seconds.
     const WRITTEN_EVERY_S: i64 = 60;
 
-    /// What is to be written down after an answer at `now`; `None` if it was, a moment ago. Any
-    /// answer but 410 ends a run of 410s; no answer at all says nothing about it.
+    /// What to store after an answer at `now`; `None` if it was stored recently. Any answer other
+    /// than 410 ends a run of 410s; a missing answer does not.
     pub fn after(last: Option<&Self>, answer: &str, now: UnixSeconds) -> Option<Self> {
         let same = last.filter(|last| last.answer == answer);
         let written_s = same.map(|same| now.0.saturating_sub(same.at.0));
@@ -260,21 +259,20 @@ impl LastAnswer {
     }
 }
 
-/// What a written answer means; `None` if none came.
+/// The meaning of a stored answer; `None` if there was none.
 fn meaning_of(answer: &str) -> Option<DeliveryResult> {
     answer.parse().map(DeliveryResult::with).ok()
 }
 
-/// One change of an order as it goes out: to the bus, into the queue of webhooks, and from there to
-/// the merchant. Holds nothing about the payer.
+/// One change of an order as it is sent: to the bus, to the queue of webhooks, and from there to
+/// the merchant. It contains nothing about the payer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OutgoingEvent {
     /// The order.
     pub order_no: OrderNo,
     /// Whose order it is, and so whose webhook is called.
     pub client_id: ClientId,
-    /// The version that the order has after the change. Together with `order_no` it names the
-    /// event.
+    /// The order's version after the change. Together with `order_no` it identifies the event.
     #[serde(deserialize_with = "number")]
     pub version: u64,
     /// What changed: `order`, `refund` or `payment`.
@@ -298,8 +296,8 @@ pub struct OutgoingEvent {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
-    /// What a person decided, where that brought the change about: one text
-    /// ([`OperatorDecision::to_text`]), empty for none.
+    /// The operator's decision that caused the change, as one text ([`OperatorDecision::to_text`]);
+    /// empty for none.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -310,9 +308,9 @@ pub struct OutgoingEvent {
 }
 
 impl OutgoingEvent {
-    /// The id of the webhook: the same at every attempt and replay, so that a receiver knows what
-    /// it has seen. The version follows an underscore, since the Standard Webhooks specification
-    /// wants no full stop in an id.
+    /// The id of the webhook: the same at every attempt and replay, so that a receiver can
+    /// recognise repeats. The version follows an underscore, since the Standard Webhooks
+    /// specification wants no full stop in an id.
     pub fn webhook_id(&self) -> String {
         format!("{}_{}", self.order_no, self.version)
     }
@@ -345,8 +343,8 @@ impl OutgoingEvent {
     }
 }
 
-/// A whole number, or a text that is one: DynamoDB's streams write numbers as text, and what maps
-/// them to events cannot take the quotation marks off.
+/// A whole number, or a text that is one: DynamoDB's streams write numbers as text, and the mapping
+/// to events cannot remove the quotation marks.
 fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -366,8 +364,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D:
     number(deserializer).map(UnixSeconds)
 }
 
-/// A decision is told and decides nothing: one that cannot be read is left out, and the change is
-/// told all the same.
+/// The decision is for information only: an invalid one is left out, and the change is still sent.
 fn decision<'de, D>(deserializer: D) -> Result<Option<OperatorDecision>, D::Error>
 where
     D: Deserializer<'de>,
@@ -527,15 +524,15 @@ mod tests {
         );
     }
 
-    /// For how many seconds of an hour slow receivers hold up a lane, each of them, when all have
-    /// events at all times.
+    /// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
+    /// all times.
     fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
         let mut lane = Lane::default();
         let name = |n: usize| ClientId::new(format!("slow-{n}"));
         let (mut now_ms, mut turn) = (0, 0);
         let mut held_up_s = vec![0; slow.len()];
         while now_ms < 3_600_000 {
-            // One after the other, which is worse than side by side.
+            // One after the other, which is worse than in parallel.
             turn = (turn + 1) % slow.len();
             let (took_ms, hangs) = slow[turn];
             if lane.asking(&name(turn), now_ms) == Asking::Now {
