@@ -4,8 +4,8 @@
 //! `process-payment` writes callbacks, every function that keeps money writes that; a person reads
 //! it, sends a notice round again, or writes down a decision, here or in the console. A callback
 //! that settles at once has no record, so what arrives every second costs nothing here. One whose
-//! first try died before it could write anything has its record once it settles. Nothing is applied
-//! to an order This table is a record only. The queue message does the work.
+//! first try died before it could write anything has its record once it settles. No order is
+//! changed from this table: it is a record only. The queue message does the work.
 //!
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status
 //! follows which.

@@ -1,16 +1,16 @@
-//! Taking on an order that our books do not have: so that its money can be given back, or, where it
-//! was ours and its record was lost, again as paid.
+//! Creates an order that our books do not have: so that its payment can be refunded, or, if the
+//! order was ours and its record was lost, as paid again.
 //!
-//! WeChat Pay took money under a number that our books do not have: another system used the
+//! WeChat Pay has a payment under a number that our books do not have: another system used the
 //! merchant number, or a record was lost. Once two persons have approved the refund, an order is
-//! written under that number as one that was closed unpaid. Settling the payment into it is then
-//! late money, which is refunded by itself under a number that never changes: the path that all
-//! late money goes, with its tests, its notices and its journal.
+//! written under that number as closed and unpaid. Settling the payment into it makes it a late
+//! payment, which is refunded automatically under a number that never changes. So it takes the same
+//! path as all late payments.
 //!
-//! After a restore of the tables an order of ours may be gone whose payment WeChat Pay has. Once
-//! two persons have said whose it was, it is written as one that is being closed, and its payment
-//! is settled into it: it is then paid, as by any other notice. Should the settling not come about,
-//! the sweep closes the order, is told that it is paid, and settles that.
+//! After a restore of the tables one of our orders may be gone whose payment WeChat Pay has. Once
+//! two persons have said whose it was, it is written as `closing`, and its payment is settled into
+//! it: it is then paid, as by any other notice. If the settling fails, the sweep tries to close the
+//! order, learns that it is paid, and settles that.
 
 use wechatpay::UnixSeconds;
 
@@ -22,13 +22,13 @@ use crate::{
     order::{Fingerprint, IssueLease, Order, OrderState, Product, RefundTally},
 };
 
-/// The version of the first event of an order that is taken on again as paid. Its first life had
-/// fewer changes than that (fifty refunds of a few each), so no event is told under the id of one
-/// that its client has seen.
+/// The version of the first event of a restored order. Its lost record had fewer changes than this
+/// (fifty refunds with a few changes each), so no event gets an id that its client has already
+/// seen.
 pub const VERSION_AGAIN: u64 = 1_001;
 
 /// The order created for a payment whose number is not ours, and its first event. `trade_type` is
-/// WeChat Pay's word.
+/// WeChat Pay's value.
 pub fn order_for_unattributed_payment(
     notice: &TradeNotice,
     money: &ReportedPayment,
@@ -50,8 +50,8 @@ pub fn order_for_unattributed_payment(
     )
 }
 
-/// An order of this client's whose record was lost, and its first event since. Its payment is
-/// settled into it by itself.
+/// An order of this client whose record was lost, and its first event since. Its payment is settled
+/// into it separately.
 pub fn order_from_lost_record(
     notice: &TradeNotice,
     money: &ReportedPayment,
@@ -66,9 +66,9 @@ pub fn order_from_lost_record(
         NewOrderPlan {
             client_id,
             state: OrderState::Closing,
-            // Nothing older is known of it than its payment. A second after that, so that what was
-            // kept of the payment for want of an order is looked up, and the payment still counts
-            // as this order's.
+            // Nothing older than its payment is known. The time is one second after the payment, so
+            // that a parked record of the payment is looked up, and the payment still counts as
+            // this order's.
             created_at: UnixSeconds(money.payment.paid_at.0.saturating_add(1)),
             version: VERSION_AGAIN,
         },
@@ -84,7 +84,7 @@ pub fn order_from_lost_record(
     )
 }
 
-/// How an order begins that is taken on.
+/// The first state of such an order.
 struct NewOrderPlan {
     client_id: ClientId,
     state: OrderState,
@@ -112,7 +112,7 @@ fn taken_on(
         product: product_of(trade_type.unwrap_or_default()),
         appid: notice.appid.clone(),
         amount: money.total,
-        // Nothing was asked for here, so no request is ever a repeat of it.
+        // There was no request, so no request is ever a repeat of it.
         fingerprint: Fingerprint([0; 32]),
         sealed_body: Vec::new(),
         created_at,
@@ -129,8 +129,8 @@ fn taken_on(
     (Order { due, ..order }, event)
 }
 
-/// The product whose route such a payment came by. WeChat Pay has more kinds of trade than our API
-/// has products (a card reader's `MICROPAY`, `FACE`); all of those are paid by a code.
+/// The product of such a payment. WeChat Pay has more kinds of trade than our API has products (a
+/// card reader's `MICROPAY`, `FACE`); all of those are paid by a code.
 fn product_of(trade_type: &str) -> Product {
     [Product::Jsapi, Product::App, Product::H5]
         .into_iter()

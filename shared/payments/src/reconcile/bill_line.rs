@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{TradeKind, TradeRow};
 
-/// What a bill says of a refund that failed (退款状态): it was accepted, and its money came back to the
+/// A bill's value for a refund that failed (退款状态): it was accepted, and its money came back to the
 /// merchant.
 pub(crate) const FAILED: &str = "FAIL";
 
@@ -29,7 +29,7 @@ impl From<TradeKind> for LineKind {
     }
 }
 
-/// A row of the trade bill with what a judge or a person needs of it
+/// A row of the trade bill with the fields that decisions and operators need
 /// (shared/wechatpay/PROTOCOL.md, 8.4).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BillLine {
@@ -37,13 +37,13 @@ pub struct BillLine {
     pub line: u64,
     /// What it is about.
     pub kind: LineKind,
-    /// When it was paid or accepted, as the bill has it, in Beijing time (交易时间).
+    /// When it was paid or accepted, as written in the bill, in Beijing time (交易时间).
     pub at: String,
     /// 公众账号ID.
     pub appid: String,
     /// 商户号.
     pub mchid: String,
-    /// 微信订单号; of a refund, that of the payment.
+    /// 微信订单号; for a refund, that of the payment.
     pub transaction_id: String,
     /// 商户订单号.
     pub order_no: String,
@@ -55,7 +55,7 @@ pub struct BillLine {
     pub trade_type: String,
     /// 货币种类.
     pub currency: String,
-    /// 退款状态; empty of a payment.
+    /// 退款状态; empty for a payment.
     pub refund_state: String,
     /// 订单金额, in fen.
     pub total_fen: i64,
@@ -65,7 +65,7 @@ pub struct BillLine {
     pub requested_refund_fen: i64,
     /// 退款金额, in fen.
     pub refund_fen: i64,
-    /// 手续费, in 1/100000 yuan; below zero where it is given back.
+    /// 手续费, in 1/100000 yuan; negative if it is returned.
     pub fee: i64,
     /// 费率, such as `0.60%`.
     pub rate: String,

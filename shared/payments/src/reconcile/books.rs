@@ -1,9 +1,8 @@
-//! What the books say of a day, as a table of fingerprints: 16 bytes a slot, so that a million
-//! lines fit beside a function's other needs, and a bill of any size streams past it.
+//! Our books of a day as a table of fingerprints: 16 bytes a slot, so that a million lines fit into
+//! a function's memory and a bill of any size can be streamed.
 //!
-//! An entry says only whether a row of the bill agrees with the line it names. What a line holds in
-//! full stays in the table of orders, where each candidate for a difference is looked up again by a
-//! consistent read.
+//! An entry only shows whether a bill row agrees with its line. The full line stays in the orders
+//! table, where each candidate for a difference is read again consistently.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +18,10 @@ use crate::{
     refund::RefundState,
 };
 
-/// How many lines are entered or looked up together, at most.
+/// Maximum number of lines that are inserted or looked up together.
 pub(crate) const BATCH: usize = 64;
 
-/// One booked thing, as the index of a day gives it.
+/// One booked payment or refund from the index of a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BookLine<'a> {
     /// A payment that is booked.
@@ -40,11 +39,11 @@ pub enum BookLine<'a> {
     },
     /// A refund.
     Refund {
-        /// The number that WeChat Pay was given.
+        /// The number that we gave to WeChat Pay.
         out_refund_no: &'a str,
-        /// WeChat Pay's number of it, if the books know it.
+        /// WeChat Pay's number of it, if known.
         refund_id: Option<&'a str>,
-        /// The payment that it gives back.
+        /// The payment that it refunds.
         transaction_id: &'a str,
         /// The order.
         order_no: &'a str,
@@ -52,13 +51,13 @@ pub enum BookLine<'a> {
         amount_fen: i64,
         /// Where it stands.
         state: BookedRefund,
-        /// The product of the order, for the totals. What is not known is counted under the
-        /// product that its row of the bill names, without a row under [`OTHERS`].
+        /// The product of the order, for the totals. If unknown, it is counted under the product in
+        /// its bill row, or without a row under [`OTHERS`].
         product: Option<Product>,
     },
 }
 
-/// A payment that is not its order's booked one, as the index of a day gives it.
+/// A payment from the index of a day that is not its order's booked one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParkedLine<'a> {
     /// WeChat Pay's number of it.
@@ -73,10 +72,10 @@ pub struct ParkedLine<'a> {
     pub product: Option<Product>,
 }
 
-/// Where a refund of ours stands: [`RefundState`] without what it carries.
+/// The state of our refund: [`RefundState`] without its data.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BookedRefund {
-    /// Not yet, or not surely, at WeChat Pay.
+    /// Not yet, or not certainly, at WeChat Pay.
     Reserved,
     /// Accepted.
     Processing,
@@ -84,7 +83,7 @@ pub enum BookedRefund {
     Succeeded,
     /// It failed for good.
     Closed,
-    /// WeChat Pay does not take it.
+    /// WeChat Pay refused it.
     Refused,
     /// It could not be paid out.
     Abnormal,
@@ -104,9 +103,9 @@ impl From<&RefundState> for BookedRefund {
 }
 
 impl BookedRefund {
-    /// Whether a refund that stood in the bill's words (退款状态: shared/wechatpay/PROTOCOL.md, 8.4) as
-    /// `in_bill` when the bill was made can stand like this now. The bill is a snapshot, so ours
-    /// may be later, never earlier.
+    /// Whether our present state is possible for a refund that had the status `in_bill` (退款状态:
+    /// shared/wechatpay/PROTOCOL.md, 8.4) when the bill was made. The bill is a snapshot, so our
+    /// state may be later, never earlier.
     pub fn can_follow(self, in_bill: &str) -> bool {
         match self {
             Self::Reserved | Self::Refused => false,
@@ -134,7 +133,7 @@ impl BookedRefund {
         .find_map(|(its_name, state)| (its_name == name).then_some(state))
     }
 
-    /// Never zero, which stands for a payment.
+    /// Never zero, which means a payment.
     const fn code(self) -> u64 {
         match self {
             Self::Reserved => 1,
@@ -159,21 +158,21 @@ impl BookedRefund {
     }
 }
 
-/// What came of [`DayBooks::insert`].
+/// Result of [`DayBooks::insert`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Inserted {
     /// It is in.
     New,
-    /// It was in already, the very same: an index that is read in pages may give a line twice.
+    /// The same line was inserted already: an index that is read in pages may return a line twice.
     Again,
-    /// Another line of the same number was in already. Whatever row names it becomes a candidate.
+    /// Another line with the same number was inserted already. Any row with this number becomes a
+    /// candidate.
     Twice,
-    /// A number is longer than any that WeChat Pay takes; it is not in.
+    /// A number is longer than WeChat Pay allows; the line is not inserted.
     TooLong,
 }
 
-/// A line of the books: what it is found by, then what must agree in 48 bits, and its marks in the
-/// 16 below.
+/// A line of the books: its key, then 48 bits that must agree, and its marks in the lower 16 bits.
 #[derive(Clone, Copy, Debug, Default)]
 struct BookEntry {
     id: u64,
@@ -207,26 +206,26 @@ impl BookEntry {
     }
 }
 
-/// What the books say of a row's number.
+/// What the books have under a row's number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum BookMatch {
     /// Nothing.
     Unknown,
-    /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a
-    /// refund: where it stands.
+    /// A line that agrees with the row's fingerprint and that no earlier row has named. For a
+    /// refund with its state.
     Same(Option<BookedRefund>),
     /// The same line once more.
     Again,
-    /// A line that says something else.
+    /// A line that differs.
     Different,
 }
 
-/// What a row of the bill is looked up by.
+/// The keys of a bill row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     pub(crate) id: u64,
     pub(crate) agree: PartialSum,
-    /// WeChat Pay's number of a refund, which is left out where the books do not know it.
+    /// WeChat Pay's number of a refund; it is not compared if the books do not know it.
     pub(crate) refund_id: PartialSum,
 }
 
@@ -248,30 +247,29 @@ pub struct DayBooks {
     twice: u64,
     unseen: Box<[u64; 256]>,
     tally: Tally,
-    /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of
-    /// it.
+    /// Parked payments, by WeChat Pay's number of the payment: there are few of them.
     parked: BTreeMap<String, ParkedMoney>,
     /// Refunds whose row of the bill says how they are counted: there are few of them.
     apart: BTreeMap<u64, RefundApart>,
 }
 
-/// A refund that earlier versions wrote without its product, which its row of the bill names; or
-/// one that failed, which counts unless its row says that it had failed already.
+/// A refund that earlier versions wrote without its product, which its bill row has; or a failed
+/// refund, which counts unless its row says that it had failed already.
 #[derive(Clone, Debug, Default)]
 struct RefundApart {
     sums: Sums,
     product: Option<Product>,
 }
 
-/// What the books have of a payment that is not its order's booked one.
+/// A payment in the books that is not its order's booked one.
 #[derive(Clone, Debug)]
 struct ParkedMoney {
     order_no: String,
     at: UnixSeconds,
     sums: Sums,
-    /// What the row of the bill calls its product, once one named it.
+    /// Its product in the bill, once a row has named it.
     trade_type: Option<String>,
-    /// The product of the order that it names.
+    /// The product of its order.
     product: Option<Product>,
 }
 
@@ -290,7 +288,7 @@ impl DayBooks {
         }
     }
 
-    /// Enters a line. `shard` is the part of the index that it was read from
+    /// Inserts a line. `shard` is the part of the index that it was read from
     /// ([`crate::due::shard_of`]).
     pub fn insert(&mut self, line: &BookLine<'_>, shard: u8) -> Inserted {
         let Some((id, rest)) = self.line_of(line) else {
@@ -301,8 +299,8 @@ impl DayBooks {
 
     /// Inserts some lines of one part of the index, such as a page of it, and calls `each` with the
     /// result of each. Like rows of a bill
-    /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are entered
-    /// faster together.
+    /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are
+    /// inserted faster together.
     pub fn insert_batch(
         &mut self,
         lines: &[BookLine<'_>],
@@ -356,13 +354,13 @@ impl DayBooks {
             .unwrap_or_default()
     }
 
-    /// Whether this is a line that no row has named: asked on a second pass through the index, part
-    /// by part. A line that never was entered is none.
+    /// Whether no row has named this line: used in a second pass through the index, part by part.
+    /// False for a line that was never inserted.
     pub fn is_unseen(&self, line: &BookLine<'_>) -> bool {
         self.id_of(line).is_some_and(|id| self.is_unseen_id(id))
     }
 
-    /// Tells `each` of the lines that no row has named, of some lines together.
+    /// Calls `each` for those of some lines that no row has named.
     pub fn unseen_among<'a>(&self, lines: &[BookLine<'a>], mut each: impl FnMut(&BookLine<'a>)) {
         for lines in lines.chunks(BATCH) {
             let mut ids = [None; BATCH];
@@ -390,7 +388,7 @@ impl DayBooks {
         }
     }
 
-    /// Lines that were entered, those of the same number counted once.
+    /// Number of inserted lines; lines with the same number count once.
     pub fn lines(&self) -> u64 {
         u64::try_from(self.table.len()).unwrap_or(u64::MAX)
     }
@@ -400,8 +398,8 @@ impl DayBooks {
         self.twice
     }
 
-    /// Counts a payment that is parked, once however often it is told. It is in no line: each row
-    /// that names such is looked at.
+    /// Counts a parked payment, once however often it is passed. It has no line: each bill row that
+    /// names it is examined.
     pub fn count_parked(&mut self, line: &ParkedLine<'_>) {
         let id = line.transaction_id.to_owned();
         let known = self.parked.entry(id).or_insert_with(|| {
@@ -418,7 +416,7 @@ impl DayBooks {
         known.product = known.product.or(line.product);
     }
 
-    /// Parked money that no row of the bill says was paid.
+    /// Parked payments that no bill row reports as paid.
     pub fn unseen_parked(&self) -> impl Iterator<Item = ParkedLine<'_>> {
         let unseen = self.parked.iter();
         let unseen = unseen.filter(|(_, parked)| parked.trade_type.is_none());
@@ -431,8 +429,8 @@ impl DayBooks {
         })
     }
 
-    /// Notes what the bill calls the product of a payment, if that one is parked: it is counted
-    /// under this name then, as the bill counts it.
+    /// Records the bill's product of a payment if that payment is parked: it is then counted under
+    /// the same name as in the bill.
     pub(crate) fn name_parked(&mut self, transaction_id: &str, trade_type: &str) {
         if self.parked.is_empty() {
             return;
@@ -442,8 +440,8 @@ impl DayBooks {
         }
     }
 
-    /// Notes what the bill calls the product of a refund, if ours does not say: it is counted
-    /// under this name then, as the bill counts it.
+    /// Records the bill's product of a refund if ours has none: it is then counted under the same
+    /// name as in the bill.
     #[inline]
     pub(crate) fn name_refund(&mut self, probe: &Probe, trade_type: &str) {
         if self.apart.is_empty() {
@@ -458,15 +456,14 @@ impl DayBooks {
         }
     }
 
-    /// Takes a refund out of the sums that had failed when the bill was made, as the bill says of
-    /// it too: no money went back.
+    /// Removes a refund from the sums if it had failed when the bill was made, as the bill says
+    /// too: no money was returned.
     #[cold]
     pub(crate) fn take_out_failed(&mut self, probe: &Probe) {
         self.apart.remove(&probe.id);
     }
 
-    /// Whether a payment of this number is counted here and no row of the bill says that it
-    /// succeeded.
+    /// Whether a payment with this number is counted here and no bill row says that it succeeded.
     pub fn is_unseen_payment(&self, transaction_id: &str) -> bool {
         let id = self.prints.payment(transaction_id);
         let parked = self.parked.get(transaction_id);
@@ -474,25 +471,25 @@ impl DayBooks {
             || parked.is_some_and(|parked| parked.trade_type.is_none())
     }
 
-    /// What is counted of a parked payment, in fen; `None` where none of this number is.
+    /// The amount counted for a parked payment, in fen; `None` if there is none with this number.
     pub fn parked_fen(&self, transaction_id: &str) -> Option<i64> {
         let parked = self.parked.get(transaction_id)?;
         Some(parked.sums.payments_fen)
     }
 
-    /// Whether a payment of this number is among the lines.
+    /// Whether a payment with this number is among the lines.
     pub fn has_payment(&self, transaction_id: &str) -> bool {
         let id = self.prints.payment(transaction_id);
         id.is_some_and(|id| self.table.get(id).is_some())
     }
 
-    /// Whether a refund of this number is among the lines.
+    /// Whether a refund with this number is among the lines.
     pub fn has_refund(&self, out_refund_no: &str) -> bool {
         let id = self.prints.refund(out_refund_no);
         id.is_some_and(|id| self.table.get(id).is_some())
     }
 
-    /// What the lines and parked money come to, by product.
+    /// Totals of the lines and parked payments, by product.
     pub fn totals(&self) -> Totals {
         let mut totals = self.tally.totals();
         for parked in self.parked.values() {
@@ -546,7 +543,7 @@ impl DayBooks {
         }
     }
 
-    /// What a payment row is looked up by; `None` when one of its texts is longer than any of ours.
+    /// The keys of a payment row; `None` if one of its texts is longer than any of ours.
     #[inline]
     pub(crate) fn payment(
         &self,
@@ -560,7 +557,7 @@ impl DayBooks {
         Some(Probe::new(id, agree, PartialSum::default()))
     }
 
-    /// What a refund row is looked up by.
+    /// The keys of a refund row.
     #[inline]
     pub(crate) fn refund(
         &self,

@@ -1,8 +1,8 @@
-//! A trade near midnight that one side has on one day and the other side on the next: nothing is
-//! said of it before the next day's bill was read.
+//! A trade near midnight that one side has on one day and the other side on the next: it is not
+//! decided before the next day's bill was read.
 //!
-//! A bill's days are WeChat Pay's own, and so are ours; still a trade can lie on two sides of
-//! midnight, since a bill may count by another moment of the trade than the one that we were told.
+//! Bills and our books both use WeChat Pay's days. Still a trade can be on two different days,
+//! since a bill may count by another moment of the trade than the one reported to us.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,17 +13,17 @@ use super::{
     run::BillDate,
 };
 
-/// A trade that our books have and its day's bill has not: the next day's bill should.
+/// A trade in our books that is not in its day's bill: the next day's bill should have it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CarriedTrade {
-    /// Its name under its day: the same for the same trade, whichever run carries it.
+    /// Its id within its day: the same for the same trade in every run.
     pub id: String,
-    /// The day to be judged with: the one after the day that was read.
+    /// The day that decides about it: the one after the day that was read.
     pub date: BillDate,
     /// What it is.
     pub trade: Trade,
-    /// Whether the day's run has judged it. What is judged already is judged the same way when the
-    /// day is run again.
+    /// Whether the day's run has decided about it. When the day is run again, the decision is made
+    /// again in the same way.
     #[serde(default)]
     pub settled: bool,
 }
@@ -38,7 +38,7 @@ pub enum CarriedKind {
     Refund,
 }
 
-/// A payment or refund, as the side that has it names it. The numbers are texts, as they are in
+/// A payment or refund, as the side that has it names it. The numbers are texts, as in
 /// [`About`](super::difference::About).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Trade {
@@ -52,17 +52,17 @@ pub struct Trade {
     /// `out_refund_no`; refunds only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_refund_no: Option<String>,
-    /// `refund_id`, as far as it is known; refunds only.
+    /// `refund_id`, if known; refunds only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<String>,
-    /// What was paid or given back, in fen.
+    /// The amount paid or refunded, in fen.
     pub amount_fen: i64,
     /// When, by WeChat Pay's clock.
     pub at: UnixSeconds,
 }
 
 impl CarriedTrade {
-    /// A trade of the day before `date` that is judged with `date`.
+    /// A trade of the day before `date` that is decided with `date`.
     pub fn to(date: BillDate, trade: Trade) -> Self {
         Self {
             id: Self::id_of(&trade),
@@ -72,7 +72,7 @@ impl CarriedTrade {
         }
     }
 
-    /// The name of a carried trade under its day.
+    /// The id of a carried trade within its day.
     pub fn id_of(trade: &Trade) -> String {
         let own_number = match trade.kind {
             CarriedKind::Payment => &trade.transaction_id,
@@ -81,8 +81,8 @@ impl CarriedTrade {
         id(trade.kind, &trade.order_no, own_number.as_deref())
     }
 
-    /// The name of the carried trade that a difference may be about: one that was left to its day,
-    /// whose bill has it not either.
+    /// The id of the carried trade that a difference may be about: a trade that was left to this
+    /// day, whose bill does not have it either.
     pub fn id_of_absent(difference: &Difference) -> Option<String> {
         let kind = CarriedKind::of_absent(difference.kind)?;
         let about = &difference.about;
@@ -95,7 +95,7 @@ impl CarriedTrade {
 }
 
 impl CarriedKind {
-    /// What a difference is about that only our books have.
+    /// The subject of a difference that only our books have.
     pub const fn of_absent(kind: DifferenceKind) -> Option<Self> {
         match kind {
             DifferenceKind::PaidHereAbsentThere => Some(Self::Payment),
@@ -126,8 +126,8 @@ impl CarriedKind {
     }
 }
 
-/// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own
-/// number is enough; what else is known of it may come later.
+/// The id of a carried trade within its day: its kind, and a hash of its numbers. A refund's own
+/// number is enough; its other numbers may become known later.
 fn id(kind: CarriedKind, order_no: &str, own_number: Option<&str>) -> String {
     let mut hash = Sha256::new();
     for part in [order_no, own_number.unwrap_or_default()] {

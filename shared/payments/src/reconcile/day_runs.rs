@@ -1,9 +1,9 @@
 //! The runs of a day, and which one counts. A stalled run may come back late, so the latest request
 //! counts, not the last write.
 //!
-//! The latest run in earnest and the latest preview each have a place of their own. A run in
-//! earnest gives way to one that was asked for later. A preview gives way to any run that was asked
-//! for later, since what it read may be repaired by now; it takes the place of no run in earnest.
+//! The latest real run and the latest preview are stored separately. A real run is replaced by a
+//! later requested one. A preview is replaced by any later requested run, since what it read may be
+//! repaired by now; a preview never replaces a real run.
 
 use std::collections::BTreeMap;
 
@@ -18,38 +18,37 @@ pub struct RunRequest {
     pub date: BillDate,
     /// The run's id: the same each time its message comes.
     pub run_id: String,
-    /// Whether it only looks: a preview.
+    /// Whether it is a preview.
     pub dry_run: bool,
-    /// When it was asked for, in Unix milliseconds.
+    /// Time of the request, in Unix milliseconds.
     pub requested_at_ms: i64,
-    /// What the contract says of the account.
+    /// The contract's terms about the account.
     pub terms: FundTerms,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum BeginOutcome {
-    /// The run as it is to be written; it begins, or goes on.
+    /// The run to be written; it starts or continues.
     Goes(Box<Run>),
-    /// Its trade side is done: the message came once more.
+    /// Its trade side is done: the message was delivered again.
     Done(Box<Run>),
-    /// A run that was asked for later has the day.
+    /// A later requested run has taken over the day.
     Superseded,
 }
 
-/// The runs of a day, as the table holds them.
+/// The runs of a day, as stored.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DayRuns {
     run: Option<Run>,
     preview: Option<Run>,
-    /// The version that the next run in earnest is written over.
+    /// The version that the next real run replaces.
     version: u64,
 }
 
 impl DayRuns {
-    /// The runs by what stands in each of the two places. Earlier versions wrote previews into the
-    /// place of runs in earnest: such a one is a preview all the same, and moves with its next
-    /// write.
+    /// The runs from the two stored places. Earlier versions stored previews in the place of real
+    /// runs: such a run is still a preview, and moves to its own place with its next write.
     pub fn new(run: Option<Run>, preview: Option<Run>) -> Self {
         let version = run.as_ref().map_or(0, |run| run.version);
         match run {
@@ -66,7 +65,7 @@ impl DayRuns {
         }
     }
 
-    /// The latest run in earnest.
+    /// The latest real run.
     pub fn run(&self) -> Option<&Run> {
         self.run.as_ref()
     }
@@ -76,20 +75,20 @@ impl DayRuns {
         self.preview.as_ref()
     }
 
-    /// The run that the day is shown by: the one in earnest, else the preview.
+    /// The run that represents the day: the real one, otherwise the preview.
     pub fn shown(&self) -> Option<&Run> {
         self.run().or(self.preview())
     }
 
-    /// The latest preview beside a run in earnest, unless it gave way to that before its end.
+    /// The latest preview beside a real run, unless the real run replaced it before its end.
     pub fn preview_beside(&self) -> Option<&Run> {
         let preview = self.preview().filter(|_| self.run.is_some())?;
         let counts = preview.state == RunState::Done || self.current(&preview.id).is_some();
         counts.then_some(preview)
     }
 
-    /// Whether the day was reconciled: in earnest, or, where the daily run only looks, at all. It
-    /// stays so while the day is run again.
+    /// Whether the day was reconciled: by a real run, or by any run if the daily run is a preview.
+    /// This stays true while the day is run again.
     pub fn was_reconciled(&self, repairs: bool) -> bool {
         let preview = self.preview().filter(|_| !repairs);
         let mut runs = self.run().into_iter().chain(preview);
@@ -103,7 +102,7 @@ impl DayRuns {
         counts.any(|count| count > 0)
     }
 
-    /// The run of this id, as long as no other has taken the day over.
+    /// The run with this id, unless another has taken over the day.
     pub fn current(&self, id: &str) -> Option<&Run> {
         let is_it = |run: &&Run| run.id == id;
         if let Some(run) = self.run().filter(is_it) {
@@ -114,7 +113,7 @@ impl DayRuns {
         (!self.run().is_some_and(is_later)).then_some(preview)
     }
 
-    /// What becomes of a request, now.
+    /// The result of a request, now.
     pub fn begin(&self, request: &RunRequest, now: UnixSeconds) -> BeginOutcome {
         let (place, version) = if request.dry_run {
             let version = self.preview().map_or(0, |preview| preview.version);
@@ -143,7 +142,7 @@ impl DayRuns {
         }))
     }
 
-    /// The message of a run came again: the parts that are done stay done.
+    /// The message of a run was delivered again: finished parts stay finished.
     fn come_again(&self, known: &Run, terms: &FundTerms, now: UnixSeconds) -> BeginOutcome {
         if known.state == RunState::Done {
             return BeginOutcome::Done(Box::new(known.clone()));
@@ -156,20 +155,20 @@ impl DayRuns {
             state: RunState::Running,
             version: known.version.saturating_add(1),
             updated_at: now,
-            // A run of an earlier version goes on in this one.
+            // A run of an earlier version continues in this one.
             funds: funds.or_else(|| Some(FundSide::begun(terms))),
             ..known.clone()
         }))
     }
 
-    /// What earlier runs found of the day's bills, those of a day that was over.
+    /// What earlier runs found about the day's bills, if the day was over then.
     fn whole_bills(&self) -> BTreeMap<BillName, BillFacts> {
         let named = |name| Some((name, self.whole_bill(name)?.clone()));
         BillName::ALL.into_iter().filter_map(named).collect()
     }
 
-    /// What is known of a bill of the day, once that was over: rather that it is kept somewhere
-    /// than that there was none.
+    /// What is known about a bill of a day that was over: a stored bill takes precedence over "no
+    /// bill".
     pub fn whole_bill(&self, name: BillName) -> Option<&BillFacts> {
         let known = || {
             let runs = self.run().into_iter().chain(self.preview());
@@ -198,7 +197,7 @@ mod tests {
         }
     }
 
-    /// The runs after a request, which was begun or not.
+    /// The runs after a request, whether it started a run or not.
     fn after(runs: &DayRuns, request: &RunRequest) -> DayRuns {
         let BeginOutcome::Goes(run) = runs.begin(request, NOW) else {
             return runs.clone();
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!(shown(&begun), "preview", "there is no other");
         let both = done(after(&begun, &request("run", false, 2_000)));
         assert_eq!(shown(&both), "run");
-        // It comes back, or its message comes for the first time only now.
+        // It resumes, or its message arrives only now.
         for runs in [
             both.clone(),
             done(after(&DayRuns::default(), &request("run", false, 2_000))),
@@ -283,7 +282,8 @@ mod tests {
             for request in order {
                 runs = after(&runs, request);
             }
-            // The older one stalled; its message comes again, before and after the other's end.
+            // The older run stalled; its message is delivered again, before and after the other's
+            // end.
             for runs in [runs.clone(), done(runs)] {
                 let back = after(&runs, &older);
                 assert_eq!(shown(&back), "newer");

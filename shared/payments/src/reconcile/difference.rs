@@ -1,5 +1,4 @@
-//! A difference between a day's bills and our books: its kind, its state, and who may do what about
-//! it.
+//! A difference between a day's bills and our books: its kind, its state, and who may decide what.
 //!
 //! ```text
 //! open -> repaired                    both sides agree again: by a run, or since a later one found nothing
@@ -31,12 +30,12 @@ use crate::{
 
 use super::run::{BillDate, BillName};
 
-/// A side of a run: each is a verdict of its own.
+/// A side of a run. Each has its own result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RunSide {
     /// The bill of trades against our books.
     Trades,
-    /// The movements of the account against the trades.
+    /// The account's movements against the trades.
     Funds,
 }
 
@@ -50,11 +49,11 @@ pub enum DifferenceKind {
     PaidHereAbsentThere,
     /// Both have the payment, with another amount.
     AmountDiffers,
-    /// The bill says something else of the payment than that it succeeded.
+    /// The bill has the payment with a status other than success.
     StatusDiffers,
     /// Currency, appid or merchant number of the payment is not ours.
     IdentityDiffers,
-    /// The bill has a payment of an order that nobody here made.
+    /// The bill has a payment of an order that is not ours.
     UnknownOrderThere,
     /// The bill has a second payment of an order that is paid.
     DuplicatePayment,
@@ -64,33 +63,33 @@ pub enum DifferenceKind {
     RefundHereAbsentThere,
     /// Both have the refund, with another amount.
     RefundAmountDiffers,
-    /// Both have the refund, in states that do not go together.
+    /// Both have the refund, in contradictory states.
     RefundStateDiffers,
     /// The fee is not what the row's own rate gives.
     FeeOffTheRate,
-    /// The account moved for a trade that is neither in the bills nor in our books.
+    /// A movement of the account belongs to a trade that is neither in the bills nor in our books.
     FundFlowWithoutTrade,
-    /// The bill has a trade for which the account did not move, this day or the next.
+    /// The bill has a trade without a movement of the account, this day or the next.
     TradeWithoutFundFlow,
     /// The bill's summary row is not the sum of its rows.
     SummaryDiffers,
-    /// More rows of the bill than one run looks at do not agree with the books at first sight:
-    /// these were only counted.
+    /// More bill rows than one run can examine differ from the books at first sight: these were
+    /// only counted.
     UncheckedRows,
 }
 
-/// What is done about a kind of difference.
+/// The remedy for a kind of difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remedy {
-    /// WeChat Pay is asked about something, and what it says is settled as a callback would be.
+    /// WeChat Pay is queried, and its answer is settled like a callback.
     Settle(QuerySubject),
-    /// A refund of money is proposed to two persons.
+    /// A refund is proposed to two persons.
     Refund(RefundableMoney),
     /// A person looks.
     Operator,
 }
 
-/// What WeChat Pay is asked about.
+/// What is queried at WeChat Pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QuerySubject {
     /// The order's payment.
@@ -99,12 +98,12 @@ pub enum QuerySubject {
     Refund,
 }
 
-/// Money that is not ours to keep.
+/// A payment that is not ours to keep.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RefundableMoney {
-    /// An order of ours was paid once more.
+    /// One of our orders was paid a second time.
     SecondPayment,
-    /// Nobody here made the order.
+    /// The order is not ours.
     Unattributed,
 }
 
@@ -156,7 +155,7 @@ impl DifferenceKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What it means, for the people who read the report.
+    /// Its meaning, for readers of the report.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::PaidThereUnpaidHere => {
@@ -202,7 +201,7 @@ impl DifferenceKind {
         }
     }
 
-    /// What is done, by us or by a person.
+    /// What is done, automatically or by an operator.
     pub const fn what_to_do(self) -> &'static str {
         match self {
             Self::PaidThereUnpaidHere => {
@@ -265,7 +264,7 @@ impl DifferenceKind {
         }
     }
 
-    /// What is done without or with a person.
+    /// The remedy.
     pub const fn remedy(self) -> Remedy {
         match self {
             Self::PaidThereUnpaidHere => Remedy::Settle(QuerySubject::Payment),
@@ -305,20 +304,20 @@ pub struct DifferenceSubject {
     /// `refund_id`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<String>,
-    /// The bill, where it is about that as a whole.
+    /// The bill, if the difference is about the bill as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bill: Option<BillName>,
-    /// The row of the bill, 1 is its header.
+    /// The row in the bill; 1 is its header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
 }
 
-/// More of one kind than are told one by one.
+/// More of one kind than are listed one by one.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// How many.
     pub count: u64,
-    /// What they come to, in fen; of movements below zero where money went from the merchant.
+    /// Their sum, in fen; for movements, negative if money left the merchant.
     pub amount_fen: i64,
     /// Some of them.
     pub examples: Vec<DifferenceSubject>,
@@ -328,14 +327,14 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    /// So many examples are enough to see what they have in common.
+    /// This many examples are enough to see what they have in common.
     pub const EXAMPLES: usize = 10;
 }
 
 /// What one side says.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct SideView {
-    /// Fen; a payment's whole or a refund's.
+    /// In fen; of the whole payment or of the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_fen: Option<i64>,
     /// The state, in that side's own words.
@@ -344,28 +343,28 @@ pub struct SideView {
     /// When it happened, by WeChat Pay's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<UnixSeconds>,
-    /// What else matters for this kind: the sum of the rows, say.
+    /// Other data for this kind, such as the sum of the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The currency, where it matters: `CNY`. Amounts are in its hundredths.
+    /// The currency, if it matters: `CNY`. Amounts are in its hundredths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// The appid that it was paid to, where that matters; here the one that we expect.
+    /// The appid that was paid, if it matters; on our side the expected one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appid: Option<String>,
-    /// The merchant number that it was paid to, where that matters; here our own.
+    /// The merchant number that was paid, if it matters; on our side our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mchid: Option<String>,
-    /// The fee, where that matters, in 1/100000 yuan; here the one that the row's rate gives.
+    /// The fee, if it matters, in 1/100000 yuan; on our side the one that the row's rate gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_e5: Option<i64>,
-    /// The rate of the fee as the bill has it: `0.60%`.
+    /// The rate of the fee as written in the bill: `0.60%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
 }
 
 impl SideView {
-    /// What is known of a side, and where that says nothing what a run finds.
+    /// The known values of a side; missing ones are taken from what a run finds.
     fn completed_by(&self, found: &Self) -> Self {
         let text = |known: &Option<String>, found: &Option<String>| {
             known.as_ref().or(found.as_ref()).cloned()
@@ -384,28 +383,29 @@ impl SideView {
     }
 }
 
-/// Where a difference stands.
+/// The state of a difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceState {
-    /// Nobody has done anything about it.
+    /// Nothing was done about it yet.
     Open,
-    /// Something is proposed and waits for persons: mostly a refund ([`ApprovedAction`]).
+    /// An action ([`ApprovedAction`]), mostly a refund, is proposed and waits for approval.
     Proposed,
-    /// What is wanted is decided: of a refund by two persons. It is being carried out.
+    /// The action is approved (a refund by two persons) and is being executed.
     Approved,
     /// The refund was made, and its money has not arrived yet.
     OnItsWay,
     /// Both sides agree, or the money has arrived. Final, unless a later run finds it again.
     Repaired,
-    /// A person turned the proposal down.
+    /// A person rejected the proposal.
     Rejected,
-    /// A person said why it is right as it is, or two did. It may be opened again.
+    /// One or two persons explained why it is correct. It may be reopened.
     Explained,
 }
 
 impl DifferenceState {
-    /// All of them, by who has to do something: a person, the system, nobody.
+    /// All states: first those that wait for a person, then those that wait for the system, then
+    /// the final ones.
     pub const ALL: [Self; 7] = [
         Self::Open,
         Self::Proposed,
@@ -429,7 +429,7 @@ impl DifferenceState {
         }
     }
 
-    /// Whether somebody still has to do something about it.
+    /// Whether something must still be done about it.
     pub const fn needs_somebody(self) -> bool {
         match self {
             Self::Open | Self::Proposed | Self::Approved => true,
@@ -437,7 +437,7 @@ impl DifferenceState {
         }
     }
 
-    /// Whether the next step is a person's: the notice of its money is then among those that wait.
+    /// Whether the next step is a person's: then the notice of its payment is listed as waiting.
     pub const fn waits_for_a_person(self) -> bool {
         match self {
             Self::Open | Self::Proposed => true,
@@ -448,32 +448,32 @@ impl DifferenceState {
     }
 }
 
-/// What is carried out once it is approved.
+/// The action that is executed once it is approved.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum ApprovedAction {
-    /// The money goes back. What earlier versions wrote says nothing else.
+    /// The money is refunded. Records of earlier versions can only mean this.
     #[default]
     Refund,
-    /// The order was ours and its record is gone: it is taken on again as paid.
+    /// The order was ours and its record is lost: it is restored as paid.
     TakeOn {
         /// The client whose order it was.
         client_id: ClientId,
     },
-    /// The refund that WeChat Pay refused is sent once more, under its number.
+    /// The refund that WeChat Pay refused is sent again under its number.
     Retry,
-    /// The refund that WeChat Pay refused is given up, and its money set free.
+    /// The refund that WeChat Pay refused is given up, and its money released.
     Release,
     /// The refund that could not be paid out goes to the merchant's own account.
     Redirect,
-    /// The refund's money is on the merchant's own account, and the payer was paid by other means:
-    /// that is written into the order's journal.
+    /// The refund's money is on the merchant's own account, and the payer was paid by other means.
+    /// This is recorded in the order's journal.
     PayerPaid,
-    /// Nothing: the difference is right as it is.
+    /// Nothing: the difference is correct as it is.
     Explain,
 }
 
-/// Read from an object only: Serde's own reading by a tag would take an array for one.
+/// Parsed from an object only: Serde's tagged parsing would also accept an array.
 impl<'de> Deserialize<'de> for ApprovedAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -521,22 +521,22 @@ impl ApprovedAction {
     }
 }
 
-/// How far a refund is that a difference waits for.
+/// The progress of a refund that a difference waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStage {
-    /// On its way: set aside, or accepted by WeChat Pay, or sent on after it was abnormal.
+    /// In progress: reserved, accepted by WeChat Pay, or redirected after it was abnormal.
     Moving,
-    /// The money has arrived where it was sent.
+    /// The money has arrived at its destination.
     Succeeded,
     /// WeChat Pay could not pay it out.
     Abnormal,
-    /// WeChat Pay does not take it.
+    /// WeChat Pay refused it.
     Refused,
-    /// It failed for good; another one may be made.
+    /// It failed for good; another refund may be made.
     Closed,
-    /// A person gave it up, or its money went to the merchant and the payer was paid: by other
-    /// means in any case.
+    /// A person gave it up, or its money went to the merchant and the payer was paid. In both cases
+    /// the payer was paid by other means.
     Released,
 }
 
@@ -553,7 +553,7 @@ impl RefundStage {
         }
     }
 
-    /// Whether something can still happen to it.
+    /// Whether it can still change.
     pub const fn is_alive(self) -> bool {
         match self {
             Self::Moving | Self::Abnormal | Self::Refused => true,
@@ -584,9 +584,10 @@ impl From<&Refund> for RefundStage {
 pub struct TrackedRefund {
     /// Its number under the order.
     pub refund_no: RefundNo,
-    /// How far it was when that was last looked at.
+    /// Its progress at the last check.
     pub stage: RefundStage,
-    /// A person sent it to the merchant's own account: its arrival there pays nobody.
+    /// A person redirected it to the merchant's own account: its arrival there does not pay the
+    /// payer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_merchant: bool,
 }
@@ -601,13 +602,13 @@ impl TrackedRefund {
         }
     }
 
-    /// Whether its money is on the merchant's own account, and nobody has said how the payer was
+    /// Whether its money is on the merchant's own account and it is not recorded how the payer was
     /// paid.
     pub fn owes_its_payer(&self) -> bool {
         self.stage == RefundStage::Succeeded && self.to_merchant
     }
 
-    /// What that means, for people.
+    /// Its meaning, for readers.
     fn meaning(&self) -> String {
         let refund_no = &self.refund_no;
         match self.stage {
@@ -635,14 +636,14 @@ impl TrackedRefund {
     }
 }
 
-/// What becomes of the notice in the ledger that the money of a difference has.
+/// The new state of the parked record of a difference's payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NoticeStep<'a> {
-    /// It waits for a person, again.
+    /// It waits for an operator again.
     Waits,
     /// It is dealt with.
     Decided {
-        /// By whom: a person, or a run.
+        /// Who decided: a person or a run.
         who: &'a str,
         /// Why.
         why: &'a str,
@@ -655,11 +656,11 @@ pub enum NoticeStep<'a> {
 pub enum Actor {
     /// A run, by its id.
     Run(String),
-    /// A person, as the token of the request names them.
+    /// A person, by the name in the request's token.
     Person(String),
 }
 
-/// One step of a difference's way.
+/// One step in a difference's history.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// When, by our clock.
@@ -670,15 +671,15 @@ pub struct HistoryEntry {
     pub to: DifferenceState,
     /// Why.
     pub why: String,
-    /// What a person decided; steps of earlier versions have none.
+    /// The person's decision; steps of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
 }
 
-/// A difference, as the table holds it.
+/// A difference as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Its name under its day: the same for the same thing, whichever run finds it.
+    /// Its id within its day: the same in every run.
     pub id: String,
     /// The day.
     pub date: BillDate,
@@ -686,30 +687,30 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// What it is about.
     pub about: DifferenceSubject,
-    /// What WeChat Pay says; `None` if it has nothing.
+    /// WeChat Pay's side; `None` if it has nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub there: Option<SideView>,
-    /// What our books say; `None` if they have nothing.
+    /// Our side; `None` if the books have nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub here: Option<SideView>,
-    /// Of a difference that stands for many: how many, and what they come to.
+    /// For an aggregated difference: number and sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
     /// Where it stands.
     pub state: DifferenceState,
-    /// What is carried out once it is approved.
+    /// The action that is executed once it is approved.
     #[serde(default, skip_serializing_if = "ApprovedAction::is_refund")]
     pub wanted: ApprovedAction,
-    /// The refund whose money it waits for, or did last.
+    /// The refund that it waits for, or last waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<TrackedRefund>,
-    /// A person has said that its money does not go back: no run proposes that again, as long as
-    /// nobody opens the question anew.
+    /// A person has decided that its money is not refunded: no run proposes that again unless a
+    /// person reopens it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refund_rejected: bool,
-    /// Counts its steps; each write names the version it was decided on.
+    /// Counts its steps; each write names the version that it was decided on.
     pub version: u64,
-    /// How it came there, the first step is its finding.
+    /// Its history; the first step is the finding.
     pub history: Vec<HistoryEntry>,
 }
 
@@ -717,31 +718,31 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Propose to give the money back. Counts as the first of two persons.
+    /// Propose a refund. Counts as the first of two persons.
     Propose,
-    /// Propose to take the order on again as paid. Counts as the first of two persons.
+    /// Propose to restore the order as paid. Counts as the first of two persons.
     ProposePaid,
     /// Stand behind a proposal.
     Approve,
     /// Turn a proposal down.
     Reject,
-    /// Say why the difference is right as it is.
+    /// Explain why the difference is correct.
     Explain,
-    /// Send the refund that WeChat Pay refused once more.
+    /// Send again a refund that WeChat Pay refused.
     Retry,
-    /// Give the refund that WeChat Pay refused up. Counts as the first of two persons.
+    /// Give up a refund that WeChat Pay refused. Counts as the first of two persons.
     Release,
-    /// Send the refund that could not be paid out to the merchant's own account. Counts as the
+    /// Redirect a refund that could not be paid out to the merchant's own account. Counts as the
     /// first of two persons.
     Redirect,
-    /// Say how the payer was paid, whose money went to the merchant's own account.
+    /// Record how the payer was paid whose money went to the merchant's own account.
     PayerPaid,
-    /// Open an explained difference again.
+    /// Reopen an explained difference.
     Reopen,
 }
 
-/// Up to which amount one person alone may say why a difference is right as it is. Above it, and
-/// where a difference has no amount or stands for many, two different persons do.
+/// The amount up to which one person alone may explain a difference. Above it, or if a difference
+/// has no amount or is aggregated, two different persons must.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SoloExplainLimit {
     /// The largest amount for one person, in fen.
@@ -755,28 +756,28 @@ impl Default for SoloExplainLimit {
     }
 }
 
-/// What a decision is judged by, beside the difference.
+/// The context of a decision, besides the difference.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct DecisionContext<'a> {
-    /// Whose order is to be taken on again.
+    /// The client of the order to be restored.
     pub client: Option<&'a ClientId>,
     /// Who may explain alone.
     pub explain_alone: SoloExplainLimit,
 }
 
-/// Why a decision does not hold.
+/// Why a decision is rejected.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecisionRejected {
-    /// Nothing like that can be decided about a difference that stands there.
+    /// The decision is not possible in the difference's state.
     #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
     WrongState {
         /// Where it stands.
         state: DifferenceState,
     },
-    /// No money can be given back for this kind.
+    /// This kind has no money to refund.
     #[error("no money can be given back for this kind of difference: explain it instead")]
     NothingToRefund,
-    /// A refund of the money is there: what can be decided is about that.
+    /// A refund of the money exists: only decisions about that refund are possible.
     #[error("refund {refund_no} of this money is {}: decide about that refund, or explain", .stage.name())]
     RefundIsThere {
         /// Which.
@@ -784,13 +785,13 @@ pub enum DecisionRejected {
         /// How far it is.
         stage: RefundStage,
     },
-    /// It is no order of ours whose record could have been lost, or there is an order by now.
+    /// It cannot be an order of ours whose record was lost, or the order exists by now.
     #[error("only the payment of an order that our books do not have can be taken on as paid")]
     NothingToTakeOn,
-    /// Nobody would own the order.
+    /// No client is given for the order.
     #[error("say whose order it is: the id that its client is registered under")]
     NoClient,
-    /// Something else is proposed.
+    /// Another action is proposed.
     #[error("something else is proposed: reject that first, then explain")]
     RejectFirst,
     /// The payer's money is with the merchant.
@@ -801,13 +802,13 @@ pub enum DecisionRejected {
     /// No payer's money is with the merchant.
     #[error("no payer is owed here: no refund went to the merchant's own account")]
     NothingOwed,
-    /// The refund does not stand where this can be decided.
+    /// The refund's state does not allow this decision.
     #[error("only a refund that is {needs} can be sent on like this")]
     WrongStage {
         /// What it would have to be.
         needs: &'static str,
     },
-    /// The same person stands behind the proposal already.
+    /// The same person has already approved the proposal.
     #[error("you stand behind this proposal already: a second, different person has to approve it")]
     SamePerson,
     /// Nobody will know why.
@@ -815,14 +816,14 @@ pub enum DecisionRejected {
     NoReason,
 }
 
-/// How many persons stand behind what is proposed before it is done.
+/// How many persons must approve a proposal before it is executed.
 pub const PERSONS: usize = 2;
 
 /// The longest reason, in characters.
 pub const REASON_MAX: usize = 500;
 
 impl Decision {
-    /// Whether it led to this state in earlier versions, whose steps do not say what was decided.
+    /// Whether this decision led to this state in earlier versions, whose steps have no decision.
     const fn leads_to(self, to: DifferenceState) -> bool {
         match self {
             Self::Propose | Self::ProposePaid => matches!(to, DifferenceState::Proposed),
@@ -837,7 +838,7 @@ impl Decision {
 }
 
 impl Difference {
-    /// A difference as a run finds it.
+    /// A difference found by a run.
     pub fn found(
         date: BillDate,
         kind: DifferenceKind,
@@ -870,7 +871,7 @@ impl Difference {
         }
     }
 
-    /// One difference that stands for many of a kind.
+    /// One aggregated difference for many of a kind.
     pub fn of_many(
         date: BillDate,
         kind: DifferenceKind,
@@ -917,13 +918,13 @@ impl Difference {
         }
     }
 
-    /// The name of the one that stands for many of a kind, of one part of the day.
+    /// The id of the aggregated difference of a kind, for one part of the day.
     pub fn id_of_many(kind: DifferenceKind, part: u8) -> String {
         format!("{}-all-{part}", kind.name().replace('_', "-"))
     }
 
-    /// The difference after a run has counted its many otherwise: what was said of so many does not
-    /// hold for others.
+    /// The aggregated difference after a run has counted different numbers: earlier decisions do
+    /// not hold for these.
     #[must_use]
     pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
         let why = found.aggregate.as_ref().map_or_else(String::new, told);
@@ -936,10 +937,10 @@ impl Difference {
         }
     }
 
-    /// Whether a run finds it with other amounts than those that are known, by which persons
-    /// decide. That a side has an amount by now which had none is no other matter, unless it is a
-    /// larger one than any that was known: a run keeps the money that it proposes to give back,
-    /// say, and finds it in our books the next time.
+    /// Whether a run finds it with other amounts than the known ones, which decisions were based
+    /// on. A side that newly has an amount is no such change, unless it is larger than any known
+    /// one: for example a run parks the payment whose refund it proposes, and finds it in our books
+    /// the next time.
     pub fn has_other_amounts(&self, found: &Self) -> bool {
         let amount = |side: &Option<SideView>| side.as_ref().and_then(|side| side.amount_fen);
         let fee = |side: &Option<SideView>| side.as_ref().and_then(|side| side.fee_e5);
@@ -949,7 +950,7 @@ impl Difference {
             Some(_) => known != found,
             None => found.map(i64::saturating_abs) > largest,
         };
-        // Earlier versions kept no fees.
+        // Earlier versions did not store fees.
         let is_another_fee = |known: Option<i64>, found| known.is_some() && known != found;
         is_another_amount(amount(&self.there), amount(&found.there))
             || is_another_amount(amount(&self.here), amount(&found.here))
@@ -957,9 +958,8 @@ impl Difference {
             || is_another_fee(fee(&self.here), fee(&found.here))
     }
 
-    /// The difference with what a run finds of it and it lacks, since an earlier version did not
-    /// write that down; `None` where it lacks nothing. What is known stays as it is, and so does
-    /// all that was decided: this is no step.
+    /// The difference completed with values that an earlier version did not store; `None` if
+    /// nothing is missing. Known values and decisions stay unchanged: this is not a step.
     #[must_use]
     pub fn completed_by(&self, found: &Self) -> Option<Self> {
         let side = |known: &Option<SideView>, found: &Option<SideView>| match (known, found) {
@@ -979,8 +979,8 @@ impl Difference {
         (completed != *self).then_some(completed)
     }
 
-    /// The difference after a run has found it with other amounts: what persons said of those
-    /// before does not hold for these.
+    /// The difference after a run has found it with other amounts: earlier decisions do not hold
+    /// for these.
     #[must_use]
     pub fn with_other_amounts(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
         let why = "a later run finds it with other amounts";
@@ -991,7 +991,7 @@ impl Difference {
         }
     }
 
-    /// What is done about it: of many together nothing but that a person looks.
+    /// The remedy; an aggregated difference can only be examined by a person.
     pub const fn remedy(&self) -> Remedy {
         if self.aggregate.is_some() {
             Remedy::Operator
@@ -1000,7 +1000,7 @@ impl Difference {
         }
     }
 
-    /// What is done, by us or by a person.
+    /// What is done, automatically or by an operator.
     pub const fn what_to_do(&self) -> &'static str {
         match (&self.aggregate, self.kind.remedy()) {
             (None, _) => self.kind.what_to_do(),
@@ -1031,7 +1031,7 @@ impl Difference {
         }
     }
 
-    /// The side of a run that finds such a difference, and may say that it is over.
+    /// The side of a run that finds such a difference and may repair it.
     pub fn side(&self) -> RunSide {
         let of_fund_bill = match self.about.bill {
             Some(BillName::FundBasic | BillName::FundOperation | BillName::FundFees) => true,
@@ -1044,9 +1044,9 @@ impl Difference {
         }
     }
 
-    /// What it is about, in fen: the larger amount of both sides, whichever way it moved; of a fee,
-    /// what both sides are apart. None where no side has an amount or one is in another currency,
-    /// and of many told as one, whose sum does not say how large each is.
+    /// The amount of the difference in fen: the larger amount of both sides, without its sign; for
+    /// a fee, the gap between both sides. `None` if no side has an amount or one is in another
+    /// currency, and for an aggregated difference, whose sum does not show how large each one is.
     pub fn amount_fen(&self) -> Option<i64> {
         /// 1/100000 yuan in a fen.
         const E5_IN_A_FEN: i64 = 1_000;
@@ -1069,7 +1069,7 @@ impl Difference {
     /// The difference after a decision, under the default limits.
     ///
     /// # Errors
-    /// [`DecisionRejected`] when the decision does not hold.
+    /// [`DecisionRejected`] if the decision is not allowed.
     pub fn decided(
         &self,
         decision: Decision,
@@ -1080,10 +1080,10 @@ impl Difference {
         self.decided_by_rules(decision, &DecisionContext::default(), person, why, at)
     }
 
-    /// The difference after a person's decision.
+    /// The difference after a decision.
     ///
     /// # Errors
-    /// [`DecisionRejected`] when the decision does not hold.
+    /// [`DecisionRejected`] if the decision is not allowed.
     pub fn decided_by_rules(
         &self,
         decision: Decision,
@@ -1158,7 +1158,7 @@ impl Difference {
         DecisionRejected::WrongState { state: self.state }
     }
 
-    /// Whether something may be proposed as it stands.
+    /// Whether something may be proposed in the present state.
     fn can_be_proposed(&self) -> Result<(), DecisionRejected> {
         match self.state {
             DifferenceState::Open | DifferenceState::Rejected => Ok(()),
@@ -1207,7 +1207,7 @@ impl Difference {
             return Err(self.wrong_state());
         }
         let mut behind = self.behind_the_proposal();
-        // An earlier version kept an address as its token spelled it.
+        // An earlier version stored an address as spelled in its token.
         if behind.iter().any(|one| one.eq_ignore_ascii_case(person)) {
             return Err(DecisionRejected::SamePerson);
         }
@@ -1215,7 +1215,7 @@ impl Difference {
         Ok(if behind.len() < PERSONS {
             (DifferenceState::Proposed, self.wanted.clone())
         } else if self.wanted == ApprovedAction::Explain {
-            // There is nothing to carry out.
+            // There is nothing to execute.
             (DifferenceState::Explained, ApprovedAction::Refund)
         } else {
             (DifferenceState::Approved, self.wanted.clone())
@@ -1252,7 +1252,7 @@ impl Difference {
         })
     }
 
-    /// Whether one person alone may say why it is right as it is.
+    /// Whether one person alone may explain it.
     fn is_for_one_person(&self, explain_alone: SoloExplainLimit) -> bool {
         self.amount_fen()
             .is_some_and(|fen| fen <= explain_alone.max_fen)
@@ -1309,7 +1309,7 @@ impl Difference {
         })
     }
 
-    /// A refund that does not get on is sent on. One person may retry: two approved it before, and
+    /// A refund without progress is redirected. One person may retry: two approved it before, and
     /// the recipient is the same.
     fn sending_on(&self, wanted: ApprovedAction) -> Result<ApprovedAction, DecisionRejected> {
         if self.state != DifferenceState::Open {
@@ -1332,12 +1332,11 @@ impl Difference {
         }
     }
 
-    /// The difference after its refund was looked at; `None` when that says nothing new, or is not
-    /// waited for any more.
+    /// The difference after a check of its refund; `None` if nothing is new, or the refund is no
+    /// longer waited for.
     ///
-    /// It is repaired when the money has arrived, and open again when the refund does not get on.
-    /// Whoever brought that news wrote it into our books; here only how the refund stands there
-    /// counts, so this may be asked as often as one likes.
+    /// It is repaired when the money has arrived, and open again when the refund makes no progress.
+    /// Only the refund's stored state counts here, so this may be called any number of times.
     #[must_use]
     pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
@@ -1377,8 +1376,8 @@ impl Difference {
         })
     }
 
-    /// The difference after our books were found without the refund that it waits for, as after a
-    /// restore of their table: nobody would ever tell how that refund ended, so persons begin anew.
+    /// The difference when our books no longer have the refund that it waits for, as after a
+    /// restore of the table: its result would never arrive, so operators must start again.
     #[must_use]
     pub fn without_its_refund(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Self {
         let why = format!(
@@ -1391,7 +1390,7 @@ impl Difference {
         }
     }
 
-    /// Whether somebody has to look every now and then how its refund stands.
+    /// Whether its refund must be checked regularly.
     pub fn is_followed(&self) -> bool {
         let is_alive = self
             .refund
@@ -1419,8 +1418,7 @@ impl Difference {
         }
     }
 
-    /// The notice in the ledger that the money has which it is about, if that was kept for a
-    /// person.
+    /// The parked record of its payment, if that was parked.
     pub fn notice_id(&self) -> Option<String> {
         match self.kind {
             DifferenceKind::PaidThereUnpaidHere
@@ -1446,7 +1444,7 @@ impl Difference {
         }
     }
 
-    /// What the last step does to that notice; `None` when it changes nothing about who has to act.
+    /// The effect of the last step on that record; `None` if it does not change who must act.
     pub fn notice_step(&self) -> Option<NoticeStep<'_>> {
         let last = self.history.last()?;
         let before = self.history.iter().rev().nth(1)?;
@@ -1478,7 +1476,7 @@ impl Difference {
         is_it && step.who == Actor::Person(person.to_owned()) && step.why == why.trim()
     }
 
-    /// The difference after a run brought both sides together, or found them so.
+    /// The difference after a run made both sides agree, or found that they agree.
     #[must_use]
     pub fn repaired(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         self.stepping(
@@ -1489,8 +1487,8 @@ impl Difference {
         )
     }
 
-    /// The difference after it was written into the order's journal that the payer was paid by
-    /// other means: the persons who said so have explained it.
+    /// The difference after the order's journal records that the payer was paid by other means: the
+    /// persons who decided that have explained it.
     #[must_use]
     pub fn payer_paid(&self, run: &str, at: UnixSeconds) -> Self {
         let (who, how) = self.decided_by();
@@ -1522,8 +1520,8 @@ impl Difference {
         }
     }
 
-    /// The difference after what was approved could not be done, or after a run found again what
-    /// was repaired: it waits for people anew, and the persons who stood behind it count no more.
+    /// The difference after an approved action failed, or after a run found a repaired difference
+    /// again: it waits for a decision again, and earlier approvals no longer count.
     #[must_use]
     pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         let open = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, why, at);
@@ -1540,8 +1538,7 @@ impl Difference {
         self.stepping(Actor::Run(run.to_owned()), self.state, why, at)
     }
 
-    /// Who stands behind what was decided last, one person or two, and why; for the order's
-    /// journal.
+    /// Who made the last decision (one person or two) and why; for the order's journal.
     pub fn decided_by(&self) -> (String, String) {
         let decided = self.history.iter().rev().take_while(|step| {
             matches!(
@@ -1560,7 +1557,7 @@ impl Difference {
         (who.join(" and "), why.join("; "))
     }
 
-    /// The persons behind the proposal that stands, the first one first.
+    /// The persons who approved the present proposal, in order.
     pub fn behind_the_proposal(&self) -> Vec<&str> {
         let mut persons: Vec<&str> = self
             .history
@@ -1594,7 +1591,7 @@ impl Difference {
     }
 }
 
-/// Many of a kind, for people.
+/// An aggregated difference, for readers.
 fn told(aggregate: &Aggregate) -> String {
     let number = |about: &DifferenceSubject| {
         let numbers = [
@@ -1615,8 +1612,8 @@ fn told(aggregate: &Aggregate) -> String {
     format!("{count} of this kind, {fen} yuan in all{among}")
 }
 
-/// The name of a difference under its day: its kind, and a hash of what it is about, without the
-/// bill's line.
+/// The id of a difference within its day: its kind, and a hash of its subject without the bill's
+/// line.
 fn id(kind: DifferenceKind, about: &DifferenceSubject) -> String {
     let mut hash = Sha256::new();
     for part in [

@@ -1,12 +1,12 @@
-//! Whether a fee is the row's own rate of what the row settles. WeChat Pay does not say how it
-//! rounds, so every rounding to a fen passes ([`Fee::fits_rate`](wechatpay::bill::Fee::fits_rate));
-//! what none explains does not.
+//! Checks whether a fee matches the row's own rate and settled amount. WeChat Pay does not document
+//! its rounding, so every rounding to a fen is accepted
+//! ([`Fee::fits_rate`](wechatpay::bill::Fee::fits_rate)).
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
 use crate::reconcile::short::eq_short;
 
-/// The rate of the row before. A merchant has a handful of rates, so most rows have that one too.
+/// The rate of the previous row. A merchant has only a few rates, so most rows have the same one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastRate {
     text: String,
@@ -14,8 +14,8 @@ pub(crate) struct LastRate {
 }
 
 impl LastRate {
-    /// Whether the fee is right. A reversal has none, and a refund that failed may give none back;
-    /// a rate that cannot be read makes the fee wrong, since somebody has to see it.
+    /// Whether the fee is correct. A reversal has none, and a refund that failed may return none.
+    /// With an unreadable rate the fee counts as wrong, so that an operator sees it.
     #[inline]
     pub(crate) fn is_kept_by(&mut self, row: &TradeRow<'_>) -> bool {
         let base_fen = match row.kind {

@@ -1,7 +1,7 @@
-//! Keyed fingerprints: 64 bits that stand for the texts and the amount of a line.
+//! Keyed fingerprints: 64 bits that represent the texts and the amount of a line.
 //!
-//! The table of a day keeps these instead of texts. A difference could hide behind two texts of the
-//! same fingerprint, so the hash is one whose odds are proved. Words of the message are added to
+//! The table of a day keeps these instead of texts. Two texts with the same fingerprint could hide
+//! a difference, so the hash has a proved collision probability. Words of the message are added to
 //! random words of the key, multiplied in pairs, and the products summed up (NH: Black, Halevi,
 //! Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication", 1999): whatever
 //! two messages are, their sums of 128 bits are equal under one key in 2^64. The sum is then cut to
@@ -30,7 +30,7 @@ impl PartialSum {
     }
 }
 
-/// Two words of the key, for two of a message.
+/// Two words of the key, for two words of a message.
 type KeyPair = [u64; 2];
 
 /// The key of one text.
@@ -53,7 +53,7 @@ pub(crate) struct Prints {
 }
 
 impl Prints {
-    /// Draws the key out of the run's random one, by SHA-256 in counter mode.
+    /// Derives the key from the run's random one, by SHA-256 in counter mode.
     pub(crate) fn new(key: [u64; 2]) -> Self {
         let mut drawn = (0_u64..).flat_map(|counter| {
             let mut hash = Sha256::new();
@@ -86,20 +86,20 @@ impl Prints {
         }
     }
 
-    /// What a payment is found by. `None` when the text is too long to be a number of a payment; so
-    /// with all texts here.
+    /// The key of a payment. `None` if the text is too long for a payment number; the same holds
+    /// for all texts here.
     #[inline]
     pub(crate) fn payment(&self, transaction_id: &str) -> Option<u64> {
         Some(self.cut(text(&self.payment, transaction_id)?))
     }
 
-    /// What a refund is found by.
+    /// The key of a refund.
     #[inline]
     pub(crate) fn refund(&self, out_refund_no: &str) -> Option<u64> {
         Some(self.cut(text(&self.refund, out_refund_no)?))
     }
 
-    /// What must agree of a payment.
+    /// The part of a payment that must agree.
     #[inline]
     pub(crate) fn of_payment(
         &self,
@@ -114,7 +114,7 @@ impl Prints {
         )
     }
 
-    /// What must agree of a refund, WeChat Pay's number of it left out.
+    /// The part of a refund that must agree, without WeChat Pay's number of it.
     #[inline]
     pub(crate) fn of_refund(
         &self,
@@ -135,7 +135,7 @@ impl Prints {
         text(&self.refund_id, refund_id)
     }
 
-    /// The fingerprint of a sum: the upper half of another one, since there the lower half is weak.
+    /// The fingerprint of a sum: the upper half of a second sum, since its lower half is weak.
     #[inline]
     pub(crate) fn cut(&self, PartialSum(sum): PartialSum) -> u64 {
         let [start, of_low, of_high] = self.cut;
@@ -152,14 +152,14 @@ impl Prints {
 }
 
 impl fmt::Debug for Prints {
-    /// The key stays in memory: who knew it could choose numbers that collide.
+    /// The key stays in memory: with it, colliding numbers could be chosen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Prints(..)")
     }
 }
 
-/// The part of one text: its words in pairs, its last sixteen bytes once more, since some may be
-/// left over, and its length, which makes that unambiguous.
+/// The part of one text: its words in pairs, its last sixteen bytes again (to cover a remainder),
+/// and its length, which makes this unambiguous.
 #[inline]
 fn text(key: &TextKey, text: &str) -> Option<PartialSum> {
     let bytes = text.as_bytes();
@@ -192,8 +192,7 @@ fn words(sixteen: &[u8; 16]) -> [u64; 2] {
     [both & u128::from(u64::MAX), both >> 64].map(|word| u64::try_from(word).unwrap_or_default())
 }
 
-/// Of a text of less than sixteen bytes. One of less than eight has no first eight: all of it is
-/// among the last.
+/// For a text of less than sixteen bytes. A text of less than eight is entirely in the last eight.
 fn first_eight(bytes: &[u8]) -> u64 {
     bytes
         .first_chunk::<8>()

@@ -1,9 +1,9 @@
-//! A row of a fund bill, kept.
+//! A fund bill row that is kept.
 
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{Direction, FundRow};
 
-/// Which way money went (收支类型).
+/// The direction of a movement (收支类型).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowDirection {
@@ -22,14 +22,14 @@ impl From<Direction> for FlowDirection {
     }
 }
 
-/// A movement of money with what a person needs of it (shared/wechatpay/PROTOCOL.md, 8.5).
+/// A movement of money with the fields that an operator needs (shared/wechatpay/PROTOCOL.md, 8.5).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundLine {
     /// Its line in the file, from 1 on.
     pub line: u64,
-    /// When the balance changed, as the bill has it, in Beijing time (记账时间).
+    /// When the balance changed, as written in the bill, in Beijing time (记账时间).
     pub at: String,
-    /// 微信支付业务单号: of a payment, a refund, a transfer.
+    /// 微信支付业务单号: for example of a payment, a refund or a transfer.
     pub business_id: String,
     /// 资金流水单号.
     pub flow_id: String,

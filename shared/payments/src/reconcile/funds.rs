@@ -1,14 +1,14 @@
-//! The third side: what the trade bill says was earned and given back, against how the balance
-//! moved.
+//! The third side: compares payments and refunds in the trade bill with the movements of the
+//! balance.
 //!
-//! For each payment the balance rises by what is settled less the fee, for each refund it falls by
-//! what is given back less the fee that comes back with it. A merchant is settled some days after a
-//! trade (contract). So a run compares the trade rows of its day and of that many days before with
-//! the movements of the same days. The earliest of them is due: what has not moved for its trades
-//! by now is a difference. Of later trades nothing is said yet.
+//! For each payment the balance rises by the settled amount less the fee; for each refund it falls
+//! by the returned amount less the returned fee. A merchant is settled some days after a trade
+//! (contract). So a run compares the trade rows of its day and of that many days before with the
+//! movements of the same days. The earliest of these days is due: a trade of it without its
+//! movement is a difference. Later trades are not decided yet.
 //!
-//! The table keeps, of each expected movement, what is still missing of it. That is all that is
-//! needed: on a second pass over the trade bill [`FundBooks::funding`] says of each row what moved.
+//! The table keeps the missing amount of each expected movement. That is enough: in a second pass
+//! over the trade bill [`FundBooks::funding`] returns for each row what moved.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,8 @@ const OF_TRADES: [&str; 5] = [
     "退还交易手续费",
 ];
 
-/// Which of a run's days a row is from. Movements of the days before its own were judged by earlier
-/// runs, so one without a trade is not told again.
+/// Which of a run's days a row is from. Movements of earlier days were decided by earlier runs, so
+/// one without a trade is not reported again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FundDay {
     /// The earliest: its trades are settled by the end of the run's day.
@@ -47,11 +47,11 @@ pub enum FundDay {
     Same,
 }
 
-/// How a row of the trade bill was moved. Amounts are in 1/100000 yuan, below zero where money went
-/// from the merchant.
+/// How the money of a trade bill row moved. Amounts are in 1/100000 yuan, negative if money left
+/// the merchant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FundMatch {
-    /// As it should be, to less than a fen; or nothing moved and nothing should.
+    /// As expected, to less than a fen; or nothing moved and nothing should.
     AsExpected,
     /// Nothing moved yet.
     Missing {
@@ -73,11 +73,11 @@ pub enum FundMatch {
 pub struct OtherMovements {
     /// How many went to the merchant.
     pub count_in: u64,
-    /// What they come to, in fen.
+    /// Their sum, in fen.
     pub in_fen: i64,
     /// How many went from the merchant.
     pub count_out: u64,
-    /// What they come to, in fen.
+    /// Their sum, in fen.
     pub out_fen: i64,
 }
 
@@ -92,8 +92,7 @@ impl OtherMovements {
     }
 }
 
-/// An expected movement: what is missing of it, in 1/100000 yuan, and its marks in the 8 bits
-/// below.
+/// An expected movement: its missing amount, in 1/100000 yuan, and its marks in the lower 8 bits.
 #[derive(Clone, Copy, Debug, Default)]
 struct ExpectedMovement {
     id: u64,
@@ -105,11 +104,11 @@ const MOVED: i64 = 1 << 1;
 const DUE: i64 = 1 << 2;
 /// Nothing need move.
 const OPTIONAL: i64 = 1 << 3;
-/// Whatever moves is right: reversals.
+/// Any movement is accepted: reversals.
 const ANY: i64 = 1 << 4;
 const SAME: i64 = 1 << 5;
 const MARKS: i64 = 0xff;
-/// The most that can be missing in the bits above the marks: 180 thousand million yuan.
+/// The largest missing amount in the bits above the marks: 180 billion yuan.
 const LIMIT: i64 = (1 << 54) - 1;
 
 impl Slot for ExpectedMovement {
@@ -143,13 +142,13 @@ impl ExpectedMovement {
         Self::new(self.id, missing, (self.rest & MARKS) | MOVED)
     }
 
-    /// Less than a fen off: fees are charged in whole fen, and nobody says how they are rounded.
+    /// Less than a fen off: fees are charged in whole fen, and their rounding is not documented.
     const fn is_met(self) -> bool {
         self.missing().abs() < FEN || self.has(ANY)
     }
 }
 
-/// Expected movements of money, and those that came.
+/// Expected and actual movements of money.
 #[derive(Debug)]
 pub struct FundBooks {
     prints: Box<Prints>,
@@ -159,33 +158,33 @@ pub struct FundBooks {
     others: OtherMovements,
 }
 
-/// What came of laying movements against trades.
+/// Result of matching movements with trades.
 #[derive(Debug)]
 pub struct FundMatches {
-    /// What [`FundBooks::funding`] is asked of on a second pass over the trade bill.
+    /// The books for [`FundBooks::funding`] in a second pass over the trade bill.
     pub books: FundBooks,
     /// Movements of the run's own day whose payment or refund no row names.
     pub without_trade: Vec<FundLine>,
     /// Those of them beyond what was kept.
     pub without_trade_more: Overflow,
-    /// Rows of the due day that nothing has moved for.
+    /// Rows of the due day without any movement.
     pub missing_due: u64,
-    /// Rows of the run's own day that nothing has moved for; they are settled later.
+    /// Rows of the run's own day without any movement; they are settled later.
     pub missing: u64,
-    /// Rows of the due day that something else moved for. Refunds that have failed since and came
-    /// back whole are counted too: [`FundBooks::funding`] knows them.
+    /// Rows of the due day with a different movement. Refunds that have failed since and came back
+    /// whole are counted too: [`FundBooks::funding`] recognises them.
     pub off_due: u64,
-    /// Rows of the run's own day that something else moved for so far; the rest may move later.
+    /// Rows of the run's own day with a different movement so far; the rest may move later.
     pub off: u64,
     /// All that moved for payments and refunds on the run's own day.
     pub of_trades: OtherMovements,
-    /// All else that moved on the run's own day.
+    /// All other movements on the run's own day.
     pub others: OtherMovements,
 }
 
 impl FundBooks {
-    /// Empty books with room for so many rows; they grow. `key` must be random and new for each
-    /// run; of movements without a trade, `room` are kept, and more are counted.
+    /// Empty books with room for this many rows; they grow. `key` must be random and new for each
+    /// run. Up to `room` movements without a trade are kept; more are only counted.
     pub fn with_capacity(rows: usize, key: [u64; 2], room: usize) -> Self {
         Self {
             prints: Box::new(Prints::new(key)),
@@ -196,11 +195,11 @@ impl FundBooks {
         }
     }
 
-    /// Expects what a row of the trade bill must move. A row of a number that came before changes
-    /// nothing, unless it takes the payment back.
+    /// Records the expected movement of a trade bill row. A repeated number changes nothing, unless
+    /// the row reverses the payment.
     pub fn expect(&mut self, row: &TradeRow<'_>, day: FundDay) {
         let Some(id) = self.id_of(row) else {
-            return; // too long for a number of WeChat Pay's: the matcher has it among its candidates
+            return; // too long for a number of WeChat Pay: the matcher has it among its candidates
         };
         let expected = expected(row);
         let mut marks = match day {
@@ -253,7 +252,7 @@ impl FundBooks {
         }
     }
 
-    /// How many movements that belong to no trade are kept so far.
+    /// How many movements without a trade are kept so far.
     pub fn strays(&self) -> usize {
         self.without_trade.kept.len()
     }
@@ -288,7 +287,8 @@ impl FundBooks {
         }
     }
 
-    /// How a row of the trade bill was moved. A row that never was expected is as expected.
+    /// How the money of a trade bill row moved. A row without an expected movement counts as
+    /// correct.
     pub fn funding(&self, row: &TradeRow<'_>) -> FundMatch {
         let Some(slot) = self.id_of(row).and_then(|id| self.table.get(id)) else {
             return FundMatch::AsExpected;
@@ -296,7 +296,7 @@ impl FundBooks {
         let expected = expected(row);
         if slot.has(MOVED) {
             let moved = expected.saturating_sub(slot.missing());
-            // A refund that was on its way may have failed since: then it came back whole.
+            // A refund in progress may have failed since: then its money came back whole.
             let came_back = row.kind == TradeKind::Refund
                 && row.refund_state() != "SUCCESS"
                 && moved.abs() < FEN;
@@ -312,8 +312,8 @@ impl FundBooks {
         }
     }
 
-    /// What a row's movements are booked under: WeChat Pay's number of the payment or of the
-    /// refund. Both come out of one series, so one key does for both.
+    /// The key of a row's movements: WeChat Pay's number of the payment or of the refund. Both are
+    /// from one series, so one key space is enough.
     fn id_of(&self, row: &TradeRow<'_>) -> Option<u64> {
         match row.kind {
             TradeKind::Payment | TradeKind::Revoked => self.prints.payment(row.transaction_id()),
@@ -322,14 +322,14 @@ impl FundBooks {
     }
 }
 
-/// What a row moves in all, in 1/100000 yuan.
+/// The total movement of a row, in 1/100000 yuan.
 fn expected(row: &TradeRow<'_>) -> i64 {
     let units = |fen: i64| fen.saturating_mul(FEN);
     match row.kind {
         TradeKind::Payment if row.settlement_fen <= 0 => 0,
         TradeKind::Payment => units(row.settlement_fen).saturating_sub(row.fee.units()),
         TradeKind::Refund if row.refund_state() == "FAIL" => 0,
-        // The fee of a refund is below zero: it comes back.
+        // The fee of a refund is negative: it is returned.
         TradeKind::Refund => units(row.refund_fen)
             .saturating_neg()
             .saturating_sub(row.fee.units()),

@@ -1,8 +1,8 @@
-//! Whether a candidate is a difference: a row of the bill, or a line of the books, held against
-//! what a consistent read found.
+//! Decides whether a candidate is a difference: compares a bill row, or a line of the books, with a
+//! consistent read.
 //!
-//! What the pass over the bill calls different may only be late: an index that lags, an order that
-//! was paid in the minute since. So each candidate's order is read again, and only what is said
+//! A difference from the pass over the bill may only be a delay: an index that lags, or an order
+//! that was paid in the last minute. So each candidate's order is read again, and only the result
 //! here counts.
 
 use wechatpay::{
@@ -29,37 +29,37 @@ use super::{
 pub struct FoundRecord {
     /// The order of this number.
     pub order: Option<Order>,
-    /// The payment of this number that waits under the order for a person, or did.
+    /// The parked payment with this number under the order.
     pub parked: Option<ParkedPayment>,
-    /// The refund of this number.
+    /// The refund with this number.
     pub refund: Option<Refund>,
 }
 
 /// What a candidate is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Classification {
-    /// Both sides agree after all.
+    /// Both sides agree.
     Agrees,
-    /// They differ; this is what our books say.
+    /// They differ; this is our side.
     Differs(DifferenceKind, Option<SideView>),
 }
 
-/// So close to midnight a trade may stand on another day of the other side, in seconds. Both count
-/// by WeChat Pay's clock, but not always by the same moment of a trade.
+/// How close to midnight, in seconds, a trade may be on another day of the other side. Both sides
+/// use WeChat Pay's clock, but not always the same moment of a trade.
 pub const NEAR_MIDNIGHT_S: i64 = 600;
 
 /// Which end of its day a trade is near.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NearMidnight {
-    /// It may stand in the bill of the day before.
+    /// It may be in the bill of the day before.
     DayBefore,
-    /// It may stand in the bill of the day after.
+    /// It may be in the bill of the day after.
     DayAfter,
     /// It is far from either.
     Neither,
 }
 
-/// Which end of `date` a moment of it is near.
+/// Which end of `date` a time on that day is near.
 pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
     if at.0.saturating_sub(date.starts_at().0) < NEAR_MIDNIGHT_S {
         NearMidnight::DayBefore
@@ -70,7 +70,7 @@ pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
     }
 }
 
-/// Judges a row that the pass over the bill did not find in the books.
+/// Decides about a row that the pass over the bill did not find in the books.
 pub fn classify_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     match row.kind {
         LineKind::Payment => payment(row, mchid, read),
@@ -79,8 +79,8 @@ pub fn classify_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classifi
     }
 }
 
-/// Judges a payment that is booked on the day and that no row names; `None` when it is booked no
-/// longer as the index had it.
+/// Decides about a payment that is booked on the day and that no row names; `None` if it is no
+/// longer booked as in the index.
 pub fn classify_absent_payment(
     order: Option<&Order>,
     transaction_id: &str,
@@ -93,8 +93,8 @@ pub fn classify_absent_payment(
     ))
 }
 
-/// Judges money that is kept for a person and that no row names; `None` when it is not kept any
-/// more, or turned out to be its order's own payment.
+/// Decides about a parked payment that no row names; `None` if it is no longer parked, or was its
+/// order's own payment after all.
 pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(DifferenceKind, SideView)> {
     let parked = parked?;
     let note = match parked.state {
@@ -111,8 +111,8 @@ pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Difference
     Some((DifferenceKind::PaidHereAbsentThere, here))
 }
 
-/// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not
-/// one of the day after all.
+/// Decides about a refund that WeChat Pay accepted on the day and that no row names; `None` if it
+/// is not of this day after all.
 pub fn classify_absent_refund(
     refund: Option<&Refund>,
     date: BillDate,
@@ -187,8 +187,7 @@ fn payment(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     }
 }
 
-/// A reversal concerns us where the payment is booked or kept for a person, and where nobody here
-/// made the order.
+/// A reversal matters if the payment is booked or parked, or if the order is not ours.
 fn revoked(row: &BillLine, read: &FoundRecord) -> Classification {
     let parked = read.parked.as_ref();
     let kept = parked.filter(|parked| !given_back(Some(parked)));
@@ -248,9 +247,9 @@ fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
         .filter(|payment| payment.transaction_id.as_str() == transaction_id)
 }
 
-/// Whether money that was never ours is back, or turned out to be the order's own. While a refund
-/// is on its way it may still fail. What went back another way WeChat Pay knows nothing of: a
-/// person says so of the difference.
+/// Whether a parked payment was refunded, or was the order's own after all. A refund in progress
+/// may still fail. If the payer was paid another way, WeChat Pay does not know of it: a person
+/// explains the difference.
 fn given_back(parked: Option<&ParkedPayment>) -> bool {
     parked.is_some_and(|parked| match parked.state {
         ParkedState::Parked
@@ -261,7 +260,7 @@ fn given_back(parked: Option<&ParkedPayment>) -> bool {
     })
 }
 
-/// What our books say of an order.
+/// Our side of an order.
 fn side_of(order: &Order, payment: Option<&Payment>) -> SideView {
     SideView {
         amount_fen: Some(order.amount.get()),
@@ -289,7 +288,7 @@ fn side_of_refund(refund: &Refund) -> SideView {
     }
 }
 
-/// What the bill says in a row.
+/// The bill's side of a row.
 pub fn side_of_row(row: &BillLine) -> SideView {
     let (amount_fen, state) = match row.kind {
         LineKind::Payment => (row.total_fen, "SUCCESS"),
@@ -304,7 +303,7 @@ pub fn side_of_row(row: &BillLine) -> SideView {
     }
 }
 
-/// The same with whose it is, for where that differs.
+/// The same with appid and merchant number, for cases where these differ.
 pub fn identity_of_row(row: &BillLine) -> SideView {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     SideView {
@@ -315,8 +314,8 @@ pub fn identity_of_row(row: &BillLine) -> SideView {
     }
 }
 
-/// Both sides of a fee that is not its rate's: the bill's, and the one that its own rate gives.
-/// What cannot be read has none.
+/// Both sides of a fee that does not match its rate: the bill's fee, and the one that its rate
+/// gives. An unreadable value is `None`.
 pub fn sides_of_fee(row: &BillLine) -> (SideView, SideView) {
     let rate = (!row.rate.is_empty()).then(|| row.rate.clone());
     let base_fen = match row.kind {
@@ -337,12 +336,12 @@ pub fn sides_of_fee(row: &BillLine) -> (SideView, SideView) {
     (there, here)
 }
 
-/// What the sums of our books have of a row's number, in fen: its line, or the money that is kept
-/// for a person. Of a line that `read` did not find, since the bill has its number under another
-/// order, it is taken to be of the row's amount, as one number is of one payment.
+/// The amount in our sums under a row's number, in fen: its line, or the parked payment. If `read`
+/// did not find the line, because the bill has its number under another order, the row's amount is
+/// assumed, since one number is one payment.
 pub fn counted_fen(row: &BillLine, read: &FoundRecord, books: &DayBooks) -> Option<i64> {
     match row.kind {
-        // Another row says that it succeeded: that one is held against the line.
+        // Another row says that it succeeded: that one is compared with the line.
         LineKind::Revoked if !books.is_unseen_payment(&row.transaction_id) => None,
         LineKind::Payment | LineKind::Revoked if books.has_payment(&row.transaction_id) => {
             let order = read.order.as_ref();
@@ -358,17 +357,17 @@ pub fn counted_fen(row: &BillLine, read: &FoundRecord, books: &DayBooks) -> Opti
     }
 }
 
-/// How much more the bill has by a row than our books, of which `counted_fen` is what their sums
-/// have of it, if anything.
+/// How much more the bill has for a row than our books; `counted_fen` is the amount in our sums, if
+/// any.
 pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
     let (there, counted) = match row.kind {
         LineKind::Payment => (
             Gap::of_payment(row.total_fen),
             counted_fen.map(Gap::of_payment),
         ),
-        // The sums leave it out: which of its amounts say what is not known.
+        // The sums leave it out: the meaning of its amounts is unknown.
         LineKind::Revoked => (Gap::default(), counted_fen.map(Gap::of_payment)),
-        // They leave it out, since no money went back.
+        // They leave it out, since no money was returned.
         LineKind::Refund if row.refund_state == FAILED => {
             (Gap::default(), counted_fen.map(Gap::of_refund))
         }
@@ -649,7 +648,7 @@ mod tests {
         let fen = refund.requested_refund_fen;
         assert_eq!(gap_of_row(&refund, None).net_fen(), -fen);
         assert!(gap_of_row(&refund, Some(fen)).is_none());
-        // No money went back by one that failed, whatever our books say.
+        // A failed refund returned no money, whatever our books say.
         let failed = refund_row("FAIL");
         assert!(gap_of_row(&failed, None).is_none());
         assert_eq!(gap_of_row(&failed, Some(fen)).net_fen(), fen);
@@ -736,7 +735,7 @@ mod tests {
         let payment = |transaction_id, fen| of(LineKind::Payment, transaction_id, fen);
         let counted = |row: &BillLine, read: &FoundRecord| counted_fen(row, read, &books);
         assert_eq!(counted(&payment("420001", 99), &paid("420001")), Some(100));
-        // Under another order's number: not that order's amount.
+        // It is under another order's number: not that order's amount.
         assert_eq!(counted(&payment("420002", 70), &paid("420001")), Some(70));
         assert_eq!(
             counted(&payment("420002", 70), &FoundRecord::default()),
@@ -773,7 +772,7 @@ mod tests {
             ),
             (ParkedState::Refunded, "agrees", "agrees"),
             (ParkedState::Booked, "agrees", "agrees"),
-            // A person says of it that it went back another way.
+            // A person says that it was returned another way.
             (
                 ParkedState::Released,
                 "duplicate_payment",
@@ -835,8 +834,8 @@ mod tests {
         }
     }
 
-    /// Whose money it is counts by merchant number and by currency, each alone, whether or not our
-    /// books have the refund.
+    /// Merchant number and currency are each compared alone, whether or not our books have the
+    /// refund.
     #[test]
     fn a_refund_of_another_merchant_or_currency_is_not_ours_by_either_alone() {
         let done = RefundState::Succeeded(UnixSeconds(7));

@@ -1,4 +1,4 @@
-//! Lays the rows of a trade bill against the books of the day.
+//! Matches the rows of a trade bill with the books of the day.
 
 use std::slice;
 
@@ -15,7 +15,7 @@ use crate::reconcile::{
 /// The one currency that this merchant is paid in.
 pub(crate) const CURRENCY: &str = "CNY";
 
-/// What is kept of rows, or of movements, and of how many more there is only the sum.
+/// Rows or movements that are kept, with the number and sum of those beyond the limit.
 #[derive(Debug)]
 pub struct Bounded<T> {
     /// The first ones, as many as there was room for.
@@ -30,7 +30,7 @@ pub struct Bounded<T> {
 pub struct Overflow {
     /// How many.
     pub count: u64,
-    /// What they come to, in fen.
+    /// Their sum, in fen.
     pub amount_fen: i64,
 }
 
@@ -60,26 +60,26 @@ impl<T> Bounded<T> {
     }
 }
 
-/// What came of a pass over the bill.
+/// Result of a pass over the bill.
 #[derive(Debug)]
 pub struct Matched {
     /// The books, with marks at all lines that a row named. The others are absent from the bill.
     pub books: DayBooks,
-    /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be
-    /// confirmed by a consistent read: the index may lag behind.
+    /// Rows that are unknown to the books, differ from them, or came twice, and reversals. They
+    /// must be confirmed by a consistent read: the index may lag behind.
     pub candidates: Bounded<BillLine>,
-    /// Rows that say again what a row before them said. They are among the candidates as well.
+    /// Rows that repeat an earlier row. They are also among the candidates.
     pub repeated: Bounded<BillLine>,
-    /// Rows whose fee is not the rate that the row itself names. They may be among the candidates
-    /// as well, and take none of their room.
+    /// Rows whose fee does not match their own rate. They may also be among the candidates, and do
+    /// not use up their room.
     pub off_rate: Bounded<BillLine>,
-    /// What the rows come to, by 交易类型, without reversals and refunds that failed.
+    /// Totals of the rows, by 交易类型, without reversals and refunds that failed.
     pub totals: Totals,
     /// How many rows there were.
     pub rows: u64,
 }
 
-/// A pass over the bill, as it goes.
+/// A pass over the bill in progress.
 #[derive(Debug)]
 pub struct Matcher {
     books: DayBooks,
@@ -93,8 +93,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Begins a pass. Rows of another merchant than `mchid` are differences. Of candidates, of
-    /// repeated rows and of rows off the rate, `room` each are kept; more are counted.
+    /// Starts a pass. Rows of another merchant than `mchid` are differences. Up to `room`
+    /// candidates, repeated rows and rows off the rate are kept each; more are only counted.
     pub fn new(books: DayBooks, mchid: impl Into<String>, room: usize) -> Self {
         Self {
             books,
@@ -113,8 +113,8 @@ impl Matcher {
         self.take_batch(slice::from_ref(row));
     }
 
-    /// Takes the next rows. Each is somewhere else in the books, so that a processor would wait for
-    /// the memory at each: with some rows at a time
+    /// Takes the next rows. Each is at another place in the books, so a processor would wait for
+    /// the memory at each one: with several rows at a time
     /// ([`feed_batches`](wechatpay::bill::TradeBillReader::feed_batches)) it waits for all of them
     /// together.
     pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) {
@@ -143,7 +143,7 @@ impl Matcher {
         }
     }
 
-    /// What a row is looked up by; `None` when the books cannot have it.
+    /// The keys of a row; `None` if the books cannot have it.
     #[inline]
     fn probe(&self, row: &TradeRow<'_>) -> Option<Probe> {
         match row.kind {
@@ -212,13 +212,13 @@ impl Matcher {
             // No money went back by it.
             TradeKind::Refund if row.refund_state() == FAILED => {}
             TradeKind::Refund => sums.refund(row.requested_refund_fen, row.refund_fen, fee),
-            // Which of its amounts say what, the manual leaves open: a person looks at each.
+            // The manual does not define its amounts: a person must look at each.
             TradeKind::Revoked => {}
         }
     }
 }
 
-/// What a row is about, in fen.
+/// The amount of a row, in fen.
 fn amount_fen(row: &TradeRow<'_>) -> i64 {
     match row.kind {
         TradeKind::Payment | TradeKind::Revoked => row.total_fen,

@@ -1,4 +1,4 @@
-//! What is kept of a reconciled day: its bills, both sides' totals, how many differences of each
+//! The record of a reconciled day: its bills, both sides' totals, the number of differences of each
 //! kind, and how the run ended.
 
 use std::{collections::BTreeMap, fmt};
@@ -12,7 +12,7 @@ use super::{
     totals::{Gap, Gaps, Sums, Totals},
 };
 
-/// A day by Beijing's calendar, as `bill_date` writes it: `2026-08-01`.
+/// A day in Beijing time, in the form of `bill_date`: `2026-08-01`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BillDate {
@@ -48,7 +48,7 @@ impl BillDate {
         }
     }
 
-    /// The day that a moment falls into.
+    /// The day of a moment.
     pub fn of(at: UnixSeconds) -> Self {
         let offset_s = 8 * 3600;
         let into_the_day = at.0.saturating_add(offset_s).rem_euclid(DAY_S);
@@ -57,7 +57,7 @@ impl BillDate {
         }
     }
 
-    /// The day so many days later; earlier when negative.
+    /// The day this many days later; earlier if negative.
     #[must_use]
     pub fn plus_days(self, days: i64) -> Self {
         Self {
@@ -100,13 +100,13 @@ impl From<BillDate> for String {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// WeChat Pay still makes the bill; the run comes back by itself.
+    /// WeChat Pay is still creating the bill; the run is retried automatically.
     Waiting,
-    /// Bills are being read, or differences being looked at.
+    /// Bills are being read, or differences examined.
     Running,
-    /// Every difference of the day is in the table.
+    /// Every difference of the day is stored.
     Done,
-    /// It ended without a verdict; [`Run::trouble`] says why and what to do.
+    /// It ended without a result; [`Run::trouble`] says why and what to do.
     Failed,
 }
 
@@ -148,7 +148,7 @@ impl BillName {
         Self::FundFees,
     ];
 
-    /// The name in the API, and of the file that is kept.
+    /// The name in the API, and of the stored file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Trade => "trade",
@@ -159,7 +159,7 @@ impl BillName {
     }
 }
 
-/// What is known of a bill that was read.
+/// What is known about a bill that was read.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BillFacts {
     /// Its rows; 0 for a day on which nothing happened.
@@ -167,25 +167,25 @@ pub struct BillFacts {
     /// SHA-1 of the uncompressed text, in hexadecimal, as WeChat Pay gave it and as it was found;
     /// `None` for a bill that does not exist because nothing happened.
     pub sha1: Option<String>,
-    /// Where the file is kept: its name in the evidence bucket.
+    /// The name of the stored file in the evidence bucket.
     pub kept_as: Option<String>,
 }
 
-/// Where the fund side of a run stands: the account's movements against the trades. It begins once
-/// the trade side is done, and what happens to it changes nothing about that.
+/// The state of a run's fund side: the account's movements against the trades. It starts once the
+/// trade side is done and never changes the trade side.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FundState {
     /// The trade side is not done yet.
     #[default]
     Pending,
-    /// A fund bill is not there yet, or was of no use; the run comes back by itself.
+    /// A fund bill does not exist yet, or was unusable; the run is retried automatically.
     Waiting,
     /// Fund bills are being read.
     Running,
-    /// Every difference of the account's movements is in the table.
+    /// Every difference of the account's movements is stored.
     Done,
-    /// It ended without a verdict; [`FundSide::trouble`] says why and what to do.
+    /// It ended without a result; [`FundSide::trouble`] says why and what to do.
     Failed,
 }
 
@@ -201,7 +201,7 @@ impl FundState {
         }
     }
 
-    /// Whether nothing more comes of it by itself.
+    /// Whether it is final unless it is run again.
     pub const fn is_over(self) -> bool {
         match self {
             Self::Done | Self::Failed => true,
@@ -210,12 +210,12 @@ impl FundState {
     }
 }
 
-/// What a merchant's contract says of the account.
+/// The terms about the account in a merchant's contract.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FundTerms {
     /// The fund bills to read: of the accounts that the merchant has.
     pub accounts: Vec<BillName>,
-    /// So many days after its trade the money has moved at the latest (T+N).
+    /// The money moves at most this many days after its trade (T+N).
     pub settlement_days: u8,
 }
 
@@ -234,21 +234,21 @@ impl Default for FundTerms {
     }
 }
 
-/// The fund side of a run: a verdict of its own.
+/// The fund side of a run. It has its own result.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundSide {
     /// Where it stands.
     pub state: FundState,
     /// The fund bills that it reads.
     pub accounts: Vec<BillName>,
-    /// So many days after its trade the money has moved at the latest: the trades of the day so
-    /// many days ago are judged.
+    /// The money moves at most this many days after its trade: the trades of the day this many days
+    /// ago are decided.
     pub settlement_days: u8,
-    /// Into how many parts the movements are split.
+    /// Number of parts that the movements are split into.
     pub parts: u8,
-    /// The parts whose differences are all in the table.
+    /// The parts whose differences are all stored.
     pub parts_done: BTreeMap<u8, FundsDone>,
-    /// How often each part found a bill that was of no use.
+    /// How often each part found an unusable bill.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub broken: BTreeMap<u8, u32>,
     /// Why it waits or failed, and what to do.
@@ -256,13 +256,13 @@ pub struct FundSide {
     pub trouble: Option<String>,
 }
 
-/// What came of one part of the fund side.
+/// Result of one part of the fund side.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundsDone {
-    /// Differences of movements found in this part, by kind, those decided about among them.
+    /// Differences of movements found in this part, by kind, including decided ones.
     pub differences: BTreeMap<DifferenceKind, u32>,
     /// Trades of the run's day whose money has not moved yet, or not all of it: a later day's run
-    /// judges them.
+    /// decides about them.
     pub carried: u64,
 }
 
@@ -293,21 +293,22 @@ impl FundSide {
     }
 }
 
-/// A day's reconciliation, as the table holds it.
+/// A day's reconciliation as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The day.
     pub date: BillDate,
     /// The run's id.
     pub id: String,
-    /// Where its trade side stands: the bill of trades against our books.
+    /// The state of its trade side: the trade bill against our books.
     pub state: RunState,
-    /// Whether it only looks: differences are found and kept, nothing is settled or proposed.
+    /// Whether it is a preview: differences are found and stored, but nothing is settled or
+    /// proposed.
     pub dry_run: bool,
-    /// Counts its writes; each names the version it was decided on.
+    /// Counts its writes; each names the version that it was decided on.
     pub version: u64,
     /// Time of the request (Unix ms). Of two runs, the later request counts. Runs of earlier
-    /// versions say nothing of it ([`Run::requested_at_ms`]).
+    /// versions do not have it ([`Run::requested_at_ms`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at_ms: Option<i64>,
     /// When it began.
@@ -316,57 +317,57 @@ pub struct Run {
     pub updated_at: UnixSeconds,
     /// The day's bills that were read, by this run or one before it.
     pub bills: BTreeMap<BillName, BillFacts>,
-    /// What this run itself found of bills, of its own day and of earlier ones. Its parts take it
-    /// from here and ask WeChat Pay no more.
+    /// What this run itself found about bills, of its own day and of earlier ones. Its parts use
+    /// this and do not query WeChat Pay again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fetched: BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>,
-    /// Into how many parts the day's orders are split.
+    /// Number of parts that the day's orders are split into.
     pub parts: u8,
-    /// The parts whose differences are all in the table, with the totals of each.
+    /// The parts whose differences are all stored, with the totals of each.
     pub parts_done: BTreeMap<u8, PartDone>,
-    /// How often each part found a bill that was of no use.
+    /// How often each part found an unusable bill.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub broken: BTreeMap<u8, u32>,
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// Whether the trade side of a run of this kind was done before this run took its place.
+    /// Whether the trade side of a run of this kind was done before this run replaced it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_done_before: bool,
-    /// The account's movements. `None` of a run of an earlier version, which judged them together
-    /// with the trades.
+    /// The account's movements. `None` for a run of an earlier version, which decided about them
+    /// together with the trades.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funds: Option<FundSide>,
 }
 
-/// What came of one part of a day.
+/// Result of one part of a day.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PartDone {
-    /// What the bill comes to, by WeChat Pay's word for the product (`NATIVE`, `JSAPI`, `APP`,
-    /// `MWEB`, ...).
+    /// The bill's totals, by WeChat Pay's name of the product (`NATIVE`, `JSAPI`, `APP`, `MWEB`,
+    /// ...).
     pub there: Totals,
-    /// What our books come to, by the same words.
+    /// Our books' totals, by the same names.
     pub here: Totals,
-    /// Differences found in this part, by kind, those decided about among them.
+    /// Differences found in this part, by kind, including decided ones.
     pub differences: BTreeMap<DifferenceKind, u32>,
-    /// Trades near midnight that wait for the next day's bill before anything is said of them.
+    /// Trades near midnight that are decided with the next day's bill.
     pub carried: u64,
-    /// What the differences that this part found make of the sums, by product, as they stood when
-    /// the sums were counted. `None` of a run of an earlier version, which did not count it.
+    /// The effect of this part's differences on the sums, by product, at the time of counting.
+    /// `None` for a run of an earlier version, which did not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Gaps>,
-    /// Under which attempt it is written down what each difference makes of the sums. `None` where
-    /// none makes anything of them, and of a run of an earlier version.
+    /// The attempt under which each difference's effect on the sums is stored. `None` if none has
+    /// an effect, and for a run of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps_of: Option<String>,
-    /// Under which attempt it is written down what each trade makes of the sums that waits for the
-    /// next day's bill. `None` where none does, and of a run of an earlier version.
+    /// The attempt under which the effect on the sums is stored for each trade that waits for the
+    /// next day's bill. `None` if there is none, and for a run of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_of: Option<String>,
 }
 
 impl Run {
-    /// A run that is asked for and begins at `at`, under the usual terms.
+    /// A run that is requested and starts at `at`, under the usual terms.
     pub fn begun(date: BillDate, id: &str, dry_run: bool, at: UnixSeconds) -> Self {
         Self {
             date,
@@ -388,19 +389,19 @@ impl Run {
         }
     }
 
-    /// When it was asked for, in Unix milliseconds; when it began, where that is not known.
+    /// Time of the request in Unix milliseconds; the start time if unknown.
     pub fn requested_at_ms(&self) -> i64 {
         let began_ms = self.started_at.0.saturating_mul(1000);
         self.requested_at_ms.unwrap_or(began_ms)
     }
 
-    /// Whether its bills are those of a day that was over. With a simulator a day is reconciled
-    /// while it still runs.
+    /// Whether its bills are of a day that was over. With a simulator the current day is reconciled
+    /// too.
     pub fn has_whole_bills(&self) -> bool {
         self.started_at >= self.date.ends_at()
     }
 
-    /// Whether the trade side of the day was done once: by this run, or by one whose place it took.
+    /// Whether the trade side of the day was done once: by this run, or by one that it replaced.
     pub fn was_ever_done(&self) -> bool {
         self.state == RunState::Done || self.was_done_before
     }
@@ -411,19 +412,19 @@ impl Run {
         self.state == RunState::Done && funds.is_none_or(|funds| funds.state == FundState::Done)
     }
 
-    /// Whether the trade side is done and the fund side has no end yet.
+    /// Whether the trade side is done and the fund side is not.
     pub fn owes_its_fund_side(&self) -> bool {
         let funds = self.funds.as_ref();
         self.state == RunState::Done && funds.is_some_and(|funds| !funds.state.is_over())
     }
 
-    /// Whether it is written down what trades make of its sums that wait for the next day's bill.
+    /// Whether the effect on its sums is stored for trades that wait for the next day's bill.
     pub fn has_left_any(&self) -> bool {
         self.parts_done.values().any(|part| part.left_of.is_some())
     }
 
-    /// The id of a run of the day after, which has to judge what a part of this one has carried to
-    /// it: the same each time.
+    /// The id of a run of the next day that must decide about trades carried over by a part of this
+    /// one: the same each time.
     pub fn id_of_the_day_after(&self, part: u8) -> String {
         let hash = Sha256::digest(format!("{part}#{}", self.id));
         let hash: String = hash
@@ -434,12 +435,12 @@ impl Run {
         format!("after-{}-{hash}", self.date)
     }
 
-    /// What the bill comes to, of all parts that are done.
+    /// The bill's totals of all parts that are done.
     pub fn there(&self) -> Totals {
         self.sum(|part| &part.there)
     }
 
-    /// What our books come to, of all parts that are done.
+    /// Our books' totals of all parts that are done.
     pub fn here(&self) -> Totals {
         self.sum(|part| &part.here)
     }
@@ -466,7 +467,7 @@ impl Run {
         gaps
     }
 
-    /// What the differences that were found make of it; `None` where a part did not count that.
+    /// The effect of the differences found on it; `None` if a part did not count that.
     pub fn told(&self) -> Option<Gaps> {
         let mut all = Gaps::default();
         for part in self.parts_done.values() {

@@ -1,17 +1,17 @@
-//! A hash table of 16-byte slots, open and half full at most: what a day's books are kept in.
+//! The hash table for a day's books: open addressing, 16-byte slots, half full at most.
 //!
-//! A lookup costs the wait for the memory and little else, if it waits once and no branch is
-//! guessed wrong. So four slots lie together in one line of the cache, and all four are compared
-//! before anything is decided. Half full, one search in thirty has to look at a second line.
+//! The cost of a lookup is mostly one wait for memory, if there is only one wait and no
+//! mispredicted branch. So four slots share one cache line, and all four are compared before any
+//! branch. At half load, one search in thirty needs a second line.
 
 use std::hint::black_box;
 
-/// What a table is made of. The default is a free slot.
+/// A slot of the table. The default is a free slot.
 pub(crate) trait Slot: Copy + Default {
     /// Whether nothing is in it.
     fn is_free(&self) -> bool;
 
-    /// What it is found by: evenly spread, as a fingerprint is.
+    /// Its key: evenly distributed, as a fingerprint is.
     fn id(&self) -> u64;
 }
 
@@ -40,7 +40,7 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// The line that a search for `id` begins at, for [`Table::touch`].
+    /// The line at which a search for `id` starts, for [`Table::touch`].
     #[inline]
     pub(crate) fn home(&self, id: u64) -> usize {
         home(id, self.lines.len())
@@ -55,7 +55,7 @@ impl<S: Slot> Table<S> {
                 .get(*home)
                 .map_or(0, |CacheLine([slot, ..])| slot.id())
         };
-        // What nobody needs would not be loaded.
+        // Without a use of the value the load would be optimised away.
         black_box(homes.iter().fold(0, |all, home| all ^ of(home)));
     }
 
@@ -67,7 +67,7 @@ impl<S: Slot> Table<S> {
         (!slot.is_free()).then_some(slot)
     }
 
-    /// The slot of `id`, to be changed; what it is found by must stay.
+    /// The slot of `id`, mutable; its key must not change.
     #[inline]
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut S> {
         let (line, slot) = self.find(id)?;
@@ -75,7 +75,7 @@ impl<S: Slot> Table<S> {
         (!slot.is_free()).then_some(slot)
     }
 
-    /// Puts a slot in, unless one of its id is there: that one is given back then.
+    /// Inserts a slot, unless one with its id exists: then returns that one.
     pub(crate) fn insert(&mut self, new: S) -> Option<&mut S> {
         let slots = self.lines.len().saturating_mul(TOGETHER);
         if self.taken.saturating_mul(2) >= slots {
@@ -113,7 +113,7 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// Goes on with the lines after a full one, past the end to the first.
+    /// Continues with the lines after a full one, wrapping at the end.
     fn find_after(&self, home: usize, id: u64) -> Option<(usize, usize)> {
         for step in 1..self.lines.len() {
             let at = home.saturating_add(step);
@@ -156,7 +156,7 @@ fn home(id: u64, lines: usize) -> usize {
 fn place_in<S: Slot>(CacheLine(slots): &CacheLine<S>, id: u64) -> usize {
     let mut place = TOGETHER;
     for (at, slot) in slots.iter().enumerate().rev() {
-        // `|` looks at both, so that there is no branch.
+        // `|` evaluates both sides, so that there is no branch.
         if slot.is_free() | (slot.id() == id) {
             place = at;
         }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_table_grows_and_wraps_around_its_end() {
-        // All searches begin at the last line.
+        // All searches start at the last line.
         let mut table = Table::with_capacity(3);
         for id in 0..1000 {
             assert_eq!(table.insert(Pair(u64::MAX - id, id + 1)), None);

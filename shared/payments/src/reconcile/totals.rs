@@ -1,4 +1,4 @@
-//! What a day comes to, on either side.
+//! Totals of a day, for both sides.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::reconcile::short::eq_short;
 
-/// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under
+/// Maximum number of separate kinds of trade. WeChat Pay may add some; the rest is counted under
 /// [`OTHERS`].
 const KINDS_AT_MOST: usize = 64;
 
-/// The name of what is not told apart.
+/// The name for all other kinds.
 pub const OTHERS: &str = "others";
 
-/// Counts and sums of one kind of trade. A sum that does not fit stays at its limit, which is 92
+/// Counts and sums of one kind of trade. A sum that overflows stays at its limit, which is 92
 /// million billion yuan.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
     /// Payments.
     pub payments: u64,
-    /// What was ordered (订单金额), in fen.
+    /// The order amount (订单金额), in fen.
     pub payments_fen: i64,
-    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Zero for
-    /// our books, which do not know it.
+    /// The settled amount of payments (应结订单金额: without free coupons), in fen. Zero for our books,
+    /// which do not know it.
     pub settlement_fen: i64,
     /// Refunds.
     pub refunds: u64,
-    /// What was asked to be given back (申请退款金额), in fen.
+    /// The requested refund amount (申请退款金额), in fen.
     pub refunds_fen: i64,
-    /// What the merchant gives back of it (退款金额: without free coupons), in fen. Of the books:
-    /// nothing.
+    /// The part of it that the merchant returns (退款金额: without free coupons), in fen. Zero for our
+    /// books, which do not know it.
     pub refunds_settlement_fen: i64,
-    /// Fees, those of refunds taken off, in 1/100000 yuan. Of the books: nothing.
+    /// Fees less those of refunds, in 1/100000 yuan. Zero for our books, which do not know them.
     pub fees: i64,
 }
 
@@ -62,7 +62,7 @@ impl Sums {
         self.fees = self.fees.saturating_add(fee);
     }
 
-    /// Adds what another part of the day comes to.
+    /// Adds the totals of another part of the day.
     pub fn add(&mut self, other: &Self) {
         self.payments = self.payments.saturating_add(other.payments);
         self.refunds = self.refunds.saturating_add(other.refunds);
@@ -81,18 +81,18 @@ impl Sums {
     }
 }
 
-/// How much more the bill has than our books, below zero where they have more: of a day, of one
-/// difference, or of several.
+/// How much more the bill has than our books, negative if they have more: for a day, one
+/// difference, or several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
     /// Payments.
     pub payments: i64,
-    /// What they come to, in fen.
+    /// Their sum, in fen.
     pub paid_fen: i64,
     /// Refunds.
     pub refunds: i64,
-    /// What they come to, in fen.
+    /// Their sum, in fen.
     pub refunded_fen: i64,
 }
 
@@ -107,7 +107,7 @@ impl Gap {
         }
     }
 
-    /// A payment that only the bill has, of so many fen.
+    /// A payment of this amount that only the bill has.
     pub const fn of_payment(paid_fen: i64) -> Self {
         Self {
             payments: 1,
@@ -117,7 +117,7 @@ impl Gap {
         }
     }
 
-    /// A refund that only the bill has, of so many fen.
+    /// A refund of this amount that only the bill has.
     pub const fn of_refund(refunded_fen: i64) -> Self {
         Self {
             payments: 0,
@@ -138,7 +138,7 @@ impl Gap {
         }
     }
 
-    /// What is left of it without the other.
+    /// This gap less the other.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
         Self {
@@ -166,8 +166,7 @@ fn more(there: u64, here: u64) -> i64 {
     if there < here { -distance } else { distance }
 }
 
-/// Gaps by kind of trade, under the names that [`Totals`] have. Where there is none, there is no
-/// entry.
+/// Gaps by kind of trade, under the names in [`Totals`]. Kinds without a gap have no entry.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Gaps(pub BTreeMap<String, Gap>);
@@ -204,20 +203,20 @@ impl Gaps {
     }
 }
 
-/// What a day comes to, by kind of trade: by WeChat Pay's 交易类型 there, by product here.
+/// Totals of a day by kind of trade: WeChat Pay's 交易类型 in the bill, the product in our books.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Totals(pub BTreeMap<String, Sums>);
 
 impl Totals {
-    /// Adds what another part of the day comes to: a big day is matched in parts.
+    /// Adds the totals of another part of the day: a big day is matched in parts.
     pub fn add(&mut self, other: &Self) {
         for (kind, sums) in &other.0 {
             self.0.entry(kind.clone()).or_default().add(sums);
         }
     }
 
-    /// The sums of a kind; of others, where there are too many kinds to tell this one apart.
+    /// The sums of a kind; those of the others if there are too many kinds.
     pub(crate) fn of(&mut self, kind: &str) -> &mut Sums {
         let kind = if self.0.len() < KINDS_AT_MOST || self.0.contains_key(kind) {
             kind
@@ -237,11 +236,11 @@ impl Totals {
     }
 }
 
-/// Totals in the making. There are a handful of kinds and a million rows.
+/// Totals while counting. There are a few kinds and a million rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
     kinds: Vec<(String, Sums)>,
-    /// By what a kind's name looks like, where among the kinds it was the last time.
+    /// Position of a kind at its last use, by a hash of its name.
     hints: [usize; HINTS],
 }
 
