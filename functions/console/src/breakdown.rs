@@ -21,7 +21,7 @@ use payments::reconcile::{
     totals::{Gap, Gaps},
 };
 
-/// Where a part of it has come to.
+/// The state of a part of the gap.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum GapStatus {
     /// Both sides agree since.
@@ -34,13 +34,13 @@ pub(crate) enum GapStatus {
     OnItsWay,
     /// Somebody has to decide.
     Open,
-    /// No difference makes it: it stands on another day of one side, near midnight, or agreed when
-    /// it was read again.
+    /// No difference accounts for it: it is on another day of one side, near midnight, or agreed
+    /// when it was read again.
     OtherDays,
 }
 
 impl GapStatus {
-    /// All, in the order in which they are told.
+    /// All of them, in display order.
     pub(crate) const ALL: [Self; 6] = [
         Self::Repaired,
         Self::Explained,
@@ -84,17 +84,17 @@ pub(crate) struct Breakdown {
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<GapStatus, Gaps>,
     met: Gaps,
-    /// What each trade makes of it that was left to the next day's bill, by the name that it is
-    /// carried under, as long as no difference of that day tells it.
+    /// The effect of each trade that was left to the next day's bill, by the id of the carried
+    /// trade, as long as no difference of that day covers it.
     left: BTreeMap<String, Gaps>,
-    /// What differences of the next day tell of that.
+    /// The part that differences of the next day cover.
     of_next_day: Gaps,
     /// Whether some of that is open.
     is_open_next_day: bool,
     /// The products of which something is open, also where that makes up for itself in the sum.
     open: BTreeSet<String>,
-    /// Where the rows stand that nobody looked at, if there are such: of several differences, the
-    /// one that is furthest from its end.
+    /// The state of rows that were not examined, if there are any: of several differences, the one
+    /// that is furthest from done.
     unread: Option<GapStatus>,
 }
 
@@ -111,7 +111,7 @@ impl Breakdown {
         }
     }
 
-    /// Counts a difference where it stands.
+    /// Counts a difference under its state.
     pub(crate) fn take(&mut self, one: &Difference) {
         let end = GapStatus::of(one.state);
         if one.kind == DifferenceKind::UncheckedRows && end != GapStatus::Repaired {
@@ -132,7 +132,7 @@ impl Breakdown {
         self.left = left;
     }
 
-    /// Counts a difference of the next day where it stands, if it is about a trade that this day
+    /// Counts a difference of the next day under its state, if it is about a trade that this day
     /// left to it.
     pub(crate) fn take_of_next_day(&mut self, one: &Difference) {
         let Some(kind) = CarriedKind::of_absent(one.kind) else {
@@ -143,7 +143,7 @@ impl Breakdown {
             return; // that day's bill has it after all
         }
         if one.aggregate.is_some() {
-            // Which of them these are, nobody wrote down.
+            // Which of them these are was not stored.
             let (these, others) = std::mem::take(&mut self.left)
                 .into_iter()
                 .partition(|(id, _)| id.starts_with(kind.name()));
@@ -166,7 +166,7 @@ impl Breakdown {
         }
     }
 
-    /// Gives up: where all of it stands is not known.
+    /// Gives up: the state of the whole is unknown.
     pub(crate) fn is_unknown(&mut self) {
         self.told = None;
     }
@@ -206,12 +206,12 @@ impl Breakdown {
         self.counted.0.get(product).copied().unwrap_or_default()
     }
 
-    /// What has come to one end, of all products.
+    /// The part with one result, of all products.
     pub(crate) fn at(&self, end: GapStatus) -> Gap {
         self.gaps(end).all()
     }
 
-    /// What has come to one end, of one product.
+    /// The part with one result, of one product.
     pub(crate) fn at_of(&self, end: GapStatus, product: &str) -> Gap {
         self.gaps(end).0.get(product).copied().unwrap_or_default()
     }
@@ -457,7 +457,7 @@ pub(crate) mod tests {
         let ends = at(&breakdown);
         assert_eq!(ends, [0, -20, 0, 0, -1, -4_300]);
 
-        // Many that are told as one: these may be among them.
+        // An aggregated difference: these may be among it.
         let mut breakdown = begin();
         let many = Aggregate {
             count: 9,

@@ -1,10 +1,9 @@
 //! A day's differences for a spreadsheet program: UTF-8 with a byte order mark, so that Chinese
 //! text is not read as Latin-1, and quoted by RFC 4180.
 //!
-//! Numbers stand in the file as they are: whoever looks one up finds it. A spreadsheet program that
-//! opens the file without being asked rounds what has more than 15 digits, as the ids of WeChat Pay
-//! have, so the first column says once more in words what the row is about, which no program takes
-//! for a number.
+//! Numbers are written unchanged, so that a search finds them. A spreadsheet program that opens the
+//! file directly rounds numbers of more than 15 digits, such as WeChat Pay's ids. So the first
+//! column repeats in words what the row is about, which no program reads as a number.
 
 use payments::reconcile::{
     difference::{Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView},
@@ -80,7 +79,7 @@ impl CsvFile {
     }
 }
 
-/// The name under which a browser keeps the file of a day: it says what was chosen.
+/// The file name for a day's download: it contains the chosen filter.
 pub(crate) fn name(date: BillDate, filter: Filter) -> String {
     let mut name = format!("differences-{date}");
     let kind = filter.kind.map(DifferenceKind::name);
@@ -185,9 +184,9 @@ fn moment(at: Option<UnixSeconds>) -> String {
     at.map(format_rfc3339_beijing).unwrap_or_default()
 }
 
-/// A text that others wrote. A spreadsheet program would run one that begins like a formula, also
-/// behind blanks, which some of them cut off; behind an apostrophe it is text to all of them. A
-/// number runs nothing and stays as it is, so that whoever looks one up finds it.
+/// A text from others. A spreadsheet program would run a text that starts like a formula, also
+/// after blanks, which some programs strip. After an apostrophe all of them treat it as text. A
+/// plain number is harmless and stays unchanged, so that a search finds it.
 fn text(text: Option<&str>) -> String {
     const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let text = text.unwrap_or_default();

@@ -1,9 +1,9 @@
 //! Request -> who asks -> a day or a difference -> shown, run again or decided about -> page, JSON
 //! or CSV.
 //!
-//! A decision and the message that starts a refund are two calls. The decision is written first;
-//! whoever looks at an approved difference later sends the message again, and so does the daily
-//! run, so a crash in between strands nothing.
+//! A decision and the message that starts a refund are two calls. The decision is written first. A
+//! later view of an approved difference sends the message again, and so does the daily run, so
+//! nothing is lost by a crash in between.
 
 mod act;
 mod api;
@@ -47,7 +47,7 @@ pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<Strin
     answer.headers_mut().extend(trace.header());
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With less, browsers would leave out where a form of ours comes from.
+        // A stricter policy would make browsers omit the origin of our forms.
         (REFERRER_POLICY, "same-origin"),
     ] {
         set(&mut answer, name, value);
@@ -86,7 +86,7 @@ struct Request<'a> {
     trace: &'a Trace,
 }
 
-/// Sets a header whose value is a constant of ours.
+/// Sets a header with a constant value.
 fn set(answer: &mut Response<String>, name: HeaderName, value: &'static str) {
     answer
         .headers_mut()

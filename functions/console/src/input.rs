@@ -1,4 +1,4 @@
-//! What requests say: bodies of programs, forms of people, and queries of both.
+//! Parses requests: bodies from programs, forms from people, and queries from both.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub(crate) struct ListQuery {
     pub(crate) limit: usize,
 }
 
-/// How many differences a piece has, unless told.
+/// Default page size of the list of differences.
 const LIMIT: usize = 100;
 /// And at most.
 const LIMIT_MAX: usize = 500;
@@ -151,8 +151,8 @@ impl FormFields {
         Ok(Self(fields))
     }
 
-    /// A field's value. An empty one is none: that is what a browser sends for a choice that was
-    /// not made.
+    /// A field's value. An empty one counts as absent: browsers send it for a choice that was not
+    /// made.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())
@@ -169,13 +169,13 @@ impl FormFields {
                     let names = DECISIONS.map(decision_name).join(", ");
                     bad_field("decision", format!("must be one of {names}"))
                 })?,
-            // Browsers send CR LF for a line's end; a reason keeps one sign for it.
+            // Browsers send CR LF as a line end; a reason is stored with LF only.
             why: self.get("why").unwrap_or_default().replace("\r\n", "\n"),
             version: self
                 .get("version")
                 .and_then(|version| version.parse().ok())
                 .ok_or_else(|| bad_field("version", "must be the version that was decided on"))?,
-            // The field stands in the form whichever button is pressed.
+            // The form has this field whichever button is pressed.
             client: self
                 .get("client")
                 .filter(|_| decision == decision_name(Decision::ProposePaid))

@@ -1,10 +1,10 @@
 //! `console`: shows finance staff what a day's bills and our books agree and differ in, and takes
 //! their decisions.
 //!
-//! The same things are told three ways: pages for people ([`pages`]), JSON for programs ([`json`])
-//! and CSV for spreadsheets ([`csv`]). The way of a request: [`handler`]. Who asks: [`person`].
-//! What a decision is worth is decided in [`payments::reconcile::difference`] alone; nothing here
-//! moves money or reads a bill.
+//! The same data has three forms: pages for people ([`pages`]), JSON for programs ([`json`]) and
+//! CSV for spreadsheets ([`csv`]). Control flow: [`handler`]. The caller: [`person`]. Only
+//! [`payments::reconcile::difference`] decides which decisions are allowed; nothing here moves
+//! money or reads a bill.
 //!
 //! The pages need no JavaScript, no inline style and nothing from elsewhere, and their headers
 //! forbid all of it.

@@ -30,9 +30,10 @@ const DAY_READS_MAX: usize = 60;
 const FILE_READS_MAX: usize = 60;
 /// The most differences that a file holds: of some 460 bytes each, below what an answer may be.
 const FILE_MAX: usize = 8_000;
-/// How often one request reads on for a rare kind or state. Its caller goes on from there.
+/// How often one request reads further pages for a rare kind or state. The caller continues from
+/// there.
 const READS_MAX: usize = 10;
-/// So many of a run's differences are told apart in its sums.
+/// Maximum number of a run's differences that its sums treat one by one.
 const GAPS_MAX: usize = 50_000;
 /// How many days are counted at once, and how many megabytes of each are looked at.
 const DAYS_AT_ONCE: usize = 6;
@@ -41,14 +42,14 @@ const COUNT_PAGES_MAX: usize = 20;
 /// What is known of a day's differences.
 #[derive(Debug, Default)]
 pub(crate) struct DayListing {
-    /// Of each kind how many stand in which state, in the order of [`STATES`].
+    /// For each kind the number in each state, in the order of [`STATES`].
     counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
-    /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of
-    /// the bill.
+    /// The first requested ones of each kind: those that need an operator first, in the order of
+    /// the bill's rows.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
-    /// Where that stands by now which the run counted.
+    /// The present state of the gap that the run counted.
     pub(crate) breakdown: Breakdown,
 }
 
@@ -124,8 +125,8 @@ async fn day_within(
     Ok(day)
 }
 
-/// What came of the trades that the run left to the next day's bill: those that are absent there
-/// too are differences of that day. A run that left none costs no call.
+/// The results of trades that the run left to the next day's bill: those that are absent there too
+/// are differences of that day. A run that left none costs no call.
 async fn left_to_next_day(
     table: &ReconciliationTable,
     run: &Run,
@@ -156,14 +157,14 @@ async fn left_to_next_day(
         if !is_all.await? {
             breakdown.is_unknown();
         }
-        // What is told by itself is none of the many.
+        // A trade that is listed individually is not part of an aggregate.
         many.iter().for_each(|one| breakdown.take_of_next_day(one));
     }
     Ok(())
 }
 
-/// Reads the wanted ones of a kind, however many others the day has: ids begin with the kind, so
-/// they stand together.
+/// Reads the requested ones of a kind, however many others the day has: ids start with the kind, so
+/// they are stored together.
 async fn of_kind(
     table: &ReconciliationTable,
     date: BillDate,
@@ -216,7 +217,7 @@ pub(crate) async fn file(
     filter: Filter,
 ) -> Result<Option<String>, ReconciliationError> {
     let (mut file, mut count) = (csv::CsvFile::begin(), 0_usize);
-    // Those of a kind stand together, behind its name.
+    // Ids of a kind share its name as their prefix.
     let mut after = filter.kind.map(of_kind_from);
     for _ in 0..FILE_READS_MAX {
         let page = table.differences(date, after.as_deref(), PAGE).await?;
@@ -266,8 +267,8 @@ pub(crate) async fn piece(
     Ok(ListPage { items, next })
 }
 
-/// For each day, how many of its differences need somebody. They are counted where they lie, some
-/// days at a time; days without a difference cost no call.
+/// For each day the number of differences that need an operator. They are counted in the table,
+/// several days at a time; days without a difference cost no call.
 pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
     runs: &[(BillDate, DayRuns)],
@@ -347,7 +348,7 @@ impl DayListing {
         !is_unknown && self.count_of(filter) <= FILE_MAX
     }
 
-    /// How many stand in a state.
+    /// Number in a state.
     pub(crate) fn in_state(&self, state: DifferenceState) -> usize {
         self.count_of(Filter {
             state: Some(state),
@@ -355,7 +356,7 @@ impl DayListing {
         })
     }
 
-    /// How many need somebody.
+    /// Number that need an operator.
     pub(crate) fn needing(&self) -> usize {
         STATES
             .into_iter()

@@ -10,7 +10,7 @@ use adapters::{
 use console::{answer, app::App, settings::Settings};
 use lambda_http::{Request, service_fn};
 
-// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up
+// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
 // time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

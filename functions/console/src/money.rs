@@ -1,8 +1,7 @@
 //! Amounts as text: from whole fen, and from the hundred-thousandths of a yuan in which fees are
 //! reckoned. No float on the way.
 
-/// What is missing or too much is told with this sign on pages: a hyphen is hard to see beside
-/// digits.
+/// The minus sign on pages: a hyphen is hard to see beside digits.
 const MINUS: char = '\u{2212}';
 
 /// `¥1,234.56`, for people.
@@ -16,8 +15,7 @@ pub(crate) fn yuan_signed(fen: i64) -> String {
     shown(fen, plus, &format!("{:02}", fen.unsigned_abs() % 100), 100)
 }
 
-/// `¥1,234.56789`, for people: a fee, with no more digits behind the point than it has, two at
-/// least.
+/// `¥1,234.56789`, for people: a fee, with as many decimal places as needed, at least two.
 pub(crate) fn yuan_of_e5(e5: i64) -> String {
     let mut digits = format!("{:05}", e5.unsigned_abs() % 100_000);
     while digits.len() > 2 && digits.ends_with('0') {
@@ -26,7 +24,7 @@ pub(crate) fn yuan_of_e5(e5: i64) -> String {
     shown(e5, "", &digits, 100_000)
 }
 
-/// `-1234.56789`, for programs: a fee with all five digits, whatever they are.
+/// `-1234.56789`, for programs: a fee, always with five decimal places.
 pub(crate) fn decimal_of_e5(e5: i64) -> String {
     let (sign, whole) = (if e5 < 0 { "-" } else { "" }, e5.unsigned_abs());
     format!("{sign}{}.{:05}", whole / 100_000, whole % 100_000)

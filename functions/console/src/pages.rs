@@ -1,8 +1,7 @@
-//! The pages: what is shown of a day and of a difference, as HTML. Pure; `maud` escapes whatever is
-//! put in.
+//! The HTML pages of days and differences. Pure functions; `maud` escapes all inserted text.
 //!
 //! No page needs JavaScript, and none has an inline style: bars and the chart are SVG, whose
-//! geometry is no style.
+//! geometry needs no style.
 
 mod chart;
 mod day;
@@ -28,10 +27,10 @@ use crate::{
     text::{self, Tone},
 };
 
-/// Nothing runs, nothing comes from elsewhere, nobody puts the page into a frame.
+/// No scripts, no external resources, no framing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Two strokes alike: both sides agree.
+/// Two equal bars: both sides agree.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%230f6b4f'/%3E%3Cpath d='M8 12h16M8 20h16' stroke='%23fff' stroke-width='3.5' stroke-linecap='round'/%3E%3C/svg%3E";
 
 /// An answer with a page.
@@ -45,7 +44,7 @@ pub(crate) fn answer(status: StatusCode, page: Markup) -> Response<String> {
     unkept(answer)
 }
 
-/// An answer that no browser keeps: what it shows is for the one who asked, and changes.
+/// An answer that browsers do not cache: it is for one person, and it changes.
 pub(crate) fn unkept(mut answer: Response<String>) -> Response<String> {
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),

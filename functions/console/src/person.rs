@@ -1,6 +1,6 @@
-//! Who asks. A name stands in the table for good, behind money that moved, so it comes from a
-//! verified token and from nowhere else: no header says who somebody is. On a developer's machine,
-//! where nothing is real, it is typed in.
+//! The person who makes a request. The name is stored permanently with decisions about money, so it
+//! comes only from a verified token and never from another header. On a developer's machine, where
+//! nothing is real, it is typed in.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flows::{incoming::Incoming, problem::Problem};
@@ -13,11 +13,11 @@ const NAME_MAX: usize = 128;
 /// Remembers what was typed in.
 const COOKIE: &str = "console_you";
 
-/// A person's name, as the table keeps it.
+/// A person's name as it is stored.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Person(String);
 
-/// Who stands before the page.
+/// The person at the page.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) enum Viewer {
     /// Whom the token names.
@@ -53,7 +53,7 @@ impl Viewer {
     /// Who sent this request.
     ///
     /// # Errors
-    /// A problem when a token is needed and there is none that names an allowed person.
+    /// A problem if a token is required and none names an allowed person.
     pub(crate) fn of(
         auth: &Auth,
         context: Option<&RequestContext>,
@@ -84,7 +84,7 @@ impl Viewer {
         }
     }
 
-    /// Whom a decision is put down to. `typed` is what stands in the form, and counts only where
+    /// The person recorded for a decision. `typed` is the name in the form, and counts only if
     /// names are typed in.
     ///
     /// # Errors
@@ -102,8 +102,8 @@ impl Viewer {
     }
 }
 
-/// `token` is the header that the gateway has verified: it tells the groups apart where the
-/// gateway's own claims do not.
+/// `token` is the header that the gateway has verified: it separates the groups if the gateway's
+/// own claims do not.
 fn by_token(
     claims: &Claims,
     context: Option<&RequestContext>,
@@ -149,10 +149,10 @@ fn by_token(
 
 /// Whether the claim lists the group.
 ///
-/// The gateway writes the array `["a", "b"]` as `[a b]`, which is how it writes `["a b"]` too. Who
-/// is in the group `finance readers` must not get into `finance`, so such a list is not parted
-/// here: `in_token` says which names there are, or else all of it is one name. A provider that
-/// gives a text instead of an array writes JSON, or commas between the names.
+/// The gateway writes the array `["a", "b"]` as `[a b]`, which is how it writes `["a b"]` too. A
+/// member of the group `finance readers` must not count as one of `finance`, so such a list is not
+/// split here: `in_token` has the separate names; without it the whole text is one name. A provider
+/// that sends a text instead of an array writes JSON, or commas between the names.
 fn lists(claim: &str, group: &str, in_token: impl Fn() -> Option<Vec<String>>) -> bool {
     let is_it = |name: &str| name == group;
     if let Ok(names) = serde_json::from_str::<Vec<String>>(claim) {
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// A token as a provider makes it; the gateway has looked at its signature, nobody here does.
+    /// A token from a provider; the gateway verifies its signature, this code does not.
     fn token(payload: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         format!(

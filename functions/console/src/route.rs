@@ -1,6 +1,6 @@
 //! Which of the function's routes a request is for.
 
-/// What is asked for. Days and ids are as they stand in the path, not checked yet.
+/// The requested route. Days and ids are as in the path, not checked yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route<'a> {
     /// For programs: JSON, and CSV for their spreadsheets.
@@ -67,7 +67,7 @@ impl Api<'_> {
     }
 }
 
-/// Whether whoever asks for this path is a person in front of a browser, whatever the route.
+/// Whether this path is for a person with a browser, whatever the route.
 pub(crate) fn is_page(path: &str) -> bool {
     path == "/console" || path.starts_with("/console/")
 }

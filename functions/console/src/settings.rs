@@ -1,4 +1,4 @@
-//! What `console` is told by its environment.
+//! Settings of `console` from its environment.
 
 use adapters::{
     aws::AwsSettings,
@@ -39,19 +39,19 @@ pub struct Settings {
 pub enum Auth {
     /// By a token that the API's JWT authorizer has verified.
     Jwt(Claims),
-    /// By what the person types in: on one's own machine, where nobody else can ask.
+    /// By the typed name: only on a developer's own machine, which others cannot reach.
     Loopback,
 }
 
 /// What is read from a verified token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claims {
-    /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no other to fall back on:
-    /// somebody with two tokens, one with this claim and one without, would be two persons, and
-    /// could approve a refund alone.
+    /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no fallback to another
+    /// claim: a person with two tokens, one with this claim and one without, would count as two
+    /// persons, and could approve a refund alone.
     pub person: String,
-    /// `CONSOLE_GROUP`: the group that one must be in. There is no console for everybody: a token
-    /// of the company's own provider says who somebody is, not that he may approve refunds.
+    /// `CONSOLE_GROUP`: the group that a person must be in. It is required: a token of the
+    /// company's own provider proves who a person is, but not that this person may approve refunds.
     pub group: String,
     /// `CONSOLE_GROUPS_CLAIM`: the claim that lists the groups.
     pub groups: String,
@@ -137,7 +137,7 @@ fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
     None
 }
 
-/// A group whose name can be told apart from its neighbours in a list that is one text.
+/// A group whose name can be separated from others in a list that is one text.
 fn group(reader: &mut Reader<'_>) -> Option<String> {
     reader.parsed(
         "CONSOLE_GROUP",

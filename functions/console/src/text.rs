@@ -58,7 +58,7 @@ pub(crate) const fn kind_title(kind: DifferenceKind) -> &'static str {
     }
 }
 
-/// What stands beside what WeChat Pay says: our books, or what a fee's own rate gives.
+/// The other side of WeChat Pay's values: our books, or the fee from its own rate.
 pub(crate) const fn ours(kind: DifferenceKind) -> &'static str {
     match kind {
         DifferenceKind::FeeOffTheRate => "The rate gives",
@@ -167,8 +167,7 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
     }
 }
 
-/// What a person proposed; nothing where that is a refund, which is told like a run's proposal of
-/// one.
+/// A person's proposal; `None` for a refund, which is shown like a run's proposal.
 pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
     match decision {
         Decision::ProposePaid => Some("Taking on proposed"),
@@ -184,7 +183,7 @@ pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
     }
 }
 
-/// What a person decided about a refund, for the order's timeline.
+/// A person's decision about a refund, for the order's timeline.
 pub(crate) fn about_refund(decision: &OperatorDecision) -> &'static str {
     match (decision.what, decision.to) {
         (RefundDecision::Retry, _) => "tried again",
@@ -200,8 +199,8 @@ pub(crate) fn about_refund(decision: &OperatorDecision) -> &'static str {
     }
 }
 
-/// What the page says after a decision; nothing once the difference stands elsewhere than the
-/// decision led to.
+/// The message after a decision; `None` once the difference is in another state than the decision
+/// led to.
 pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'static str> {
     let mut steps = difference.history.iter().rev();
     let last = steps.find_map(|step| step.decision);
@@ -229,7 +228,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             "It is proposed to take the order on as paid. A second, different person has to approve it.",
         ),
         Decision::Approve if difference.state == DifferenceState::Proposed => {
-            // After a run proposed anew nobody stands behind it.
+            // After a run's new proposal there are no approvals.
             if difference.behind_the_proposal().is_empty() {
                 return None;
             }
@@ -321,7 +320,7 @@ pub(crate) const fn started(asked: RunForm) -> &'static str {
     }
 }
 
-/// What a person does about it, as it stands.
+/// What a person must do about it in its present state.
 pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     match (difference.state, &difference.refund) {
         (DifferenceState::Open, Some(refund)) => match refund.stage {
@@ -371,12 +370,12 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     }
 }
 
-/// What a person does about a difference that stays open, since more money than one person may
-/// explain is not to go back.
+/// What a person must do about a difference that stays open because its amount, above the limit for
+/// one person, is not to be refunded.
 const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose anew what is to become of it";
 
-/// Whether a run has tried to repair it and failed. It would fail again. What is told as one is
-/// counted anew by each run, and the next run may take some of it.
+/// Whether a run has tried to repair it and failed. It would fail again. An aggregated difference
+/// is counted again by each run, and the next run may repair a part of it.
 fn was_tried(difference: &Difference) -> bool {
     if difference.aggregate.is_some() {
         return false;
@@ -446,7 +445,7 @@ const fn of_refund(refund: &TrackedRefund) -> &'static str {
     }
 }
 
-/// What is told of a day's run.
+/// The texts about a day's run.
 pub(crate) struct RunText {
     pub(crate) tone: Tone,
     pub(crate) headline: &'static str,
@@ -478,7 +477,7 @@ pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
     now.0 >= date.ends_at().0.saturating_add(RUN_BY_S)
 }
 
-/// Whether a day's run did not come: none in earnest; where the daily run only looks
+/// Whether a day's run is missing: there is no real run; if the daily run is a preview
 /// (`RECONCILE_REPAIRS` is `false`), no preview either.
 pub(crate) fn is_missing(runs: &DayRuns, repairs: bool) -> bool {
     let run = if repairs { runs.run() } else { runs.shown() };
@@ -569,7 +568,7 @@ pub(crate) fn run(
     }
 }
 
-/// What is said of a run whose trades are judged, with how its fund side stands.
+/// The text about a run whose trade side is done, with the state of its fund side.
 fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
     let (tone, headline, of_funds) = match funds.state {
         FundState::Done => return words,
@@ -609,7 +608,7 @@ fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
     }
 }
 
-/// How a fund side stands, in a word, and its look.
+/// The state of a fund side as a word, and its style.
 pub(crate) const fn fund_state(state: FundState) -> (&'static str, Tone) {
     match state {
         FundState::Pending => ("After the trades", Tone::Quiet),
@@ -620,7 +619,7 @@ pub(crate) const fn fund_state(state: FundState) -> (&'static str, Tone) {
     }
 }
 
-/// How a run stands, in a word.
+/// The state of a run as a word.
 pub(crate) const fn run_state(state: RunState) -> &'static str {
     match state {
         RunState::Waiting => "waiting for the bill",
@@ -726,7 +725,7 @@ const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
     silent_s > pause_s + 900
 }
 
-/// Where a part of what the sums are apart has come to.
+/// The state of a part of the gap.
 pub(crate) const fn end(end: GapStatus) -> &'static str {
     match end {
         GapStatus::Repaired => "Repaired since",
@@ -828,7 +827,7 @@ pub(crate) fn day_and_month(date: BillDate, month: Month) -> String {
     format!("{day} {name}")
 }
 
-/// A text of ours as a sentence: others' texts may end with a full stop already.
+/// Our text as a sentence; texts of others may already end with a full stop.
 pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else {

@@ -142,7 +142,7 @@ impl Request<'_> {
         }
     }
 
-    /// The order as it would be reserved, and the plain body for WeChat Pay.
+    /// The order to be reserved, and the plain body for WeChat Pay.
     async fn wanted(
         &self,
         asked: &CreateOrder,
@@ -307,8 +307,8 @@ impl Request<'_> {
         ))
     }
 
-    /// The answer to a repeat: the order as it stands. One that was rejected is refused in the
-    /// words of the first time.
+    /// The answer to a repeat: the order's present state. For a rejected order it repeats the first
+    /// refusal.
     fn show_again(&self, order: &Order) -> Response<String> {
         view::replayed(match order.state.rejection() {
             Some(why) => Problem::wechatpay_refused(&why.told()).answer(self.request_id),

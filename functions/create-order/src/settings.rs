@@ -1,4 +1,4 @@
-//! What `create-order` is told by its environment.
+//! Settings of `create-order` from its environment.
 
 use std::time::Duration;
 

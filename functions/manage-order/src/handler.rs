@@ -1,5 +1,5 @@
-//! Request -> who asks -> the order, if it is theirs -> shown, closed, given back, told of again ->
-//! answer.
+//! Request -> authentication -> the order, if it is the client's -> show, close, refund or send
+//! events again -> answer.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
 /// An order of this age is asked about at a look: by then the callback should be there
 /// (shared/wechatpay/PROTOCOL.md, 5.6).
 const LOOK_FROM_AGE_S: i64 = 5;
-/// And not more often than this, in seconds, however often it is looked at.
+/// Minimum time between two such queries, in seconds, however often the order is requested.
 const LOOK_AGAIN_S: i64 = 10;
 /// How long WeChat Pay may take for what changes something.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
@@ -146,9 +146,8 @@ impl Request<'_> {
         }
     }
 
-    /// The order as it stands. While it is to be paid WeChat Pay is asked first, now and then: who
-    /// shows a payer a page that waits for the payment need not wait for a callback that may be
-    /// late.
+    /// The order's present state. For an unpaid order WeChat Pay is queried first, at intervals: a
+    /// page that waits for the payment does not depend on a callback that may be late.
     async fn show(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let mut order = self.order(caller, order_no).await?;
         if self.is_worth_asking(&order).await {
@@ -159,7 +158,7 @@ impl Request<'_> {
                 .await;
             match asked {
                 Ok(_) => order = self.order(caller, order_no).await?,
-                // What the table has is shown all the same: the callback and the sweep go on.
+                // The stored state is shown anyway: the callback and the sweep still settle it.
                 Err(error) => {
                     warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked")
                 }
@@ -433,8 +432,8 @@ impl Request<'_> {
         Ok(view::event_accepted(&order.order_no, version))
     }
 
-    /// How the caller's webhook stands, and whether there are events that its receiver does not
-    /// have. This does not go by the webhook itself, so that a client learns that it gets no more.
+    /// The state of the caller's webhook, and whether there are undelivered events. This is not
+    /// sent by the webhook itself, so a client can learn that it no longer receives events.
     async fn show_webhook(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let state = self.webhook(caller).await?;
         let oldest = self.app.undelivered.oldest(caller.client_id.as_str()).await;
@@ -558,7 +557,7 @@ impl Request<'_> {
         view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
     }
 
-    /// The order as it stands. Its refunds are read where it ever had any.
+    /// The order's present state. Its refunds are read if it ever had any.
     async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
         let refunds = if order.refunds.count > 0 {
             let refunds = self.app.orders.refunds(&order.order_no).await;

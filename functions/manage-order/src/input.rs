@@ -1,5 +1,5 @@
-//! Bodies of requests: what a person decides about a refund, which names the person and why, and
-//! which events are sent again.
+//! Bodies of requests: a person's decision about a refund (with name and reason), and which events
+//! to send again.
 
 use adapters::undelivered::EventCursor;
 use flows::process_refund::RedirectTarget;
@@ -17,8 +17,8 @@ pub(crate) struct OperatorRequest {
     pub(crate) decided: DecidedBy,
 }
 
-/// `POST .../abnormal`: where the money goes, and who says so. The text of a card never gets
-/// further than to WeChat Pay, encrypted.
+/// `POST .../abnormal`: where the money goes, and who decided. Card data is only sent to WeChat
+/// Pay, encrypted.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct RedirectRequest {
     pub(crate) to: RedirectTarget,
@@ -95,7 +95,7 @@ const WHO_MAX: usize = 64;
 const WHY_MAX: usize = 256;
 
 impl RedirectRequest {
-    /// Reads the body. What is wrong with it is told without quoting it.
+    /// Parses the body. Errors do not quote it.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
         let mut asked = Object::read(body, Null::Refused)?;
         let mut member = |name: &'static str, most| {

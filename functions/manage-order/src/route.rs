@@ -1,6 +1,6 @@
 //! Which of the function's routes a request is for.
 
-/// What is asked for. Numbers are as they stand in the path, not checked yet.
+/// The requested route. Numbers are as in the path, not checked yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route<'a> {
     /// `GET /v1/orders/{order_no}`

@@ -1,4 +1,4 @@
-//! What `manage-order` is told by its environment.
+//! Settings of `manage-order` from its environment.
 
 use adapters::{
     aws::AwsSettings,

@@ -1,5 +1,5 @@
-//! Batch -> each record on its own, side by side -> a verdict for each. What failed comes again
-//! after a pause that grows, and stands in the ledger of notices meanwhile.
+//! Batch -> each record on its own, in parallel -> a verdict for each. A failed message is
+//! delivered again after a growing pause, and is recorded in the notices table meanwhile.
 
 use std::{error::Error, time::Duration};
 
@@ -46,8 +46,8 @@ const SIDE_BY_SIDE: usize = 10;
 /// brings back its whole batch.
 pub const BEGIN_BEFORE_DEADLINE_MS: i64 = 28_000;
 
-/// So much of the time left, in milliseconds, is kept from WeChat Pay for what comes after its
-/// answer: writing it down and hiding the message, each with another try.
+/// Time in milliseconds that is reserved for the work after WeChat Pay's answer: storing it and
+/// hiding the message, each with a retry.
 const AFTERWARDS_MS: i64 = 6_000;
 
 /// Any message of either queue.
@@ -71,8 +71,8 @@ impl Message {
 enum CallbackOutcome {
     /// It is dealt with.
     Settled,
-    /// Nothing is applied; a person has to do this. Money has an id of its own in the ledger,
-    /// whoever told of it.
+    /// Nothing is applied; an operator must do this. A payment has its own id in the notices table,
+    /// whatever reported it.
     Parked {
         what_to_do: String,
         money: Option<String>,
@@ -197,8 +197,8 @@ async fn callback(
     }
 }
 
-/// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not
-/// make it a payment (shared/wechatpay/PROTOCOL.md, 7.5).
+/// Settles a callback, by its kind of news: `TRANSACTION.SUCCESS` alone does not make it a payment
+/// (shared/wechatpay/PROTOCOL.md, 7.5).
 async fn settle(
     app: &App,
     callback: &Callback,
@@ -311,8 +311,8 @@ async fn issue(
     }
 }
 
-/// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it
-/// is over: the message is done once somebody has looked.
+/// A refund whose money is reserved. Whatever WeChat Pay answers, the refund is due again unless it
+/// is final: so the message is done after one check.
 async fn refund(
     app: &App,
     record: &SqsRecord,

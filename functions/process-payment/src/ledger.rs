@@ -53,13 +53,13 @@ impl<'a> LedgerEntry<'a> {
         }
     }
 
-    /// How often it was received before: its tries failed, whether or not they could still say so,
-    /// or there was no time left to begin one.
+    /// How often it was received before: those attempts failed (recorded or not), or had no time
+    /// left to start.
     fn failed_before(&self) -> u32 {
         self.record.receive_count().saturating_sub(1)
     }
 
-    /// Whether a person sent it round again, so that there is a record of it.
+    /// Whether an operator sent it again, so that there is a record of it.
     fn is_redriven(&self) -> bool {
         self.record.message_attributes.contains_key(Queue::REDRIVEN)
     }
@@ -88,8 +88,8 @@ pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
     }
 }
 
-/// It settled. Only one that failed before has a record, or is given one now: a try that died wrote
-/// none.
+/// It is settled. Only a notice that failed before has a record, or gets one now if the failed
+/// attempt crashed before writing one.
 pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     let retries = entry.failed_before();
     if retries == 0 && !entry.is_redriven() {
@@ -126,9 +126,9 @@ fn by_message(record: &SqsRecord) -> String {
     format!("message#{}", record.message_id)
 }
 
-/// A person has to decide: the message is done once the ledger has it, and it is said each time
-/// until somebody has decided. `money` is the id of the money that it tells of: that has one
-/// record, however many callbacks tell of it, and is given their message.
+/// An operator must decide: the message is done once the notices table has it, and it is logged
+/// each time until it is decided. `money` is the id of its payment: a payment has one record,
+/// however many callbacks report it, and that record gets their message.
 pub(crate) async fn parked(
     app: &App,
     entry: &LedgerEntry<'_>,
@@ -147,7 +147,7 @@ pub(crate) async fn parked(
         })
         .await;
     if money.is_some() && kept.is_ok() {
-        // What it failed under before is told under its money now.
+        // The record of its earlier failure is replaced by the record of its payment.
         settled(app, entry).await;
     }
     match kept {

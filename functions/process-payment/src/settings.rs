@@ -1,4 +1,4 @@
-//! What `process-payment` is told by its environment.
+//! Settings of `process-payment` from its environment.
 
 use adapters::{
     aws::AwsSettings,

@@ -68,9 +68,8 @@ impl GatewayRequest {
 }
 
 impl Headers {
-    /// The value of a header, whatever the case of its name. One that no HTTP header can have
-    /// counts as absent: with a line break in it, it could pass for more than one line of what is
-    /// signed.
+    /// The value of a header, whatever the case of its name. A value that is not valid in HTTP
+    /// counts as absent: with a line break it could imitate several lines of the signed text.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut headers = self.0.iter();
         let found = headers.find(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -154,8 +153,8 @@ mod tests {
         assert_eq!(headers.get("wechatpay"), None);
     }
 
-    /// The gateway joins them by commas. Which of them is meant nobody knows: the value stays what
-    /// it is, and verifies as little as any other that was changed.
+    /// The gateway joins them by commas. It is unknown which one is meant: the value is left as it
+    /// is, and does not verify.
     #[test]
     fn several_values_of_a_header_stay_one_text() {
         let (headers, _) = parts(r#"{"headers":{"wechatpay-nonce":"one,two"}}"#).unwrap();

@@ -95,7 +95,7 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
 enum Accepted {
     /// It opened.
     Opened(Box<Callback>),
-    /// It did not, and no repeat would change that: `process-payment` parks it for a person.
+    /// It did not, and a repeat would not change that: `process-payment` parks it for an operator.
     Unreadable(CallbackError),
 }
 
@@ -135,8 +135,7 @@ async fn accept(
     Ok(accepted)
 }
 
-/// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of
-/// those.
+/// Anyone can send a callback with a made-up signature, but not one that our APIv3 key decrypts.
 async fn is_sealed_by_our_key(app: &App, body: &[u8]) -> Result<bool, OpenCallbackError> {
     let merchant = app.keys.merchant().await?;
     Ok(callback::is_sealed_by(merchant.apiv3().await?, body))

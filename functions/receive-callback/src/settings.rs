@@ -1,4 +1,4 @@
-//! What `receive-callback` is told by its environment.
+//! Settings of `receive-callback` from its environment.
 
 use adapters::{
     aws::AwsSettings,

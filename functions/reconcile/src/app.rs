@@ -71,7 +71,8 @@ impl App {
         }
     }
 
-    /// A key for the fingerprints of one pass: nobody can make numbers whose fingerprints meet.
+    /// A random key for the fingerprints of one pass, so that colliding numbers cannot be
+    /// constructed.
     pub(crate) fn hash_key(&self) -> [u64; 2] {
         [
             u64::from_be_bytes(self.random.bytes()),

@@ -33,10 +33,11 @@ use tracing::{info, warn};
 
 use crate::{app::App, error::DayError, query, repair, track_refunds};
 
-/// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
+/// Executes approved actions. Differences that are not (or no longer) approved are left unchanged.
 ///
-/// The refund's number follows from the payment's, so however often this is begun and wherever it
-/// dies, one refund is made; only after WeChat Pay closed one is there another.
+/// The refund's number is derived from the payment's, so only one refund is made, however often
+/// this is started and wherever it crashes. There is another one only after WeChat Pay closed the
+/// first.
 ///
 /// # Errors
 /// [`DayError`].
@@ -52,7 +53,7 @@ pub(crate) async fn approved(
     };
     match difference.state {
         DifferenceState::Approved => {}
-        // The refund may be through by now. Each minute's run looks too.
+        // The refund may have succeeded by now. The run of each minute checks it too.
         DifferenceState::OnItsWay => return track_refunds::one(app, &difference).await.map(drop),
         DifferenceState::Open
         | DifferenceState::Proposed
@@ -92,8 +93,8 @@ pub(crate) async fn approved(
     Ok(())
 }
 
-/// Most refunds are through in seconds: whoever waits in front of the console need not wait for the
-/// minute's run.
+/// Most refunds succeed within seconds: a person at the console need not wait for the next minute's
+/// run.
 async fn look_soon(app: &App, date: BillDate, id: &str, trace: &Trace) {
     const SOON_S: i64 = 15;
     let message = ReconcileWork::ApplyV1 {
@@ -113,11 +114,11 @@ enum ActionDone {
     RefundUnderWay(TrackedRefund),
     /// Both sides agree now; the reason.
     Repaired(String),
-    /// It stands in the order's journal that the payer was paid by other means.
+    /// The order's journal records that the payer was paid by other means.
     PayerPaid,
 }
 
-/// What came of it, or why it cannot be done.
+/// The result, or why it is impossible.
 type ActionResult = Result<ActionDone, String>;
 
 impl ActionDone {
@@ -276,7 +277,7 @@ async fn given_back(
     ))
 }
 
-/// A refund that does not get on goes the way that a person chose.
+/// A refund without progress is handled as a person decided.
 async fn sent_on(
     app: &App,
     difference: &Difference,
@@ -313,7 +314,8 @@ async fn sent_on(
         ApprovedAction::PayerPaid => {
             return Ok(
                 match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
-                    // `NotNow`: an earlier version sent it there, and our books do not say so.
+                    // `NotNow`: an earlier version redirected it without recording that in our
+                    // books.
                     DecisionOutcome::Done(_) | DecisionOutcome::WrongState(_) => {
                         Ok(ActionDone::PayerPaid)
                     }
@@ -340,12 +342,12 @@ async fn sent_on(
         })
     };
     Ok(match decided {
-        // `NotNow`: the refund got on by itself, or failed for good.
+        // `NotNow`: the refund made progress by itself, or failed for good.
         DecisionOutcome::Done(refund) | DecisionOutcome::WrongState(refund) => {
             Ok(stands(&refund, false))
         }
-        // Somebody sent it on in WeChat Pay's console, and it tells where to only once the money
-        // is there: people make sure of that.
+        // It was redirected in WeChat Pay's console, and WeChat Pay reports the destination only
+        // after the money has arrived: operators must check it.
         DecisionOutcome::InProgress(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
@@ -378,15 +380,15 @@ const NO_SUCH_REFUND: &str = "our books have no such refund: look it up in WeCha
 /// How long WeChat Pay may take for one decision about a refund.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
 
-/// What people are told of a refund that one of them released.
+/// The text about a refund that an operator released.
 pub(crate) fn released(refund_no: &RefundNo) -> String {
     format!(
         "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
     )
 }
 
-/// The same of the refund of a payment that a person released, if one did: whoever asked for that
-/// refund, and under whichever number. `refunds` are those of its order.
+/// The same for any released refund of a payment, whoever requested it and under any number.
+/// `refunds` are those of its order.
 fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<String> {
     let mut of_it = refunds.iter();
     of_it
@@ -394,8 +396,8 @@ fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<St
         .map(|refund| released(&refund.refund_no))
 }
 
-/// Why a second payment is not to be given back by us any more, if it is not: a person released a
-/// refund of it, or somebody gave it back in part in WeChat Pay's console.
+/// Why we must not refund a second payment any more, if so: an operator released a refund of it, or
+/// it was refunded in part in WeChat Pay's console.
 pub(crate) async fn is_over(
     app: &App,
     notice: &TradeNotice,
@@ -405,7 +407,7 @@ pub(crate) async fn is_over(
     if let Some(why) = why_released(&refunds, transaction_id) {
         return Ok(Some(why));
     }
-    // WeChat Pay says so of every payment that a refund was ever asked for, of one that failed too.
+    // WeChat Pay reports this for every payment with any refund request, also a failed one.
     let asked_for = refunds
         .iter()
         .any(|refund| refund.transaction_id == *transaction_id);
@@ -449,8 +451,8 @@ async fn paid(
     }))
 }
 
-/// Money for an order that nobody here made: the order is taken on as a closed one, and its money
-/// settled into it is late money, which goes back by itself.
+/// A payment for an order that is not ours: the order is created as closed, and the payment settled
+/// into it is a late payment, which is refunded automatically.
 async fn nobodys_money(
     app: &App,
     order_no: &OrderNo,
@@ -467,7 +469,7 @@ async fn nobodys_money(
         Err(why) => return Ok(Err(why)),
     };
     let number = |nth| RefundNo::of_late_money_again(transaction_id, nth);
-    // WeChat Pay says so of a payment from the first refund on, of ours too.
+    // WeChat Pay reports this from the first refund on, also for ours.
     if money.refunded && app.orders.refund(order_no, &number(1)).await?.is_none() {
         return Ok(Err(repair::GIVEN_BACK.into()));
     }
@@ -476,8 +478,8 @@ async fn nobodys_money(
         order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &because);
     let is_settled = match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => false,
-        // Ours from an earlier try, or somebody made the order meanwhile: settling says what that
-        // means, unless it was through.
+        // It is ours from an earlier attempt, or the order was created meanwhile: settling decides
+        // what that means, unless it was finished.
         ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
     };
     if !is_settled {
@@ -494,8 +496,7 @@ async fn nobodys_money(
                 .into(),
         ));
     };
-    // The first one was made with the settling. When that failed for good, persons have decided
-    // anew.
+    // The first refund was made by settling. If that failed for good, operators have decided again.
     let terms = RefundTerms {
         amount: order.amount,
         reason: None,
@@ -504,16 +505,16 @@ async fn nobodys_money(
     given_back(app, &order, &terms, number, cause, trace).await
 }
 
-/// What people are told of a payment that is none.
+/// The text about a payment that is not a success.
 const DID_NOT_SUCCEED: &str = "WeChat Pay says of the payment that it did not succeed";
 
 fn is_nobodys(order: &Order) -> bool {
     order.client_id.as_str() == ClientId::UNATTRIBUTED
 }
 
-/// An order of this client's whose record was lost: it is written as one that is being closed, and
-/// its payment is settled into it. Nothing is written over: where the number has an order by now,
-/// settling says what that means.
+/// An order of this client whose record was lost: it is written as `closing`, and its payment is
+/// settled into it. Nothing is overwritten: if the number has an order by now, settling decides
+/// what that means.
 async fn paid_again(
     app: &App,
     transaction_id: &TransactionId,

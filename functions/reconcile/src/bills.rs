@@ -1,9 +1,9 @@
-//! A bill of a day: from the evidence where it was kept, else from WeChat Pay and into the
-//! evidence, in one pass and never held whole.
+//! A day's bill: read from the evidence bucket if stored there, otherwise streamed from WeChat Pay
+//! into the bucket in one pass, never whole in memory.
 //!
-//! A bill counts when the SHA-1 of its text is the one that WeChat Pay named with the link. Only
-//! then is it kept, under a name that has the hash in it, and only then do its rows: whoever reads
-//! along has to wait for the end of the pass.
+//! A bill is valid if the SHA-1 of its text is the one that WeChat Pay gave with the link. Only
+//! then is it stored, under a name with the hash, and only then do its rows count: a consumer of
+//! rows must wait for the end of the pass.
 
 use std::{slice, time::Duration};
 
@@ -83,7 +83,7 @@ pub(crate) async fn trades(
     })
 }
 
-/// Sees to it that the trade bill of a day is kept. What is known of it.
+/// Makes sure that the trade bill of a day is stored. Returns what is known of it.
 ///
 /// # Errors
 /// [`DayError`].
@@ -99,7 +99,7 @@ pub(crate) async fn fetch_trade(
     }
 }
 
-/// Sees to it that a fund bill of a day is kept. What is known of it.
+/// Makes sure that a fund bill of a day is stored. Returns what is known of it.
 ///
 /// # Errors
 /// [`DayError`].
@@ -263,8 +263,8 @@ async fn read<C: Call<Answer = BillLink>>(
     let mut is_broken = false;
     opened
         .pass(|bytes| {
-            // A text that is of no use is still read to its end: an altered byte is told by the
-            // hash.
+            // An unusable text is still read to its end, since the hash shows whether it was
+            // altered.
             is_broken = is_broken || text.feed(bytes).is_err();
         })
         .await?;
@@ -293,13 +293,13 @@ async fn read<C: Call<Answer = BillLink>>(
 struct BillStream {
     name: &'static str,
     source: BillSource,
-    /// Where it is kept as it streams past; `None` where it is kept already.
+    /// Where it is stored while it is streamed; `None` if it is stored already.
     keeping: Option<EvidenceUpload>,
     sha1: String,
     kept_as: String,
 }
 
-/// Finds a bill: kept by an earlier run, or at WeChat Pay. `None` when nothing happened on the day.
+/// Finds a bill: stored by an earlier run, or at WeChat Pay. `None` if nothing happened on the day.
 async fn open<C: Call<Answer = BillLink>>(
     app: &App,
     run: &Run,
@@ -343,7 +343,7 @@ async fn open<C: Call<Answer = BillLink>>(
 /// How long WeChat Pay may take to begin with a file.
 const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is kept of a bill.
+/// The stored bill.
 enum StoredBill {
     /// Its file.
     File {
@@ -402,13 +402,13 @@ async fn kept(
     })
 }
 
-/// Whether WeChat Pay gives no bill of the day any more.
+/// Whether WeChat Pay no longer provides a bill of the day.
 fn is_too_old(app: &App, date: BillDate) -> bool {
     date < BillDate::of(app.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
-/// Whether a day's trade bill can be read: WeChat Pay gives it, or it is kept, however old the day
-/// is.
+/// Whether a day's trade bill can be read: WeChat Pay provides it, or it is stored, however old the
+/// day is.
 ///
 /// # Errors
 /// [`DayError`].
@@ -523,7 +523,7 @@ fn of_gzip(bill: &'static str, source: UnzipError) -> DayError {
 }
 
 impl BillStream {
-    /// Reads the file to its end, keeps it, and says what its text is: all of it, in pieces.
+    /// Reads the file to its end, stores it, and yields its text in pieces.
     async fn pass(mut self, mut each: impl FnMut(&[u8])) -> Result<(), DayError> {
         let mut unzip = Unzip::new();
         let read = self.stream(&mut unzip, &mut each).await;

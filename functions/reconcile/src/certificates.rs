@@ -1,9 +1,9 @@
-//! WeChat Pay's platform certificates: asked for in time, and kept beside the keys that are there.
+//! WeChat Pay's platform certificates: fetched in time, and stored beside the existing keys.
 //!
-//! A merchant who verifies by certificate asks each twelve hours (`wechatpay::certificates`), and
-//! ahead of that, ten minutes apart at most, when some function met a serial that it does not know.
-//! A merchant who verifies by WeChat Pay's public key alone has nothing to ask for, and is told so
-//! quietly if such a serial comes.
+//! A merchant that verifies by certificate fetches them every twelve hours
+//! (`wechatpay::certificates`), and earlier if a function met an unknown serial, but at most every
+//! ten minutes. A merchant that verifies by WeChat Pay's public key alone has nothing to fetch; an
+//! unknown serial is then only logged below ERROR.
 
 use std::time::Duration;
 
@@ -28,26 +28,26 @@ use crate::app::App;
 pub enum RefreshOutcome {
     /// It is not time to ask.
     NotDue,
-    /// WeChat Pay has no others than are kept.
+    /// WeChat Pay has only the stored ones.
     Unchanged,
-    /// Others are kept now: every sandbox verifies by them within a minute.
+    /// New ones are stored: every sandbox uses them within a minute.
     Changed,
     /// The merchant has no platform certificate.
     NoneForThisMerchant,
-    /// Nothing came of it; it is due again.
+    /// It failed and is due again.
     Failed,
 }
 
-/// How far apart two questions are that unknown serials bring about, in seconds: anybody can send
-/// one.
+/// Minimum time between two fetches because of unknown serials, in seconds: anyone can send an
+/// unknown serial.
 const BY_SERIAL_EVERY_S: i64 = 600;
 /// How long WeChat Pay may take to answer.
 const ASK_WITHIN: Duration = Duration::from_secs(6);
-/// How long a certificate stays after its end, in seconds: a callback that it signed may lie in a
-/// dead-letter queue for 14 days.
+/// How long a certificate is kept after its expiry, in seconds: a callback that it signed may be in
+/// a dead-letter queue for 14 days.
 const KEPT_AFTER_ITS_END_S: i64 = 30 * 86_400;
 
-/// Why nothing came of it.
+/// Why it failed.
 #[derive(Debug, thiserror::Error)]
 enum RefreshError {
     #[error(transparent)]
@@ -70,8 +70,8 @@ impl RefreshError {
     }
 }
 
-/// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is
-/// due again at the next look; one that needs a person, when it is time again.
+/// Checks whether a fetch is due, and if so, fetches and stores the result. A temporary failure is
+/// due again at the next check; one that needs an operator, at the next regular time.
 pub(crate) async fn refresh(app: &App) -> RefreshOutcome {
     let holder = app.random.id();
     let by_time = LeaseKey::CertificatesByTime { mchid: &app.mchid };
@@ -110,7 +110,7 @@ async fn refresh_if_due(
         Ok::<_, GuardsError>(lease == Lease::Acquired)
     };
     let is_due = match &unknown {
-        // Known by now: fetched since it was told, or written by a person.
+        // Known by now: fetched since it was reported, or written by an operator.
         Some(serial) if has(&kept, serial) => false,
         Some(_) => {
             let by_serial = LeaseKey::CertificatesBySerial { mchid };
@@ -152,10 +152,10 @@ fn has(kept: &MerchantKeys, serial: &str) -> bool {
     serials.any(|known| known.eq_ignore_ascii_case(serial))
 }
 
-/// What is kept once `delivered` came: every public key, what was delivered, and certificates that
-/// WeChat Pay no longer lists until some time after their end; one that cannot be read goes.
-/// Requests go on naming a public key if they named one; else they name the certificate in force
-/// that began last (page 4012551764).
+/// What to store after `delivered` arrived: every public key, the delivered certificates, and
+/// unlisted certificates until some time after their expiry; an unreadable one is removed. Requests
+/// keep naming a public key if they named one; otherwise they name the valid certificate that
+/// started last (page 4012551764).
 fn merged(
     kept: &[VerificationEntry],
     response_serial: &str,
@@ -175,7 +175,7 @@ fn merged(
                     entries.push(entry.clone());
                 }
                 Ok(_) => {}
-                // It verifies nothing, and would be in the way of those that do.
+                // It verifies nothing, and would block those that do.
                 Err(cause) => warn!(
                     serial = entry.id,
                     %cause,

@@ -38,7 +38,7 @@ pub(crate) fn kind_of(row: impl Into<LineKind>) -> CarriedKind {
     }
 }
 
-/// The number that a trade is told by.
+/// The number that identifies a trade.
 pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: &str) -> String {
     match kind {
         CarriedKind::Payment => format!("payment#{transaction_id}"),
@@ -46,8 +46,8 @@ pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: 
     }
 }
 
-/// Confirms rows that the books did not agree with. What those make of the sums that the bill has
-/// twice, [`repeated`] tells.
+/// Confirms rows that differ from the books. [`repeated`] has the effect on the sums of rows that
+/// are in the bill twice.
 pub(crate) async fn rows(
     app: &App,
     candidates: &[BillLine],
@@ -116,8 +116,8 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Findings) {
 /// So many lines that the bill has not are read again by one run; more are counted.
 const LINES_MAX: usize = 100_000;
 
-/// Lines of our books that no row named, and money kept for a person that none did. `before` is
-/// what the bill of the day before had in its last minutes.
+/// Lines of our books and parked payments that no row named. `before` is what the previous day's
+/// bill had in its last minutes.
 pub(crate) async fn absent(
     app: &App,
     part: DayPart,
@@ -159,8 +159,8 @@ pub(crate) async fn absent(
     absent_parked(app, books, room, before, finding).await
 }
 
-/// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it,
-/// so the day's bill must have it as it must have a booked payment. `room` of them are read again.
+/// Parked payments that no row names: WeChat Pay reported them, so the day's bill must have them
+/// like booked payments. Up to `room` of them are read again.
 async fn absent_parked(
     app: &App,
     books: &DayBooks,
@@ -200,8 +200,7 @@ fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
     }
 }
 
-/// What money is that is kept for a person under these numbers, if no row of the bill names it.
-/// Read consistently.
+/// What a parked payment under these numbers is, if no bill row names it, by consistent read.
 async fn parked_payment(
     app: &App,
     order_no: &str,
@@ -277,8 +276,8 @@ fn product_of(line: &DayLine) -> &'static str {
     product.map_or(OTHERS, Product::trade_type)
 }
 
-/// What is absent from the bill, if it is: the trade, its product, which kind of difference that
-/// would be, and what our books say.
+/// The trade that is absent from the bill, if it is: with its product, its kind of difference, and
+/// our side.
 async fn absent_line(
     app: &App,
     line: &DayLine,
@@ -315,8 +314,8 @@ async fn absent_line(
     Ok(judged.map(|judged| (trade, product_of(line), judged)))
 }
 
-/// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it
-/// was not told when, and the notice says only when the money was back.
+/// Whether WeChat Pay accepted a refund on another day than in our books: the acceptance time may
+/// be unknown here, and the notice only has the arrival time.
 async fn is_of_other_day(
     app: &App,
     out_refund_no: &OutRefundNo,
@@ -424,7 +423,7 @@ async fn read(app: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     Ok(read)
 }
 
-/// The number that a trade is told by.
+/// The number that identifies a trade.
 pub(crate) fn number_of_trade(trade: &Trade) -> String {
     number_of(
         trade.kind,

@@ -1,12 +1,11 @@
-//! A day's reconciliation: our books of the day into memory -> the bill of trades past them, in one
-//! pass from WeChat Pay into evidence -> each candidate confirmed -> differences written down ->
-//! what can be repaired is repaired -> the trade side of the day is done. Then a message of its own
-//! begins the fund side ([`crate::funds`]): whatever happens to that, the trade side stands.
+//! A day's reconciliation: load our books of the day into memory -> stream the trade bill past
+//! them, in one pass from WeChat Pay into the evidence bucket -> confirm each candidate -> store
+//! differences -> repair what can be repaired -> the trade side is done. Then a separate message
+//! starts the fund side ([`crate::funds`]), which never changes the trade side.
 //!
-//! Everything that is written is the same whichever run writes it, so a day may be run twice, by
-//! two at once, or be killed anywhere and run again. A day whose books do not fit into one run's
-//! memory is split by order number into parts that go through the queue; whoever ends the last part
-//! closes the trade side.
+//! Every run of a day writes the same data, so a day may be run twice, by two workers at once, or
+//! be killed anywhere and run again. A day whose books do not fit into one run's memory is split by
+//! order number into parts that go through the queue; the last part to end closes the trade side.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +37,7 @@ use crate::{
     metrics, record, repair,
 };
 
-/// Reconciles a day, or begins to where it has to be split.
+/// Reconciles a day, or starts its parts if it must be split.
 ///
 /// # Errors
 /// [`DayError`]. The day's record says so too.
@@ -50,7 +49,8 @@ pub(crate) async fn reconcile(
     let run = record::begin(app, request).await?;
     if run.state == RunState::Done {
         info!(date = %run.date, run_id = run.id, "the day is done: the message came twice");
-        // Whoever closed it may have died before it told, or before it began the fund side.
+        // The worker that closed it may have crashed before it reported that or started the fund
+        // side.
         return close_if_whole(app, &run, trace).await;
     }
     info!(date = %run.date, run_id = run.id, dry_run = run.dry_run, "reconciling the day");
@@ -58,8 +58,8 @@ pub(crate) async fn reconcile(
     record::note_trouble(app, run.date, &run.id, TRADES, done).await
 }
 
-/// Whether the last day that is late by now was not reconciled. Asked for each minute, so that
-/// people are called at 13:00 and for as long as it is so; `None` where that could not be read.
+/// Whether the latest day that should be reconciled by now is not. Checked every minute, so that
+/// on-call is alerted at 13:00 and for as long as this lasts; `None` if it could not be read.
 pub(crate) async fn latest_is_missing(app: &App, now: UnixSeconds) -> Option<bool> {
     let date = metrics::last_late(now);
     match app.reconciliations.day_runs(date).await {
@@ -150,8 +150,8 @@ async fn fetch_before(app: &App, run: &Run) -> Result<Option<BillFacts>, DayErro
     or_without(bills::fetch_trade(app, run, date).await).map(Result::ok)
 }
 
-/// What came of the bill of the day before. What passes is waited for; without the rest the day is
-/// judged all the same, and this is why it could not be read.
+/// The result of reading the previous day's bill. A temporary failure is waited for. After any
+/// other the day is reconciled without that bill, and this is why it could not be read.
 fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayError> {
     match read {
         Ok(read) => Ok(Ok(read)),
@@ -175,7 +175,7 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
 /// The trades of the last minutes of the day before: our books may have them on the day itself.
 #[derive(Debug, Default)]
 pub(crate) struct LastMinutes {
-    /// Their numbers, as [`number_of`] tells them.
+    /// Their numbers, by [`number_of`].
     pub(crate) numbers: BTreeSet<String>,
     /// Why that day's bill could not be looked into.
     pub(crate) unread: Option<String>,
@@ -184,7 +184,7 @@ pub(crate) struct LastMinutes {
 async fn last_minutes(app: &App, run: &Run, part: DayPart) -> Result<LastMinutes, DayError> {
     let date = run.date.plus_days(-1);
     let mut last = LastMinutes::default();
-    // Of days that are long over, WeChat Pay gives no bills any more.
+    // For days long ago WeChat Pay no longer provides bills.
     if !bills::can_be_read(app, date).await? {
         return Ok(last);
     }
@@ -252,7 +252,7 @@ async fn one_part(
     for carried in &finding.carried {
         waits |= app.reconciliations.carry(carried).await?;
     }
-    // A preview starts nothing: the trade still waits when the day is run in earnest.
+    // A preview starts nothing: the trade still waits for the real run of the day.
     if waits && !run.dry_run {
         run_the_next_day_again(app, run, part, trace).await?;
     }
@@ -308,7 +308,7 @@ async fn run_the_next_day_again(
     let Some(next) = runs.shown() else {
         return Ok(());
     };
-    // It is asked for after the one that it follows, whatever two machines' clocks say.
+    // Its request time is after the run that it follows, whatever two machines' clocks say.
     let after_it = next.requested_at_ms().saturating_add(1);
     let message = ReconcileWork::DayV1 {
         date: next.date,
@@ -323,8 +323,8 @@ async fn run_the_next_day_again(
     Ok(())
 }
 
-/// The last part closes the trade side, has the fund side begun, and tells the metrics how the day
-/// stands.
+/// The last part closes the trade side, starts the fund side, and reports the day's state in
+/// metrics.
 async fn close_if_whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     if !run.is_whole() {
         return Ok(());

@@ -48,7 +48,7 @@ impl DayPart {
     /// Whether a difference was found by it. Those of the account's movements go by the movement's
     /// number.
     pub(crate) fn has_difference(self, difference: &Difference) -> bool {
-        // Of many that are told as one: the part that told them, however the day was split then.
+        // For an aggregated difference: the part that reported it, however the day was split then.
         if let Some(many) = &difference.aggregate {
             return many.part.checked_rem(self.of.max(1)).unwrap_or(0) == self.number;
         }
@@ -56,7 +56,7 @@ impl DayPart {
         let number = if difference.kind.is_of_movements() {
             about.refund_id.as_ref().or(about.transaction_id.as_ref())
         } else {
-            about.order_no.as_ref() // none where it is about a bill as a whole
+            about.order_no.as_ref() // `None` for a bill as a whole
         };
         number.map_or(self.is_first(), |number| self.has(number))
     }

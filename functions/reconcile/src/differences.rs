@@ -10,9 +10,9 @@ use payments::reconcile::{
 
 use crate::{app::App, day_part::DayPart, error::DayError, record, repair};
 
-/// Writes differences down. What is known already stays as it stands, but for what was repaired
-/// before this run began: that did not last; and for what has other amounts by now: that is another
-/// matter. What an earlier version did not write down of it is added. All as they stand then.
+/// Stores differences. Known ones stay unchanged, except those that were repaired before this run
+/// started (the repair did not last) and those with other amounts now (earlier decisions do not
+/// hold). Values that an earlier version did not store are added. Returns all of them as stored.
 ///
 /// # Errors
 /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And
@@ -51,8 +51,8 @@ pub(crate) async fn write_down(
     Ok(found)
 }
 
-/// A known difference with what an earlier version did not write down of it. Where somebody decides
-/// at this moment, the next run adds it.
+/// A known difference completed with values that an earlier version did not store. If it is being
+/// decided at this moment, the next run adds them.
 async fn completed(
     app: &App,
     known: Difference,
@@ -70,7 +70,7 @@ async fn completed(
     }
 }
 
-/// Whether many that are told as one are others than those that are known.
+/// Whether an aggregated difference has changed.
 fn is_counted_otherwise(known: &Difference, found: &Difference, run: &Run) -> bool {
     let stands = known.state != DifferenceState::Repaired || was_repaired_before(known, run);
     found.aggregate.is_some() && known.aggregate != found.aggregate && stands
@@ -111,7 +111,8 @@ pub(crate) async fn agree_again(
             && !moved_since(&difference, run)
             && part.has_difference(&difference)
             && !found.contains(difference.id.as_str());
-        // What waits for a refund is repaired by its money, whatever the bills say.
+        // A difference that waits for a refund is repaired by the arrival of its money, whatever
+        // the bills say.
         if !gone || !difference.state.needs_somebody() || difference.is_under_way() {
             continue;
         }
@@ -127,7 +128,7 @@ pub(crate) async fn agree_again(
 /// Reason written into a difference that a later run no longer finds.
 pub(crate) const AGREE: &str = "a later run finds that both sides agree";
 
-/// Whether somebody else has touched a difference since the run began.
+/// Whether a difference was changed by another process or a person since the run started.
 fn moved_since(difference: &Difference, run: &Run) -> bool {
     let last = difference.history.last();
     last.is_some_and(|step| step.at > run.started_at && step.who != Actor::Run(run.id.clone()))
@@ -166,15 +167,15 @@ pub(crate) fn count(differences: &[Difference]) -> BTreeMap<DifferenceKind, u32>
     counts
 }
 
-/// The alarm is for what is open of so many days before the present one, whichever day the run is
-/// about: that an old day has come to agree says nothing of yesterday.
+/// The alarm is for open differences of this many days before the present one, whichever day the
+/// run is about: an old day that agrees says nothing about yesterday.
 const OPEN_LAST_DAYS: i64 = 30;
 
 /// So many megabytes of one day's differences are counted: a day with more has enough to be seen.
 const COUNT_PAGES_MAX: usize = 200;
 
-/// How many differences of the last days and of a run's own need somebody. They are counted where
-/// they lie.
+/// How many differences of the last days and of a run's own day need an operator. They are counted
+/// in the table.
 ///
 /// # Errors
 /// [`DayError`].

@@ -29,16 +29,16 @@ pub(crate) enum DayError {
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]
     Bill(#[source] Box<BrokenBill>),
-    /// The same, and it is fetched anew.
+    /// The same, and it is fetched again.
     #[error("a bill of the day is of no use, and is fetched anew in half an hour")]
     BillAgain(#[source] Box<BrokenBill>),
-    /// Another run of the same day began meanwhile, and goes on.
+    /// Another run of the same day started meanwhile and continues.
     #[error("another run has taken the day over")]
     Superseded,
-    /// An item of ours cannot be read.
+    /// A stored item cannot be parsed.
     #[error("something of ours cannot be read")]
     Damaged(#[source] Box<dyn Error + Send + Sync>),
-    /// Something that passes by itself.
+    /// A temporary failure.
     #[error("not now")]
     Passing(#[source] Box<dyn Error + Send + Sync>),
 }

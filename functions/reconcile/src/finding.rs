@@ -1,5 +1,4 @@
-//! What a side of a run finds, before any of it is written down. More of one kind than anybody
-//! could look at are told as one.
+//! The findings of one side of a run, before they are stored. Too many of one kind are aggregated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ use crate::{
     day_part::DayPart,
 };
 
-/// So many of one kind are told one by one.
+/// Maximum number of one kind that are listed one by one.
 pub(crate) const DIFFERENCES_MAX: usize = 20_000;
 
 /// What a pass finds.
@@ -48,7 +47,7 @@ pub(crate) struct Findings {
 struct OfKind {
     /// By id, so that what is found twice is one.
     told: BTreeMap<String, Difference>,
-    /// What each of them makes of the sums, where it makes anything.
+    /// The effect of each on the sums, if any.
     gaps: BTreeMap<String, Gaps>,
     /// More than those.
     more: Overflow,
@@ -74,7 +73,7 @@ impl Findings {
         }
     }
 
-    /// Notes a difference that is none of the sums'.
+    /// Adds a difference without an effect on the sums.
     pub(crate) fn add(
         &mut self,
         kind: DifferenceKind,
@@ -114,9 +113,9 @@ impl Findings {
         }
     }
 
-    /// What a row makes of the sums, of whose number those of our books have `counted_fen`: the
-    /// first row of a number is held against that. A row that the bill has twice makes nothing of
-    /// them here: it is told as that, too ([`crate::confirm::repeated`]).
+    /// The effect of a row on the sums; `counted_fen` is the amount in our sums under its number.
+    /// The first row of a number is compared with that. A row that is in the bill twice has no
+    /// effect here: it is also reported as repeated ([`crate::confirm::repeated`]).
     pub(crate) fn gap_of_row(
         &mut self,
         row: &BillLine,
@@ -254,8 +253,8 @@ impl Findings {
         all
     }
 
-    /// What the differences make of the sums, by their ids: those that make nothing of them are
-    /// left out. Of what is told as one it is what they make together.
+    /// The effects of the differences on the sums, by their ids, without those that have none. An
+    /// aggregated difference has the total effect.
     pub(crate) fn gaps(&self) -> BTreeMap<String, Gaps> {
         let mut all = BTreeMap::new();
         for (kind, of_kind) in &self.kinds {
@@ -277,8 +276,8 @@ impl Findings {
         all
     }
 
-    /// Whether this finding shows that a difference which it does not tell is over: not where that
-    /// may be among those that were only counted.
+    /// Whether the absence of a difference from this finding shows that it is over: not if it may
+    /// be among those that were only counted.
     pub(crate) fn tells_that_it_is_over(&self, known: &Difference) -> bool {
         let of_kind = self.kinds.get(&known.kind);
         let is_told = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);

@@ -1,11 +1,11 @@
 //! The fund side of a run: the movements of the account against the trades, once the trade side is
 //! done.
 //!
-//! All bills that it takes are fetched once, for all its parts: those of the run's day and of as
-//! many days before it as the contract has to settlement. Then each part lays the movements of
-//! those days against what their trades have to move. What is expected and what moved is read from
-//! the bills alone, so that each run of a day comes to the same; only of a movement that no row
-//! explains are our books and WeChat Pay asked.
+//! All bills that it needs are fetched once for all its parts: those of the run's day and of as
+//! many days before it as settlement takes by the contract. Then each part compares the movements
+//! of those days with the expected ones. Expected and actual movements come from the bills alone,
+//! so that each run of a day has the same result. Our books and WeChat Pay are only queried about
+//! movements that no row explains.
 //!
 //! The fund side has its own result. A failure here is recorded as the fund side's trouble, is
 //! retried if that may help, and does not change the trade side's result.
@@ -58,7 +58,7 @@ pub(crate) async fn reconcile(
     match funds.state {
         FundState::Done => {
             info!(%date, run_id, "the fund side is done: the message came twice");
-            // Whoever closed it may have died before it told.
+            // The worker that closed it may have crashed before it reported that.
             return close_if_whole(app, &run).await;
         }
         FundState::Failed => {
@@ -140,9 +140,9 @@ fn due_date(run: &Run, funds: &FundSide) -> BillDate {
 
 type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
 
-/// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is
-/// known of each. The run after that. What was fetched before something went wrong is not asked for
-/// again.
+/// Fetches every bill that is needed for the movements and not stored yet, and records what is
+/// known of each. Returns the run after that. Bills that were fetched before a failure are not
+/// fetched again.
 async fn gather(app: &App, run: &Run) -> Result<Run, DayError> {
     let Some(funds) = &run.funds else {
         return Ok(run.clone());
@@ -172,7 +172,7 @@ async fn gather_into(
     fetched: &mut Fetched,
 ) -> Result<(), DayError> {
     for (date, _) in days(run, funds) {
-        // Of days that are long over, WeChat Pay gives no bills any more.
+        // For days long ago WeChat Pay no longer provides bills.
         if !bills::can_be_read(app, date).await? {
             continue;
         }
@@ -237,7 +237,7 @@ async fn one_part(app: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
     close_if_whole(app, &run).await
 }
 
-/// Why a difference of the fund side that is not found any more is over.
+/// Reason written into a fund-side difference that a later run no longer finds.
 fn why_gone(
     difference: &Difference,
     moves: &FundPass,
@@ -260,7 +260,7 @@ fn why_gone(
     Some(differences::AGREE.to_owned())
 }
 
-/// The last part closes the fund side and tells the metrics how the day stands.
+/// The last part closes the fund side and reports the day's state in metrics.
 async fn close_if_whole(app: &App, run: &Run) -> Result<(), DayError> {
     if !run.funds.as_ref().is_some_and(FundSide::is_whole) {
         return Ok(());
@@ -277,7 +277,7 @@ async fn close_if_whole(app: &App, run: &Run) -> Result<(), DayError> {
     Ok(())
 }
 
-/// What came of laying movements against trades, besides differences.
+/// Results of matching movements with trades, besides differences.
 struct FundPass {
     /// Trades of the day that not all has moved for yet.
     carried: u64,
@@ -360,8 +360,8 @@ const SIDE_BY_SIDE: usize = 8;
 /// Room to begin with; a bigger day makes it grow.
 const FIRST_ROOM: usize = 8_192;
 
-/// Trades of which a difference is told that says why the account moved otherwise: it is the same
-/// thing from its other side.
+/// Trades with a difference that already explains the different movement: it is the same fact seen
+/// from the other side.
 struct Explained(BTreeSet<(Option<String>, Option<String>)>);
 
 impl Explained {
@@ -478,7 +478,7 @@ async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, Day
     if news.refund_id.as_str() != line.business_id {
         return Ok(false);
     }
-    // Of an older day: that day's bill had it, and its run has judged it.
+    // It is of an older day: that day's bill had it, and its run has decided about it.
     let older = |at| BillDate::of(at) < due;
     if news.accepted_at.is_some_and(older) {
         return Ok(true);
@@ -519,7 +519,7 @@ fn side_of_flow(line: &FundLine) -> SideView {
     }
 }
 
-/// 1/100000 yuan as people read it, to the fen.
+/// 1/100000 yuan for display, rounded to the fen.
 fn yuan(units: i64) -> String {
     yuan_of_fen(units / 1_000)
 }

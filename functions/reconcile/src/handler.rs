@@ -41,10 +41,10 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Look at whatever is due.
+    /// Check everything that is due.
     Sweep,
-    /// See whether it is time to ask for WeChat Pay's certificates, and count what waits for a
-    /// person.
+    /// Check whether WeChat Pay's certificates must be fetched, and count what waits for an
+    /// operator.
     Certificates,
 }
 
@@ -114,8 +114,8 @@ pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Ta
     }
 }
 
-/// Tells how many notices wait for a person. A notice is logged once when it is parked; this is
-/// told for as long as it waits.
+/// Reports how many notices wait for an operator. A notice is logged once when it is parked; this
+/// number is reported for as long as it waits.
 async fn count_parked(app: &App) {
     match app.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
@@ -185,22 +185,21 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
     }
 }
 
-/// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No
-/// run is asked for in the future, where it would keep all others from the day.
+/// Time of a run's request in Unix milliseconds: from its message, otherwise the message's send
+/// time. A time in the future is not accepted: it would block all other runs of the day.
 fn requested_at_ms(app: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
     let now_ms = app.clock.now_ms();
     told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
 
-/// The day before the one for which the schedule sent its message, however long that lay in which
-/// queue. Where the schedule's engine does not say (a local one), the day before the one on which
-/// the message was sent.
+/// The day before the schedule's time in the message, however long the message was in a queue. If
+/// the message has no such time (local engine), the day before the message was sent.
 fn yesterday(scheduled_at_ms: i64) -> BillDate {
     BillDate::of(UnixSeconds(scheduled_at_ms.div_euclid(1000))).plus_days(-1)
 }
 
-/// When a bill that is not there yet is asked for again: also at the moment from which on it is
-/// late, so that people are told then.
+/// When a missing bill is requested again: also at the moment at which it becomes late, so that
+/// operators are notified then.
 fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
     let late_in_s = metrics::late_at(date).0.saturating_sub(now.0);
     let late_in_s = i32::try_from(late_in_s).unwrap_or(BILL_AGAIN_S);
@@ -211,8 +210,8 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
     }
 }
 
-/// What becomes of a message whose work did not come to its end. What a person has to know stands
-/// in the day's record by then.
+/// What happens to a message whose work did not finish. What an operator must know is in the day's
+/// record by then.
 async fn verdict(app: &App, record: &SqsRecord, error: &DayError) -> Verdict {
     let text = ErrorChain(error).to_string();
     let again_s = match error {

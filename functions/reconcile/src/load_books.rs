@@ -153,7 +153,8 @@ fn note(inserted: Inserted, shard: u8) {
     }
 }
 
-/// A line as the table takes it. Parked money is none of it: each row that names such is looked at.
+/// A line for the table of the day's books. Parked payments have none: each bill row that names one
+/// is examined.
 pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
     match line {
         DayLine::Payment {

@@ -8,7 +8,7 @@ use reconcile::{
     settings::Settings,
 };
 
-// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up
+// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
 // time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -1,6 +1,6 @@
-//! What a day and a sweep come to, as lines of the log with metrics: on-call is told of newly open
-//! differences, of a day that was not reconciled or waits for its bill, of what is due and not
-//! looked at, and of notices that wait for a person.
+//! Results of a day and of a sweep as log lines with metrics: alarms watch newly open differences,
+//! a day that was not reconciled or waits for its bill, overdue checks, and notices that wait for
+//! an operator.
 
 use payments::{
     due::CheckKind,
@@ -14,8 +14,8 @@ use wechatpay::UnixSeconds;
 
 use crate::{app::App, sweep::Report};
 
-/// The trade side of a day is done, with so many differences of the last days that need somebody. A
-/// preview reconciles nothing, so it is counted apart.
+/// The trade side of a day is done, with this many differences of the last days that need an
+/// operator. A preview reconciles nothing, so it is counted separately.
 pub(crate) fn trades_done(app: &App, run: &Run, open: u64) {
     let there = run.there().all();
     let found: u32 = run.differences().values().sum();
@@ -64,7 +64,8 @@ pub(crate) fn found(run: &Run, found: &[Difference]) {
     );
 }
 
-/// Whether a difference that needs somebody did not before this run, whichever try of it that was.
+/// Whether a difference needs an operator now and did not before this run, in any of the run's
+/// attempts.
 fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     if !difference.state.needs_somebody() {
         return false;
@@ -107,7 +108,7 @@ pub(crate) fn late_at(date: BillDate) -> UnixSeconds {
     UnixSeconds(date.ends_at().0.saturating_add(LATE_AFTER_S))
 }
 
-/// The last day that is late by now, unless it was reconciled.
+/// The latest day that should be reconciled by now, unless it is.
 pub(crate) fn last_late(now: UnixSeconds) -> BillDate {
     yesterday(UnixSeconds(now.0.saturating_sub(LATE_AFTER_S)))
 }
@@ -119,7 +120,7 @@ fn yesterday(now: UnixSeconds) -> BillDate {
     BillDate::of(now).plus_days(-1)
 }
 
-/// So many notices wait for a person.
+/// This many notices wait for an operator.
 pub(crate) fn parked(count: u64) {
     info!(
         status = "parked",
@@ -128,9 +129,8 @@ pub(crate) fn parked(count: u64) {
     );
 }
 
-/// How long what was due longest had been due when the sweep began. It is told as soon as that is
-/// known: a sweep that does not keep up takes all of its minute, and people would be called as much
-/// later.
+/// The longest time that an item was overdue when the sweep started. It is reported as soon as it
+/// is known: a sweep that does not keep up uses its whole minute, which would delay the alarm.
 pub(crate) fn overdue(report: &Report) {
     let oldest_s = report.overdue_s.values().max().copied();
     info!(
@@ -140,8 +140,8 @@ pub(crate) fn overdue(report: &Report) {
     );
 }
 
-/// A run of the sweep is over: how long what was due longest had been due when it began, for each
-/// reason; and whether the latest day that should be reconciled by now is not (`None`: not known).
+/// A run of the sweep is over: the longest overdue time at its start, for each reason; and whether
+/// the latest day that should be reconciled by now is not (`None`: unknown).
 pub(crate) fn swept(app: &App, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
     let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());

@@ -1,5 +1,6 @@
-//! WeChat Pay is asked about one payment or one refund of a difference: it tells, or says something
-//! that asking again will not change. Where it did not answer, the day comes again.
+//! Queries WeChat Pay about one payment or one refund of a difference. The result is its state, or
+//! an answer that a repeat would not change. Without an answer the day's message is delivered
+//! again.
 
 use std::time::Duration;
 
@@ -23,12 +24,12 @@ use crate::{app::App, error::DayError};
 /// How long WeChat Pay may take for one answer.
 const ASK_WITHIN: Duration = Duration::from_secs(6);
 
-/// What it told, or why it has nothing to tell, for people.
+/// The answer, or for operators the reason why there is none.
 pub(crate) type QueryResult<T> = Result<T, String>;
 
-/// A payment as WeChat Pay tells of it.
+/// A payment as WeChat Pay reports it.
 pub(crate) struct QueriedPayment {
-    /// As a callback would have told.
+    /// The same content as in a callback.
     pub(crate) notice: TradeNotice,
     /// Its product, in WeChat Pay's words.
     pub(crate) trade_type: Option<String>,
@@ -96,8 +97,8 @@ fn read(answer: Refund, request_id: Option<RequestId>) -> QueryResult<Box<Refund
         .map_err(|unreadable| unread("refund", &unreadable))
 }
 
-/// What people are told of an answer that WeChat Pay signed and that says nothing our books can
-/// hold. Asking again would not change it, so it is this one difference's matter and not the day's.
+/// The text about an answer that WeChat Pay signed but that cannot be booked. A repeat would not
+/// change it, so it only affects this one difference and not the day.
 fn unread(what: &str, unreadable: &UnreadableNotice) -> String {
     warn!(%unreadable, "WeChat Pay's answer about a {what} of the bill cannot be taken into our books");
     format!(
@@ -105,13 +106,13 @@ fn unread(what: &str, unreadable: &UnreadableNotice) -> String {
     )
 }
 
-/// Whether a refusal passes; if not, what it comes to.
+/// Whether a refusal is temporary; if not, its result.
 fn refused(refusal: &Refusal) -> Result<String, DayError> {
     let passes = match refusal.side() {
         // A block of the merchant says nothing about this payment or refund.
         Side::Merchant => true,
-        // A page without a code is some proxy's. A code that nobody knows here is an answer, which
-        // asking again would not change: one payment must not keep the day from its end.
+        // An error page without a code is from a proxy. An unknown code is an answer that a repeat
+        // would not change: one payment must not block the day.
         Side::Unknown => refusal.raw_code.is_empty(),
         Side::Request | Side::Passing => {
             matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later)

@@ -13,10 +13,10 @@ use adapters::reconciliation::SaveOutcome;
 
 use crate::{app::App, day_part::DayPart, error::DayError, metrics};
 
-/// So often a record is read and written anew because others write it too.
+/// How often a record is read and written again because others write it too.
 const TRIES: u32 = 12;
 
-/// Begins a run, or goes on with it; one whose trade side is done is left as it is.
+/// Starts or continues a run; a run whose trade side is done is left unchanged.
 ///
 /// # Errors
 /// [`DayError::Superseded`] when a run that was asked for later has the day; and others.
@@ -70,8 +70,7 @@ pub(crate) async fn save(
     ))
 }
 
-/// Writes into the record why a side of a run is not done, for the people who look at it. What the
-/// other side came to stays.
+/// Records why a side of a run is not done, for operators. The other side's result is unchanged.
 ///
 /// # Errors
 /// What `done` says.
@@ -98,7 +97,7 @@ pub(crate) async fn note_trouble(
             let broken = run.broken.entry(part.number).or_default();
             *broken = broken.saturating_add(tries);
             let after = ErrorStep::of(&error, *broken);
-            // One part that nobody comes back to is enough: the day is not whole any more.
+            // One abandoned part is enough: the day is incomplete.
             if run.state != RunState::Failed {
                 run.state = after.of_trades();
             }
@@ -145,7 +144,7 @@ pub(crate) async fn note_trouble(
     })
 }
 
-/// How often a bill that is of no use is fetched, before it is left to a person.
+/// How often an unusable bill is fetched before it is left to an operator.
 const BROKEN_TRIES: u32 = 4;
 
 /// What becomes of a side after an error.
@@ -155,7 +154,7 @@ enum ErrorStep {
     WaitForBill,
     /// It comes back for what passes.
     Retry,
-    /// It is left to a person.
+    /// It is left to an operator.
     Fail,
 }
 

@@ -1,6 +1,6 @@
-//! What is done about differences without a person: WeChat Pay is asked, and what it says is
-//! settled by the path that its callbacks take. Money that nobody here may keep is proposed for a
-//! refund; only persons let it go.
+//! Automatic repairs of differences: WeChat Pay is queried, and its answer is settled the same way
+//! as its callbacks. Payments that are not ours to keep are proposed for a refund; only persons
+//! approve it.
 
 use adapters::reconciliation::SaveOutcome;
 use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
@@ -26,7 +26,7 @@ use crate::{
     track_refunds,
 };
 
-/// Works through what was found. All as they stand then.
+/// Processes the findings. Returns all differences afterwards.
 pub(crate) async fn all(
     app: &App,
     found: Vec<Difference>,
@@ -36,14 +36,15 @@ pub(crate) async fn all(
 ) -> Result<Vec<Difference>, DayError> {
     let mut after = Vec::with_capacity(found.len());
     for difference in found {
-        // Where it waits for a refund, that says first how it stands.
+        // If it waits for a refund, the refund's state is updated first.
         let difference = match track_refunds::one(app, &difference).await? {
             Some(told) => told,
             None => difference,
         };
         let stands = match difference.state {
-            // Its refund does not get on, and may still: persons decide about that one. So they do
-            // about money that is with the merchant: nobody was given it back.
+            // Its refund makes no progress but still may: persons decide about that refund. They
+            // also decide about money that went to the merchant, since the payer did not receive
+            // it.
             DifferenceState::Open if difference.is_followed() || owes_its_payer(&difference) => {
                 difference
             }
@@ -113,7 +114,7 @@ async fn one(
             }
         }
         RepairOutcome::NotRepaired(why) => {
-            // Once is enough, however often the day is run.
+            // Only once, however often the day is run.
             if difference.history.iter().any(|step| step.why == why) {
                 return Ok(difference.clone());
             }
@@ -129,7 +130,7 @@ async fn one(
     written(app, difference, next).await
 }
 
-/// Writes a step; where somebody was faster, what they wrote stands.
+/// Writes a step; if another write was faster, that one counts.
 pub(crate) async fn written(
     app: &App,
     before: &Difference,
@@ -147,7 +148,7 @@ pub(crate) async fn written(
     }
 }
 
-/// Asks about a payment and settles what WeChat Pay says, as a callback would be.
+/// Queries a payment and settles the answer like a callback.
 ///
 /// # Errors
 /// [`DayError`] when WeChat Pay did not answer, or our side did not.
@@ -163,7 +164,7 @@ pub(crate) async fn settled(
     })
 }
 
-/// What people are told of money that went back without us.
+/// The text about a payment that was refunded elsewhere.
 pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back already, in part at least: compare with its console, then explain it";
 
 /// Paid there, unpaid here.
@@ -195,8 +196,7 @@ async fn payment(
     })
 }
 
-/// A refund that our books lack, or have in an earlier state: asked and settled as its notice would
-/// be.
+/// A refund that our books lack, or have in an earlier state: queried, and settled like its notice.
 async fn refund(
     app: &App,
     difference: &Difference,
@@ -289,7 +289,7 @@ async fn money_of_others(
     {
         return Ok(RepairOutcome::RefundUnderWay(Box::new(refund)));
     }
-    // Kept for a person, as a callback would have: so it can be given back.
+    // Parked as by a callback, so that it can be refunded.
     let settled = app.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
         SettleOutcome::Parked { .. } => RepairOutcome::Propose(match whose {

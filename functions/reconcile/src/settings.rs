@@ -1,4 +1,4 @@
-//! What `reconcile` is told by its environment.
+//! Settings of `reconcile` from its environment.
 
 use adapters::{
     aws::AwsSettings,

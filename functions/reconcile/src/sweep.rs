@@ -41,7 +41,7 @@ pub struct Report {
     pub settled: u32,
     /// Orders that are still to be paid.
     pub open: u32,
-    /// Reserved orders handed to the queue, since nobody had got them a prepay value.
+    /// Reserved orders without a prepay value that were sent to the queue.
     pub resumed: u32,
     /// Orders that were being closed or could no longer be paid, and are closed now.
     pub closed: u32,
@@ -51,7 +51,7 @@ pub struct Report {
     pub refunds_moved: u32,
     /// Refunds that are on their way.
     pub refunds_open: u32,
-    /// Payments and refunds parked for a person.
+    /// Payments and refunds parked for an operator.
     pub parked: u32,
     /// Orders and refunds that could not be looked at; they are due again.
     pub failed: u32,
@@ -60,20 +60,20 @@ pub struct Report {
     pub unanswered: u32,
     /// Pages of the index that were read.
     pub pages: u32,
-    /// Orders and refunds that were due and that this run read of and did not come to. They keep
-    /// their places.
+    /// Orders and refunds that were due, that this run read from the index but did not process.
+    /// They stay due.
     pub left: u32,
     /// Parts of the index that hold more than this run got to.
     pub parts_with_more: u32,
-    /// Parts of the index that this run did not come to at all. What they hold is not known.
+    /// Parts of the index that this run did not read at all. Their content is unknown.
     pub parts_unread: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
     /// How long what was due longest had been due when the run began, in seconds, by the reason;
     /// without those that nothing was due for.
     pub overdue_s: BTreeMap<&'static str, i64>,
-    /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place
-    /// for a run that can ask.
+    /// The run ended early, since neither host of WeChat Pay answers: everything stays due for a
+    /// later run.
     pub wechat_down: bool,
 }
 
@@ -96,7 +96,7 @@ enum CheckOutcome {
     /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our
     /// side. It is due again soon.
     Unanswered,
-    /// Nothing, and soon it would be no better.
+    /// Nothing, and it would not be better soon.
     Failed,
 }
 
@@ -154,7 +154,7 @@ struct Checks<'a> {
     trace: Trace,
 }
 
-/// Looks at whatever is due. `deadline_ms` is when the run has to end (Unix milliseconds).
+/// Processes everything that is due. `deadline_ms` is when the run must end (Unix milliseconds).
 ///
 /// # Errors
 /// When no part of the index could be read.
@@ -317,7 +317,7 @@ async fn order(
     }
 }
 
-/// Asks how an order stands that is still to be paid.
+/// Queries an unpaid order.
 async fn ask(
     app: &App,
     order: &Order,
@@ -332,8 +332,8 @@ async fn ask(
         QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
         QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
         QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
-        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and
-        // the same bytes get one.
+        // Whether or not WeChat Pay has the order, there is no prepay value yet, and the same bytes
+        // get one.
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
             resume(app, order, trace).await
         }

@@ -2,8 +2,7 @@
 //! state is copied into them. So the code that settles a callback, a query or the sweep need not
 //! know about differences.
 //!
-//! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the
-//! next minute.
+//! WeChat Pay is not called here. An update that is lost by a crash is made in the next minute.
 
 use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
 use flows::problem::ErrorChain;
@@ -21,8 +20,8 @@ const SIDE_BY_SIDE: usize = 8;
 /// For how long one minute's run looks at them, in milliseconds: the sweep comes after it.
 const WITHIN_MS: i64 = 10_000;
 
-/// Looks at all that are followed, from where the last look stopped. What the time does not suffice
-/// for is looked at first in the next minute.
+/// Checks all tracked refunds, from where the last check stopped. Those without time left come
+/// first in the next minute.
 pub(crate) async fn refunds(app: &App) {
     let ends_ms = app.clock.now_ms().saturating_add(WITHIN_MS);
     let began_at = match app.reconciliations.followed_from().await {
@@ -92,8 +91,8 @@ async fn look_at(app: &App, followed: &TrackedDifference) -> Result<(), DayError
     Ok(())
 }
 
-/// Tells a difference how its refund stands in our books. Gives it as it stands then, if that is
-/// news.
+/// Copies the refund's state in our books into a difference. Returns the difference afterwards, if
+/// it changed.
 ///
 /// # Errors
 /// [`DayError`].
@@ -127,7 +126,7 @@ pub(crate) async fn one(
             say(&told);
             Ok(Some(told))
         }
-        // A person decided meanwhile, or another run told it.
+        // A person decided meanwhile, or another run updated it.
         SaveOutcome::VersionMoved => Ok(None),
     }
 }

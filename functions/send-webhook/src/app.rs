@@ -30,7 +30,7 @@ pub struct App {
 pub(crate) struct DisabledReports(Mutex<HashMap<ClientId, i64>>);
 
 impl DisabledReports {
-    /// It is told again after so many seconds, while there are events.
+    /// It is logged again after this many seconds, while there are events.
     pub(crate) const AGAIN_AFTER_S: i64 = 3_600;
 
     /// Whether this client's disabled webhook should be logged at `now_s` (Unix seconds). Calling

@@ -1,5 +1,5 @@
-//! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next
-//! attempt, or kept where its client can have it sent again.
+//! Batch -> each event on its own, in parallel -> delivered, or hidden in the queue until its next
+//! attempt, or stored so that its client can have it sent again.
 
 use std::time::Duration;
 
@@ -32,23 +32,21 @@ const SIDE_BY_SIDE: usize = 10;
 /// early looks like one that failed.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
-/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its
-/// answer: five calls of
-/// 1.5 s. At the last attempt the answer is written down, the webhook disabled, the event kept,
-/// once more if that failed, and
-/// the message shown.
+/// Time in milliseconds that is reserved for the work after the receiver's answer: five calls of
+/// 1.5 s. At the last attempt the answer is stored, the webhook disabled, the event stored (with
+/// one retry), and the message made visible.
 const AFTERWARDS_MS: i64 = 7_500;
 
-/// Why an event is not delivered yet. Holds neither secret nor URL.
+/// Why an event is not delivered yet. It contains neither secret nor URL.
 #[derive(Debug, thiserror::Error)]
 enum NotDelivered {
     /// The keys table.
     #[error("where the webhook goes could not be read or changed")]
     Keys(#[from] KeysError),
-    /// The URL that was set up is none that may be called.
+    /// The configured URL must not be called.
     #[error("the webhook may not be sent there")]
     Url(#[from] BadUrl),
-    /// The event is to be kept for its client, since its webhook is disabled.
+    /// The event must be stored for its client, since its webhook is disabled.
     #[error("the event could not be kept")]
     Keep(#[from] UndeliveredError),
     /// It cannot be signed.
@@ -69,8 +67,8 @@ enum NotDelivered {
 }
 
 impl NotDelivered {
-    /// What it is called where the client is shown what came of the last webhook; `None` where that
-    /// says nothing about its receiver.
+    /// Its name in the client's view of the last delivery; `None` if it says nothing about the
+    /// receiver.
     fn answer(&self) -> Option<String> {
         match self {
             Self::Url(_) => Some("address_refused".to_owned()),
@@ -80,7 +78,7 @@ impl NotDelivered {
         }
     }
 
-    /// Whether the receiver says that it wants no more.
+    /// Whether the receiver says that it wants no more events.
     fn says_gone(&self) -> bool {
         match self {
             Self::NotTaken { status } => DeliveryResult::with(*status) == DeliveryResult::Gone,
@@ -131,7 +129,7 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
     }
 }
 
-/// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is
+/// One attempt. `Ok` also if there is no webhook, or the event is stored because the webhook is
 /// disabled.
 async fn deliver(
     app: &App,
@@ -160,8 +158,8 @@ async fn deliver(
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
     let asking = app.lane().asking(&event.client_id, began_ms);
-    // The last attempt is made in any case, and a receiver that hangs holds up nobody for long by
-    // it.
+    // The last attempt is always made, with a short time-out so that a hanging receiver does not
+    // block others for long.
     let within_ms = match asking {
         Asking::Later { hangs: true, .. } if is_last => left_ms.min(SLOW_MS),
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
@@ -248,8 +246,8 @@ async fn post(
     Ok((url.host().to_owned(), status))
 }
 
-/// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on
-/// with it, if one does. What cannot be written is left out: the next answer is written.
+/// Stores the result of an attempt, for the client to see. Returns the run of 410s that continues
+/// with it, if any. A failed write is skipped: the next answer is stored.
 async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
     let last = endpoint.last_answer.as_ref();
     let Some(next) = LastAnswer::after(last, answer, app.clock.now()) else {
@@ -260,8 +258,8 @@ async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> 
         .note_answer(client_id, &endpoint.url, last, &next)
         .await;
     let noted = match noted {
-        // Another sandbox was first, and may have heard 410: that there was another answer is to be
-        // known all the same.
+        // Another sandbox was first, and may have got a 410: the different answer must still be
+        // recorded.
         Ok(false) if next.ends_a_run() => {
             let next = LastAnswer {
                 since: next.at,
@@ -288,7 +286,8 @@ async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> 
     }
 }
 
-/// Keeps an event of a client whose webhook is disabled, and tells a person of it now and then.
+/// Stores an event of a client whose webhook is disabled, and logs that for an operator at
+/// intervals.
 async fn keep(
     app: &App,
     event: &OutgoingEvent,

@@ -1,5 +1,5 @@
-//! `send-webhook`: tells the merchant's systems of each change of their orders, signed by the
-//! Standard Webhooks specification, until they have it or eight attempts have failed.
+//! `send-webhook`: sends each change of an order to the merchant's systems, signed by the Standard
+//! Webhooks specification, until it is delivered or eight attempts have failed.
 //!
 //! The way of an event: [`handler`].
 

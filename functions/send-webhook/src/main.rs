@@ -11,7 +11,7 @@ use flows::sqs_event::SqsBatch;
 use lambda_runtime::{LambdaEvent, service_fn};
 use send_webhook::{app::App, handler, settings::Settings};
 
-// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up
+// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
 // time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

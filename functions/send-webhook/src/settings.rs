@@ -1,4 +1,4 @@
-//! What `send-webhook` is told by its environment.
+//! Settings of `send-webhook` from its environment.
 
 use adapters::{
     aws::AwsSettings,

@@ -1,4 +1,4 @@
-//! What is done, whoever asks and however: a run is started, a decision is taken.
+//! Actions for pages and programs: starts a run, takes a decision.
 
 use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::problem::{ErrorChain, Problem};
@@ -15,8 +15,8 @@ use crate::{
     person::Person,
 };
 
-/// For how long after an approval nobody asks again whether its refund was started: the message is
-/// on its way.
+/// For how long after an approval it is not checked whether its refund was started: the message is
+/// under way.
 const STARTING_S: i64 = 60;
 
 impl App {
@@ -85,8 +85,7 @@ impl Request<'_> {
         let last = difference.history.last().map_or(0, |step| step.at.0);
         let age_s = self.app.clock.now().0.saturating_sub(last);
         if difference.state == DifferenceState::Approved && age_s > STARTING_S {
-            // Who only looks is shown the difference all the same; the next one who looks tries
-            // again.
+            // The difference is shown anyway; the next view tries again.
             if let Err(error) = self.start_refund(&difference).await {
                 error!(error = %ErrorChain(&error), "an approved refund was not started again");
             }
@@ -94,7 +93,7 @@ impl Request<'_> {
         Ok(difference)
     }
 
-    /// Takes a person's decision. Gives the difference after it.
+    /// Takes a person's decision. Returns the difference after it.
     pub(super) async fn decide(
         &self,
         date: BillDate,
@@ -139,7 +138,7 @@ impl Request<'_> {
         // older.
         let is_open_again =
             decided.state == DifferenceState::Open && !difference.state.needs_somebody();
-        // Who decided stands in the table, and nowhere else.
+        // Who decided is stored in the table and not logged.
         info!(
             %date,
             difference = id,

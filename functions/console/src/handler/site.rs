@@ -76,7 +76,7 @@ impl Request<'_> {
         Ok(runs.shown().is_some())
     }
 
-    /// Yesterday, where its time is over and its run did not come: every page says so first.
+    /// Yesterday, if its run is overdue: every page shows that first.
     async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
         let date = self.app.yesterday();
         if self.app.today_too || !text::is_overdue(date, self.app.clock.now()) {
@@ -149,7 +149,7 @@ impl Request<'_> {
         Ok(through.count() == later.len())
     }
 
-    /// The run that the address says was asked for, as long as none has begun since.
+    /// The requested run named in the URL, as long as none has started since.
     fn started(&self, query: &FormFields, of_day: &DayRuns) -> Option<RunForm> {
         let dry_run = match query.get("done")? {
             "run" => false,
@@ -250,7 +250,7 @@ impl Request<'_> {
         }
     }
 
-    /// What our books say of the order, if there can be one. A page without it is better than none.
+    /// The order in our books, if it can exist. A page without it is better than no page.
     async fn journal(&self, difference: &Difference) -> Option<Vec<Event>> {
         let order_no = difference.about.order_no.as_deref()?;
         let order_no = OrderNo::parse(order_no).ok()?;
@@ -263,8 +263,8 @@ impl Request<'_> {
         }
     }
 
-    /// A form that a page of ours sent: browsers say where a form comes from, and no page can make
-    /// them lie.
+    /// A form that one of our pages sent: browsers state the origin of a form, and a page cannot
+    /// fake it.
     fn form(&self) -> Result<FormFields, Problem> {
         let is_ours = match self.incoming.header("sec-fetch-site") {
             Some(site) => site == "same-origin",

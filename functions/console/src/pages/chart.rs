@@ -1,5 +1,5 @@
-//! The last days at a glance: what both sides agree on, what only one has, and where somebody is
-//! needed.
+//! The last days in a chart: what both sides agree on, what only one has, and which days need an
+//! operator.
 
 use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};
@@ -14,10 +14,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ChartDay {
     date: BillDate,
-    /// Where its run stands; `None` without one.
+    /// The state of its run; `None` without one.
     state: Option<RunState>,
     sums: PaidBar,
-    /// How many of its differences need somebody.
+    /// Number of its differences that need an operator.
     needing: DifferenceCount,
     /// Whether its run should have been, and was not.
     is_missing: bool,
@@ -127,7 +127,7 @@ impl PaidBar {
     }
 }
 
-/// The chart. `chosen` is the day whose page it stands on.
+/// The chart. `chosen` is the day whose page shows it.
 pub(super) fn chart(days: &[ChartDay], chosen: BillDate) -> Markup {
     let count = i64::try_from(days.len()).unwrap_or(30);
     let width = LEFT + SLOT * count + 4;
@@ -215,7 +215,7 @@ fn sample(class: &str) -> Markup {
     }
 }
 
-/// The height of an amount in the drawing; what is there is seen, however small beside the rest.
+/// The height of an amount in the drawing; every amount above zero stays visible, however small.
 fn height(fen: i64, top: i64) -> i64 {
     if fen <= 0 || top <= 0 {
         return 0;

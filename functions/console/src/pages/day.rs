@@ -20,7 +20,7 @@ pub(crate) struct DayView<'a> {
     pub(crate) viewer: &'a Viewer,
     pub(crate) date: BillDate,
     pub(crate) run: Option<&'a Run>,
-    /// The latest preview, where the run is one in earnest.
+    /// The latest preview, if the run is a real one.
     pub(crate) preview: Option<&'a Run>,
     /// Yesterday, where its run is missing: said before all else.
     pub(crate) missing: Option<BillDate>,
@@ -193,7 +193,7 @@ fn no_differences(run: Option<&Run>, day: &DayListing, later_are_done: bool) -> 
     }
 }
 
-/// The fund side of the run: how it stands, what it reads, and what is in its way.
+/// The fund side of the run: its state, the bills it reads, and what blocks it.
 fn funds(run: &Run) -> Markup {
     let Some(funds) = &run.funds else {
         return html! {};

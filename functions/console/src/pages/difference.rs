@@ -112,7 +112,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     layout(&format!("{name}, {}", one.date), Some(view.viewer), body)
 }
 
-/// Whether a person still has something to decide, or may.
+/// Whether a person must or may still decide something.
 fn is_undecided(state: DifferenceState) -> bool {
     match state {
         DifferenceState::Open | DifferenceState::Proposed | DifferenceState::Rejected => true,
@@ -175,7 +175,7 @@ fn about(one: &Difference) -> Markup {
     }
 }
 
-/// What may be decided, and what keeps this person from it.
+/// The allowed decisions, and what prevents this person from taking them.
 fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<DecisionRejected>)> {
     // Whoever types a name in may type another one.
     let person = if view.viewer.types_in() {
@@ -326,8 +326,8 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
     }
 }
 
-/// Both lists as one, in the order in which things happened. Each list is in order; clocks tell
-/// only seconds, so in one second causes stand before what they caused.
+/// Both lists merged in time order. Each list is ordered; times are whole seconds, so within one
+/// second causes come before their effects.
 fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Vec<TimelineEntry> {
     let mut all = Vec::with_capacity(steps.len().saturating_add(events.len()));
     let mut events = events.iter().peekable();
@@ -356,8 +356,8 @@ const fn is_by_a_run(step: &HistoryEntry) -> bool {
     )
 }
 
-/// Whether a step tells what happened in our books: that stands before it. The others are
-/// decisions, and what they lead to stands behind them.
+/// Whether a step reports a change in our books: the change comes before it. Other steps are
+/// decisions, and their effects come after them.
 const fn tells_of_the_books(to: DifferenceState) -> bool {
     match to {
         DifferenceState::Open | DifferenceState::OnItsWay | DifferenceState::Repaired => true,
@@ -368,8 +368,8 @@ const fn tells_of_the_books(to: DifferenceState) -> bool {
     }
 }
 
-/// Whether a change of our books came of the reconciliation itself. Others were there before it
-/// looked.
+/// Whether a change of our books was made by the reconciliation itself. Others happened before it
+/// read them.
 const fn is_ours(cause: &Cause) -> bool {
     match cause {
         Cause::Reconciliation(_) => true,

@@ -38,8 +38,8 @@ pub(super) fn figures(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     }
 }
 
-/// What the sums are apart: red only for what is open, and not green while something is apart that
-/// no difference tells.
+/// The gap between the sums: red only for open parts, and not green while a part is not covered by
+/// a difference.
 fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     let (breakdown, is_cut) = (&day.breakdown, day.is_cut);
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
@@ -94,7 +94,7 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     }
 }
 
-/// What the difference is told as the sum of.
+/// The parts whose sum is the gap.
 const ENDS: [GapStatus; 4] = [
     GapStatus::Explained,
     GapStatus::Rejected,
@@ -199,7 +199,7 @@ fn side(sums: &Sums) -> Markup {
     }
 }
 
-/// What a product's sums are apart by now, in red where something of it is open.
+/// The present gap of a product's sums, in red if a part of it is open.
 fn difference(breakdown: &Breakdown, product: &str) -> Markup {
     let (now, is_open) = (breakdown.now_of(product), breakdown.is_open_of(product));
     if now.is_none() && !is_open {

@@ -1,4 +1,4 @@
-//! The stylesheet: one file, kept by browsers until its content changes.
+//! The stylesheet: one file, cached by browsers until its content changes.
 
 use std::sync::LazyLock;
 

@@ -1,11 +1,10 @@
 //! The order in which a run of the sweep looks at what is due, and how much at once. Nothing here
 //! knows what a look is.
 //!
-//! Pages of the index are read ahead while looks go on, so that none waits for a page; and each
-//! look ends for itself, so that a slow one holds nothing up but its own lane. What is urgent goes
-//! first, and of that what is due longest. How many looks begin a second is up to the limits on
-//! calls to WeChat Pay alone: there are lanes for that many even when each answer takes
-//! [`SLOW_ANSWER_S`].
+//! Pages of the index are read ahead while checks run, so that no check waits for a page. Each
+//! check ends independently, so that a slow one only blocks its own lane. Urgent items go first,
+//! and of those the longest overdue. Only the limits on calls to WeChat Pay decide how many checks
+//! start a second: there are enough lanes for that even if each answer takes [`SLOW_ANSWER_S`].
 
 use std::{collections::VecDeque, error::Error};
 
@@ -73,18 +72,17 @@ const LANES_MIN: u32 = 8;
 /// The most: a lane may hold a connection to WeChat Pay and one to DynamoDB, and Lambda gives a
 /// sandbox 1,024 files. At 200 ms an answer they carry 2,000 looks a second.
 const LANES_MAX: u32 = 400;
-/// A run begins with so many: a WeChat Pay that is dead is asked no more than these few questions
-/// at once.
+/// A run starts with this many: if WeChat Pay is down, only these few queries are made at once.
 const LANES_AT_FIRST: usize = 8;
 /// Each answer adds so many.
 const LANES_BY_ANSWER: usize = 4;
 /// So many looks in a row for one reason that came to nothing, and the run leaves what has that
 /// reason to the next one.
 const NOTHING_IN_A_ROW_MAX: u32 = 20;
-/// Of a part of the index so much is read ahead at least, while it has more.
+/// Minimum number of items read ahead from a part of the index, while it has more.
 const READ_AHEAD_MIN: usize = 50;
-/// A look begins when its first call would have its turn within this, in milliseconds. So there is
-/// always one that waits for a turn, and none that spends its time on it.
+/// A check starts when its first call may be made within this time, in milliseconds. So one check
+/// is always ready, and none spends its own time waiting.
 const TURN_WITHIN_MS: i64 = 200;
 
 /// How many lanes it takes for so many calls a second.
@@ -95,8 +93,8 @@ pub(super) fn lanes(calls_per_s: u32) -> usize {
     usize::try_from(lanes).unwrap_or(LANES_AT_FIRST)
 }
 
-/// How long before its end a run begins no look any more, in milliseconds: what a look may take
-/// with all its calls. A refund may take a question, a request and a question.
+/// How long before its end a run starts no more checks, in milliseconds: the longest time of a
+/// check with all its calls. A refund may need a query, a request and another query.
 const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     match reason {
         CheckKind::Refund => 12_000,
@@ -104,8 +102,7 @@ const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     }
 }
 
-/// Which goes first. Refunds and recovery stand side by side: many of one are no reason to leave
-/// the other.
+/// The priority. Refunds and recovery are equal: many of one must not delay the other.
 const RANKS: [&[CheckKind]; 3] = [
     &[CheckKind::Refund, CheckKind::Recovery],
     &[CheckKind::Closing],
@@ -163,8 +160,8 @@ struct SweepRun<'a, W: Work> {
     lanes: usize,
 }
 
-/// Works on whatever is due until nothing is left or the time is over. Counts into `report`; gives
-/// the last error of the index.
+/// Processes due items until none is left or the time is over. Counts into `report`; returns the
+/// last error of the index.
 pub(super) async fn run<W: Work>(
     work: &W,
     bounds: Bounds,
@@ -418,7 +415,8 @@ impl<'a, W: Work> SweepRun<'a, W> {
 }
 
 impl<From> IndexPart<From> {
-    /// Why an item of this part is due. Earlier versions kept refunds among looks.
+    /// Why an item of this part is due. Earlier versions kept refunds among the checks of unpaid
+    /// orders.
     fn reason_of(&self, item: &CheckItem) -> CheckKind {
         match item {
             CheckItem::Refund(..) => CheckKind::Refund,
