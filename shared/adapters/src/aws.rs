@@ -66,7 +66,7 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
-    /// Where nobody waits: a day's reconciliation, the sweep, tools.
+    /// For work that no caller waits for: a day's reconciliation, the sweep, tools.
     pub const PATIENT: Self = Self {
         connect: Duration::from_secs(1),
         attempt: Duration::from_secs(3),
@@ -80,7 +80,7 @@ impl CallLimits {
         call: Duration::from_millis(1_500),
         first_pause: Duration::from_millis(50),
     };
-    /// Where WeChat Pay waits for the answer to a callback, and counts 5 s as none.
+    /// For callbacks: WeChat Pay waits for the answer, and counts 5 s as no answer.
     pub const CALLBACK: Self = Self {
         connect: Duration::from_millis(450),
         attempt: Duration::from_millis(450),
@@ -108,7 +108,7 @@ impl CallLimits {
     }
 }
 
-/// How to reach AWS, as Lambda tells it to a function.
+/// How to reach AWS, from Lambda's environment.
 #[derive(Clone, Debug)]
 pub struct AwsSettings {
     region: String,
@@ -222,8 +222,8 @@ impl Aws {
         .within(CallLimits::PATIENT)
     }
 
-    /// The same with other limits: [`CallLimits::PATIENT`] holds unless told. On a clock that
-    /// stands still no limit passes.
+    /// The same with other limits; the default is [`CallLimits::PATIENT`]. On a clock that stands
+    /// still no limit ends.
     #[must_use]
     pub fn within(&self, limits: CallLimits) -> Self {
         let mut config = self.config.clone().into_builder();
@@ -271,9 +271,9 @@ impl Aws {
     }
 }
 
-/// What a failed AWS call comes down to. It keeps no request and no answer: both may hold personal
-/// data, also in the `Debug` text of the SDK's own errors (a refused conditional write carries the
-/// whole old item).
+/// A failed AWS call. It contains no request and no answer: both may hold personal data, and so may
+/// the `Debug` text of the SDK's own errors (a refused conditional write carries the whole old
+/// item).
 #[derive(Debug)]
 pub struct AwsError {
     operation: &'static str,
@@ -312,7 +312,8 @@ impl AwsError {
         let message = error.message().map(str::to_owned);
         let kind = kind_of(&error, code.as_deref());
         let source = match error {
-            // The service's own error is told by code and message; the object may hold an item.
+            // Only the code and message of the service's own error are used; the object may hold an
+            // item.
             SdkError::ServiceError(_) => None,
             other @ (SdkError::ConstructionFailure(_)
             | SdkError::TimeoutError(_)
@@ -436,8 +437,7 @@ fn own_retry_partition() -> RetryPartition {
     RetryPartition::new(format!("sandbox-{}", MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// HTTPS is a must beyond private addresses: requests carry what the tables must not show to the
-/// network.
+/// HTTPS is required beyond private addresses: requests carry confidential table data.
 fn is_endpoint(url: &str) -> bool {
     match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => !rest.is_empty(),

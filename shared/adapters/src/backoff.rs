@@ -1,4 +1,5 @@
-//! Pauses between tries: each longer than the one before, and none the same for two who collided.
+//! Pauses between attempts: each longer than the one before, and different for two processes that
+//! collided.
 
 use std::time::Duration;
 

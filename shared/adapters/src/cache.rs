@@ -23,8 +23,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
         }
     }
 
-    /// The value for `key`, made by `make` if there is none. A failure is not kept: the next caller
-    /// tries again.
+    /// The value for `key`, made by `make` if there is none. A failure is not cached: the next
+    /// caller tries again.
     pub(crate) async fn get_or_try_make<E, F>(
         &self,
         key: &K,

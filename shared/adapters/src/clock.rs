@@ -53,8 +53,8 @@ impl Clock {
         AsyncSleep::sleep(self, duration).await;
     }
 
-    /// Whether time passes by itself. A time limit means nothing on a clock that stands still:
-    /// waiting for it ends at once, and would cut off every call.
+    /// Whether time passes by itself. Time limits must not be used on a clock that stands still:
+    /// waiting for one ends at once, and would cut off every call.
     pub fn passes_by_itself(&self) -> bool {
         match &self.0 {
             ClockKind::System => true,

@@ -40,12 +40,12 @@ impl Vars for BTreeMap<&str, &str> {
     }
 }
 
-/// Reads values one by one and keeps what was wrong with them until [`Reader::finish`].
+/// Reads values one by one and collects their errors until [`Reader::finish`].
 ///
-/// Each helper gives `None` for a name it has found fault with; the caller puts its settings
-/// together with `?` in `finish`, which only runs that closure when there was no fault. An empty
-/// value counts as not set, because that is what a template with an empty parameter produces.
-/// `expected` is told to the reader of the error, so it should read well after "expected".
+/// Each helper returns `None` for an invalid name; the caller builds its settings with `?` in
+/// `finish`, which only runs that closure if there was no error. An empty value counts as not set,
+/// because a template with an empty parameter produces it. `expected` is shown in the error after
+/// the word "expected".
 pub struct Reader<'a> {
     vars: &'a dyn Vars,
     faults: Vec<SettingFault>,

@@ -1,18 +1,17 @@
-//! The bills as they came, kept in S3: what a reconciliation was done by can be read again, years
-//! later.
+//! The original bills, stored in S3: the basis of a reconciliation can be read again years later.
 //!
 //! A file is written once and never over another: each write says `If-None-Match: *`, and what is
 //! there stays. It counts as written only by [`EvidenceUpload::keep`], which the caller calls when
 //! the file's hash is the one that WeChat Pay signed. Small files go by one request; larger ones in
 //! parts as they come, so that nothing is held but one part.
 //!
-//! Parts of a file that nobody finished are invisible but paid for. [`EvidenceUpload::give_up`]
-//! takes them away; those of a function that died, or of a [`EvidenceUpload`] that was only
-//! dropped, are taken away by the bucket's lifecycle rule (`AbortIncompleteMultipartUpload`).
-//! Encryption is the bucket's own default.
+//! Parts of an unfinished file are invisible but cost money. [`EvidenceUpload::give_up`] removes
+//! them; those of a crashed function, or of an [`EvidenceUpload`] that was only dropped, are
+//! removed by the bucket's lifecycle rule (`AbortIncompleteMultipartUpload`). Encryption is the
+//! bucket's own default.
 //!
-//! The role that reads needs `s3:ListBucket` on the bucket: without it S3 answers 403 where it
-//! would say that a file is not there.
+//! The role that reads needs `s3:ListBucket` on the bucket: without it S3 answers 403 instead of
+//! 404 for a missing file.
 
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub struct Evidence {
     prefix: String,
 }
 
-/// A file that is being kept.
+/// A file that is being stored.
 #[derive(Debug)]
 pub struct EvidenceUpload {
     evidence: Evidence,
@@ -55,7 +54,7 @@ struct Upload {
     parts: Vec<CompletedPart>,
 }
 
-/// What came of keeping a file.
+/// Result of storing a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StoreOutcome {
     /// It is there now.
@@ -64,7 +63,7 @@ pub enum StoreOutcome {
     AlreadyThere,
 }
 
-/// A kept file on its way.
+/// A stored file that is being read.
 #[derive(Debug)]
 pub struct EvidenceBytes {
     body: ByteStream,
@@ -77,7 +76,7 @@ pub enum EvidenceError {
     /// S3 did not answer, or refused.
     #[error("the evidence bucket did not do as asked")]
     Unavailable(#[source] AwsError),
-    /// Another function keeps a file of the same name at this very moment.
+    /// Another function is storing a file with the same name at this moment.
     #[error("somebody else keeps the same file at this moment: try again")]
     Conflict,
     /// A file that was being read broke off, or no byte of it came in time.
@@ -95,12 +94,12 @@ impl EvidenceError {
     }
 }
 
-/// The metadata in which a file's hash stands: `x-amz-meta-sha1`.
+/// The metadata with a file's hash: `x-amz-meta-sha1`.
 const SHA1: &str = "sha1";
 
-/// What S3 checks each request's bytes by. A bucket with Object Lock takes no object and no part
-/// without one. An upload in parts has to name it when it begins: S3 answers `InvalidPart` to an
-/// upload that names none and is completed with the checksums of its parts.
+/// The checksum by which S3 verifies each request's bytes. A bucket with Object Lock accepts no
+/// object and no part without one. A multipart upload must name it at the start: otherwise S3
+/// answers `InvalidPart` when the upload is completed with the checksums of its parts.
 const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 
 impl Evidence {
@@ -120,8 +119,8 @@ impl Evidence {
         }
     }
 
-    /// Begins to keep a file under this key, whose text has the hash `sha1` by WeChat Pay's word;
-    /// the hash is kept with it. Asks S3 for nothing yet.
+    /// Starts to store a file under this key. `sha1` is its text's hash as given by WeChat Pay; it
+    /// is stored with the file. Makes no call to S3 yet.
     pub fn begin(&self, key: &str, sha1: &str) -> EvidenceUpload {
         EvidenceUpload {
             evidence: self.clone(),
@@ -132,7 +131,7 @@ impl Evidence {
         }
     }
 
-    /// Begins to read a file; `None` when there is none under this key.
+    /// Starts to read a file; `None` if there is none under this key.
     ///
     /// # Errors
     /// [`EvidenceError`].
@@ -189,7 +188,8 @@ impl EvidenceUpload {
     /// is there already stays.
     ///
     /// # Errors
-    /// [`EvidenceError`]: nothing was kept, or it is not known. To keep the same again is safe.
+    /// [`EvidenceError`]: nothing was stored, or it is unknown. Storing the same file again is
+    /// safe.
     pub async fn keep(mut self) -> Result<StoreOutcome, EvidenceError> {
         if self.upload.is_none() {
             return Box::pin(self.put()).await;
@@ -252,8 +252,7 @@ impl EvidenceUpload {
         }
     }
 
-    /// Sends what was gathered as the next part; of an upload that begins with it, if none has
-    /// begun.
+    /// Sends the collected bytes as the next part; starts the upload first if necessary.
     async fn send_part(&mut self) -> Result<(), EvidenceError> {
         let Self {
             evidence,
@@ -346,7 +345,7 @@ impl EvidenceUpload {
 }
 
 impl EvidenceBytes {
-    /// The hash that was kept with the file.
+    /// The hash that was stored with the file.
     pub fn sha1(&self) -> Option<&str> {
         self.sha1.as_deref()
     }

@@ -1,20 +1,20 @@
 //! Sealing of single fields at rest: `openid`, stored request bodies and other personal data.
 //!
-//! Each field is encrypted with AES-256-GCM under a data key, and the data key, encrypted by KMS,
-//! stands in front of it. So KMS is asked once for many fields, and a reader needs nothing but the
-//! item and the right to use the KMS key. The caller's context (such as `orders/<pk>/wechat_body`)
-//! is authenticated with the field: a field that was moved to another item or attribute does not
-//! open.
+//! Each field is encrypted with AES-256-GCM under a data key, and is stored after the data key,
+//! which KMS has encrypted. So KMS is called once for many fields, and a reader needs only the item
+//! and the right to use the KMS key. The caller's context (such as `orders/<pk>/wechat_body`) is
+//! authenticated with the field: a field that was moved to another item or attribute does not
+//! decrypt.
 //!
 //! The cipher is AWS-LC's, which the TLS of the SDK links anyway, with constant-time hardware AES
 //! at twice the speed of the `aes-gcm` crate; that one stays where WeChat Pay's own format needs
 //! it.
 //!
 //! An envelope, version 1: `01`, length of the encrypted data key (2 bytes, big-endian), encrypted
-//! data key, nonce (12 bytes), ciphertext with its 16-byte tag. Everything in front of the nonce is
-//! authenticated with the context, so that one changed byte anywhere closes the field, whatever KMS
-//! makes of a changed data key. An envelope names all that is needed to open it, so fields sealed
-//! under older data keys, or before a rotation of the KMS key, stay readable.
+//! data key, nonce (12 bytes), ciphertext with its 16-byte tag. Everything before the nonce is
+//! authenticated with the context, so that decryption fails after any changed byte, whatever KMS
+//! does with a changed data key. An envelope contains all that is needed to decrypt it, so fields
+//! under older data keys, or from before a rotation of the KMS key, stay readable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,8 @@ const VERSION: u8 = 1;
 const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(3600);
 /// A data key is put aside after this many fields, far below the 2^32 that random nonces allow.
 const DATA_KEY_USES_MAX: u32 = 1 << 20;
-/// How many decrypted data keys a sandbox keeps: those of the sandboxes of the last days.
+/// How many decrypted data keys a sandbox caches: enough for those of the sandboxes of the last
+/// days.
 const OPENED_KEYS_MAX: usize = 256;
 
 /// Seals and opens fields. Clones share their data keys.
@@ -104,7 +105,7 @@ impl FieldError {
 }
 
 impl FieldSeal {
-    /// Seals with data keys of the KMS key `key_id`. Asks KMS for nothing yet.
+    /// Encrypts with data keys of the KMS key `key_id`. Makes no call to KMS yet.
     pub fn new(kms: Kms, key_id: impl Into<String>, clock: Clock, random: Random) -> Self {
         Self(Arc::new(Shared {
             kms,
@@ -119,7 +120,7 @@ impl FieldSeal {
     /// Seals `plaintext` for `context`, which [`FieldSeal::open`] must be given again.
     ///
     /// # Errors
-    /// [`FieldError::DataKey`] if a data key is due and KMS gives none.
+    /// [`FieldError::DataKey`] if a new data key is needed and KMS returns none.
     pub async fn seal(&self, context: &str, plaintext: &[u8]) -> Result<Vec<u8>, FieldError> {
         let (key, sealed_key) = self.data_key().await?;
         let key_length = u16::try_from(sealed_key.len()).map_err(|_| FieldError::NotSealed)?;
@@ -165,8 +166,8 @@ impl FieldSeal {
         Ok(field)
     }
 
-    /// The data key in use and its encrypted form; a fresh one if there is none or it has served
-    /// long enough. Concurrent callers wait for one call to KMS.
+    /// The data key in use and its encrypted form; a new one if there is none or the present one
+    /// has reached its limit. Concurrent callers wait for one call to KMS.
     async fn data_key(&self) -> Result<(Arc<LessSafeKey>, Vec<u8>), FieldError> {
         let shared = &self.0;
         let mut current = shared.current.lock().await;
@@ -219,7 +220,7 @@ impl DataKeyInUse {
 
 /// An envelope taken apart.
 struct Envelope<'a> {
-    /// All that stands in front of the nonce.
+    /// Everything before the nonce.
     header: &'a [u8],
     sealed_key: &'a [u8],
     nonce: [u8; NONCE_LEN],
@@ -258,8 +259,8 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, FieldError> {
     Ok(LessSafeKey::new(unbound))
 }
 
-/// What is authenticated with a field: the envelope's header, so that no byte of it can be changed
-/// and no other layout be read into it, whatever KMS checks by itself; and the context.
+/// The data authenticated with a field: the envelope's header, so that neither its bytes nor its
+/// layout can be changed, whatever KMS checks itself; and the context.
 fn authenticated(header: &[u8], context: &str) -> Aad<Vec<u8>> {
     Aad::from([header, context.as_bytes()].concat())
 }
@@ -282,7 +283,7 @@ mod tests {
             (1 << 20, 0, false),
             (1, hour_ms - 1, true),
             (1, hour_ms, false),
-            (1, -hour_ms, false), // the clock was set back: nobody knows how old the key is
+            (1, -hour_ms, false), // the clock was set back: the key's age is unknown
         ] {
             let in_use = DataKeyInUse {
                 key: Arc::new(cipher(&[7; 32]).expect("a key")),

@@ -12,8 +12,8 @@
 //! | `unknown-serial#...` | a platform certificate was named that is not known here |
 //! | `certificates#...` | WeChat Pay is asked for its certificates so often and no oftener |
 //!
-//! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only
-//! cleans up, some time later.
+//! A mark ends by the clock (`expires_at <= now`); DynamoDB's own time-to-live only cleans up
+//! later.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -39,25 +39,25 @@ pub struct Guards {
 #[error("the guards table did not answer")]
 pub struct GuardsError(#[source] AwsError);
 
-/// What came of burning a nonce.
+/// Result of consuming a nonce.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NonceUse {
     /// It was never seen, and now it is.
     FirstUse,
-    /// It was used before: the request is a repeat, or somebody replays it.
+    /// It was used before: the request is a repeat or a replay.
     Replayed,
 }
 
-/// What came of asking for a lease.
+/// Result of requesting a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lease {
     /// It is ours until it expires or is given back.
     Acquired,
     /// Somebody else has it until then.
     Held {
-        /// When it is free by itself.
+        /// When it expires.
         until: UnixSeconds,
-        /// Who has it, in the words of whoever took it; empty if that is not known.
+        /// The holder, as named by the process that took it; empty if unknown.
         holder: String,
     },
 }
@@ -65,7 +65,7 @@ pub enum Lease {
 /// What a lease is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LeaseKey<'a> {
-    /// Submitting orders of one payer, by the digest that names him.
+    /// Submitting orders of one payer, identified by a digest.
     Payer(&'a str),
     /// Asking WeChat Pay about an order because a client looks at it.
     StatusQuery {
@@ -124,7 +124,7 @@ impl LeaseKey<'_> {
 
 impl Guards {
     /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for
-    /// clocks that differ from sandbox to sandbox, so that a replay always meets its mark.
+    /// clocks that differ from sandbox to sandbox, so that a replay always finds its mark.
     pub const NONCE_KEPT_S: i64 = 660;
 
     /// How long it is remembered that an unknown serial was named, in seconds: two looks of
@@ -214,7 +214,7 @@ impl Guards {
                     .as_service_error()
                     .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(()) // it expired, and somebody else has it
+                Ok(()) // it expired, and another process has it
             }
             Err(error) => Err(failed("give a lease back", error)),
         }
@@ -257,7 +257,7 @@ impl Guards {
         Ok(until.filter(|until| *until > now))
     }
 
-    /// Marks that a platform certificate was named that is not known here. The mark holds for
+    /// Marks that an unknown platform certificate was named. The mark lasts for
     /// [`Guards::UNKNOWN_SERIAL_KEPT_S`], however many unknown serials come.
     ///
     /// # Errors
@@ -301,8 +301,8 @@ impl Guards {
         Ok(serial.cloned())
     }
 
-    /// Sets a mark, if there is none that still holds at `now`. A mark of the same `holder` is its
-    /// own: the answer to an earlier write was lost.
+    /// Sets a mark, if there is none that is valid at `now`. A mark of the same `holder` counts as
+    /// its own: the answer to an earlier write was lost.
     async fn mark(
         &self,
         operation: &'static str,

@@ -2,9 +2,9 @@
 //!
 //! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs
 //! to the merchant's own key; `client#<keyid>` holds one key of an API client;
-//! `webhook#<client_id>` holds where a client is told of changes, and the secrets that sign this.
-//! All are read when first needed and kept for a minute, so that a key that was added or revoked
-//! counts everywhere a minute later, and a busy sandbox reads them once a minute.
+//! `webhook#<client_id>` holds a client's webhook URL, and the secrets that sign its webhooks. All
+//! are read when first needed and cached for a minute, so that an added or revoked key takes effect
+//! everywhere within a minute, and a busy sandbox reads them once a minute.
 //!
 //! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`],
 //! [`MerchantKeys::signer`], [`KeysTable::client_key`], [`KeysTable::webhook`]), since each
@@ -59,14 +59,14 @@ const STALE_MAX_MS: i64 = 15 * 60_000;
 /// How long after a failed reading the next one is tried, while there are keys to go on with. Each
 /// try may take seconds of an invocation that could do without.
 const RETRY_AFTER_MS: i64 = 10_000;
-/// How long a key id that nobody has is not asked for again.
+/// How long an unknown key id is not read again.
 const MISSING_MS: i64 = 5_000;
-/// How many client keys a sandbox keeps. Unknown ids are kept apart, so that a flood of them pushes
-/// no client out.
+/// How many client keys a sandbox caches. Unknown ids are cached separately, so that a flood of
+/// them evicts no client.
 const CLIENT_KEYS_MAX: usize = 1024;
-/// Of how many clients a sandbox keeps how they are told of changes.
+/// Of how many clients a sandbox caches the webhook.
 const WEBHOOKS_MAX: usize = 1024;
-/// How many unsealed secrets a sandbox keeps.
+/// How many unsealed secrets a sandbox caches.
 const SECRETS_MAX: usize = 2048;
 /// The longest key id that is looked up.
 const KEYID_LENGTH_MAX: usize = 128;
@@ -103,7 +103,7 @@ pub struct MerchantKeys {
     pub verification: VerificationKeys,
     /// The same as they are stored, to be merged with newer ones.
     pub entries: Vec<VerificationEntry>,
-    /// What stands among them without id, kind or PEM, to be kept as it is.
+    /// Entries among them without id, kind or PEM, to be kept unchanged.
     unread: Vec<AttributeValue>,
     /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed
     /// with it.
@@ -128,7 +128,7 @@ pub enum SignWith {
         /// `MERCHANT_SIGNING_KEY_ID`.
         key_id: String,
     },
-    /// The key that lies sealed in the merchant's item.
+    /// The sealed key in the merchant's item.
     Sealed,
 }
 
@@ -178,7 +178,7 @@ pub enum KeysError {
         /// What is missing or wrong.
         what: &'static str,
     },
-    /// A key to be written, or one that was unsealed, is none.
+    /// A key to be written, or an unsealed one, is not valid.
     #[error("{what} for {pk} is not usable")]
     NotAKey {
         /// The item.
@@ -215,8 +215,8 @@ impl KeysError {
         }
     }
 
-    /// Whether a write that failed like this may have been done all the same: where a call's answer
-    /// was lost, nobody knows.
+    /// Whether a write with this failure may have succeeded: if a call's answer was lost, the
+    /// result is unknown.
     pub fn may_be_done(&self) -> bool {
         match self {
             Self::Table(_) | Self::TooSlow { .. } => true,
@@ -288,7 +288,7 @@ impl KeysTable {
     /// 15 minutes serve on.
     ///
     /// # Errors
-    /// They cannot be read, and none of the last 15 minutes are at hand.
+    /// They cannot be read, and no copy of the last 15 minutes is cached.
     pub async fn merchant(&self) -> Result<Arc<MerchantKeys>, KeysError> {
         let mut cache = self.shared.merchant.lock().await;
         let now_ms = self.shared.clock.now_ms();
@@ -298,14 +298,14 @@ impl KeysTable {
         }
     }
 
-    /// The merchant's keys read again at once, because `serial` was seen, which they do not have.
-    /// One that is still unknown is told to `reconcile`, if it has the form of a platform
+    /// Reads the merchant's keys again at once, because `serial` was seen, which they do not have.
+    /// A serial that is still unknown is reported to `reconcile`, if it has the form of a platform
     /// certificate's ([`KeysTable::telling`]).
     ///
-    /// Anybody can send an unknown serial, so a sandbox does this once in five seconds at most and
-    /// otherwise gives what it has. One reading answers for every serial: whoever sends made-up
-    /// ones all the time delays the first callback after a rotation by those five seconds, and
-    /// WeChat Pay's repeat comes later than that.
+    /// Anyone can send an unknown serial, so a sandbox does this at most once in five seconds and
+    /// otherwise returns its cached keys. One read covers every serial: a flood of made-up serials
+    /// delays the first callback after a rotation by at most five seconds, and WeChat Pay's repeat
+    /// comes later than that.
     ///
     /// # Errors
     /// As [`KeysTable::merchant`].
@@ -427,8 +427,8 @@ impl KeysTable {
         }
     }
 
-    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from
-    /// it are kept.
+    /// Reads the merchant's item. If it is unchanged, the keys parsed and unsealed from it before
+    /// are reused.
     async fn fetch_item(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
         let item = self
@@ -614,9 +614,9 @@ impl SecretCache {
         })
     }
 
-    /// Unseals under the context of the place where the secret was found. The context is remembered
-    /// too: else a ciphertext that somebody copied to another place would open there once it was
-    /// opened in its own.
+    /// Unseals under the context of the place where the secret was found. The cache includes the
+    /// context: otherwise a ciphertext that was copied to another place would unseal there once it
+    /// was cached from its own place.
     async fn unseal(
         &self,
         pk: &str,
@@ -662,7 +662,7 @@ fn client_context(keyid: &str) -> Context {
     Context::of("client-key").with("keyid", keyid)
 }
 
-/// Key ids are visible ASCII; nothing else is looked up, whatever a request says.
+/// Key ids are visible ASCII; other values from requests are not looked up.
 fn is_keyid(keyid: &str) -> bool {
     (1..=KEYID_LENGTH_MAX).contains(&keyid.len())
         && keyid.bytes().all(|byte| byte.is_ascii_graphic())

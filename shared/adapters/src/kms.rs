@@ -43,7 +43,8 @@ impl Context {
     }
 }
 
-/// A fresh data key: plain for use now, and encrypted by KMS to be kept beside what it sealed.
+/// A new data key: plain for use now, and encrypted by KMS to be stored with the data that it
+/// sealed.
 pub struct DataKey {
     /// The 32 bytes of an AES-256 key.
     pub plain: Zeroizing<Vec<u8>>,

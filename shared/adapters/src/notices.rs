@@ -1,11 +1,11 @@
-//! The `notices` table: the ledger of callbacks that did not settle at their first try, of those
-//! that wait for a person, and of money that does, whoever found it.
+//! The `notices` table: records callbacks that did not settle at the first attempt, callbacks that
+//! wait for an operator, and parked payments, however they were found.
 //!
-//! `process-payment` writes callbacks, every function that keeps money writes that; a person reads
-//! it, sends a notice round again, or writes down a decision, here or in the console. A callback
-//! that settles at once has no record, so what arrives every second costs nothing here. One whose
-//! first try died before it could write anything has its record once it settles. No order is
-//! changed from this table: it is a record only. The queue message does the work.
+//! `process-payment` writes callbacks, and every function that parks a payment writes its record.
+//! An operator reads them, sends a notice again, or records a decision, here or in the console. A
+//! callback that settles at once has no record, so normal traffic costs nothing here. A callback
+//! whose first attempt crashed before it wrote anything gets its record once it settles. No order
+//! is changed from this table: it is a record only. The queue message does the work.
 //!
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status
 //! follows which.
@@ -52,21 +52,21 @@ pub enum NoticesError {
         "the record of notice {notice_id} has no usable `{attribute}`: compare it with the table's description in notices/item.rs"
     )]
     Damaged {
-        /// Which notice, as far as it can be told.
+        /// The notice, if known.
         notice_id: String,
         /// Which attribute.
         attribute: &'static str,
     },
 }
 
-/// How a notice stands.
+/// The state of a notice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoticeStatus {
-    /// It failed, and its message comes again by itself, or lies in the dead-letter queue after its
-    /// last try.
+    /// It failed, and its message is delivered again, or is in the dead-letter queue after its last
+    /// attempt.
     Pending,
-    /// It cannot be applied to an order: a person must decide. No later failure makes it `Pending`
-    /// again.
+    /// It cannot be applied to an order: an operator must decide. A later failure does not make it
+    /// `Pending` again.
     Parked,
     /// It settled after all. Only a later failure makes it `Pending` again.
     Settled,
@@ -124,7 +124,7 @@ pub struct ParkedNotice<'a> {
     pub event_type: &'a str,
     /// The queue's message as it came, still encrypted.
     pub message: &'a str,
-    /// What a person must find out or decide, without personal data.
+    /// What an operator must find out or decide, without personal data.
     pub what_to_do: &'a str,
     /// The present time.
     pub now: UnixSeconds,
@@ -147,10 +147,10 @@ pub struct Notice {
     pub next_retry_at: Option<UnixSeconds>,
     /// What went wrong last.
     pub last_error: Option<String>,
-    /// What a person must find out or decide.
+    /// What an operator must find out or decide.
     pub what_to_do: Option<String>,
-    /// The queue's message as it came, still encrypted: what is sent to send the notice round
-    /// again. Empty of money that was found by asking, until WeChat Pay tells of it.
+    /// The queue's original message, still encrypted: it is sent again to repeat the notice. Empty
+    /// for a payment that was found by a query, until a callback reports it.
     pub message: String,
     /// When it was first written down.
     pub first_seen_at: UnixSeconds,
@@ -176,12 +176,12 @@ pub struct NoticePage {
 #[derive(Clone, Debug)]
 pub struct NextPage(Item);
 
-/// What came of writing down a decision.
+/// Result of recording a decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DecideOutcome {
     /// It is written.
     Written,
-    /// There is nothing to decide: the notice settled, or somebody has decided already.
+    /// There is nothing to decide: the notice settled, or was decided already.
     Closed(Box<Notice>),
     /// There is no such notice.
     Unknown,
@@ -207,7 +207,7 @@ impl NoticeStatus {
 }
 
 impl Notices {
-    /// How long a notice that settled or was decided is kept, in seconds.
+    /// How long a settled or decided notice is kept, in seconds.
     pub const KEPT_S: i64 = 90 * 86_400;
 
     /// How many notices are read at once: a page of DynamoDB's holds 1 MB, a callback up to 64 KB.
@@ -286,8 +286,8 @@ impl Notices {
         })
     }
 
-    /// Writes down that a notice which may have failed before has settled. Does nothing when it has
-    /// no record, or when the record waits for a person.
+    /// Records that a notice which may have failed before has settled. Does nothing if it has no
+    /// record, or if the record waits for an operator.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -310,9 +310,9 @@ impl Notices {
         written("write down a settled notice", update.send().await).map(drop)
     }
 
-    /// Writes down that a notice has settled which was tried before, whether that try left a record
-    /// or died before it could. What a record says stays; one that waits for a person or was
-    /// decided is left as it is.
+    /// Records that a notice has settled which had an earlier attempt, whether that attempt left a
+    /// record or crashed before. An existing text stays; a record that waits for an operator or was
+    /// decided is unchanged.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -373,9 +373,9 @@ impl Notices {
         })
     }
 
-    /// How many notices wait for a person. DynamoDB counts: none is read into memory. It looks at
-    /// [`Self::COUNTED_PAGES_MAX`] pages of a megabyte at most, so where there are very many it is
-    /// as many at least.
+    /// How many notices wait for an operator. DynamoDB counts: none is read into memory. It reads
+    /// at most [`Self::COUNTED_PAGES_MAX`] pages of a megabyte, so for very many notices the result
+    /// is a lower bound.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -424,8 +424,8 @@ impl Notices {
         got.item().map(item::read).transpose()
     }
 
-    /// Writes down what a person decided about a notice that is pending or parked. It changes
-    /// nothing else: money is moved by refunds, orders by the API.
+    /// Records an operator's decision about a pending or parked notice. It changes nothing else:
+    /// refunds move money, the API changes orders.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -507,7 +507,7 @@ fn set_expression(order_no: Option<&OrderNo>, more: &str) -> String {
     format!("SET #status = :status, notice_id = :notice_id, updated_at = :now, {order_no}{more}")
 }
 
-/// What came of a conditional update.
+/// Result of a conditional update.
 enum UpdateOutcome {
     Updated,
     /// The condition did not hold; this was found, or nothing.

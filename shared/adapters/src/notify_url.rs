@@ -1,5 +1,5 @@
-//! The address that WeChat Pay calls: what is wrong with one is told when a function starts, and
-//! not by callbacks that never come.
+//! The URL that WeChat Pay calls: an invalid one is reported when a function starts, and not only
+//! noticed by missing callbacks.
 //!
 //! WeChat Pay takes an absolute public URL with a path, without a query, of 255 characters at most
 //! (shared/wechatpay/PROTOCOL.md, 5.2 and 7.1). What it cannot reach it does not complain about.

@@ -1,4 +1,4 @@
-//! The `orders` table: orders, their journal, and money that waits for a person.
+//! The `orders` table: orders, their journal, and parked payments.
 //!
 //! Every write is conditional. A refused condition is no error here: the item that was found comes
 //! back, and the rules in `payments` say what it means.
@@ -73,14 +73,14 @@ pub enum TableError {
         "the item of order {order_no} has no usable `{attribute}`: compare it with the table's description in order_table/item.rs"
     )]
     Damaged {
-        /// Which order, as far as it can be told.
+        /// The order, if known.
         order_no: String,
         /// Which attribute.
         attribute: &'static str,
     },
 }
 
-/// What came of reserving a number.
+/// Result of reserving a number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReserveOutcome {
     /// The number is now this order's.
@@ -89,7 +89,7 @@ pub enum ReserveOutcome {
     Taken(Box<Order>),
 }
 
-/// What came of a conditional write to an order.
+/// Result of a conditional write to an order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WriteOutcome {
     /// Done; this is the order now.
@@ -98,7 +98,7 @@ pub enum WriteOutcome {
     Superseded(Box<Order>),
 }
 
-/// What came of a change decided on one version of an order.
+/// Result of a change decided on one version of an order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ApplyOutcome {
     /// Order and event are written.
@@ -118,8 +118,8 @@ impl OrderTable {
         }
     }
 
-    /// The same table, that writes whatever money it keeps for a person into this ledger too, in
-    /// the same transaction.
+    /// The same table that also writes each parked payment into this notices table, in the same
+    /// transaction.
     #[must_use]
     pub fn with_ledger(self, ledger: Notices) -> Self {
         Self {
@@ -216,8 +216,8 @@ impl OrderTable {
         .await
     }
 
-    /// Stores a prepay value under the attempt that got it, and ends the attempt. `event` is for an
-    /// order that was reserved so far; renewing a value changes no state and has none.
+    /// Stores a prepay value under the lease that got it, and ends the lease. `event` is for an
+    /// order that was `reserved`; renewing a value changes no state and has no event.
     ///
     /// # Errors
     /// [`TableError`].

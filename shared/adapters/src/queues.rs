@@ -1,10 +1,10 @@
 //! The two queues in front of `process-payment`, the ones in front of `send-webhook` and of
 //! `reconcile`, and the messages in them.
 //!
-//! A message body is a tagged, versioned enum: an older message is still read after a deploy, and
-//! one that nobody knows is told apart from one that is damaged. Nothing readable about a payer
-//! ever lies in a queue: a callback is carried as it came, still encrypted, a payment request is an
-//! order number, and an event of an order holds none of it.
+//! A message body is a tagged, versioned enum: an older message can still be read after a deploy,
+//! and an unknown kind is distinguished from a damaged message. A queue never contains readable
+//! data about a payer: a callback stays encrypted as received, a payment request is an order
+//! number, and an event has no such data.
 //!
 //! A message that failed comes again when it is visible again; [`Queue::come_back_in`] says when
 //! that is.
@@ -70,8 +70,8 @@ pub enum ReconcileWork {
     #[serde(rename = "reconcile-daily.v1")]
     DailyV1 {
         /// The moment that it was scheduled for, as EventBridge Scheduler writes it
-        /// (`2026-08-02T02:30:00Z`). When the message was sent would not do: one that is moved back
-        /// from the dead-letter queue is sent anew.
+        /// (`2026-08-02T02:30:00Z`). The message's send time is not enough: a message that is moved
+        /// back from the dead-letter queue gets a new one.
         #[serde(skip_serializing_if = "Option::is_none")]
         scheduled_at: Option<String>,
     },
@@ -82,7 +82,7 @@ pub enum ReconcileWork {
         date: BillDate,
         /// Whether to look only.
         dry_run: bool,
-        /// The run; of a day's runs, only the one that was asked for last goes on.
+        /// The run; of a day's runs, only the latest requested one continues.
         run_id: String,
         /// Time of the request in Unix milliseconds; the message's send time if absent. A message
         /// that is moved back from the dead-letter queue gets a new send time.
@@ -216,8 +216,8 @@ fn unknown_kind() -> Wrong {
     Wrong::new("is no kind of message that this version knows in this queue").in_member("v")
 }
 
-/// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays
-/// have the same shape, so that whoever looks into the queue finds one kind of message.
+/// A message in `webhooks`: an event as EventBridge sends it to SQS (the fields in use). Replays
+/// have the same form, so that the queue has one kind of message.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct WebhookMessage {
     /// The kind of event, and so the shape of `detail`.
@@ -248,7 +248,7 @@ pub enum EventKind {
     OrderChanged,
 }
 
-/// SQS did not do as asked, or did not say so. A message may be in the queue all the same.
+/// The call to SQS failed, or its answer was lost. A message may still be in the queue.
 #[derive(Debug, thiserror::Error)]
 #[error("queue {queue} did not confirm what it was asked to do with a message")]
 pub struct QueueError {
@@ -257,7 +257,7 @@ pub struct QueueError {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// One queue: to be sent to, and told when a message is to come again.
+/// One queue: sends messages and sets when a message is delivered again.
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: Client,
@@ -272,8 +272,9 @@ impl Queue {
     /// SQS delays a message by 15 minutes at most.
     const DELAY_S_MAX: i64 = 900;
 
-    /// SQS hides a message until 12 hours after it was received, at most, and refuses more. Of that
-    /// a function may have used up a quarter of an hour by now, which is the longest that one runs.
+    /// SQS hides a message at most until 12 hours after it was received, and refuses more. A
+    /// function may have used up to a quarter of an hour of that, which is the longest that one
+    /// runs.
     const HIDDEN_S_MAX: i32 = 43_200 - 900;
 
     /// The queue by its URL.
@@ -313,8 +314,8 @@ impl Queue {
             .await
     }
 
-    /// Sends a callback on. Returns when SQS has it: only then may WeChat Pay be told that it
-    /// arrived.
+    /// Sends a callback to the queue. Returns when SQS has it: only then may WeChat Pay get a
+    /// success answer.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -327,9 +328,8 @@ impl Queue {
             .await
     }
 
-    /// Sends a message that was kept, once more and byte for byte, because a person asks for it.
-    /// For SQS it is a new message that has all its tries before it; its attribute
-    /// [`Queue::REDRIVEN`] says what it is.
+    /// Sends a stored message again byte for byte, because an operator asks for it. For SQS it is a
+    /// new message with all its attempts; its attribute [`Queue::REDRIVEN`] marks it.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -433,9 +433,9 @@ impl Queue {
     }
 }
 
-/// The same JSON without the two characters that SQS has no room for and JSON writes as they are.
-/// SQS would put another for each without a word, and a callback would no longer fit its signature.
-/// They can only stand within a text, where an escape means the same.
+/// The same JSON without the two characters that JSON does not escape and SQS does not allow. SQS
+/// would silently replace them, and a callback would no longer match its signature. They can only
+/// occur within a text, where an escape means the same.
 fn within_xml(json: String) -> String {
     if json.contains(['\u{fffe}', '\u{ffff}']) {
         json.replace('\u{fffe}', "\\ufffe")

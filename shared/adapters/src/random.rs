@@ -47,7 +47,7 @@ impl Random {
         nonce
     }
 
-    /// An id that nobody else has: 128 random bits as 32 lower-case hexadecimal digits.
+    /// A unique id: 128 random bits as 32 lower-case hexadecimal digits.
     pub fn id(&self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.bytes()))
     }

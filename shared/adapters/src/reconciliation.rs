@@ -1,10 +1,10 @@
-//! The `reconciliation` table: what is kept of each reconciled day, its differences, and the trades
+//! The `reconciliation` table: the record of each reconciled day, its differences, and the trades
 //! near midnight that wait for the next day's bill.
 //!
 //! `reconcile` and the operators' console write it. Every write is one conditional put of a whole
-//! item, decided on the version that was read, so two who decide at once cannot both be right: the
-//! later one is [`SaveOutcome::VersionMoved`] and reads again. A put may be repeated: what stands
-//! there already as it was to be written counts as written.
+//! item, based on the version that was read, so of two concurrent decisions only one succeeds: the
+//! later one gets [`SaveOutcome::VersionMoved`] and reads again. A put may be repeated: if the item
+//! is already as it should be written, it counts as written.
 //!
 //! This table only records findings and decisions. It changes no order and moves no money.
 
@@ -78,14 +78,14 @@ pub enum ReconciliationError {
         "the item {item} has no usable `{attribute}`: compare it with the table's description in reconciliation/item.rs"
     )]
     Damaged {
-        /// Partition and sort key, as far as they can be told.
+        /// Partition and sort key, if known.
         item: String,
         /// Which attribute.
         attribute: &'static str,
     },
 }
 
-/// What came of a write that was decided on one version.
+/// Result of a write that was decided on one version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SaveOutcome {
     /// It is written.
@@ -94,12 +94,12 @@ pub enum SaveOutcome {
     VersionMoved,
 }
 
-/// What came of writing down a difference that a run found.
+/// Result of storing a difference that a run found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FindOutcome {
     /// No run had found it before.
     New,
-    /// It is known, and this is how it stands; nothing was written.
+    /// It is known, with this state; nothing was written.
     Known(Box<Difference>),
 }
 
@@ -160,12 +160,13 @@ impl ReconciliationTable {
         }
     }
 
-    /// The runs of a day, read consistently: the latest in earnest and the latest preview.
+    /// The runs of a day by consistent read: the latest real run and the latest preview.
     ///
     /// # Errors
     /// [`ReconciliationError`].
     pub async fn day_runs(&self, date: BillDate) -> Result<DayRuns, ReconciliationError> {
-        // Both places begin alike, and one page holds both: an item is far from the 1 MB of a page.
+        // Both sort keys have the same prefix, and one page holds both: an item is far below the 1
+        // MB of a page.
         const BOTH: i32 = 2;
         let (found, _) = self
             .list("read the runs of a day", date, item::RUN_SK, None, BOTH)
@@ -173,8 +174,8 @@ impl ReconciliationTable {
         item::read_day_runs(&found)
     }
 
-    /// Writes a run, in the place that previews or runs in earnest have: its first version if
-    /// nothing stands there, a later one over the version before.
+    /// Writes a run, under the sort key of previews or of real runs: its first version if nothing
+    /// is there, a later one over the previous version.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -233,9 +234,9 @@ impl ReconciliationTable {
         found.await?.as_ref().map(item::read_difference).transpose()
     }
 
-    /// Writes a difference after a step, over the version that the step was decided on. In the same
-    /// transaction it is put among those whose refund is waited for, and the notice of its money
-    /// goes along, where it has one.
+    /// Writes a difference after a step, over the version that the step was decided on. The same
+    /// transaction adds it to the list of tracked refunds and updates the notice of its payment, if
+    /// necessary.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -265,8 +266,8 @@ impl ReconciliationTable {
         Err(ReconciliationError::Conflict)
     }
 
-    /// Writes a difference with what it lacked, over itself as it was read: no step, so its version
-    /// stays. Where somebody took one meanwhile, nothing is written
+    /// Writes a difference with values that were missing, over itself as it was read: not a step,
+    /// so its version stays. After a concurrent step nothing is written
     /// ([`SaveOutcome::VersionMoved`]).
     ///
     /// # Errors
@@ -314,8 +315,8 @@ impl ReconciliationTable {
         Ok(ledger.stepping(&found, &step, last.at)?)
     }
 
-    /// `None` when the notice is not as it was read any more, or another transaction holds one of
-    /// the items at this moment.
+    /// `None` if the notice has changed since it was read, or another transaction holds one of the
+    /// items at this moment.
     async fn save_with(
         &self,
         operation: &'static str,
@@ -404,9 +405,9 @@ impl ReconciliationTable {
         Ok(DifferencePage { items, next })
     }
 
-    /// How many of a day's differences stand in one of these states. DynamoDB counts: no difference
-    /// is read into memory. It looks at `pages_max` pages of a megabyte at most; the answer says
-    /// whether that was all. Read consistently.
+    /// How many of a day's differences are in one of these states. DynamoDB counts: no difference
+    /// is read into memory. It reads at most `pages_max` pages of a megabyte; the answer says
+    /// whether that was all. The read is consistent.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -540,11 +541,11 @@ impl ReconciliationTable {
     }
 }
 
-/// How often a difference is written anew because what goes along with it was in somebody else's
-/// hands.
+/// How often a difference is written again because an item in the same transaction was being
+/// written by another process.
 const SAVE_TRIES: u32 = 3;
 
-/// What came of a conditional put.
+/// Result of a conditional put.
 enum PutOutcome {
     Done,
     /// The condition did not hold: this was found.

@@ -95,8 +95,8 @@ impl WechatSettings {
         };
         let calls_per_s = per_s(reader, "WECHATPAY_CALLS_PER_S", CALLS_PER_S);
         let refunds_per_s = per_s(reader, "WECHATPAY_REFUNDS_PER_S", REFUNDS_PER_S);
-        // Each call takes one signature: unless told, they are as many, so that calls alone are
-        // what binds.
+        // Each call takes one signature: the default is the same number, so that only the limit on
+        // calls matters.
         let default = calls_per_s.unwrap_or(CALLS_PER_S);
         let signatures_per_s = per_s(reader, "MERCHANT_SIGNATURES_PER_S", default);
         Some(Self {
@@ -121,12 +121,12 @@ impl WechatSettings {
 /// `template.yaml` says how. KMS makes 500 to 1,000 signatures a second for a whole account, one
 /// for each call; a merchant that needs more uses a sealed key.
 const CALLS_PER_S: u32 = 50;
-/// Those that ask for a refund, unless told: WeChat Pay takes 150 a second. Of failing ones it
-/// takes 6, which no rate can keep to beforehand: after the first that fails for want of balance
-/// all of the merchant's rest.
+/// Default refund requests a second: WeChat Pay accepts 150. It accepts only 6 failing ones, which
+/// no rate limit can ensure beforehand: after the first failure for lack of balance all of the
+/// merchant's refunds are paused.
 const REFUNDS_PER_S: u32 = 25;
 
-/// What every function is told that changes orders and talks to WeChat Pay.
+/// Settings of every function that changes orders and calls WeChat Pay.
 #[derive(Clone, Debug)]
 pub struct CoreSettings {
     /// The keys.
@@ -237,7 +237,7 @@ fn secure_or_loopback(url: &str) -> bool {
         return false;
     }
     if url.contains('@') {
-        return false; // what stands before it would be read as the host by some, as a user by others
+        return false; // some parsers would read the text before it as the host, others as a user
     }
     let Some(rest) = url.strip_prefix("http://") else {
         return url

@@ -2,9 +2,9 @@
 //!
 //! No colours, and no filter language: matching its patterns costs start-up time and size for a
 //! choice that one word (`LOG_LEVEL`) makes. Standard output is line-buffered, so each line has
-//! left the process before the function is frozen. Other people's crates are kept to `info`,
-//! whatever is asked: at `debug` the AWS SDK prints requests and answers, and those hold what must
-//! never be in a log. Lines that carry a metric ([`emf`]) are written at any level.
+//! left the process before the function is frozen. Third-party crates are limited to `info`,
+//! whatever the setting: at `debug` the AWS SDK prints requests and answers, which contain data
+//! that must never be in a log. Lines that carry a metric ([`emf`]) are written at any level.
 
 pub mod emf;
 

@@ -1,5 +1,5 @@
-//! TLS for what is called outside AWS: the library that the AWS SDK has linked already, and trust
-//! roots pinned to Mozilla's set. Scanning the platform's store would be most of a cold start.
+//! TLS for calls outside AWS: the library that the AWS SDK links already, and Mozilla's trust
+//! roots. Scanning the platform's store would take most of a cold start.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider};
 /// Cannot fail with this provider.
 pub fn client_config() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    // The form that the AWS SDK's client takes too: a second copy of the set would be 60 KB of each
-    // zip.
+    // The form that the AWS SDK's client takes too: a second copy of the set would add 60 KB to
+    // each zip.
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?;

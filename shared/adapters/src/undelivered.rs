@@ -2,9 +2,9 @@
 //! or because all tries failed.
 //!
 //! `pk` S `<mchid>#<client_id>`; `sk` S `<at, ten digits>#<order_no>#<version, ten digits>`, so
-//! that a client's events stand in the order in which they happened and an event has one place,
-//! however often it is kept; `event` S (the JSON of [`OutgoingEvent`], as on the bus); `why` S;
-//! `kept_at` N (Unix seconds); `expires_at` N, when DynamoDB may drop it.
+//! that a client's events are in time order and an event has one key, however often it is stored;
+//! `event` S (the JSON of [`OutgoingEvent`], as on the bus); `why` S; `kept_at` N (Unix seconds);
+//! `expires_at` N, when DynamoDB may drop it.
 //!
 //! An event leaves when it is delivered. Then, or when a late duplicate of its message stores it
 //! again, it may be delivered twice: its receiver knows it by its id.
@@ -32,7 +32,7 @@ pub struct UndeliveredEvents {
 /// Undelivered events were not read or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum UndeliveredError {
-    /// DynamoDB did not do as asked, or did not say so.
+    /// The call to DynamoDB failed, or its answer was lost.
     #[error("the table of undelivered events did not answer")]
     Unavailable(#[source] AwsError),
     /// An item does not hold what it must.
@@ -81,7 +81,7 @@ pub struct UndeliveredPage {
 pub struct EventCursor(String);
 
 impl EventCursor {
-    /// A place as a client gives it back; `None` if it can be none.
+    /// A position as a client sends it back; `None` if it is not valid.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
             && text
@@ -106,10 +106,10 @@ impl UndeliveredEvents {
         }
     }
 
-    /// Keeps an event. One that is kept already stays, for as long from `now` on.
+    /// Stores an event. One that is stored already stays, with a new expiry counted from `now`.
     ///
     /// # Errors
-    /// [`UndeliveredError::Unavailable`]: it may be kept or not.
+    /// [`UndeliveredError::Unavailable`]: it may be stored or not.
     pub async fn keep(
         &self,
         event: &OutgoingEvent,
@@ -168,7 +168,7 @@ impl UndeliveredEvents {
         after: Option<&EventCursor>,
         most: usize,
     ) -> Result<UndeliveredPage, UndeliveredError> {
-        // `!` sorts before whatever follows in another key, and `$` behind the `#` that ends a
+        // `!` sorts before anything that follows in another key, and `$` after the `#` that ends a
         // second.
         let from = seconds(from);
         let first = after.map_or(from.clone(), |EventCursor(after)| {

@@ -1,4 +1,4 @@
-//! Sends webhooks: a POST to an address that somebody outside has chosen.
+//! Sends webhooks: a POST to a URL that a client has chosen.
 //!
 //! Such an address may be a trap: a name that leads into this machine or this account's network, a
 //! redirect there, a name that means one thing when it is checked and another when it is used. So a
@@ -63,7 +63,7 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// What it is called where a client is shown what came of the last webhook.
+    /// Its name in a client's view of the last delivery.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Client(_) => "not_sent",
@@ -79,11 +79,11 @@ impl NoAnswer {
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// A sandbox may be frozen for minutes between two batches: what it kept open longer than this is
-/// closed at the other end.
+/// A sandbox may be frozen for minutes between two batches: a connection that is open longer than
+/// this is usually closed at the other end.
 const IDLE_MAX: Duration = Duration::from_secs(5);
-/// So much of an answer's body is read, and dropped: enough for what a web framework says by
-/// itself, so that the connection can be used again. Only the status counts.
+/// How much of an answer's body is read and dropped: enough for a web framework's default answers,
+/// so that the connection can be reused. Only the status counts.
 const BODY_READ_MAX: usize = 4096;
 /// Tells a receiver who is calling.
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
@@ -136,7 +136,7 @@ impl WebhookHttp {
         })?;
         let status = answer.status().as_u16();
         let mut read = 0_usize;
-        // The status has come: whatever becomes of the body changes nothing.
+        // The status has arrived: an error in the body changes nothing.
         while let Ok(Some(chunk)) = answer.chunk().await {
             read = read.saturating_add(chunk.len());
             if read > BODY_READ_MAX {
@@ -200,7 +200,7 @@ impl Resolve for VettedDns {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.reach;
         Box::pin(async move {
-            // Port 0 stands for the one of the URL.
+            // Port 0 means the port of the URL.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let vetted: Addrs = Box::new(vet(found, reach)?.into_iter());
             Ok(vetted)

@@ -85,7 +85,7 @@ pub struct Limits {
     pub signatures_per_s: u32,
 }
 
-/// What came of one call, and what WeChat Pay calls it.
+/// Result of one call, and WeChat Pay's `Request-ID` of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallReply<T> {
     /// What came of it.
@@ -119,8 +119,8 @@ pub enum NotSent {
 pub const CALL_MAX: Duration = Duration::from_secs(3);
 /// Below this there is no use in beginning another call.
 pub const CALL_MIN: Duration = Duration::from_millis(200);
-/// The pause before the same call goes to the other host. A host that is gone needs none; one that
-/// is overloaded shall not get all calls of a second over again in the same moment.
+/// The pause before the same call goes to the other host. A host that is down needs none; an
+/// overloaded one must not get all calls of a second again at the same moment.
 pub const BETWEEN_HOSTS: Backoff = Backoff {
     first_ms: 50,
     max_ms: 400,
@@ -171,7 +171,7 @@ impl WechatApi {
         &self.0.mchid
     }
 
-    /// The merchant's signer, for the parameters that a payer's device needs. Ask for it anew for
+    /// The merchant's signer, for the parameters that a payer's device needs. Request it again for
     /// each signature: each counts towards the limit.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl WechatApi {
     }
 
     /// Whether neither host answers and it is too early to try one again: a call now would most
-    /// likely be lost time.
+    /// likely fail.
     pub fn is_down(&self) -> bool {
         self.failover().is_down(self.0.clock.now_ms())
     }
@@ -309,7 +309,7 @@ impl WechatApi {
             .await
         {
             Ok(answer) => Ok(answer),
-            // The first call did leave, so its outcome stands.
+            // The first call was sent, so its outcome counts.
             Err(error) => {
                 warn!(host = ?other, %error, "the call was not repeated");
                 Ok(answer)
@@ -468,9 +468,8 @@ impl WechatApi {
         Ok(keys.signer(&self.0.sign_with).await?)
     }
 
-    /// Takes a token, and waits until it counts. Who would be left with less than [`CALL_MIN`] then
-    /// does not wait: the time that a call spent here would be counted against a host that had none
-    /// to answer in.
+    /// Takes a token, and waits until it is valid. It does not wait if less than [`CALL_MIN`] would
+    /// be left: a host without enough time to answer would be blamed for the time spent here.
     async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline_ms: i64) -> Result<(), NotSent> {
         let now_ms = self.0.clock.now_ms();
         let call_min_ms = i64::try_from(CALL_MIN.as_millis()).unwrap_or(i64::MAX);
@@ -505,9 +504,9 @@ impl WechatApi {
         millis(deadline_ms.saturating_sub(self.0.clock.now_ms()))
     }
 
-    /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay
-    /// may have rotated them. A call that does not only ask (`asks`) has its line in any log:
-    /// without WeChat Pay's name of it nothing can be disputed.
+    /// Verifies and parses the answer. An unknown serial reloads the keys once: WeChat Pay may have
+    /// rotated them. Every call other than a query (`asks`) is logged: without WeChat Pay's
+    /// `Request-ID` nothing can be disputed.
     async fn judge<C: Call>(
         &self,
         keys: &MerchantKeys,
@@ -528,7 +527,7 @@ impl WechatApi {
             Err(CallFailure::Unverified(VerifyError::UnknownSerial { serial, .. })) => {
                 match self.0.keys.refresh_merchant(&serial).await {
                     Ok(keys) => read(&keys.verification),
-                    // The call was made: what came of it cannot be told without keys.
+                    // The call was made, but its result is unknown without keys.
                     Err(error) => return CallOutcome::Unknown(error.to_string()),
                 }
             }
@@ -583,8 +582,9 @@ impl WechatApi {
             }
             Err(CallFailure::Unverified(error)) => {
                 let cause = error.name();
-                // By a probe WeChat Pay only tests whether we look. Anything else is a key, the
-                // clock or somebody in between, and every further answer fails on it too.
+                // A probe is WeChat Pay's test of our verification. Anything else is a problem of a
+                // key, the clock or an attacker in between, and makes every further answer fail
+                // too.
                 if matches!(error, VerifyError::Probe { .. }) {
                     warn!(wechat_request_id = request_id, cause, %error, WechatCallsFailed = 1, "an answer was not believed");
                 } else {
@@ -643,7 +643,7 @@ fn goes_to_the_other_host<T>(answer: &CallOutcome<T>) -> bool {
     }
 }
 
-/// Milliseconds as a duration; none when they are negative.
+/// Milliseconds as a duration; zero if negative.
 fn millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }

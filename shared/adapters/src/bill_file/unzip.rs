@@ -28,7 +28,7 @@ pub enum UnzipError {
         "something that is no gzip follows the bill's gzip: compare the file with WeChat Pay's console"
     )]
     Garbage,
-    /// More text than any bill has: somebody sends something else.
+    /// More text than any bill has, so it is not a bill.
     #[error(
         "the bill unpacks to more than {limit} bytes: this is no bill, compare the file with WeChat Pay's console"
     )]
@@ -52,7 +52,7 @@ pub struct Unzip {
 }
 
 enum UnzipState {
-    /// Nothing, or the first of the two bytes that tell which kind of file it is.
+    /// Nothing, or the first of the two bytes that show the kind of file.
     Start(Option<u8>),
     Plain,
     /// Inside a member of the gzip.
@@ -71,7 +71,7 @@ impl Unzip {
         Self::with_limit(Self::LIMIT)
     }
 
-    /// Nothing so far, and no more than `limit` bytes in the end.
+    /// Starts empty; accepts at most `limit` bytes in total.
     pub fn with_limit(limit: u64) -> Self {
         Self {
             state: UnzipState::Start(None),
@@ -85,7 +85,7 @@ impl Unzip {
     /// Unpacks the next bytes of the file and gives the text to `out`, at most 64 KiB at a time.
     ///
     /// # Errors
-    /// An [`UnzipError`], or what `out` says. Give it no more bytes after that.
+    /// An [`UnzipError`], or the error of `out`. Pass no more bytes after that.
     pub fn feed<E: From<UnzipError>>(
         &mut self,
         mut file: &[u8],
@@ -357,7 +357,7 @@ mod tests {
         let boundary = gzip(&rows(50)).len();
         for cut in 1..file.len() {
             if cut == boundary {
-                continue; // a whole file by itself: its hash tells
+                continue; // a whole file by itself: its hash shows it
             }
             let cut_file = file.get(..cut).expect("shorter");
             assert_eq!(

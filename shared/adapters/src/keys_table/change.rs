@@ -1,7 +1,8 @@
 //! Changing a merchant's item by what is named, and nothing else: for set-up commands.
 //!
-//! What the change does not name stays as it is stored, also what this version cannot read. The
-//! write is conditional on the item that was read, so that of two changes at once none is lost.
+//! Attributes that the change does not name stay as they are stored, also those that this version
+//! cannot read. The write is conditional on the item that was read, so that no concurrent change is
+//! lost.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -28,13 +29,12 @@ pub struct MerchantChange<'a> {
     pub add_apiv3: &'a [AddedApiV3Key],
     /// The version of an APIv3 key to be taken out.
     pub remove_apiv3: Option<u32>,
-    /// The number of the merchant's certificate. Where a private key lies sealed, the two change
-    /// together.
+    /// The number of the merchant's certificate. If a private key is sealed in the item, both
+    /// change together.
     pub signer_serial: Option<&'a str>,
     /// The merchant's private key as PKCS#8 DER, to be sealed into the item.
     pub signer_pkcs8: Option<&'a [u8]>,
-    /// Whether the private key that lies sealed in the item is to be taken out: the merchant signs
-    /// by KMS.
+    /// Whether the sealed private key must be removed from the item: the merchant signs by KMS.
     pub removes_sealed_signer: bool,
 }
 
@@ -64,7 +64,7 @@ pub enum ChangeError {
     /// The item would lack what functions need.
     #[error("this merchant has {0} yet, and no functions work without: give it, too")]
     Incomplete(&'static str),
-    /// A version is one key for ever: what was sealed under it would be lost.
+    /// A version always means the same key: otherwise data sealed under it would be lost.
     #[error(
         "APIv3 key {0} is there already and is another key; count the new one up, or give no version"
     )]
@@ -118,10 +118,10 @@ struct Parts {
 }
 
 impl KeysTable {
-    /// Changes the merchant's item, or makes it where there is none.
+    /// Changes the merchant's item, or creates it.
     ///
     /// # Errors
-    /// [`ChangeError`]; [`KeysError::Changed`] if somebody else changed it at the same time.
+    /// [`ChangeError`]; [`KeysError::Changed`] after a concurrent change.
     pub async fn change_merchant(&self, change: &MerchantChange<'_>) -> Result<(), ChangeError> {
         let pk = merchant_pk(&self.shared.mchid);
         let mut parts = Parts::read(self.read_item(&pk).await?, &pk)?;

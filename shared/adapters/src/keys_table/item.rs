@@ -1,4 +1,4 @@
-//! How keys lie in their items.
+//! How keys are stored.
 //!
 //! | Item | Attributes |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What the keys table holds, without any secret: for people who look after a deployment.
+//! The content of the keys table without secrets, for operators of a deployment.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use wechatpay::UnixSeconds;
@@ -31,7 +31,7 @@ pub struct MerchantOverview {
     pub apiv3_versions: Vec<u32>,
     /// The number of the merchant's own certificate.
     pub signer_serial: Option<String>,
-    /// Whether the merchant's private key lies sealed in the item.
+    /// Whether the merchant's private key is sealed in the item.
     pub has_sealed_key: bool,
     /// Counts the changes of the item.
     pub version: Option<u64>,
@@ -40,7 +40,7 @@ pub struct MerchantOverview {
 /// One of WeChat Pay's keys.
 #[derive(Clone, Debug)]
 pub struct VerificationOverview {
-    /// The key's id or the certificate's serial number; none if the entry cannot be read.
+    /// The key's id or the certificate's serial number; `None` if the entry cannot be read.
     pub id: Option<String>,
     /// Which of the two it is.
     pub kind: Option<VerificationKind>,
@@ -63,7 +63,7 @@ pub struct ClientOverview {
     pub state: Option<String>,
 }
 
-/// Where a client is told of changes.
+/// A client's webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookOverview {
     /// Whose orders.
@@ -183,7 +183,7 @@ fn webhook(item: &Item, client_id: &str) -> WebhookOverview {
     }
 }
 
-/// `https://host:port`, without what stands before and after it.
+/// `https://host:port`, without the rest of the URL.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

@@ -6,9 +6,9 @@ use wechatpay::certificates::is_serial;
 
 use crate::guards::{Guards, Lease};
 
-/// Where an unknown serial is told: a mark in the guards table, which `reconcile` looks for before
-/// it fetches WeChat Pay's certificates ahead of time. Nothing of it is on the way of a message
-/// whose serial is known, and one mark holds for all sandboxes: anybody can send an unknown serial.
+/// How an unknown serial is reported: by a mark in the guards table, which `reconcile` checks
+/// before it fetches WeChat Pay's certificates ahead of time. Messages with a known serial are not
+/// affected, and one mark is for all sandboxes: anyone can send an unknown serial.
 #[derive(Clone, Debug)]
 pub struct UnknownSerials {
     guards: Guards,

@@ -1,14 +1,14 @@
-//! Where API clients want to be told of changes, and with which secrets that is signed.
+//! The webhooks of API clients: their URLs and signing secrets.
 //!
 //! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at
 //! most); `state` S (`active`, `disabled`); when disabled `why` S and `since` N (Unix seconds);
 //! `version` N, which counts the changes.
 //!
-//! What its receiver answered last: `answer` S, `answered_at` N, `answer_since` N (Unix seconds);
-//! and while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not
-//! count as changes, and setting up anew takes them away.
+//! Its receiver's last answer: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and
+//! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not count as
+//! changes, and a new set-up removes them.
 //!
-//! Whether a webhook may go to the URL is judged anew each time one is sent; the table is not
+//! Whether a webhook may be sent to the URL is checked each time one is sent; the table is not
 //! trusted for it.
 
 use std::sync::Arc;
@@ -32,12 +32,12 @@ use crate::webhook_http::{Reach, WebhookUrl};
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;
 
-/// How a client is told of changes of its orders.
+/// A client's webhook for changes of its orders.
 #[derive(Debug)]
 pub enum Webhook {
     /// By POST.
     Active(Endpoint),
-    /// Not any more, until it is set up anew.
+    /// Disabled until it is set up again.
     Disabled {
         /// What put an end to it.
         why: String,
@@ -53,18 +53,18 @@ pub struct Endpoint {
     pub url: StoredUrl,
     /// The secrets to sign with, newest first.
     pub secrets: Vec<Secret>,
-    /// What came of the last webhook there; `None` before the first one.
+    /// Result of the last delivery there; `None` before the first one.
     pub last_answer: Option<LastAnswer>,
 }
 
-/// How a client's webhook stands, without what is needed to send one.
+/// The state of a client's webhook, without the data needed to send one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebhookState {
     /// The host that it goes to. Path and query may hold what lets one in.
     pub host: Option<String>,
     /// Why it is disabled and since when (Unix seconds); `None` while it is active.
     pub disabled: Option<(String, UnixSeconds)>,
-    /// What came of the last webhook; `None` before the first one.
+    /// Result of the last delivery; `None` before the first one.
     pub last_answer: Option<LastAnswer>,
 }
 
@@ -86,8 +86,8 @@ impl std::fmt::Debug for StoredUrl {
 }
 
 impl KeysTable {
-    /// How a client is told of changes, at most a minute old; `None` if it never asked for that.
-    /// "No webhook" is cached for five seconds only, so that few events are missed after set-up.
+    /// A client's webhook, at most a minute old; `None` if it never set one up. "No webhook" is
+    /// cached for five seconds only, so that few events are missed after set-up.
     ///
     /// # Errors
     /// The item cannot be read, a secret not be unsealed, or the item is damaged.
@@ -124,12 +124,12 @@ impl KeysTable {
         Ok(found.is_some())
     }
 
-    /// Sets up where a client is told of changes, or changes it. The secret is sealed; the newest
-    /// one before it goes on signing beside it, so that the receiver can move over in its own time.
+    /// Sets up or changes a client's webhook. The secret is sealed; the newest earlier one also
+    /// keeps signing, so that the receiver can switch at any time.
     ///
     /// # Errors
     /// The client's id is not usable, KMS does not seal, DynamoDB does not write, or
-    /// [`KeysError::Changed`] if somebody else changed it at the same time.
+    /// [`KeysError::Changed`] after a concurrent change.
     pub async fn put_webhook(
         &self,
         client_id: &str,
@@ -140,9 +140,9 @@ impl KeysTable {
             .await
     }
 
-    /// Changes where a client is told of changes, or by which secret it is signed, and switches a
-    /// webhook on that was switched off. What is not given stays: without a new secret those that
-    /// sign go on. A secret that signs already and is given again pushes no other out.
+    /// Changes a client's webhook URL or its signing secret, and enables a disabled webhook. Values
+    /// that are not given stay: without a new secret the present ones keep signing. A secret that
+    /// already signs and is given again replaces no other.
     ///
     /// # Errors
     /// As [`KeysTable::put_webhook`]; [`KeysError::Damaged`] if what is not given is not there.
@@ -217,9 +217,9 @@ impl KeysTable {
         let written = put.send().await;
         self.forget_webhook(client_id);
         let Err(error) = written else { return Ok(()) };
-        // The first answer may be lost and the SDK asks again: then what is found is what was
-        // written. To deny it would let the only copy of a secret that signs be thrown away. A
-        // sealed secret is unlike any other, so where it is found, it was written.
+        // If the first answer is lost and the SDK retries, the stored value is the written one.
+        // Reporting a failure would make the caller throw away the only copy of a signing secret.
+        // Every sealed secret is unique, so if it is found, it was written.
         let is_ours = |found: &Item| match &own {
             Some(own) => sealed_secrets(found).is_some_and(|found| found.contains(own)),
             None => {
@@ -240,7 +240,7 @@ impl KeysTable {
         }
     }
 
-    /// How a client's webhook stands, as it is now; `None` if there is none.
+    /// The present state of a client's webhook; `None` if there is none.
     ///
     /// # Errors
     /// DynamoDB does not answer, or the item is damaged.
@@ -258,8 +258,8 @@ impl KeysTable {
         }))
     }
 
-    /// Writes down what came of a webhook to `url`, if what was written before is `last`: another
-    /// sandbox may have been first, and the webhook may go elsewhere by now or be disabled. Says
+    /// Stores the result of a delivery to `url`, if the stored result is `last`: another sandbox
+    /// may have been first, and the webhook may have a new URL by now or be disabled. Returns
     /// whether it was written.
     ///
     /// # Errors
@@ -286,9 +286,9 @@ impl KeysTable {
         self.noted(client_id, update).await
     }
 
-    /// Writes down an answer that ends a run of 410s, over whatever another sandbox wrote
+    /// Stores an answer that ends a run of 410s, over anything that another sandbox wrote
     /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
-    /// Says whether it was written: not if the webhook goes elsewhere by now or is disabled.
+    /// Returns whether it was written: not if the webhook has a new URL by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.
@@ -360,11 +360,11 @@ impl KeysTable {
         }
     }
 
-    /// Ends the webhooks of a client that go to `url`, for a run of 410s that still goes on. One
-    /// that is disabled already stays as it is.
+    /// Disables a client's webhook to `url` because of a run of 410s that has not ended. A webhook
+    /// that is disabled already is unchanged.
     ///
     /// # Errors
-    /// [`KeysError::Changed`] if they go elsewhere by now or are removed or another answer came, or
+    /// [`KeysError::Changed`] if it has a new URL by now, is removed, or another answer came; or
     /// DynamoDB does not write.
     pub async fn disable_webhook(
         &self,
@@ -406,7 +406,7 @@ impl KeysTable {
                         && text(item, "state").is_some_and(|state| state == "disabled")
                 };
                 if refused.item().is_some_and(is_disabled) {
-                    Ok(()) // by another sandbox, or by a write of ours whose answer was lost
+                    Ok(()) // by another sandbox, or by our own write whose answer was lost
                 } else {
                     Err(KeysError::Changed { pk })
                 }
@@ -445,7 +445,7 @@ impl KeysTable {
         }
     }
 
-    /// What was changed here is read anew here.
+    /// After a change here the cached value is read again.
     fn forget_webhook(&self, client_id: &str) {
         self.shared
             .webhooks

@@ -1,7 +1,6 @@
 //! Writing keys: for set-up tools, and for `reconcile` when WeChat Pay has new verification keys.
 //!
-//! Every key is parsed before it is written, so that a wrong file is found out by whoever has it in
-//! hand.
+//! Every key is parsed before it is written, so that a wrong file is noticed at once.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::aws::AwsError;
 
-/// How many APIv3 keys are kept: the one in use and, while it is changed at WeChat Pay, its
+/// How many APIv3 keys are stored: the one in use and, while it is changed at WeChat Pay, its
 /// successor or predecessor.
 pub(super) const APIV3_KEYS_MAX: usize = 2;
 
@@ -31,7 +30,7 @@ pub struct NewMerchant<'a> {
     pub verification: &'a [VerificationEntry],
     /// Which of them requests ask answers to be signed with.
     pub response_serial: &'a str,
-    /// The APIv3 keys. The newest two versions are kept.
+    /// The APIv3 keys. The newest two versions are stored.
     pub apiv3: &'a [NewApiV3Key<'a>],
     /// The number of the merchant's certificate.
     pub signer_serial: &'a str,
@@ -162,7 +161,7 @@ impl KeysTable {
     /// As [`KeysTable::put_client_hmac`], but never in place of another key.
     ///
     /// # Errors
-    /// As there; [`KeysError::Changed`] if a key has this id, whoever's it is.
+    /// As there; [`KeysError::Changed`] if any client's key has this id.
     pub async fn add_client_hmac(
         &self,
         keyid: &str,
@@ -202,8 +201,8 @@ impl KeysTable {
     /// Writes a client's public key, a PEM `PUBLIC KEY`. Never in place of another key.
     ///
     /// # Errors
-    /// The id or the key is not usable, DynamoDB does not write, or [`KeysError::Changed`] if a key
-    /// has this id, whoever's it is.
+    /// The id or the key is not usable, DynamoDB does not write, or [`KeysError::Changed`] if any
+    /// client's key has this id.
     pub async fn add_client_public(
         &self,
         keyid: &str,
@@ -348,8 +347,8 @@ pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
     Ok(())
 }
 
-/// Every key can be read that is not `kept` from before, at least one verifies, and requests name
-/// one of them.
+/// Checks that every key not in `kept` can be read, that at least one verifies, and that requests
+/// name one of them.
 fn check_verification(
     pk: &str,
     entries: &[VerificationEntry],

@@ -40,7 +40,7 @@ pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
         next_retry_at: number(item, "next_retry_at")?.map(UnixSeconds),
         last_error: optional(item, "last_error").map(str::to_owned),
         what_to_do: optional(item, "what_to_do").map(str::to_owned),
-        // Money that was found by asking has none before a callback tells of it.
+        // A payment that was found by a query has none before a callback reports it.
         message: match item.get("message") {
             Some(_) => text(item, "message")?,
             None => String::new(),
@@ -52,7 +52,7 @@ pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
     })
 }
 
-/// How a record stands.
+/// The state of a record.
 pub(super) fn status(item: &Item) -> Result<NoticeStatus, NoticesError> {
     optional(item, "status")
         .and_then(NoticeStatus::named)

@@ -1,8 +1,7 @@
-//! Money that is kept for a person, in the ledger: one record for each payment or refund, whoever
-//! came upon it.
+//! Parked payments and refunds in the notices table: one record for each, however it was found.
 //!
-//! What keeps money in the orders table writes this record in the same transaction, so neither is
-//! there without the other. A callback adds its message later, so that it can be sent round again.
+//! Parking in the orders table writes this record in the same transaction, so neither exists
+//! without the other. A callback adds its message later, so that it can be sent again.
 
 use aws_sdk_dynamodb::{
     error::BuildError,
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::order_table::ParkedStatus;
 
-/// Money that waits for a person.
+/// A payment or refund that waits for an operator.
 #[derive(Clone, Copy, Debug)]
 pub struct ParkedMoneyRecord<'a> {
     /// `payment#<transaction_id>`, `refund#<refund_id>`, or `owed#<refund_id>` of a refund whose
@@ -25,13 +24,13 @@ pub struct ParkedMoneyRecord<'a> {
     pub notice_id: &'a str,
     /// The order that WeChat Pay names.
     pub order_no: &'a OrderNo,
-    /// What a person must find out or decide.
+    /// What an operator must find out or decide.
     pub what_to_do: &'a str,
     /// The present time.
     pub now: UnixSeconds,
 }
 
-/// A record that is there already keeps what it says: no notice is the first of its money twice.
+/// An existing record keeps its content: only the first notice of a payment creates it.
 const KEEPING: &str = "SET #status = if_not_exists(#status, :parked), \
      notice_id = if_not_exists(notice_id, :notice_id), \
      order_no = if_not_exists(order_no, :order_no), \
@@ -41,7 +40,7 @@ const KEEPING: &str = "SET #status = if_not_exists(#status, :parked), \
      updated_at = if_not_exists(updated_at, :now)";
 
 impl Notices {
-    /// The write that puts kept money into the ledger, for the transaction that keeps it.
+    /// The write of a parked payment's record, for the transaction that parks it.
     pub(crate) fn keeping(&self, money: &ParkedMoneyRecord<'_>) -> Result<Update, BuildError> {
         Update::builder()
             .table_name(&self.table)
@@ -57,9 +56,8 @@ impl Notices {
             .build()
     }
 
-    /// The write that says in the ledger that a person has dealt with money, for the transaction in
-    /// which that is written elsewhere. It holds however the record stands: the other write is the
-    /// one that decides.
+    /// The write that marks a record as decided, for the transaction that stores the decision
+    /// elsewhere. It succeeds in any state of the record: the condition is on the other write.
     pub(crate) fn dealt_with(
         &self,
         money: &ParkedMoneyRecord<'_>,
@@ -91,8 +89,8 @@ impl Notices {
             .build()
     }
 
-    /// Puts money into the ledger that was kept before the ledger knew it, and tells whether a
-    /// person has decided about it.
+    /// Adds a record for a payment that was parked without one, and returns whether an operator has
+    /// decided about it.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -125,8 +123,8 @@ impl Notices {
         })
     }
 
-    /// The write that brings a record, as it was read, along with the step of a difference; `None`
-    /// when it stands there already.
+    /// The write that updates a record, as it was read, together with a difference's step; `None`
+    /// if it has that state already.
     pub(crate) fn stepping(
         &self,
         found: &Notice,

@@ -25,8 +25,8 @@ use super::{
 };
 
 impl OrderTable {
-    /// Writes a change, if the order still has the version it was decided on and what moves with it
-    /// still stands as it was read.
+    /// Writes a change, if the order still has the version that it was decided on and the items
+    /// changed with it are unchanged.
     ///
     /// # Errors
     /// [`TableError`]; [`TableError::Conflict`] asks to read and decide again.

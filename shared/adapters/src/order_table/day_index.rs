@@ -7,14 +7,14 @@
 //! | parked payment | as long as it is kept | `paid_at` |
 //! | refund | once WeChat Pay has accepted it, as far as is known | `day_at` |
 //!
-//! All of these are WeChat Pay's times. Only a refund that a notice told of first has another:
-//! notices do not say when it was accepted, so it is counted by its success or else by our clock,
-//! until an answer that moves it says when.
+//! All of these are WeChat Pay's times. The exception is a refund first reported by a notice:
+//! notices do not have the acceptance time, so it is indexed by its success time or else by our
+//! clock, until an answer gives the acceptance time.
 //!
-//! The index carries what a line needs, so that a day is read without reading its orders:
+//! The index contains the fields of a line, so that a day is read without reading its orders:
 //! `order_no`, `transaction_id`, `amount_fen`, `state`, `paid_at`, `product`, `appid`, `refund_no`,
-//! `out_refund_no`, `refund_id`, `day_at`. It lags behind the table, so whatever looks different is
-//! read consistently before anything is said of it.
+//! `out_refund_no`, `refund_id`, `day_at`. It lags behind the table, so every apparent difference
+//! is confirmed by a consistent read.
 
 use payments::{
     due,
@@ -165,7 +165,7 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
             refund_id: fields.refund_id()?,
             transaction_id,
             amount_fen,
-            // For the totals only, and none in a refund of an earlier version.
+            // For the totals only; `None` in a refund of an earlier version.
             product: fields.text("product").ok().and_then(Product::named),
             state,
             at: UnixSeconds(fields.number("day_at")?),
@@ -183,8 +183,8 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
     })
 }
 
-/// By which moment a refund that becomes `to` enters the index or moves in it; `None` when it stays
-/// where it is, or out of it. `at` is the moment of the change by our clock.
+/// The time under which a refund that becomes `to` is put into the index or moved in it; `None` if
+/// its place does not change or it stays out. `at` is the time of the change by our clock.
 pub(super) fn refund_day(
     from: Option<&Refund>,
     to: &Refund,

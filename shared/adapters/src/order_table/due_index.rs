@@ -90,7 +90,7 @@ impl OrderTable {
         })
     }
 
-    /// Claims a due order by moving its due time on; `false` when somebody else did so first.
+    /// Claims a due order by moving its due time; `false` if another process was first.
     ///
     /// # Errors
     /// [`TableError`].
@@ -136,8 +136,8 @@ impl OrderTable {
         Ok(matches!(written, WriteOutcome::Written(_)))
     }
 
-    /// Claims a refund by counting the try and moving its due time on; `false` when somebody else
-    /// did so first, or when it moved on.
+    /// Claims a refund by counting the attempt and moving its due time; `false` if another process
+    /// was first, or if it has changed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -189,9 +189,9 @@ impl OrderTable {
         .await
     }
 
-    /// Notes how an abnormal refund stands that is on its way again or came back once more, and
-    /// takes away where it was sent: that was another time, or never carried out. `false` when it
-    /// moved on meanwhile. `refund` is the refund as it was claimed.
+    /// Records the state of an abnormal refund that is being paid out again or came back again, and
+    /// removes its destination: that was for an earlier attempt, or was never executed. `false` if
+    /// it changed meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -211,9 +211,9 @@ impl OrderTable {
         .await
     }
 
-    /// Notes that WeChat Pay is about to be told once more where the money of an abnormal refund
-    /// goes: nobody takes that back before the call is over. `false` when it moved on meanwhile.
-    /// `refund` is the refund as it was read.
+    /// Records that the redirect of an abnormal refund is about to be sent to WeChat Pay again, so
+    /// that it is not undone before the call is over. `false` if it changed meanwhile. `refund` is
+    /// the refund as it was read.
     ///
     /// # Errors
     /// [`TableError`].
@@ -303,8 +303,8 @@ impl OrderTable {
         super::conditional("end the looks at a refund", ended).map(|_| ())
     }
 
-    /// A write to a refund that changes no state, so it has no event: it holds if the refund still
-    /// is in that state and at that try, and nobody has sent it on since.
+    /// A write to a refund that changes no state, so it has no event. It succeeds if the refund
+    /// still has that state and attempt, and was not redirected since.
     async fn update_refund(
         &self,
         operation: &'static str,

@@ -19,10 +19,10 @@
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
 //! | `day_shard`, `day_id` | the index by Beijing day of payment; it carries what day_index.rs says |
 //!
-//! What the table's stream tells the world about a change are the attributes that an event's item
-//! and an order's item both have: `order_no`, `client_id`, `version`, `subject`, `subject_id`,
-//! `from` (empty for none), `to`, `amount_fen`, `cause_kind`, `cause_id`, `at`, `trace`, `decision`
-//! (what a person decided, as one text; empty for none).
+//! The table's stream publishes the attributes that an event's item and an order's item both have:
+//! `order_no`, `client_id`, `version`, `subject`, `subject_id`, `from` (empty for none), `to`,
+//! `amount_fen`, `cause_kind`, `cause_id`, `at`, `trace`, `decision` (an operator's decision as one
+//! text; empty for none).
 
 use std::collections::HashMap;
 
@@ -169,8 +169,8 @@ pub(super) fn event_sk(version: u64) -> String {
     format!("event#{version:010}")
 }
 
-/// An event as the merchant's systems are told of it. `item` is the one that holds it: the amount
-/// is that of what changed.
+/// An event as it is sent to the merchant's systems. `item` is the item that holds it: the amount
+/// is that of the changed subject.
 pub(super) fn outgoing(
     item: &Item,
     order: &Order,
@@ -263,7 +263,7 @@ fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
     item
 }
 
-/// Where an event has what a person decided. Events of earlier versions have none.
+/// The attribute with an event's decision. Events of earlier versions have none.
 const DECISION: &str = "decision";
 
 /// Never left out: what maps the stream to events takes a text from each.
@@ -298,8 +298,8 @@ fn event_attributes_alone(event: &Event) -> Item {
     item
 }
 
-/// Where an event that WeChat Pay told of has its `Request-ID`. Events of earlier versions have
-/// none.
+/// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
+/// versions have none.
 const WECHAT_REQUEST_ID: &str = "wechat_request_id";
 /// Where the event of a refund that goes to WeChat Pay says when. Events of earlier versions do
 /// not.

@@ -5,8 +5,7 @@ use payments::{ids::OrderNo, journal::Event, order::Order, webhook::OutgoingEven
 use super::{OrderTable, TableError, item, text, unavailable};
 
 impl OrderTable {
-    /// All events of an order and of what lies under it, oldest first; none when there is no such
-    /// order.
+    /// All events of an order and its parts, oldest first; none if there is no such order.
     ///
     /// # Errors
     /// [`TableError`].
@@ -34,9 +33,9 @@ impl OrderTable {
         Ok(events)
     }
 
-    /// One event of an order as it goes out to the merchant's systems; `None` when there is none of
-    /// that version. Early events lie inside the order, later ones are items of their own with all
-    /// that goes out.
+    /// One event of an order as it is sent to the merchant's systems; `None` if there is none with
+    /// that version. Early events are inside the order's item; later ones are separate items with
+    /// all published attributes.
     ///
     /// # Errors
     /// [`TableError`].

@@ -1,5 +1,5 @@
-//! Money that waits for a person: payments that are not an order's booked one, refunds that do not
-//! fit the books.
+//! Parked payments and refunds: payments that are not an order's booked one, refunds that
+//! contradict the books.
 
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
@@ -23,7 +23,7 @@ use super::{
     number, text, unavailable,
 };
 
-/// How a record for a person stands.
+/// The state of a parked record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParkedStatus {
     /// Not decided yet. Log it each time: the process that wrote the record may have crashed before
@@ -34,8 +34,8 @@ pub enum ParkedStatus {
 }
 
 impl OrderTable {
-    /// Keeps money for an order that is not known, under the number that it names, once. Money for
-    /// an order that is known is kept by [`OrderTable::apply`], with its event.
+    /// Parks a payment for an unknown order, under the number that it names, once. A payment for a
+    /// known order is parked by [`OrderTable::apply`], with its event.
     ///
     /// # Errors
     /// [`TableError`].
@@ -55,8 +55,8 @@ impl OrderTable {
         self.keep("park money", record, &money).await
     }
 
-    /// How money stands that is kept for a person already; `None` when it is not. It stands in the
-    /// ledger then, also if it was kept before the ledger knew it.
+    /// The state of a payment that is parked already; `None` if it is not. Afterwards it has a
+    /// record in the notices table, even if it was parked without one.
     ///
     /// # Errors
     /// [`TableError`].
@@ -78,7 +78,7 @@ impl OrderTable {
         self.waiting(&money).await.map(Some)
     }
 
-    /// How the record of a payment that is not its order's booked one stands; `None` when there is
+    /// The state of the record of a payment that is not its order's booked one; `None` if there is
     /// none.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl OrderTable {
         Ok(found.as_ref().map(kept))
     }
 
-    /// The item of money that waits for a person.
+    /// The item of a parked payment or refund.
     pub(super) fn parked_item(
         &self,
         parked: &PaymentToPark,
@@ -218,7 +218,8 @@ impl OrderTable {
         }
     }
 
-    /// Keeps a record with its place in the ledger. Gives what was kept before, if anything was.
+    /// Writes a record together with its entry in the notices table. Returns the earlier record, if
+    /// there was one.
     async fn keep_in(
         &self,
         ledger: &Notices,
@@ -290,8 +291,7 @@ impl OrderTable {
         }
     }
 
-    /// Money that nobody has dealt with in the orders table: whether somebody has decided about it
-    /// in the ledger.
+    /// For an undecided payment in the orders table: whether it was decided in the notices table.
     async fn waiting(&self, money: &ParkedMoneyRecord<'_>) -> Result<ParkedStatus, TableError> {
         Ok(match &self.ledger {
             Some(ledger) => ledger.keep(money).await?,

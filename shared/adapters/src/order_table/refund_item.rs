@@ -131,7 +131,7 @@ pub(super) fn state_attributes(
     .chain(decision_attributes(refund))
 }
 
-/// The attributes of those among them that people's decisions bring without another state.
+/// The attributes among them that an operator's decision sets without changing the state.
 pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 8] {
     let redirected = refund.redirected.as_ref();
     let payer_paid = refund.payer_paid.as_ref();

@@ -61,7 +61,7 @@ impl ReconciliationTable {
         }
     }
 
-    /// Writes down that the day's run has judged a carried trade. Does nothing when there is none.
+    /// Records that the day's run has decided about a carried trade. Does nothing if there is none.
     ///
     /// # Errors
     /// [`ReconciliationError`].

@@ -1,12 +1,12 @@
 //! Differences whose refund is on its way, or does not get on: a list of their own, so that each
 //! minute's run finds them without reading any day.
 //!
-//! A place in the list is written with the step that begins the waiting, in one transaction. It is
-//! taken out later, by whoever finds that nothing is waited for any more; the version of the step
-//! keeps a place from being lost that was taken anew meanwhile.
+//! An entry in the list is written with the step that starts the waiting, in one transaction. It is
+//! removed later, by any process that finds that nothing is waited for; the step's version protects
+//! an entry that was added again meanwhile.
 //!
-//! `followed#<mchid>` has the list. `followed-from#<mchid>`, `-` has the place (`from` S) where the
-//! next look goes on, when one did not come to the end.
+//! `followed#<mchid>` has the list. `followed-from#<mchid>`, `-` has the position (`from` S) where
+//! the next check continues, if one did not reach the end.
 
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
 use payments::reconcile::{difference::Difference, run::BillDate};
@@ -75,7 +75,7 @@ impl ReconciliationTable {
         })
     }
 
-    /// Where the next look at the list goes on; `None` is its beginning.
+    /// Where the next check of the list continues; `None` is its start.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -94,7 +94,7 @@ impl ReconciliationTable {
         Ok(from.cloned().map(TrackedCursor))
     }
 
-    /// Writes down where the next look at the list goes on.
+    /// Stores where the next check of the list continues.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -114,7 +114,7 @@ impl ReconciliationTable {
         Ok(())
     }
 
-    /// Takes a difference out of the list, unless it was put there anew since it was read.
+    /// Removes a difference from the list, unless it was added again since it was read.
     ///
     /// # Errors
     /// [`ReconciliationError`].

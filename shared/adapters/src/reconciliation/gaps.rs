@@ -15,7 +15,7 @@ use super::{
     unavailable,
 };
 
-/// So many stand in one item: some 200 KB, of the 400 that an item may have.
+/// Maximum number in one item: about 200 KB, of the 400 KB that an item may have.
 const OF_AN_ITEM: usize = 1_000;
 
 impl ReconciliationTable {
@@ -148,8 +148,8 @@ impl ReconciliationTable {
                 .await?;
             for found in &found {
                 for (id, gaps) in item::read_gaps(found)? {
-                    // What many parts tell as one has an id for each part; any other is one part's
-                    // alone.
+                    // An aggregated difference has an id for each part; any other belongs to one
+                    // part.
                     all.entry(id).or_default().add_all(&gaps);
                 }
             }

@@ -10,8 +10,8 @@
 //! | `amount_fen` | what a difference or a carried trade is about: WeChat Pay's amount, or ours where it has none |
 //! | `body` | the whole as JSON: the types in `payments::reconcile` |
 //!
-//! `body` is what is read; the other attributes are there for conditions, and for people who look
-//! into the table. Nothing here expires.
+//! `body` is what is read; the other attributes are for conditions, and for people who look into
+//! the table. Nothing here expires.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,9 +31,9 @@ use super::{ReconciliationError, TrackedDifference};
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The sort key of a day's latest run in earnest. Earlier versions wrote previews there too.
+/// The sort key of a day's latest real run. Earlier versions wrote previews there too.
 pub(super) const RUN_SK: &str = "run";
-/// The sort key of its latest preview. Both begin alike, so that one query reads both.
+/// The sort key of its latest preview. Both have the same prefix, so that one query reads both.
 pub(super) const PREVIEW_SK: &str = "run#preview";
 /// What the sort keys of differences begin with.
 pub(super) const DIFFERENCE: &str = "difference#";
@@ -146,7 +146,7 @@ pub(super) fn read_followed(item: &Item) -> Result<TrackedDifference, Reconcilia
     ))
 }
 
-/// How a carried trade stands.
+/// The state of a carried trade.
 pub(super) const fn carried_state(settled: bool) -> &'static str {
     if settled { "settled" } else { "waiting" }
 }
@@ -158,7 +158,7 @@ pub(super) fn read_run(item: &Item) -> Result<Run, ReconciliationError> {
     Ok(run)
 }
 
-/// Reads what stands in the two places of a day's runs.
+/// Parses the two items of a day's runs.
 pub(super) fn read_day_runs(items: &[Item]) -> Result<DayRuns, ReconciliationError> {
     let (mut run, mut preview) = (None, None);
     for item in items {

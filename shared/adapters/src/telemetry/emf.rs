@@ -23,21 +23,21 @@ use tracing_subscriber::{
 
 use crate::clock::Clock;
 
-/// Where the metrics are of a function that is not told its namespace, as none that is deployed.
+/// The namespace of metrics if none is set; deployed functions always have one set.
 pub(super) const NO_STACK: &str = "WechatPayOnLambda";
 
-/// The dimension that tells merchants apart.
+/// The dimension that separates merchants.
 const MERCHANT: &str = "Mchid";
 
-/// The one other dimension: where a line with a metric has a text in this field, the metric is also
-/// kept for each of its values. Those are names from our code, never a text from outside: each
-/// makes a metric of its own, and is paid for as one.
+/// The one other dimension: if a line with a metric has a text in this field, the metric is also
+/// stored for each of its values. These are names from our code, never a text from outside: each
+/// value is a separate, billed metric.
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
 const METRICS: [(&str, &str); 37] = [
-    // What came of getting an order a prepay value. `PrepaysPutOff` is 1 or 0 for each, so that its
-    // average is their share.
+    // Result of getting a prepay value for an order. `PrepaysPutOff` is 1 or 0 for each, so that
+    // its average is their share.
     ("PrepaysIssued", "Count"),
     ("PrepaysRejected", "Count"),
     ("PrepaysPutOff", "Count"),
@@ -76,14 +76,14 @@ const METRICS: [(&str, &str); 37] = [
     ("Differences", "Count"),
     ("DifferencesOpened", "Count"),
     ("OpenDifferences", "Count"),
-    // How many notices wait for a person.
+    // How many notices wait for an operator.
     ("NoticesParked", "Count"),
     // Webhooks.
     ("WebhooksDelivered", "Count"),
     ("WebhooksNotTaken", "Count"),
     ("WebhooksNotTakenAgain", "Count"),
     ("WebhooksGivenUp", "Count"),
-    // A receiver answered 410, or an event was kept for one that is disabled.
+    // A receiver answered 410, or an event was stored for one that is disabled.
     ("WebhookReceiversGone", "Count"),
 ];
 
@@ -97,7 +97,7 @@ pub(super) fn carries_metrics(metadata: &Metadata<'_>) -> bool {
             .any(|field| unit_of(&field).is_some())
 }
 
-/// The unit of the metric that a field is; `None` if it is none.
+/// The unit of the metric in a field; `None` if the field is not a metric.
 fn unit_of(field: &Field) -> Option<&'static str> {
     // All other fields are written small.
     if !field
@@ -119,8 +119,8 @@ pub(super) struct WithMetrics {
 }
 
 impl WithMetrics {
-    /// Over these lines. The metrics are in `namespace`: those of `mchid`, or of nobody in
-    /// particular.
+    /// Creates it over these lines. The metrics are in `namespace`: those of `mchid`, or without a
+    /// merchant.
     pub(super) fn over(
         json: Format<Json>,
         namespace: String,
@@ -214,8 +214,8 @@ impl LineMetrics {
     }
 }
 
-/// A metric is a whole number. An absent one (`None`) is never recorded, so it is none on that
-/// line.
+/// A metric is a whole number. An absent one (`None`) is never recorded, so that line does not have
+/// it.
 impl Visit for LineMetrics {
     fn record_i64(&mut self, field: &Field, _: i64) {
         self.note(field);

@@ -30,7 +30,7 @@ pub struct Tables {
     pub guards: String,
     /// Keys of the merchant and of API clients.
     pub keys: String,
-    /// The ledger of notices that failed or wait for a person.
+    /// The table of notices that failed or wait for an operator.
     pub notices: String,
     /// What was found of each reconciled day.
     pub reconciliation: String,

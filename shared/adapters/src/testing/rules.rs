@@ -1,7 +1,7 @@
-//! What SQS and KMS refuse of a request by itself, by their documentation. The engines of the tests
-//! forgive more than AWS does, so every request of a test is held to this first.
+//! Requests that SQS and KMS refuse by their documentation. The test engines accept more than AWS
+//! does, so every request of a test is checked against these rules first.
 //!
-//! DynamoDB's rules are kept by its engine (`tests/it/aws_rules.rs` asks for them), S3's by
+//! DynamoDB's rules are enforced by its engine (`tests/it/aws_rules.rs` checks them), S3's by
 //! [`super::S3Engine`].
 
 use base64::Engine;

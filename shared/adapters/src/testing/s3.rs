@@ -6,8 +6,8 @@
 //! a part, `If-None-Match: *`, the length of keys and metadata, and checksums. Its buckets are as
 //! those with Object Lock: what is written has a checksum.
 //!
-//! Checksums of uploads in parts are S3's trap. Who names no algorithm when the upload begins may
-//! still send parts with checksums, and is told of them; but to complete the upload by them is
+//! Checksums of multipart uploads need care. An upload that names no algorithm at its start may
+//! still send parts with checksums and gets them back; but completing the upload with them is
 //! refused (`InvalidPart`).
 
 use std::collections::BTreeMap;
@@ -138,13 +138,13 @@ impl S3Engine {
             .cloned()
     }
 
-    /// Puts an object there, whatever was there.
+    /// Stores an object, replacing any earlier one.
     pub fn put(&self, bucket: &str, key: &str, object: S3Object) {
         let path = format!("/{bucket}/{key}");
         self.store().objects.insert(path, object);
     }
 
-    /// How many uploads were begun and neither finished nor taken away.
+    /// Number of uploads that were started and neither finished nor removed.
     pub fn open_uploads(&self) -> usize {
         self.store().uploads.len()
     }
@@ -463,7 +463,7 @@ impl S3Reply {
     /// The answer as the SDK takes it.
     ///
     /// # Errors
-    /// A status that is none.
+    /// An invalid status.
     pub fn into_response(self) -> Result<HttpResponse, ConnectorError> {
         let status = self
             .status
@@ -503,7 +503,7 @@ fn named_parts(body: &str) -> Vec<NamedPart> {
     parts.collect()
 }
 
-/// A checksum as it stands on the wire.
+/// A checksum as it is sent.
 fn crc32(bytes: &[u8]) -> String {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
@@ -518,7 +518,7 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
 /// A request of the SDK's, taken apart.
 ///
 /// # Errors
-/// A body that is not in memory: the bundle sends none.
+/// A body that is not in memory: this project sends none.
 pub fn s3_request(request: &HttpRequest) -> Result<S3Request<'_>, ConnectorError> {
     let uri = request.uri();
     let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);

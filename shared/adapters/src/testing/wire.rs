@@ -1,8 +1,8 @@
 //! The wire between the AWS SDK and an engine: counts calls and breaks the ones that a test chose.
 //!
-//! It stands below the SDK, so retries, time-outs and error texts are the real ones. The engines of
-//! this project never throttle, conflict or lose an answer by themselves; here they do. What AWS
-//! would refuse and an engine forgives is refused here too ([`rules`]).
+//! It is below the SDK, so retries, time-outs and error texts are the real ones. The engines of
+//! this project never throttle, conflict or lose an answer by themselves; here they do. Requests
+//! that AWS would refuse and an engine accepts are refused here too ([`rules`]).
 
 use std::fmt;
 use std::future::Future;

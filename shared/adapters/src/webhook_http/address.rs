@@ -56,7 +56,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2002, ..] => false,
         // documentation
         [0x3FFF, second, ..] => second >= 0x1000,
-        // what is given out as global unicast: everything local, multicast and unspecified lies
+        // the range assigned as global unicast: everything local, multicast and unspecified is
         // outside
         [first, ..] => (0x2000..0x4000).contains(&first),
     }

@@ -53,7 +53,7 @@ impl WebhookUrl {
         let url = fits.then(|| Url::parse(text).ok()).flatten();
         let url = url.ok_or(BadUrl::NotAUrl)?;
         let host = url.host_str().ok_or(BadUrl::NotAUrl)?;
-        // By now numbers in any notation (0x7f.1, 2130706433) stand as plain addresses.
+        // After parsing, numbers in any notation (0x7f.1, 2130706433) are plain addresses.
         let literal: Option<IpAddr> = host
             .trim_start_matches('[')
             .trim_end_matches(']')

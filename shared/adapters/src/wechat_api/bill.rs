@@ -43,7 +43,7 @@ impl WechatApi {
             .signed(download.outgoing, host, &keys, deadline_ms)
             .await?;
         let sent_at_ms = self.0.clock.now_ms();
-        // A limit of the request itself would be one for the whole file.
+        // A time limit on the request would apply to the whole file.
         let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
             warn!(
                 ?host,

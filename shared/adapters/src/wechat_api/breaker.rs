@@ -3,21 +3,21 @@
 
 use std::collections::VecDeque;
 
-/// How many results are kept.
+/// Number of results in the window.
 const RESULTS_MAX: usize = 100;
 /// How old a result may be to count, in milliseconds.
 const RESULT_AGE_MS_MAX: i64 = 10 * 60_000;
 /// With a smaller share of answers than this the host is avoided.
 const ANSWERED_PERCENT_MIN: usize = 90;
-/// Fewer unanswered calls than this are not enough to judge by. So many in a row are, whatever came
-/// before them: that is the measure for merchants with few calls
-/// (shared/wechatpay/PROTOCOL.md, 1.2), and a busy one need not sit out ten time-outs either.
+/// Fewer unanswered calls than this are not enough for a decision. This many in a row are, whatever
+/// came before: that is the rule for merchants with few calls (shared/wechatpay/PROTOCOL.md, 1.2),
+/// and a busy merchant need not wait for ten time-outs either.
 const UNANSWERED_MIN: usize = 3;
 /// How long an avoided host is left alone before it is tried again, in milliseconds: WeChat Pay's
 /// advice is to judge each minute (shared/wechatpay/PROTOCOL.md, 1.2).
 const LEFT_ALONE_MS: i64 = 60_000;
-/// How long a try at an avoided host is waited for, in milliseconds. Then it counts as lost with
-/// whoever made it, and the next caller makes one.
+/// How long a probe of an avoided host may take, in milliseconds. After that it counts as lost, and
+/// the next caller makes one.
 const PROBE_MS_MAX: i64 = 10_000;
 /// So many answers in a row, and the host is trusted again. One alone says little: a host that
 /// loses one call in two gives it just as well.
@@ -53,9 +53,8 @@ pub(super) struct CallReport {
     pub(super) sent_at_ms: i64,
     /// When it ended.
     pub(super) at_ms: i64,
-    /// Whether an answer came, whatever it says: a refusal, an error of WeChat Pay's or an answer
-    /// that is not to be believed is one too. Without one, the connection or the answer was not
-    /// there in time.
+    /// Whether any answer came: a refusal, a server error and an unauthentic answer count too.
+    /// Otherwise the connection or the answer was not there in time.
     pub(super) answered: bool,
 }
 
@@ -168,7 +167,7 @@ mod tests {
     }
 
     /// Records one result for each letter, a millisecond apart: `a` for an answer, `-` for none.
-    /// Gives the last turn.
+    /// Returns the last turn.
     fn play(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<BreakerEvent> {
         let mut turn = None;
         for (at_ms, letter) in (from_ms..).zip(results.chars()) {

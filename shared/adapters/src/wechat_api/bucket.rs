@@ -8,13 +8,13 @@ const BURST_S: i64 = 2;
 /// Gives out tokens at a steady rate. Takes the time from its caller, so it can be tested with
 /// literals.
 ///
-/// It keeps no count of tokens but the moment from which it is full again: taking a token moves
-/// that moment on, and who finds it too far ahead has to wait. So every token is promised to one
-/// taker, in the order in which they came, and nobody polls.
+/// It stores no count of tokens but the time at which it is full again: taking a token moves that
+/// time forward, and a caller that finds it too far ahead must wait. So every token is assigned to
+/// one caller, in order of arrival, without polling.
 #[derive(Debug)]
 pub struct Bucket {
     interval_us: i64,
-    /// How far `full_at_us` may lie ahead of the clock for a token that is to be had at once.
+    /// How far `full_at_us` may be ahead of the clock for a token without waiting.
     ahead_us_max: i64,
     full_at_us: i64,
     seen_us: i64,
@@ -34,17 +34,17 @@ impl Bucket {
         }
     }
 
-    /// How long who comes at `now_ms` would have to wait for a token, in milliseconds. Takes none.
+    /// How long a caller at `now_ms` would wait for a token, in milliseconds. Takes none.
     pub fn wait_ms(&mut self, now_ms: i64) -> i64 {
         let full_at_us = self.at(now_ms);
         self.wait_ms_at(full_at_us)
     }
 
-    /// The moment from which the bucket is full again, as it stands at `now_ms`.
+    /// The time at which the bucket is full again, seen at `now_ms`.
     fn at(&mut self, now_ms: i64) -> i64 {
         let now_us = now_ms.saturating_mul(1000);
         if now_us < self.seen_us {
-            // The clock was set back: that is no reason to keep anybody waiting.
+            // The clock was set back: that must not make callers wait.
             let by_us = self.seen_us.saturating_sub(now_us);
             self.full_at_us = self.full_at_us.saturating_sub(by_us);
         }
@@ -60,8 +60,8 @@ impl Bucket {
         wait_us.saturating_add(999) / 1000
     }
 
-    /// Takes a token at `now_ms`. Gives the milliseconds to wait until it counts, or `None`, and
-    /// takes nothing, when that would be more than `wait_ms_max`.
+    /// Takes a token at `now_ms`. Returns the milliseconds to wait until it is valid, or takes none
+    /// and returns `None` if that would be more than `wait_ms_max`.
     pub fn take(&mut self, now_ms: i64, wait_ms_max: i64) -> Option<i64> {
         let full_at_us = self.at(now_ms);
         let wait_ms = self.wait_ms_at(full_at_us);

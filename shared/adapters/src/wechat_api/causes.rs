@@ -1,4 +1,4 @@
-//! What a call to WeChat Pay failed on, by the names that its metric is kept for.
+//! Causes of failed calls to WeChat Pay, with their names in metrics.
 
 use wechatpay::api::{ErrorCode, Refusal, Side};
 
@@ -14,7 +14,7 @@ pub(super) fn of_no_answer(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// Why WeChat Pay refuses what a person has to look into.
+/// Causes of refusals that an operator must look into.
 pub(super) fn of_persons(refusal: &Refusal) -> &'static str {
     if refusal.status == 401 || refusal.code == ErrorCode::SignError {
         "sign_refused"
@@ -25,8 +25,8 @@ pub(super) fn of_persons(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Whether WeChat Pay refuses the merchant as a whole. Of a code that nobody knows that cannot be
-/// said: it may be about one request.
+/// Whether WeChat Pay refuses the merchant as a whole. Unknown codes do not count: they may be
+/// about one request.
 pub(super) fn is_of_merchant(refusal: &Refusal) -> bool {
     match refusal.side() {
         Side::Merchant => true,

@@ -13,7 +13,7 @@ use wechatpay::{
 
 use super::{NotSent, WechatApi, causes};
 
-/// What came of asking WeChat Pay for its certificates.
+/// Result of fetching WeChat Pay's certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Download {
     /// Those that are valid now, verified.
@@ -83,7 +83,7 @@ impl WechatApi {
                 return Ok(Download::NoneForThisMerchant);
             }
             let request_id = received.request_id.as_ref().map(RequestId::as_str);
-            // Whoever asked for them tells people.
+            // The caller logs it for operators.
             let persons = refusal.what_to_do().map(|_| causes::of_persons(&refusal));
             let cause = persons.or_else(|| causes::of_passing(&refusal));
             warn!(

@@ -1,9 +1,9 @@
 //! WeChat Pay's two hosts, and which of them to ask first.
 //!
-//! What is known about them lies in the sandbox's memory and nowhere else. An item that all share
-//! would cost a read for each call and a write for each failure, just when things go badly, and it
-//! would let one sandbox with a network of its own trouble turn all others away from a good host. A
-//! sandbox learns by three calls.
+//! Their state is only in the sandbox's memory. A shared item would cost a read for each call and a
+//! write for each failure, just during an outage, and one sandbox with network trouble of its own
+//! could turn all others away from a good host. A sandbox needs only three calls to learn the
+//! state.
 
 use super::breaker::{Breaker, BreakerEvent, CallReport};
 
@@ -38,9 +38,9 @@ const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
 const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
 
 impl Failover {
-    /// The host to ask first, and the other one. When the main host does not answer it is the
-    /// backup, but for one caller at a time who tries the main host again; when neither does, it is
-    /// the main host, which is nearer.
+    /// The host to call first, and the other one. If the main host does not answer, the backup is
+    /// first, except for one caller at a time that tries the main host again. If neither answers,
+    /// the main host is first, because it is nearer.
     pub(super) fn order(&mut self, now_ms: i64) -> [Host; 2] {
         if self.main.admits(now_ms) || !self.backup.admits(now_ms) {
             MAIN_FIRST
@@ -59,7 +59,7 @@ impl Failover {
         }
     }
 
-    /// Whether neither host answers and neither is to be tried again yet.
+    /// Whether neither host answers and no probe is due.
     pub(super) fn is_down(&self, now_ms: i64) -> bool {
         self.main.is_shut(now_ms) && self.backup.is_shut(now_ms)
     }

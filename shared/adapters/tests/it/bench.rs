@@ -72,7 +72,7 @@ impl KmsBench {
         (key_id, public.public_key.expect("DER").into_inner())
     }
 
-    /// Forgets the key, as when a person deletes it.
+    /// Removes the key, as if an operator had deleted it.
     pub(crate) async fn disable(&self, key_id: &str) {
         self.client
             .disable_key()

@@ -118,7 +118,7 @@ fn sha1(text: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// WeChat Pay's interfaces for a merchant whose key lies sealed in the table.
+/// WeChat Pay's API for a merchant whose key is sealed in the table.
 struct Bench {
     api: WechatApi,
     private: Vec<u8>,
@@ -184,7 +184,7 @@ impl Bench {
     }
 }
 
-/// What reads a bill fails by itself or by its file.
+/// A reader of a bill fails by itself or because of its file.
 #[derive(Debug, thiserror::Error)]
 enum Unread {
     #[error(transparent)]

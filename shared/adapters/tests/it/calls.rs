@@ -377,7 +377,7 @@ async fn where_somebody_waits_a_silent_service_is_given_up_sooner() {
 async fn a_service_whose_certificate_is_signed_by_nobody_we_know_gets_no_request() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
-    // It serves one handshake and tells what it read.
+    // It serves one handshake and returns what it read.
     let server = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().expect("a connection");
         let mut tls = rustls::ServerConnection::new(self_signed()).expect("a server");

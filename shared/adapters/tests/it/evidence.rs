@@ -62,7 +62,7 @@ impl Bench {
     }
 }
 
-/// Bytes of which no two blocks are alike.
+/// Bytes without two equal blocks.
 fn file(length: usize) -> Vec<u8> {
     let mut file = vec![7; length];
     for (number, block) in file.chunks_mut(4096).enumerate() {
@@ -190,7 +190,7 @@ async fn answers_that_are_lost_lose_no_file() {
         };
         bench.wire.break_next(calls(operation), Fault::LostAnswer);
         let kept = bench.kept(&file).await;
-        // Whose file it is cannot be told where only the name is known.
+        // If only the name is known, the owner of the file is unknown.
         let expected = if operation == "PutObject" {
             StoreOutcome::AlreadyThere
         } else {
@@ -325,7 +325,7 @@ mod refused_as_by_s3 {
         }
     }
 
-    /// The code that S3 refuses an upload with; `None` where it takes it.
+    /// The code of S3's refusal of an upload; `None` if it is accepted.
     async fn completed(sent: Sent) -> Option<String> {
         let whole = CompletedMultipartUpload::builder().set_parts(Some(sent.parts));
         let done = sent

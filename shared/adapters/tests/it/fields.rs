@@ -1,5 +1,5 @@
-//! Fields sealed at rest. The local engine's KMS does not authenticate its ciphertexts, so what
-//! stands here against tampering is our own layer.
+//! Fields sealed at rest. The local engine's KMS does not authenticate its ciphertexts, so the
+//! protection against tampering here is our own layer.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The `keys` table: what is read when, what is kept, who opens which secret.
+//! The `keys` table: what is read when, what is cached, and which secrets can be unsealed where.
 
 mod clients;
 mod merchant;

@@ -66,8 +66,8 @@ async fn another_context_opens_nothing() {
     }
 }
 
-/// KMS would find the key by itself. Naming it keeps out what somebody sealed under a key of his
-/// own (KMS checks that; the local engine does not).
+/// KMS would find the key by itself. Naming it rejects ciphertexts under another key (KMS checks
+/// that; the local engine does not).
 #[tokio::test]
 async fn unsealing_names_the_key_that_must_have_sealed() {
     let bench = KmsBench::new();

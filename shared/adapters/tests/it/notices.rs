@@ -1,4 +1,4 @@
-//! The notice ledger: which status follows which, what is kept, and who is told to decide.
+//! The notices table: which status follows which, what is stored, and what an operator must decide.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What lies in a queue after it was sent.
+//! The messages in a queue after sending.
 
 use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;

@@ -1,4 +1,4 @@
-//! The reconciliation table: who wins a race, what a lost answer comes to, what a list leaves out.
+//! The reconciliation table: races, lost answers, and what a list leaves out.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl Bench {
         Notices::new(client, &self.tables.notices, MCHID)
     }
 
-    /// How the notice of the difference's money stands.
+    /// The state of the notice of the difference's payment.
     async fn notice(&self) -> Option<Notice> {
         let found = self.ledger().get("payment#4200001").await;
         found.expect("an answer")
@@ -86,7 +86,7 @@ impl Bench {
         self.table().save_run(run).await.expect("an answer")
     }
 
-    /// The run in earnest that stands in the table.
+    /// The stored real run.
     async fn stored(&self) -> Option<Run> {
         let runs = self.table().day_runs(day()).await.expect("read");
         runs.run().cloned()
@@ -415,7 +415,7 @@ async fn of_two_persons_who_approve_at_once_one_reads_again() {
     assert_eq!(bench.save(&approved).await, SaveOutcome::Saved);
 }
 
-/// A difference whose money stands in the ledger and is proposed to go back.
+/// A difference with a parked payment and a proposed refund.
 async fn with_a_notice(bench: &Bench) -> Difference {
     let money = ParkedMoneyRecord {
         notice_id: "payment#4200001",
@@ -513,7 +513,7 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
     let [early] = bench.followed().await.try_into().expect("one");
     assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
 
-    // Who takes it out of the list has seen it before it was put there anew.
+    // The process that removes it from the list has read it before it was added again.
     let stuck = told(&moving, RefundStage::Abnormal);
     assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
     bench
@@ -546,7 +546,7 @@ async fn differences_come_page_by_page_in_the_order_of_their_ids_each_once() {
         ids.push(difference.id);
     }
     ids.sort_unstable();
-    // What else lies under the day, under another day, and under another merchant's.
+    // Other items of the day, of another day, and of another merchant.
     assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     bench.table().carry(&carried("A")).await.expect("carried");
     let elsewhere = Difference {

@@ -1,5 +1,5 @@
-//! Sending webhooks to receivers that are slow, talk too much, send elsewhere, or stand where none
-//! may be.
+//! Sending webhooks to receivers that are slow, send long bodies, redirect, or have forbidden
+//! addresses.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -159,7 +159,7 @@ async fn a_key_whose_registration_s_answer_was_lost_counts_as_registered() {
     let added = table.add_client_hmac("shop-1", "shop", &SECRET).await;
     added.expect("the SDK's second attempt meets our own write");
     assert_eq!(bench.wire.count(&put), 2);
-    // Another secret under this id is none of ours, also for the same client.
+    // Another secret under this id is a conflict, also for the same client.
     let refused = table.add_client_hmac("shop-1", "shop", &[7; 32]).await;
     let refused = refused.expect_err("the id is taken");
     assert!(matches!(refused, KeysError::Changed { .. }), "{refused}");
@@ -295,7 +295,7 @@ async fn a_sealed_secret_copied_to_another_key_does_not_open_there() {
         .expect("written");
     let sealed = bench.attribute("client#shop-1", "sealed_secret").await;
     bench.set("client#thief-1", "sealed_secret", sealed).await;
-    // Also not in a sandbox that has opened it where it belongs.
+    // Also not in a sandbox that has unsealed it in its own place.
     sandbox
         .client_key("shop-1")
         .await

@@ -439,7 +439,7 @@ async fn a_damaged_item_is_named_with_what_it_lacks() {
             matches!(&failure, KeysError::Damaged { .. }),
             "{attribute}: {failure}"
         );
-        // A number that is none cannot be counted on; a person starts the item anew.
+        // An invalid number cannot be incremented; an operator must start the item again.
         bench
             .set(&pk, "version", AttributeValue::N("1".to_owned()))
             .await;
@@ -528,7 +528,7 @@ async fn for_callbacks_a_reading_unseals_too_and_where_kms_is_away_the_keys_at_h
     bench.put_merchant().await;
     let sandbox = bench.sandbox().for_callbacks(Duration::from_secs(1));
     sandbox.merchant().await.expect("read");
-    // Another APIv3 key: what is read has to be unsealed anew.
+    // Another APIv3 key: the item must be unsealed again.
     let apiv3 = [1, 2].map(|version| NewApiV3Key {
         version,
         bytes: &APIV3_KEY,

@@ -139,7 +139,8 @@ async fn a_disabled_webhook_says_why_and_since_when_until_it_is_set_up_anew() {
         .disable_webhook("shop", seen, &run, "410 Gone", NOW)
         .await;
     disabled.expect("written");
-    // Another sandbox that still has it hears the same a minute later; the first word stands.
+    // Another sandbox that still has it cached gets the same answer a minute later; the first
+    // record stays.
     let later = UnixSeconds(NOW.0 + 60);
     let again = other
         .disable_webhook("shop", seen, &run, "410 again", later)
@@ -229,7 +230,7 @@ async fn a_run_of_410s_that_another_answer_ended_disables_nothing() {
     let state = state.expect("a webhook");
     assert_eq!((state.disabled, state.last_answer), (None, Some(well)));
     assert_eq!(state.host.as_deref(), Some("shop.example"));
-    // Set up anew, nothing is left of what the old place said.
+    // After a new set-up nothing is left of the old receiver's answers.
     put(&sandbox, URL, 2).await;
     let state = sandbox.webhook_state("shop").await.expect("read");
     assert_eq!(state.expect("a webhook").last_answer, None);
@@ -280,7 +281,7 @@ async fn two_who_set_it_up_at_once_do_not_lose_a_secret() {
     let lost = [&first, &second]
         .into_iter()
         .filter(|put| matches!(put, Err(KeysError::Changed { .. })));
-    // They may come one after the other; if they meet, one of them is told.
+    // They may run one after the other; if they collide, one of them gets an error.
     assert_eq!(written.count() + lost.count(), 2);
     let webhook = read(&bench.sandbox()).await;
     let secrets = first_bytes(active(webhook.as_deref()));
@@ -302,7 +303,7 @@ async fn a_sealed_secret_copied_to_another_client_does_not_open_there() {
     thief.expect("written");
     let sealed = bench.attribute("webhook#shop", "secrets").await;
     bench.set("webhook#thief", "secrets", sealed).await;
-    // Also not in a sandbox that has opened it where it belongs.
+    // Also not in a sandbox that has unsealed it in its own place.
     read(&table).await;
     let refused = table.webhook("thief").await.expect_err("another context");
     assert!(
