@@ -80,7 +80,7 @@ impl Browser {
             "no Chromium found, and REQUIRE_BROWSER is set: install one (Debian: apt-get install chromium)"
         );
         if browser.is_none() {
-            // Past the harness, which keeps the output of tests that pass to itself.
+            // Written past the test harness, which hides the output of passing tests.
             let _written = std::io::stdout().write_all(
                 b"skipped: no Chromium found; install it (Debian: apt-get install chromium) to test pages\n",
             );
@@ -257,7 +257,7 @@ impl Browser {
             .await;
     }
 
-    /// Keeps a picture of what is seen, for whoever wants to look.
+    /// Saves a screenshot for inspection.
     ///
     /// # Panics
     /// When the file cannot be written.

@@ -96,7 +96,7 @@ pub(crate) fn show(answer: &ApiAnswer) {
     println!("{}", pretty.unwrap_or_else(|_| answer.body.clone()));
 }
 
-/// The command that reads what lies at a path of the API.
+/// The command that reads a path of the API.
 fn reading(location: &str) -> Option<String> {
     let mut parts = location.strip_prefix("/v1/orders/")?.split('/');
     match (parts.next()?, parts.next(), parts.next(), parts.next()) {

@@ -24,7 +24,7 @@ pub enum ApiUrlError {
         "`{0}` has a path or query: give scheme, host and port only; `/v1/...` is added for each call"
     )]
     NotAnOrigin(String),
-    /// A signature keeps a request from being changed, not from being read.
+    /// A signature prevents changes to a request, not reading it.
     #[error(
         "`{0}` is http to another machine, where anyone on the way could read the orders: use https"
     )]

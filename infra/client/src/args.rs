@@ -115,7 +115,7 @@ impl Args {
             .ok_or_else(|| UsageError::Missing(format!("--{name}")))
     }
 
-    /// An option, or the variable that stands for it.
+    /// An option, or its environment variable.
     pub(crate) fn setting(
         &mut self,
         name: &'static str,
@@ -125,7 +125,7 @@ impl Args {
             .ok_or_else(|| UsageError::Missing(format!("--{name} (or the variable {variable})")))
     }
 
-    /// The same, where neither need be there. An empty value is none.
+    /// The same, if neither is required. An empty value counts as absent.
     pub(crate) fn optional_setting(
         &mut self,
         name: &'static str,

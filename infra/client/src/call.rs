@@ -63,7 +63,7 @@ pub struct NewRefund {
     /// The caller's own number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_no: Option<String>,
-    /// What the payer is told, to 80 bytes.
+    /// The text for the payer, up to 80 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// A second payment for the order, to give that back.
@@ -197,8 +197,8 @@ impl Call {
         body.map(|body| Self::new("POST", &target, body))
     }
 
-    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/payer-paid`: `who` says so, and `why`: how
-    /// the payer was paid.
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/payer-paid`: `who` recorded it, and `why`
+    /// says how the payer was paid.
     #[must_use]
     pub fn payer_paid(order_no: &str, refund_no: &str, who: &str, why: &str) -> Self {
         let target = format!("{}/payer-paid", refund(order_no, refund_no));

@@ -1,5 +1,5 @@
-//! `events` and `replay`: what happened to an order, told once more. `webhook` and `resend`:
-//! whether a client is told at all, and what it was not told.
+//! `events` and `replay`: an order's events, and sending them again. `webhook` and `resend`: the
+//! state of a client's webhook, and sending its undelivered events.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::args::{Args, UsageError};
 
 /// How often in a row the API may ask for a pause, or not be there, before `resend` gives up.
 const PAUSES_MAX: u32 = 20;
-/// The pause where the API names none, in seconds.
+/// The pause if the API names none, in seconds.
 const PAUSE_S: u64 = 5;
 
 pub(crate) async fn list(raw: impl Iterator<Item = String>) -> CommandResult {
@@ -41,8 +41,8 @@ pub(crate) async fn webhook(raw: impl Iterator<Item = String>) -> CommandResult 
     send(Args::parse(raw, &["settings"], &[])?, &Call::get_webhook()).await
 }
 
-/// Goes through the undelivered events page by page. It may be ended and begun anew at any time: an
-/// event leaves the list when it is delivered, and what comes twice has the same `webhook-id`.
+/// Goes through the undelivered events page by page. It may be stopped and started again at any
+/// time: an event leaves the list when it is delivered, and a repeat has the same `webhook-id`.
 pub(crate) async fn resend(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings", "from", "to", "after"], &[])?;
     let from = args.required("from")?;

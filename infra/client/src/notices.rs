@@ -19,7 +19,7 @@ use crate::cloud;
 
 /// Which ledger: options of every command here.
 const LEDGER: [&str; 2] = ["mchid", "notices-table"];
-/// How many notices are listed unless told.
+/// Default number of notices in a list.
 const MOST: usize = 100;
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> CommandResult {

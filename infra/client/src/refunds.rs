@@ -1,4 +1,4 @@
-//! `refund`, `refunds`, `refund-status`, and what a person does with a refund that does not get on:
+//! `refund`, `refunds`, `refund-status`, and an operator's actions for a refund without progress:
 //! `refund-retry`, `refund-release`, `refund-abnormal`, `refund-payer-paid`.
 
 use std::error::Error;
@@ -101,8 +101,8 @@ fn refund(args: &mut Args) -> Result<(String, String), UsageError> {
     Ok((number(args, "ORDER_NO")?, number(args, "REFUND_NO")?))
 }
 
-/// Reads a card from a file, since a command line is seen by every process of the machine and kept
-/// in the shell's history. What is wrong with the file is told without its content.
+/// Reads a card from a file, since every process of the machine can see a command line, and the
+/// shell's history stores it. Errors about the file do not show its content.
 fn read_card(file: &Path) -> Result<Card, Box<dyn Error>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("the card {} cannot be read: {error}", file.display()))?;

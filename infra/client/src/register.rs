@@ -223,8 +223,8 @@ async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// Makes a secret that only the table and the settings file know. The file is made first, so that
-/// no key is registered whose secret could not be kept.
+/// Creates a secret that only the table and the settings file contain. The file is created first,
+/// so that no key is registered whose secret could not be stored.
 async fn shared_secret(
     table: &KeysTable,
     keyid: String,

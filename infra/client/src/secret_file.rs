@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use adapters::keys_table::KeysError;
 
-/// A file that was made for a secret before the secret is registered, so that none is registered
-/// which could not be kept.
+/// A file that is created for a secret before the secret is registered, so that no secret is
+/// registered which could not be stored.
 pub(crate) struct SecretFile {
     path: PathBuf,
     file: File,
@@ -40,8 +40,8 @@ impl SecretFile {
         })
     }
 
-    /// Writes the text and a line break, to the disk. A file that does not take them is removed: it
-    /// would be in the way of the next try.
+    /// Writes the text and a line break to the disk. If that fails, the file is removed: it would
+    /// block the next attempt.
     pub(crate) fn write(mut self, text: &str) -> Result<Self, Box<dyn Error>> {
         let written = writeln!(self.file, "{text}").and_then(|()| self.file.sync_all());
         let Err(error) = written else {
@@ -54,8 +54,8 @@ impl SecretFile {
         }
     }
 
-    /// What becomes of the file when its secret was not registered. Where that is not known for
-    /// sure, it may be the only place that has the secret: it is kept, and `next` says what to do.
+    /// What happens to the file if its secret was not registered. If that is uncertain, the file
+    /// may be the only copy of the secret: it is kept, and `next` says what to do.
     pub(crate) fn not_registered(self, error: KeysError, next: &str) -> Box<dyn Error> {
         if error.may_be_done() {
             let path = self.path.display();

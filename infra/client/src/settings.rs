@@ -73,7 +73,7 @@ pub enum SettingsError {
     /// `api_url` is none.
     #[error("`api_url`: {0}")]
     ApiUrl(#[source] ApiUrlError),
-    /// `algorithm` is none of ours.
+    /// `algorithm` is unknown.
     #[error("`algorithm` is `{0}`; it must be hmac-sha256, ed25519 or rsa-v1_5-sha256")]
     Algorithm(String),
     /// The key for the algorithm is missing, or one for another is there.

@@ -1,6 +1,6 @@
-//! Giving a deployment its keys: the merchant's record and the API clients' keys. Everything is
-//! read from files, since a command line is seen by every process of the machine and kept in the
-//! shell's history.
+//! Sets up a deployment's keys: the merchant's record and the API clients' keys. Everything is read
+//! from files, since every process of the machine can see a command line, and the shell's history
+//! stores it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,7 @@ pub struct MerchantFiles {
     /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left
     /// out if it is in KMS.
     pub merchant_key: Option<PathBuf>,
-    /// Whether a private key that lies sealed in the table is taken out, since the key is in KMS
-    /// now.
+    /// Whether a sealed private key is removed from the table, since the key is in KMS now.
     pub removes_sealed_key: bool,
 }
 
@@ -93,7 +92,7 @@ pub enum SetupError {
         #[source]
         source: std::io::Error,
     },
-    /// A platform certificate is none.
+    /// A platform certificate is not valid.
     #[error("{path} is not a certificate of WeChat Pay's")]
     Certificate {
         /// The file.
@@ -110,7 +109,7 @@ pub enum SetupError {
         /// What it is instead.
         source: NotPem,
     },
-    /// A version that leaves none for the key before.
+    /// A version that leaves none for the previous key.
     #[error("an APIv3 key version counts from 1; with a previous key it is at least 2")]
     Version,
     /// A key that another has the name of.
@@ -260,7 +259,7 @@ fn read_merchant_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
     })
 }
 
-/// A PEM file, in the form that everybody reads: what is kept is kept so.
+/// A PEM file in the usual form, in which it is also stored.
 fn read_pem(path: &Path, wanted: &'static str) -> Result<Zeroizing<String>, SetupError> {
     let text = Zeroizing::new(read_text(path)?);
     lenient_pem::canonical(&text, wanted).map_err(|source| SetupError::Pem {

@@ -1,4 +1,4 @@
-//! `setup webhook`: where and with what a client's systems are told of changes.
+//! `setup webhook`: the URL and secret of a client's webhook.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -48,8 +48,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         println!("The webhook of {client_id} is removed; functions forget it within a minute.");
         return Ok(());
     }
-    // Loopback is for a local stack. Functions on AWS call no such address, whatever stands in the
-    // table.
+    // Loopback is for a local stack. Functions on AWS never call such an address, whatever the
+    // table contains.
     let url = url
         .map(|url| WebhookUrl::parse(&url, Reach::PublicAndLoopback))
         .transpose()?;
@@ -64,8 +64,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         }
         None | Some(_) => None,
     };
-    // Written before it is registered: a secret that signs and that nobody has would be worth
-    // nothing.
+    // Written before it is registered: a signing secret without a copy for the receiver would be
+    // useless.
     let mut file = None;
     if let (Some(secret), Some(path)) = (&made, &wanted.goes_to) {
         file = Some(SecretFile::create(path)?.write(&secret.to_text())?);
@@ -125,7 +125,7 @@ impl SecretSource {
         self.given.is_some() || self.is_new || self.goes_to.is_some() || self.is_shown
     }
 
-    /// Refuses what does not fit together, and a secret that would be made for nobody.
+    /// Refuses contradictory options, and a new secret that would not be stored.
     fn check(&self, is_there: bool, has_url: bool) -> Result<(), UsageError> {
         if self.given.is_some() && self.is_new {
             return Err(UsageError::Conflict(

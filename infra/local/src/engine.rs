@@ -44,11 +44,11 @@ pub const SECRET_ACCESS_KEY: &str = "test";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a clean stop may take before the process is killed, where it has data to write. That
-/// takes under a second for the data of a play; a slow disk and a day's work are far from this
-/// limit. A kill loses all of it.
+/// takes under a second for the data of a demo; a slow disk and a day's work stay far below this
+/// limit. A kill loses all of the data.
 const STOP_LIMIT: Duration = Duration::from_secs(600);
 
-/// The same for an engine whose data nobody wants.
+/// The same for an engine whose data is not kept.
 const SCRATCH_STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How many logs of earlier runs are kept beside kept data: `engine.log.1` is the newest.
@@ -63,8 +63,7 @@ const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/launch.p
 pub struct Options {
     /// The TCP port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// Where the engine keeps its data between runs. Without one it starts empty and forgets
-    /// everything at its end.
+    /// Where the engine keeps its data between runs. Without one it starts empty and keeps nothing.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -78,10 +77,10 @@ pub struct Engine {
     child: Arc<Mutex<Child>>,
     /// Held open for the engine's life: the launcher stops it at end of file.
     lifeline: Option<ChildStdin>,
-    /// What is of no use without the engine: all it wrote, or beside kept data only the functions
-    /// it unpacked.
+    /// Files that are useless without the engine: all that it wrote, or, if data is kept, only the
+    /// functions that it unpacked.
     scratch: PathBuf,
-    /// Where the log goes if it crashes and its log would be removed with the rest.
+    /// Where the log is moved if the engine crashes and its log would be removed with the rest.
     crash_log: Option<PathBuf>,
     /// Whether it was stopped.
     is_over: bool,
@@ -90,11 +89,11 @@ pub struct Engine {
 /// How an engine ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ending {
-    /// By itself when it was told to; its data is written.
+    /// After the command to stop; its data is written.
     Clean,
     /// It had to be killed: what was written since the last clean stop is lost.
     Killed,
-    /// Before it was told to: what was written since the last clean stop is lost.
+    /// Before a command to stop: everything written since the last clean stop is lost.
     Crashed,
 }
 
@@ -249,7 +248,7 @@ impl Engine {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees whether it still runs, also while somebody else holds the engine.
+    /// Checks whether it still runs, also while the engine is borrowed elsewhere.
     pub fn watch(&self) -> Watch {
         Watch(Arc::clone(&self.child))
     }
@@ -265,8 +264,8 @@ impl Engine {
         self.stop_while(|_| true)
     }
 
-    /// The same, while `goes_on` says so; it is asked many times a second and told how long the
-    /// stop has taken by then.
+    /// The same, while `goes_on` returns true; it is called many times a second with the duration
+    /// of the stop so far.
     pub fn stop_while(mut self, goes_on: impl FnMut(Duration) -> bool) -> Ending {
         self.end(goes_on)
     }
@@ -309,13 +308,13 @@ impl Engine {
             }
         }
         let mut child = self.child();
-        // It may be gone by now; then there is nothing to kill and nothing to tell.
+        // It may be gone by now; then there is nothing to kill or report.
         drop(child.kill());
         drop(child.wait());
         Ending::Killed
     }
 
-    /// Brings its log to where it stays, and says where that is.
+    /// Moves its log to a permanent place, and returns that place.
     fn keep_log(&self) -> PathBuf {
         let Some(kept) = &self.crash_log else {
             return self.log.clone();
@@ -373,7 +372,7 @@ fn keep_earlier_logs(log: &Path) {
         PathBuf::from(path)
     };
     for number in (0..EARLIER_LOGS).rev() {
-        // Where there is none, there is nothing to keep.
+        // If there is none, there is nothing to keep.
         drop(fs::rename(
             earlier(number),
             earlier(number.saturating_add(1)),
@@ -381,7 +380,7 @@ fn keep_earlier_logs(log: &Path) {
     }
 }
 
-/// Where the log of a crash goes that would be removed with the engine's scratch directory.
+/// Where the log of a crash is moved that would be removed with the engine's scratch directory.
 fn crash_log(root: &Path, home: &Path) -> Option<PathBuf> {
     let name = home.file_name()?.to_str()?;
     Some(root.join("crashes").join(format!("{name}.log")))
@@ -406,8 +405,8 @@ fn command(installed: &Installed, port: u16, temporary: &Path, state: &Path) -> 
             ("MINISTACK_REGION", REGION),
             ("MINISTACK_ACCOUNT_ID", ACCOUNT),
             ("PERSIST_STATE", "1"),
-            // Listeners that nothing here needs, and the Docker daemon, which is none of the
-            // engine's business.
+            // Listeners that are not needed here, and the Docker daemon, which the engine must not
+            // use.
             ("IOT_MTLS_ENABLED", "0"),
             ("SFTP_ENABLED", "0"),
             ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
@@ -447,7 +446,7 @@ fn scratch_dir(root: &Path) -> Result<PathBuf, Error> {
             .and_then(|name| name.split('-').next())
             .and_then(|id| id.parse::<u32>().ok());
         if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
-            // Another process may sweep at the same time; whoever comes second finds nothing.
+            // Another process may clean up at the same time; the second one finds nothing.
             drop(fs::remove_dir_all(entry.path()));
         }
     }

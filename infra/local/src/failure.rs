@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// A cause and the next step. This is a program for people: nothing decides by what went wrong, so
-/// it is text.
+/// A cause and the next step. This is a program for people: no code depends on the cause, so it is
+/// text.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 

@@ -28,10 +28,10 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds all functions; cargo tells about it on standard error.
+/// Builds all functions; cargo reports on standard error.
 ///
 /// # Errors
-/// Cargo cannot be run, or fails; it has told why by then.
+/// Cargo cannot be run, or fails; it has reported why by then.
 pub(crate) async fn build(release: bool) -> Result<Programs, Failure> {
     let mut command = Command::new("cargo");
     command

@@ -11,8 +11,8 @@ use crate::http::Http;
 /// Lines shown to the reader.
 const LINES: usize = 20;
 
-/// The last lines that the function logged since `since_ms` (Unix milliseconds). One that ended
-/// before it could log is told by the engine's own log.
+/// The last lines that the function logged since `since_ms` (Unix milliseconds). If it ended before
+/// it could log, the engine's own log has the reason.
 pub(crate) async fn tail(http: &Http, engine: &Engine, function: &str, since_ms: i64) -> String {
     let name = format!("{STACK}-{function}");
     let logged = logged(http, &engine.endpoint(), &name, since_ms).await;
@@ -37,7 +37,7 @@ async fn logged(http: &Http, engine_url: &str, name: &str, since_ms: i64) -> Vec
     let Ok(request) = request else {
         return Vec::new();
     };
-    // This is the tail of another failure, which is told in any case.
+    // This is a detail of another failure, which is reported in any case.
     let answer = http.send(request).await;
     answer
         .map(|answer| messages(answer.body()))

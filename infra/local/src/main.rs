@@ -96,7 +96,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     if let Some(gone) = gone {
         eprintln!("\n{gone}\nstopping the rest ...");
-        // It can only fail by what was told.
+        // It can only fail with the reported failure.
         drop(stack.stop(interrupted()).await);
         return Err(Failure::new("the local AWS engine was gone"));
     }

@@ -30,7 +30,7 @@ pub(crate) const APPID: &str = "wx0123456789abcdef";
 
 const FILE: &str = "merchant.json";
 
-/// The secrets that lie outside AWS, so that a new engine gets the same merchant.
+/// The secrets that are stored outside AWS, so that a new engine gets the same merchant.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct StoredSecrets {
     apiv3_key: String,
@@ -75,7 +75,7 @@ impl Merchant {
         Ok(Self::new(kept, public_key.as_ref(), None))
     }
 
-    /// The merchant whose key lies sealed in the keys table.
+    /// The merchant whose key is sealed in the keys table.
     ///
     /// # Errors
     /// The state directory fails.
@@ -110,7 +110,7 @@ impl Merchant {
         }
     }
 
-    /// What the simulator is told about it.
+    /// The simulator's settings for it.
     pub(crate) fn given(&self) -> GivenMerchant {
         GivenMerchant {
             mchid: MCHID.to_owned(),

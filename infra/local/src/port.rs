@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// How long what is being answered may take once the end was asked for.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// A port, taken but not yet served: whoever connects waits.
+/// A port that is bound but not served yet: connections wait.
 #[derive(Debug)]
 pub(crate) struct Port {
     listener: TcpListener,
@@ -65,7 +65,7 @@ impl Port {
         format!("http://127.0.0.1:{}", self.number)
     }
 
-    /// Serves the app, until it is stopped or dropped. `name` tells in an error what ended.
+    /// Serves the app, until it is stopped or dropped. `name` is used in errors.
     pub(crate) fn serve(self, app: Router, name: &'static str) -> Serving {
         let (stop, stopped) = oneshot::channel();
         let served = axum::serve(self.listener, app).with_graceful_shutdown(async {
@@ -82,7 +82,7 @@ impl Port {
 }
 
 impl Serving {
-    /// Takes no more requests. An idle connection that a client keeps open does not hold this up.
+    /// Accepts no more requests. An idle open connection does not delay this.
     pub(crate) async fn stop(self) {
         drop(self.stop);
         let Self { mut task, .. } = self;

@@ -1,4 +1,4 @@
-//! Looks for what the other stages need, so that all that is missing is told at once and before
+//! Checks what the other stages need, so that everything missing is reported at once before
 //! anything is started.
 
 use std::process::{Command, Stdio};

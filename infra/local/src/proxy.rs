@@ -1,10 +1,10 @@
 //! The API's own address: `http://127.0.0.1:<port>/v1/...`.
 //!
 //! The engine serves an HTTP API under `/_aws/execute-api/<api id>/<stage>`. API Gateway serves the
-//! `$default` stage at the root, and the path is part of what clients sign. So this stands in
-//! front, adds the prefix, and says as API Gateway does by which scheme it was asked
-//! (`X-Forwarded-Proto`), nothing else: method, authority, path, query, other header fields and
-//! body arrive at the function as they were sent.
+//! `$default` stage at the root, and the path is part of what clients sign. So this proxy is in
+//! front. It adds the prefix and, like API Gateway, the scheme (`X-Forwarded-Proto`). Nothing else
+//! changes: method, authority, path, query, other header fields and body arrive at the function as
+//! they were sent.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ async fn forward(State(target): State<Arc<Target>>, request: Request<Body>) -> R
     }
 }
 
-/// The request as it goes on to the engine; `None` if its target is not a path.
+/// The request to the engine; `None` if its target is not a path.
 fn retarget(prefix: &str, mut head: Parts, body: Bytes) -> Option<Request<Bytes>> {
     let target = head.uri.path_and_query()?;
     let uri: Uri = format!("{prefix}{target}").parse().ok()?;

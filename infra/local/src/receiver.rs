@@ -1,9 +1,8 @@
-//! The merchant's system that is told of changes: takes webhooks on this machine, verifies each,
-//! and keeps the newest.
+//! The merchant's system: receives webhooks on this machine, verifies each, and keeps the newest.
 //!
-//! Address and secret stay the same from run to run. What a run left in the queue goes out as soon
-//! as the engine starts again, before anything could be registered anew, and a function that looked
-//! the address up goes by it for a minute.
+//! URL and secret stay the same from run to run. Messages left in the queue are sent as soon as the
+//! engine starts again, before anything could be registered again, and a function caches the URL
+//! for a minute.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +41,7 @@ const INBOX_PATH: &str = "/webhooks/inbox";
 /// What a browser is shown.
 const PAGE: &str = include_str!("receiver/page.html");
 
-/// The page needs nothing from elsewhere, and must not get it: it shows what others sent.
+/// The page needs no external resources, and must not load any: it shows data from others.
 const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
@@ -52,8 +51,8 @@ const BODY_MAX: usize = 16 * 1024;
 /// How many webhooks are kept.
 const KEPT_MAX: usize = 200;
 
-/// The first of the ports to choose from, and how many there are. The system gives none of them to
-/// a connection that goes out (Linux begins at 32768), so that the next run can have the same one.
+/// The first of the ports to choose from, and how many there are. The system does not use them for
+/// outgoing connections (Linux starts at 32768), so that the next run can have the same one.
 const PORTS: (u16, u16) = (20_000, 10_000);
 
 /// How many ports are tried.
@@ -70,7 +69,7 @@ pub(crate) struct Receiver {
 struct Inbox {
     secret: Secret,
     clock: Clock,
-    /// Whether each webhook is told on standard error.
+    /// Whether each webhook is reported on standard error.
     shown: Arc<AtomicBool>,
     kept: Mutex<ReceivedWebhooks>,
 }
@@ -107,7 +106,7 @@ pub(crate) struct Delivery {
     pub(crate) change: OrderEvent,
 }
 
-/// A change of an order, as its webhook tells it. The rest is in the contract,
+/// A change of an order from its webhook. The other fields are in the contract,
 /// `infra/openapi.yaml`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct OrderEvent {
@@ -119,7 +118,7 @@ pub(crate) struct OrderEvent {
     pub(crate) to: String,
 }
 
-/// Why a request is no webhook of ours.
+/// Why a request is not one of our webhooks.
 #[derive(Debug, thiserror::Error)]
 enum WebhookRejected {
     #[error(transparent)]
@@ -220,7 +219,7 @@ impl Receiver {
         }
     }
 
-    /// The newest webhook that told that the order came to this state.
+    /// The newest webhook about the order's change to this state.
     pub(crate) fn told(&self, order_no: &str, state: &str) -> Option<Delivery> {
         let kept = self.inbox.kept();
         let tells = |webhook: &&Delivery| {
@@ -241,8 +240,7 @@ impl Receiver {
     }
 }
 
-/// The port of the last run. If somebody else has it by now, or there was no last run, one of
-/// [`PORTS`].
+/// The port of the last run. If that is in use, or there was no last run, one of [`PORTS`].
 async fn take_port(known: Option<u16>, random: &Random) -> Result<Port, Failure> {
     if let Some(number) = known
         && let Ok(port) = Port::bind(number).await

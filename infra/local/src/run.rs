@@ -47,7 +47,7 @@ const PLAYED: &str = "played.json";
 /// How often the engine is looked at.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often a stop that takes long is told (seconds).
+/// How often a long stop is reported (seconds).
 const TELL_EACH_S: u64 = 5;
 
 /// Everything that runs, and what was played with it.
@@ -298,15 +298,15 @@ impl Stack {
         Ok(invitation.to_string())
     }
 
-    /// Comes back when the engine has ended by itself, with what that means.
+    /// Returns when the engine has ended by itself, with the failure.
     pub(crate) async fn engine_ends(&self) -> Failure {
         let watch = self.engine.watch();
         ended(&watch).await;
         engine_is_gone(&watch, self.engine.log())
     }
 
-    /// Stops everything, what depends on others first. It waits for the engine to write its data,
-    /// and says so when that takes long; `hurry` ends the waiting.
+    /// Stops everything in reverse order of dependency. It waits for the engine to write its data,
+    /// and reports when that takes long; `hurry` ends the wait.
     ///
     /// # Errors
     /// The engine ended without having written its data, so that it is lost.
@@ -484,8 +484,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Failure::because("a thread ended early", &error))
 }
 
-/// The simulator's port, known before it starts: the functions are told its address when they are
-/// deployed, and its merchant's key is made by what is deployed.
+/// The simulator's port, known before it starts: the functions get its address when they are
+/// deployed, and the deployment creates its merchant's key.
 fn simulator_port(port: u16) -> Result<u16, Failure> {
     let bound =
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());

@@ -1,4 +1,4 @@
-//! What a run leaves for the next one: the state directory, `.local` unless told otherwise.
+//! The state directory for the next run, `.local` by default.
 //!
 //! | File | Holds |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Canned services behind the functions: DynamoDB, KMS, SQS and WeChat Pay, at one address over
 //! plain HTTP.
 //!
-//! They answer at once and in the right form, so that what is measured is the function and its SDK.
+//! They answer at once and in the right form, so that only the function and its SDK are measured.
 //! DynamoDB keeps orders, without looking at conditions: every order of a benchmark is new. KMS
 //! opens the deployment's few secrets.
 
@@ -79,7 +79,7 @@ impl Services {
         std::mem::take(&mut *locked(&self.state.calls))
     }
 
-    /// Forgets the orders, so that a long run needs no more memory than a short one.
+    /// Removes the orders, so that a long run needs no more memory than a short one.
     pub(crate) fn forget_orders(&self) {
         locked(&self.state.orders).clear();
     }

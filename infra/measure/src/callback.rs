@@ -35,7 +35,7 @@ const SERIAL_NO: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 /// At most this much of what the RSA verification in it takes alone: no opening can do without
 /// that, and all else is ours.
 const OPEN_AT_MOST: f64 = 1.3;
-/// What opening shall come to.
+/// The expected result of opening.
 const OPEN_GOAL: f64 = 1.15;
 /// Parts of a turn of opening in which both take turns, so that what else the machine does falls on
 /// both.
@@ -290,7 +290,7 @@ struct RunningPeer {
     asked: PeerProcess,
 }
 
-/// The peers that are here, started. Of the others the report tells why.
+/// The available peers, started. The report says why the others are missing.
 fn started(bench: &CallbackInput, report: &mut Report) -> MeasureResult<Vec<RunningPeer>> {
     let handed_over = paths::scratch()?.join("callback.json");
     std::fs::write(&handed_over, bench.handed_over().to_string())

@@ -33,7 +33,7 @@ pub(crate) fn time(work: impl FnOnce()) -> Duration {
     }
 }
 
-/// CPU time of this thread so far; `None` where the kernel does not tell.
+/// CPU time of this thread so far; `None` if the kernel does not provide it.
 pub(crate) fn thread_cpu() -> Option<Duration> {
     std::thread::yield_now(); // the kernel brings its account up to date when a thread yields
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;

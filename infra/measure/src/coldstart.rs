@@ -52,7 +52,7 @@ const FUNCTIONS: [Function; 7] = [
         event: sweep,
         answers: r#""claimed":0"#,
     },
-    // No webhook is registered: what is measured is reading that, not somebody's server.
+    // No webhook is registered: only the look-up is measured, not a receiver's server.
     Function {
         name: "send-webhook",
         event: queued_event,
@@ -72,8 +72,8 @@ const START_AT_MOST: f64 = 3.0;
 const MEMORY_AT_MOST_MIB: f64 = 16.0;
 /// A package, in MB of a million bytes.
 const ZIP_AT_MOST_MB: f64 = 4.0;
-/// That of `reconcile`, which alone holds S3's SDK and is built for speed before size: a bill is
-/// minutes of work, and nobody waits for its start.
+/// The limit for `reconcile`, the only function with S3's SDK, which is built for speed rather than
+/// size: a bill is minutes of work, and no caller waits for its start.
 const ZIP_OF_RECONCILE_AT_MOST_MB: f64 = 6.0;
 
 /// What a `zip` file holds beside the compressed bytes: local header, central header and end
@@ -88,9 +88,9 @@ struct Function {
     answers: &'static str,
 }
 
-/// The starts of one program. On a busy machine the median holds more waiting for a processor than
-/// work, and that makes all programs alike; the fastest start shows the work. Both are held to the
-/// limit.
+/// The starts of one program. On a busy machine the median is mostly waiting for a processor, which
+/// makes all programs look the same; the fastest start shows the real work. Both are compared with
+/// the limit.
 #[derive(Clone, Copy)]
 struct Start {
     median: Duration,
@@ -397,8 +397,8 @@ fn zipped(program: &Path) -> MeasureResult<u64> {
         .saturating_add(ZIP_HEADERS))
 }
 
-/// `value` in units of `unit`, with two decimals, rounded up: what is over a limit must not look as
-/// if it met it.
+/// `value` in units of `unit`, with two decimals, rounded up: a value over a limit must not look as
+/// if it met the limit.
 fn hundredths(value: u64, unit: u64) -> String {
     let hundredths = value.saturating_mul(100).div_ceil(unit);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)

@@ -1,4 +1,4 @@
-//! The deployment that the functions are told of: names, keys and the environment of each process.
+//! The deployment for the functions: names, keys and the environment of each process.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,8 @@ pub(crate) enum Signer {
     Sealed,
 }
 
-/// What `name` is told, with AWS and WeChat Pay at `services` and the Runtime API at `runtime_api`.
+/// The environment of `name`, with AWS and WeChat Pay at `services` and the Runtime API at
+/// `runtime_api`.
 pub(crate) fn environment(
     name: &str,
     services: &str,

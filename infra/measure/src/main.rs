@@ -7,8 +7,8 @@
 //! limit is the ratio.
 //!
 //! Progress goes to standard error; the table, and as its last line all figures as one JSON object,
-//! to standard output. A missed limit is printed as such and is no error: figures are for people to
-//! read. See `README.md` here.
+//! to standard output. A missed limit is printed as such and is not an error: figures are for
+//! people to read. See `README.md` here.
 
 #![expect(
     clippy::print_stdout,

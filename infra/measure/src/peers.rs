@@ -13,7 +13,7 @@ use crate::{MeasureResult, paths, progress};
 /// A peer that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// What people call it, such as `Python wechatpayv3`.
+    /// Its display name, such as `Python wechatpayv3`.
     pub(crate) name: &'static str,
     /// Its name in the JSON.
     pub(crate) key: &'static str,
@@ -32,7 +32,8 @@ pub(crate) struct PeerStatus {
     pub(crate) peer: MeasureResult<Peer>,
 }
 
-/// Installs what can be installed. A peer that cannot is told in the report; the others go on.
+/// Installs the available peers. The report names those that cannot be installed; the others
+/// continue.
 pub(crate) fn install() -> Vec<PeerStatus> {
     let found = |name, key, peer: MeasureResult<Peer>| PeerStatus { name, key, peer };
     vec![
@@ -102,7 +103,7 @@ impl Peer {
     }
 }
 
-/// A peer's program that does its work as often as it is told, and says how long it took.
+/// A peer's program that does its work a given number of times, and reports the duration.
 #[derive(Debug)]
 pub(crate) struct PeerProcess {
     name: &'static str,

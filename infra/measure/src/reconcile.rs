@@ -1,8 +1,8 @@
-//! `cargo measure reconcile`: a day's trade bill against the books, beside what nobody can do
-//! without, and beside two engines that are made for such work.
+//! `cargo measure reconcile`: a day's trade bill against the books, compared with the unavoidable
+//! minimum and with two engines that are made for such work.
 //!
-//! Each program runs in a process of its own on one processor, in turns with the others, and tells
-//! itself what it took. All of them must list the very differences that were made.
+//! Each program runs in its own process on one processor, in turns with the others, and measures
+//! itself. All of them must list exactly the planted differences.
 
 mod books;
 mod day;
@@ -103,7 +103,7 @@ pub(crate) fn measure(sizes: &[u64]) -> MeasureResult<Report> {
 
 const FLOOR: &str = "floor";
 const OURS: &str = "ours";
-/// What a program's figures are named: the whole job, and of ours its parts.
+/// Names of a program's figures: the whole job, and the parts of ours.
 const WHOLE: &str = "whole";
 const LOAD: &str = "load";
 const PASS: &str = "pass";

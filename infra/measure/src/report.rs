@@ -1,4 +1,4 @@
-//! What a benchmark found: a table for people and one line of JSON with everything.
+//! Results of a benchmark: a table for people and one line of JSON with everything.
 
 use serde_json::{Map, Value, json};
 
@@ -53,8 +53,8 @@ impl Report {
         self.figures.insert(name.into(), value.into());
     }
 
-    /// A ratio that shall not exceed a limit. One that could not be measured is told as such, and
-    /// is not met.
+    /// A ratio that must not exceed a limit. One that could not be measured is reported as such,
+    /// and counts as not met.
     pub(crate) fn limit(&mut self, what: impl Into<String>, value: Option<f64>, at_most: f64) {
         self.limit_in("", what, value, at_most);
     }
@@ -140,7 +140,7 @@ impl Report {
     }
 }
 
-/// What came of a limit.
+/// Result for a limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     Met,

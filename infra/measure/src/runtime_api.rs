@@ -12,7 +12,7 @@ use crate::http::{Request, Response, Server};
 
 /// Longer than any start or invocation here; what takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the function is told that it has.
+/// The time limit that the function gets.
 const DEADLINE_MS: i64 = 29_000;
 
 /// One process's Runtime API. It stops when it is dropped.
@@ -56,7 +56,7 @@ impl RuntimeApi {
         let server = Server::start(move |request| {
             let see = |what| {
                 let sees = sees.lock().unwrap_or_else(PoisonError::into_inner);
-                sees.send(what).ok() // nobody listens any more when the benchmark is over
+                sees.send(what).ok() // there is no receiver any more when the benchmark is over
             };
             answer(&request, &see, &waiting, &count)
         })?;
@@ -86,7 +86,8 @@ impl RuntimeApi {
     /// Hands out one event and waits for its answer.
     pub(crate) fn invoke(&self, event: String) -> MeasureResult<Invocation> {
         let mut from = Instant::now();
-        drop(self.events.send(event)); // if the server is gone, so is the process, and waiting will tell
+        // if the server is gone, so is the process, and waiting for it will report that
+        drop(self.events.send(event));
         loop {
             match self.see("answer")? {
                 ProcessEvent::Next { .. } => {}

@@ -165,7 +165,7 @@ impl Wechat {
         Ok(CannedCallback { headers, body })
     }
 
-    /// The answer to a prepay request, whoever asks for whatever.
+    /// The answer to any prepay request.
     pub(crate) fn prepay(&self) -> MeasureResult<Response> {
         let now = clock::now();
         let mut prepaid = self.prepaid.lock().unwrap_or_else(PoisonError::into_inner);

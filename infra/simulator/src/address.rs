@@ -1,10 +1,10 @@
-//! By which address somebody called: from a container, or through a tunnel or a proxy, it is not
-//! the simulator's own.
+//! The address that a caller used: from a container, or through a tunnel or a proxy, it is not the
+//! simulator's own.
 
 use http::{HeaderMap, Uri, header, uri::Authority};
 
-/// The base of every link in an answer, without a slash at the end: `--public-url` where it was
-/// given, else what a proxy says that it was asked for (`X-Forwarded-Proto`, `X-Forwarded-Host`),
+/// The base of every link in an answer, without a slash at the end: `--public-url` if given,
+/// otherwise the address from a proxy's header fields (`X-Forwarded-Proto`, `X-Forwarded-Host`),
 /// else the request's own `Host`, else `own`.
 pub(crate) fn as_called(headers: &HeaderMap, public_url: Option<&str>, own: &str) -> String {
     if let Some(url) = public_url {
@@ -34,12 +34,12 @@ fn is_host(text: &str) -> bool {
     !text.contains('@') && text.parse::<Authority>().is_ok()
 }
 
-/// `--public-url` as links begin with it; `None` if none can.
+/// `--public-url` as the start of links; `None` if it is not usable.
 pub(crate) fn base_of(url: &str) -> Option<String> {
     let base = url.strip_suffix('/').unwrap_or(url);
     let uri: Uri = base.parse().ok()?;
     let scheme = uri.scheme_str()?;
-    // A path would be missing in what clients sign.
+    // A path would be missing from what clients sign.
     let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !base.contains('#');
     let right = matches!(scheme, "http" | "https") && is_bare && is_host(uri.authority()?.as_str());
     right.then(|| base.to_owned())

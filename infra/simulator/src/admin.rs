@@ -91,8 +91,8 @@ impl Admin {
         self.paid(&number, "the payer paid once more for")
     }
 
-    /// Money comes in that was under way while the order was closed, or ran out. An order that is
-    /// neither is paid as by [`Admin::pay`].
+    /// A payment arrives that was under way while the order was closed or expired. An open order is
+    /// paid as by [`Admin::pay`].
     ///
     /// # Errors
     /// If the order is paid already.
@@ -157,8 +157,8 @@ impl Admin {
         self.sim.world().books.refunds.get(out_refund_no).cloned()
     }
 
-    /// All refunds of an order, whichever of its payments they give back, the oldest first; none if
-    /// there is no such order.
+    /// All refunds of an order, for any of its payments, oldest first; none if there is no such
+    /// order.
     pub fn refunds_of(&self, order: &str) -> Vec<Refund> {
         let world = self.sim.world();
         let number = world.books.find(order).unwrap_or_default();
@@ -195,14 +195,14 @@ impl Admin {
         Ok(refund)
     }
 
-    /// What refunds that are accepted from now on come to.
+    /// The result of refunds that are accepted from now on.
     pub fn set_refund_outcome(&self, outcome: RefundOutcome) {
         self.sim.world().books.next_refunds = outcome;
         self.sim.touched();
     }
 
-    /// Ends a refund now, whatever was planned for it. One that is `ABNORMAL` can be ended as
-    /// `SUCCESS`: the merchant's staff said in the console where the money goes.
+    /// Ends a refund now, whatever was planned for it. An `ABNORMAL` one can be ended as `SUCCESS`,
+    /// as if the merchant's staff had redirected it in the console.
     ///
     /// # Errors
     /// If there is none, or it has ended.
@@ -291,8 +291,8 @@ impl Admin {
         self.sim.world().books.settings.clone()
     }
 
-    /// Puts other settings in force; what has happened stays as it is, but bills are made anew in
-    /// another format.
+    /// Applies other settings; past events stay unchanged, but bills are created again in another
+    /// format.
     ///
     /// # Errors
     /// If the URL or the key cannot be one.
@@ -386,7 +386,7 @@ impl Admin {
         sent
     }
 
-    /// Sends a callback once more, now, whatever became of it. `None` if there is no such callback.
+    /// Sends a callback again now, whatever its state. `None` if there is no such callback.
     pub async fn redeliver(&self, id: &str) -> Option<Try> {
         self.sim.world().books.callbacks.change(id, |callback| {
             if callback.status == CallbackStatus::Lost {
@@ -404,7 +404,7 @@ impl Admin {
 
     /// A callback, sealed and signed now and not sent: to be handed to a handler, damaged or not.
     /// `about` is its id, or what it is about (an order, refund or echo), where the newest counts.
-    /// A refund of which nothing was told is told as it stands, and as `SUCCESS` while it is
+    /// A refund without a callback so far is reported with its state, or as `SUCCESS` while it is
     /// `PROCESSING`.
     pub fn signed_callback(&self, about: &str, damage: &Damage) -> Option<SignedCallback> {
         let (id, status) = {

@@ -1,5 +1,5 @@
-//! What the admin calls read and how they refuse: whatever is wrong, the body is `{"error": "one
-//! line"}`, and the log says the same.
+//! Parsing and refusals of the admin calls: for every error the body is `{"error": "one line"}`,
+//! and the log has the same line.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::{refusal::one_line, sim::Shared};
 /// A JSON object as the body.
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// What stands in the query.
+/// The query's parameters.
 pub(crate) struct QueryParams<T>(pub(crate) T);
 
-/// What stands in the path.
+/// The path's parameters.
 pub(crate) struct InPath<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -69,7 +69,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
 #[derive(Clone)]
 struct RefusalCause(String);
 
-/// A refusal. The cause is told in one line, also where it quotes what was sent.
+/// A refusal. The cause is one line, even if it quotes the request.
 pub(crate) fn refused(status: StatusCode, cause: &dyn std::fmt::Display) -> Response {
     let cause = one_line(&cause.to_string());
     let body = Json(json!({ "error": cause }));

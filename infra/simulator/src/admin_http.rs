@@ -160,7 +160,7 @@ struct Advance {
     advance_s: u64,
 }
 
-/// Its addresses are those by which whoever asks can go on.
+/// Its addresses are reachable for the caller.
 async fn show_details(State(state): State<AdminState>, headers: HeaderMap) -> Json<ClientDetails> {
     let sim = &state.admin.sim;
     let base_url = address::as_called(&headers, sim.public_url.as_deref(), &sim.base_url);

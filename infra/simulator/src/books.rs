@@ -1,4 +1,4 @@
-//! WeChat Pay's books: orders, refunds, callbacks, bills. What the state file keeps.
+//! WeChat Pay's books: orders, refunds, callbacks, bills. The state file stores them.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     v2_notice,
 };
 
-/// A held callback goes out by itself after this long.
+/// A held callback is sent automatically after this time.
 const HELD_MS: i64 = 60_000;
 /// When the money of the day before is booked, after midnight.
 const SETTLED_AT_MS: i64 = 300_000;
@@ -49,7 +49,7 @@ pub(crate) struct Store {
 pub struct PayOptions {
     /// Fen that a coupon pays; less than the total.
     pub coupon_fen: i64,
-    /// `OTHERS` (the wallet) unless told, else something like `CMB_DEBIT`.
+    /// By default `OTHERS` (the wallet); otherwise for example `CMB_DEBIT`.
     pub bank_type: Option<String>,
     /// Who pays; the order's `openid`, or a new one.
     pub openid: Option<String>,
@@ -145,8 +145,7 @@ impl Store {
         }
     }
 
-    /// Books a payment, whatever the order's state: also for money that comes after a close, or a
-    /// second time.
+    /// Books a payment in any state of the order: also a payment after a close, or a second one.
     pub(crate) fn book_payment(
         &mut self,
         number: &str,
@@ -222,7 +221,7 @@ impl Store {
         self.orders.add_payment(number, payment);
     }
 
-    /// Bills of that day and of later ones are made anew.
+    /// Bills of that day and of later ones are created again.
     pub(crate) fn forget_bills_since(&mut self, day: &str) {
         self.bills
             .retain(|key, _| key.split('/').nth(1).is_some_and(|its_day| its_day < day));
@@ -276,7 +275,7 @@ impl Store {
         self.refunds.insert(refund);
     }
 
-    /// Ends a refund, moves the money and tells the merchant.
+    /// Ends a refund, moves the money and notifies the merchant.
     pub(crate) fn end_refund(
         &mut self,
         number: &str,

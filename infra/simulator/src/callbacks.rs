@@ -1,4 +1,4 @@
-//! Callbacks: what is told, to whom, how often it was tried, and the signed message of one try.
+//! Callbacks: content, receiver, number of attempts, and the signed message of one attempt.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ pub enum NoticeFormat {
     V2Xml,
 }
 
-/// Where a callback stands.
+/// The state of a callback.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackStatus {
@@ -81,7 +81,7 @@ pub enum CallbackStatus {
     Delivered,
     /// A fault swallowed it: it is never tried.
     Lost,
-    /// The ladder has come to its end.
+    /// All repeats are used up.
     GivenUp,
 }
 
@@ -166,7 +166,7 @@ pub enum Damage {
     /// `Wechatpay-Timestamp` is so many seconds old (below 0: in the future); the signature covers
     /// it.
     Stale(i64),
-    /// `Wechatpay-Serial` names a key that nobody knows.
+    /// `Wechatpay-Serial` names an unknown key.
     UnknownSerial,
     /// The signature is a probe (`WECHATPAY/SIGNTEST/...`, not Base64).
     Probe,
@@ -347,7 +347,7 @@ pub(crate) fn probe(signature: &str) -> String {
     format!("{PROBE}{tail}")
 }
 
-/// What a new callback tells, and to whom.
+/// Content and receiver of a new callback.
 pub(crate) struct CallbackContent<'a> {
     pub(crate) about: &'a str,
     /// `event_type`, `original_type` and `summary`.

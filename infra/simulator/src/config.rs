@@ -21,8 +21,8 @@ pub struct Config {
     pub keys: Keys,
     /// Which clock it follows.
     pub time: Time,
-    /// Where orders, refunds and generated keys are kept over a restart; a journal of changes lies
-    /// beside it while the simulator runs. `None` keeps nothing.
+    /// The file that keeps orders, refunds and generated keys over a restart; a journal of changes
+    /// is beside it while the simulator runs. `None` keeps nothing.
     pub state_file: Option<PathBuf>,
     /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's
     /// private key and certificate are written beside it. `None` writes none of them.
@@ -33,8 +33,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The key that signs callbacks, and answers to requests without a `Wechatpay-Serial` header.
     pub signing_mode: SigningMode,
-    /// Whether this merchant has platform certificates. A merchant of today has none and gets 404
-    /// from `/v3/certificates`.
+    /// Whether this merchant has platform certificates. New merchants have none and get 404 from
+    /// `/v3/certificates`.
     pub platform_certificates: bool,
     /// Whether a bill of the running day may be asked for. WeChat refuses that; a developer cannot
     /// wait for tomorrow.
@@ -120,7 +120,7 @@ pub struct GivenMerchant {
     pub merchant_serial: String,
     /// The merchant's public key as SPKI PEM (`-----BEGIN PUBLIC KEY-----`).
     pub merchant_public_key: String,
-    /// Where its private key lies; only copied into the JSON file, never read.
+    /// The path of its private key; only copied into the JSON file, never read.
     #[serde(default)]
     pub merchant_private_key_file: Option<PathBuf>,
     /// The APIv3 key: 32 characters of `[0-9A-Za-z]`.
@@ -130,7 +130,7 @@ pub struct GivenMerchant {
 /// Where RSA keys come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Keys {
-    /// Made anew (a second or so each), or read from the state file.
+    /// Generated (a second or so each), or read from the state file.
     Generated,
     /// The ones in `test-keys/`, which everybody knows. For tests.
     Published,

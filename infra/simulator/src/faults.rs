@@ -19,13 +19,13 @@ pub enum Fault {
     },
     /// The operation is done and no answer comes; the connection is cut after `hold_ms`.
     TimeOutAfterOperation {
-        /// Real milliseconds, 30 s unless told.
+        /// Real milliseconds, 30 s by default.
         #[serde(default = "half_a_minute_ms")]
         hold_ms: u64,
     },
     /// Refused with any code; nothing was done.
     Refuse {
-        /// 400 to 599; 403 unless told.
+        /// 400 to 599; 403 by default.
         #[serde(default = "four_hundred_and_three")]
         status: u16,
         /// Such as `NO_AUTH`.
@@ -37,13 +37,13 @@ pub enum Fault {
     TooManyRequestsAfter,
     /// A 5xx; nothing was done.
     ServerErrorBefore {
-        /// 500, 502 or 503; 500 unless told.
+        /// 500, 502 or 503; 500 by default.
         #[serde(default = "five_hundred")]
         status: u16,
     },
     /// A 5xx although the operation was done.
     ServerErrorAfter {
-        /// 500, 502 or 503; 500 unless told.
+        /// 500, 502 or 503; 500 by default.
         #[serde(default = "five_hundred")]
         status: u16,
     },
@@ -68,7 +68,7 @@ pub enum Fault {
     PayBeforeClose,
     /// The close succeeds, and yet the payer's money arrives just after it.
     PayAfterClose,
-    /// A new refund comes to something else than
+    /// A new refund has another result than
     /// [`Admin::set_refund_outcome`](crate::Admin::set_refund_outcome) says.
     RefundComesTo {
         /// What it comes to.
@@ -78,9 +78,9 @@ pub enum Fault {
     ProbeCallback,
     /// A callback is never sent, not even repeated.
     LostCallback,
-    /// A callback is sent several times at once, each time signed anew.
+    /// A callback is sent several times at once, each time with a new signature.
     DuplicateCallback {
-        /// Copies besides the first; 1 unless told.
+        /// Copies besides the first; 1 by default.
         #[serde(default = "one")]
         copies: u32,
     },
@@ -99,7 +99,7 @@ pub enum Fault {
     WrongHash,
     /// The `download_url` of a bill leads to another host.
     ForeignHost {
-        /// Scheme and host, to which path and query are added; `https://bills.example` unless told.
+        /// Scheme and host, to which path and query are added; by default `https://bills.example`.
         #[serde(default = "a_foreign_host")]
         base_url: String,
     },
@@ -109,7 +109,7 @@ pub enum Fault {
     NoStatement,
     /// One byte of a bill's file is another one.
     AlteredByte {
-        /// Whether it is a byte of the gzip stream. Unless told it is a digit of the text, so that
+        /// Whether it is a byte of the gzip stream. By default it is a digit of the text, so that
         /// the file can be unzipped and read, and only its hash shows it. A file that is not zipped
         /// has only its text.
         #[serde(default)]
@@ -117,11 +117,11 @@ pub enum Fault {
     },
     /// A bill's file ends early.
     CutFile {
-        /// The bytes that come; half of them unless told.
+        /// The bytes that are sent; half of them by default.
         #[serde(default)]
         keep_bytes: Option<usize>,
-        /// Whether the connection dies then, so that less comes than `Content-Length` says. Unless
-        /// told, `Content-Length` is that of what comes.
+        /// Whether the connection breaks then, so that less arrives than `Content-Length` says. By
+        /// default `Content-Length` is that of the bytes sent.
         #[serde(default)]
         dies: bool,
     },
@@ -186,7 +186,7 @@ impl Fault {
         }
     }
 
-    /// Whether it can strike at `endpoint` at all. A draw elsewhere would be wasted.
+    /// Whether it can happen at `endpoint` at all. A draw elsewhere would be wasted.
     pub(crate) fn fits(&self, endpoint: Endpoint) -> bool {
         match self {
             Self::PayBeforeClose | Self::PayAfterClose => endpoint == Endpoint::Close,

@@ -51,7 +51,7 @@ impl ReceivedRequest {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// The same for a repeat of the same request, whatever its signature.
+    /// The same for every repeat of a request, whatever its signature.
     fn fingerprint(&self) -> Vec<u8> {
         let head = format!("{}\n{}\n", self.method, self.path_and_query);
         Sha256::new()

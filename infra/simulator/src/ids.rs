@@ -18,8 +18,8 @@ const DAY_STREAMS: u64 = WIRE_STREAM + 2;
 pub(crate) struct Ids {
     /// For numbers that stay in the books.
     business: ChaCha20Rng,
-    /// For what each message has of its own, so that how often a thing was asked or told changes no
-    /// number in the books.
+    /// For ids of single messages, so that repeated requests and callbacks change no number in the
+    /// books.
     wire: ChaCha20Rng,
     /// For choices that the admin leaves to the seed.
     choice: ChaCha20Rng,

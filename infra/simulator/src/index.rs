@@ -1,6 +1,6 @@
 //! Indexes of orders and refunds, so that no request scans all of them.
 //!
-//! The state file keeps them as plain maps; the indexes are made anew when it is read.
+//! The state file stores them as plain maps; the indexes are built again when it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 

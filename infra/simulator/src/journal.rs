@@ -1,8 +1,8 @@
 //! What changes in the books, piece by piece: one line of the journal that continues the state
 //! file.
 //!
-//! Orders, refunds and callbacks remember which of them changed; the ledger remembers how much of
-//! it was written. So a line has the size of the change, however large the books are.
+//! Orders, refunds and callbacks track which of them changed; the ledger tracks how much of it was
+//! written. So a line has the size of the change, however large the books are.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Changes {
     callbacks: Vec<(usize, Callback)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<LedgerChanges>,
-    /// `None` is a bill that is to be made anew.
+    /// `None` is a bill that must be created again.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     bills: BTreeMap<String, Option<Bill>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ impl SmallParts {
     }
 }
 
-/// What stands in the files by now of all that does not remember it by itself.
+/// What the files contain so far of the data that does not track this itself.
 pub(crate) struct FileState {
     bills: BTreeMap<String, Bill>,
     small: SmallParts,

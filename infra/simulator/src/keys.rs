@@ -152,7 +152,7 @@ pub(crate) struct Keyring {
     source: Keys,
 }
 
-/// A [`Keyring`] as the state file keeps it.
+/// A [`Keyring`] as it is stored in the state file.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct StoredKey {
     serial: String,
@@ -212,8 +212,8 @@ impl Keyring {
             .collect()
     }
 
-    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable for
-    /// whoever names them.
+    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable by their
+    /// names.
     pub(crate) fn rotate(
         &mut self,
         mode: SigningMode,

@@ -2,9 +2,9 @@
 //!
 //! WeChat Pay has no sandbox for its v3 API. This one listens on 127.0.0.1, verifies every
 //! request's signature, keeps orders, refunds and bills by WeChat Pay's rules, signs its answers,
-//! delivers sealed callbacks with the official ladder of repeats, and goes wrong on purpose when
-//! told to ([`Fault`]). It shares no cryptographic code with the product it tests, so an error on
-//! one side cannot hide on the other.
+//! delivers sealed callbacks with the official ladder of repeats, and makes errors on request
+//! ([`Fault`]). It shares no cryptographic code with the product it tests, so an error on one side
+//! cannot hide on the other.
 //!
 //! ```no_run
 //! use wechatpay_simulator::{Config, PayOptions, Simulator};

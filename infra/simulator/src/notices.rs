@@ -17,16 +17,16 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notice {
-    /// `TRANSACTION.SUCCESS` that tells a receiver of profit sharing: it names an order's
-    /// transaction, and is no payment.
+    /// `TRANSACTION.SUCCESS` for a receiver of profit sharing: it names an order's transaction, but
+    /// is not a payment.
     ProfitSharing,
     /// `TRANSACTION.SUCCESS` of a combined order, one of whose sub-orders bears this order's
     /// number.
     Combined,
-    /// A refund's notice as it would read at that end, whatever the books say. `PROCESSING` goes
-    /// out under `REFUND.SUCCESS`.
+    /// A refund's notice for that final state, whatever the books say. `PROCESSING` is sent as
+    /// `REFUND.SUCCESS`.
     Refund {
-        /// The end that it tells.
+        /// The final state in it.
         status: RefundStatus,
     },
     /// Anything else.
@@ -40,8 +40,8 @@ pub enum Notice {
     },
 }
 
-/// Makes a notice about an order, or about a refund by its number; `None` if there is none of that
-/// number. It is in no outbox yet. `patch` is a merge patch over the plaintext.
+/// Makes a notice about an order, or about a refund by its number; `None` if there is none with
+/// that number. It is not in an outbox yet. `patch` is a merge patch over the plaintext.
 pub(crate) fn make(
     books: &Store,
     ids: &mut Ids,
@@ -122,12 +122,12 @@ pub(crate) fn send(
     Some(books.post(callback, tools))
 }
 
-/// A refund that named no URL of its own is told of where its order is.
+/// A refund without its own URL uses its order's URL.
 fn url_of_refund(notify_url: Option<&String>, order: &Order) -> String {
     notify_url.unwrap_or(&order.notify_url).clone()
 }
 
-/// The transaction that a notice about the order names: its payment's, or one that nobody knows.
+/// The transaction in a notice about the order: its payment's, or an unknown one.
 fn transaction_id(order: &Order, ids: &mut Ids, now_ms: i64) -> String {
     let paid_as = order
         .payment

@@ -136,7 +136,7 @@ impl TradeState {
 }
 
 impl Order {
-    /// Where the order stands. Money beats everything: an order paid after it was closed is paid.
+    /// The order's state. A payment takes precedence: an order paid after it was closed is paid.
     pub(crate) fn state(&self, has_refund: bool, now_ms: i64) -> TradeState {
         let old = now_ms
             >= self

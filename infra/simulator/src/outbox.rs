@@ -1,6 +1,6 @@
 //! All callbacks, found by id, by what they are about and by the moment at which they are due.
 //!
-//! The state file keeps them as a plain list; the indexes are made anew when it is read.
+//! The state file stores them as a plain list; the indexes are built again when it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -167,7 +167,7 @@ impl Outbox {
         taken
     }
 
-    /// Lets go of those that were held back for the sake of this one.
+    /// Releases those that were held back for this one.
     pub(crate) fn release_held(&mut self, went_out: &str, now_ms: i64) {
         let Some(went_out) = self.by_id.get(went_out).copied() else {
             return;

@@ -28,8 +28,7 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// The page needs nothing from elsewhere, and must not get it: descriptions come from whoever makes
-/// orders.
+/// The page needs no external resources, and must not load any: descriptions come from clients.
 async fn page() -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'; connect-src 'self'";
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE)).into_response()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 const SECOND_MS: i64 = 1_000;
 
-/// Refunds asked for in a second, whatever came of them.
+/// Refund requests in a second, whatever their results.
 const REFUNDS: usize = 150;
 /// Of them those that were refused: one in twenty-five.
 const FAILED_REFUNDS: usize = 6;

@@ -91,7 +91,7 @@ impl RefundStatus {
         }
     }
 
-    /// `event_type` and `summary` of the callback that tells it; `Processing` is not told.
+    /// `event_type` and `summary` of its callback; `Processing` has none.
     pub(crate) fn event(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Processing => None,
@@ -102,7 +102,7 @@ impl RefundStatus {
     }
 }
 
-/// What the next refunds come to.
+/// Result of the next refunds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundOutcome {
@@ -176,8 +176,7 @@ impl Refund {
         answer
     }
 
-    /// What the callback that tells `status` carries: `refund_status`, and fewer amounts than the
-    /// query.
+    /// Content of the callback for `status`: `refund_status`, and fewer amounts than the query.
     pub(crate) fn notice(&self, order: &Order, payment: &Payment, status: RefundStatus) -> Value {
         let mut notice = json!({
             "mchid": order.mchid,

@@ -1,5 +1,4 @@
-//! The rules that a new refund is held to, whoever asks for it: sum, number, distance, age,
-//! balance.
+//! The rules for every new refund: sum, number, interval, age, balance.
 
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ const REFUNDS_MAX: usize = 50;
 const BETWEEN_REFUNDS_MS: i64 = 60_000;
 const REFUNDABLE_FOR_MS: i64 = 365 * DAY_MS;
 
-/// A refund that somebody wants.
+/// A requested refund.
 pub(crate) struct NewRefund {
     pub(crate) out_refund_no: String,
     pub(crate) transaction_id: String,

@@ -170,7 +170,7 @@ impl Refusal {
     }
 }
 
-/// `text` without line breaks and other control characters: it may quote what somebody sent.
+/// `text` without line breaks and other control characters: it may quote a request.
 pub(crate) fn one_line(text: &str) -> String {
     let words = text.split(char::is_control).map(str::trim);
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();

@@ -15,7 +15,7 @@ pub struct Rule {
     /// What goes wrong.
     #[serde(flatten)]
     pub fault: Fault,
-    /// The chance at each request (or callback) that the rule looks at: 0 to 1. 1 unless told.
+    /// The probability at each request (or callback) that matches the rule: 0 to 1. By default 1.
     #[serde(default = "always")]
     pub probability: f64,
     /// The rule ends after it struck so often. `None`: never.

@@ -101,7 +101,7 @@ struct Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.wire.reset.load(Ordering::SeqCst) {
-            // Without it the connection ends with a FIN, which is a cut all the same.
+            // Without it the connection ends with a FIN, which also cuts it.
             let _linger = self.stream.set_zero_linger();
         }
     }

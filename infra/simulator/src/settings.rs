@@ -18,7 +18,7 @@ pub struct Settings {
     pub changed_refund: ChangedRefund,
     /// Error codes come without underscores, as in WeChat Pay's older products: `ORDERNOTEXIST`.
     pub bare_codes: bool,
-    /// Refunds are held to WeChat Pay's quotas, by the simulator's clock: 150 a second, of which 6
+    /// Applies WeChat Pay's quotas to refunds, by the simulator's clock: 150 a second, of which 6
     /// may fail, 300 queries and 150 `apply-abnormal-refund`; above it 429. A manual clock that
     /// stands still counts as one second.
     pub refund_quotas: bool,

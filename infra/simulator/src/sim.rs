@@ -250,8 +250,8 @@ impl Shared {
         let mut world = self.world();
         let (books, mut tools) = world.parts(&self.clock);
         if books.next_due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
-            // While the books are locked: whoever reads there what ended can stop the simulator and
-            // finds it in the file.
+            // While the books are locked: a result that was read from the books is then also in the
+            // file if the simulator is stopped.
             self.unsaved.store(true, Ordering::SeqCst);
             self.changed.notify_one();
         }

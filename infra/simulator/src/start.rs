@@ -215,7 +215,7 @@ fn public_base(url: String) -> Result<String, StartError> {
     address::base_of(&url).ok_or(StartError::PublicUrl(url))
 }
 
-/// A restart with the same seed must not hand out the same numbers again.
+/// A restart with the same seed must not issue the same numbers again.
 fn used_ids(stored: Option<&Stored>) -> u64 {
     stored.map_or(0, |stored| {
         let books = &stored.books;
@@ -259,7 +259,7 @@ fn run(
 /// The merchant from both sides.
 struct Party {
     account: Account,
-    /// Where the given merchant's private key lies.
+    /// Where the given merchant's private key is stored.
     private_key_file: Option<PathBuf>,
     /// The generated merchant with its private key.
     stored: Option<StoredMerchant>,

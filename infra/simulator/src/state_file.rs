@@ -8,9 +8,9 @@
 //! What a kill can do: a line without its end is left out, and nothing before it is lost. A journal
 //! names the file that it continues, so that one of an earlier file is never played on a later one.
 //!
-//! The file is synced before it takes the place of the one before it: else a power cut could leave
-//! neither. The journal is not: what was handed to the system outlives the simulator however it
-//! ends, and a power cut may cost the last seconds of a simulation, but no line of before.
+//! The file is synced before it replaces the previous one: otherwise a power cut could leave
+//! neither. The journal is not synced: data given to the system survives any end of the simulator,
+//! and a power cut may lose the last seconds of a simulation, but no earlier line.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -109,7 +109,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     }
 }
 
-/// Brings the state to where its journal ends. A journal of another file counts for nothing.
+/// Replays the journal into the state. A journal of another file is ignored.
 fn replay(stored: &mut Stored, path: &Path, text: &[u8]) -> Result<(), StateError> {
     // What follows the last line end was cut off while it was written.
     let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
@@ -191,8 +191,8 @@ impl Writer {
         }
     }
 
-    /// Writes the state file for the last time, so that all of it stands in one file, and takes the
-    /// journal away.
+    /// Writes the state file for the last time, so that everything is in one file, and removes the
+    /// journal.
     pub(crate) fn finish(&self, sim: &Shared) {
         self.write(sim, |_| true);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);

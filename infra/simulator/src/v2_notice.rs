@@ -105,7 +105,7 @@ fn xml(name: &str, elements: &Value) -> String {
             let text = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            // The end of a CDATA section cannot stand inside one.
+            // A CDATA section cannot contain its own end mark.
             let text = text.replace("]]>", "]]]]><![CDATA[>");
             format!("<{name}><![CDATA[{text}]]></{name}>\n")
         })

@@ -1,5 +1,5 @@
-//! AWS as one endpoint: DynamoDB is the embedded engine, the key service a stand-in that puts a
-//! secret and its context behind a prefix, the queue service one that keeps what it was sent.
+//! AWS as one endpoint: DynamoDB is the embedded engine; the key service is a stand-in that stores
+//! a secret and its context after a prefix; the queue service is one that stores its messages.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

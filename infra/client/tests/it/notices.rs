@@ -14,8 +14,8 @@ use crate::cloud::{Cloud, MCHID, told};
 const QUEUE: &str = "http://127.0.0.1/payment-results";
 const MESSAGE: &str = r#"{"v":"callback.v1","headers":{},"body":"still encrypted"}"#;
 
-/// An account whose ledger holds `FAILED`, which comes again, and `PARKED`, which waits for a
-/// person.
+/// An account whose notices table has `FAILED`, which is retried, and `PARKED`, which waits for an
+/// operator.
 struct Ledger {
     cloud: Cloud,
     notices: Notices,

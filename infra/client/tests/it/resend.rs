@@ -8,8 +8,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-/// Answers one request after the other, as told: status, header fields and body. Gives the bodies
-/// of the requests.
+/// Answers one request after the other with the given status, header fields and body. Returns the
+/// bodies of the requests.
 fn answering(answers: Vec<(&'static str, &'static str, Value)>) -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -297,8 +297,7 @@ async fn what_a_set_up_command_is_not_told_about_stays() {
         &cloud,
         &["add-wechat-key", "--platform-certificate", &certificate],
     );
-    // Repeated, as after an answer that was lost, nothing is added twice and none pushes another
-    // out.
+    // A repeat, as after a lost answer, adds nothing twice and replaces none.
     for _ in 0..2 {
         well(&cloud, &["merchant", "--apiv3-key-file", &second]);
     }

@@ -41,8 +41,8 @@ const ENGINE: Environment = Environment {
 };
 
 /// The AWS CLI, for tests that run what the runbooks print. Version 1, since version 2 is not on
-/// the package index; the runbooks use only what both understand. Apart from the engine, which
-/// nobody's `cargo local` needs it for.
+/// the package index; the runbooks use only what both understand. Installed separately from the
+/// engine, since `cargo local` does not need it.
 const AWS_CLI: Environment = Environment {
     what: "the AWS CLI",
     name: "aws-cli-1.46.3",

@@ -128,8 +128,7 @@ impl Staff<'_> {
 }
 
 impl Scenario<'_> {
-    /// The payer pays, the order is booked, and then the payer pays once more, of which nobody is
-    /// told.
+    /// The payer pays, the order is booked, and then the payer pays again without a callback.
     async fn pay_twice(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let simulator = self.stage.simulator;
@@ -149,7 +148,7 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// The payer pays, and nobody is told.
+    /// The payer pays, without a callback.
     fn pay_in_silence(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let simulator = self.stage.simulator;
@@ -188,8 +187,7 @@ impl Scenario<'_> {
         let run_id = text(&started, "/run_id");
         let day = loop {
             let day = staff.get("").await;
-            // A preview never takes the place of a run that was made in earnest: it stands beside
-            // it.
+            // A preview never replaces a real run: it is stored beside it.
             let is_of = |day: &Value, run: &str| text(day, &format!("{run}/run_id")) == run_id;
             let (is_this, state) = match &day {
                 Ok(day) if is_of(day, "") => (true, text(day, "/state")),

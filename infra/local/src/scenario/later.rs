@@ -1,5 +1,4 @@
-//! The later life of orders: their changes are told, money goes back, an order is closed, and money
-//! comes too late.
+//! The later life of orders: webhooks, a refund, a closed order, and a late payment.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -56,8 +55,8 @@ pub(crate) async fn play(
 }
 
 impl Scenario<'_> {
-    /// Waits until the merchant's system was told that the order is paid. The time is that since
-    /// the payer paid.
+    /// Waits until the merchant's system got the webhook that the order is paid. The time is
+    /// counted from the payment.
     async fn await_webhook(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let webhook = loop {
@@ -176,7 +175,7 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// Closes an order that nobody paid.
+    /// Closes an unpaid order.
     async fn close(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let order = self.closed(order_no).await?;
@@ -226,8 +225,8 @@ impl Scenario<'_> {
         Ok(payment.paid_ms)
     }
 
-    /// Waits until the late money was booked and has gone back by itself. The time is that since it
-    /// came.
+    /// Waits until the late payment was booked and refunded automatically. The time is counted from
+    /// the payment.
     async fn await_late_refund(&mut self, order_no: &str, paid_ms: i64) -> Result<(), Failure> {
         let order = self
             .await_state(order_no, "refunded", "process-payment")
@@ -283,8 +282,8 @@ impl Scenario<'_> {
             .ok_or_else(|| Failure::new(format!("WeChat Pay has no payment for order {order_no}")))
     }
 
-    /// What the merchant reads of the refund is what WeChat Pay has in its books, and so much and
-    /// no more went back.
+    /// Checks that the merchant's view of the refund equals WeChat Pay's books, and that exactly
+    /// this amount was refunded.
     fn check_refund(&self, order_no: &str, refund: &Value, fen: i64) -> Result<(), Failure> {
         let out_refund_no = text(refund, "/out_refund_no");
         let there = self.stage.simulator.refund(&out_refund_no);

@@ -270,7 +270,7 @@ impl DayLine {
         }
     }
 
-    /// As the benchmark's programs list it: where it was found, and by which number.
+    /// In the form that the benchmark's programs list: where it was found, and under which number.
     fn difference(&self) -> Option<String> {
         let side = match self.fault? {
             InjectedFault::AbsentThere | InjectedFault::RefundAbsentThere => "here",

@@ -1,5 +1,5 @@
-//! The programs under measurement, each in a process of its own: the floor, and ours. Each tells
-//! what it took as one line of JSON, which `super::run` reads.
+//! The measured programs, each in its own process: the minimum, and ours. Each reports its figures
+//! as one line of JSON, which `super::run` reads.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -53,7 +53,7 @@ fn cpu() -> MeasureResult<Duration> {
         .ok_or_else(|| Failure::new("the kernel tells no /proc/thread-self/schedstat"))
 }
 
-/// Unpacks and hashes, no more: what no reconciliation can do without.
+/// Only unpacks and hashes: the minimum of every reconciliation.
 pub(crate) fn floor(bill: &Path) -> MeasureResult<Value> {
     let start = Since::now()?;
     let sha1 = unpack(bill, |_| Ok(()))?;

@@ -111,7 +111,7 @@ pub(super) fn file(
         })
 }
 
-/// Keeps the bill as it is now, unless it was kept before, has no rows, or its day still runs.
+/// Freezes the bill as it is now, unless it was frozen before, has no rows, or its day is not over.
 fn snapshot(
     sim: &Shared,
     world: &mut MutableState,

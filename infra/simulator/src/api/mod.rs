@@ -27,7 +27,7 @@ pub(crate) struct VerifiedCall<'a> {
     pub(crate) base_url: &'a str,
     /// The key that the merchant names in `Wechatpay-Serial`.
     pub(crate) serial: Option<&'a str>,
-    /// A fault's word on what a new refund comes to.
+    /// A fault's result for a new refund.
     pub(crate) refund_comes_to: Option<RefundOutcome>,
     /// What strikes it; bills look for theirs.
     pub(crate) faults: &'a [Fault],

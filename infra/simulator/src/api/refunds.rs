@@ -202,7 +202,7 @@ pub(super) fn apply_abnormal(
             "The refund is not ABNORMAL",
         ));
     }
-    // The staff at WeChat Pay mend what they are told to mend, unless the admin wants to decide.
+    // WeChat Pay's side executes the redirect, unless the admin wants to decide.
     let outcome = match world.books.next_refunds {
         RefundOutcome::Hold => RefundOutcome::Hold,
         RefundOutcome::Success

@@ -17,7 +17,7 @@ impl Admin {
         self.sim.world().bills_of_today = allowed;
     }
 
-    /// Puts a difference into a day's bill; a bill that was asked for before is made anew.
+    /// Plants a difference in a day's bill; a bill that was requested before is created again.
     ///
     /// # Errors
     /// If the day has not begun, or has nothing that it could be about.
@@ -37,9 +37,9 @@ impl Admin {
         self.sim.world().books.differences.clone()
     }
 
-    /// Takes all differences out of the bills again and says how many they were. Bills of the first
-    /// day that had one and of later days are made anew; earlier ones stay as they were kept. Money
-    /// that came for an unknown order, or without a trade, stays where it is.
+    /// Removes all differences from the bills again and returns how many they were. Bills of the
+    /// first day with one and of later days are created again; earlier ones stay unchanged.
+    /// Payments for an unknown order, or movements without a trade, remain.
     pub fn clear_differences(&self) -> usize {
         let mut world = self.sim.world();
         let cleared = std::mem::take(&mut world.books.differences);

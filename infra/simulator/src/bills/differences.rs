@@ -18,13 +18,13 @@ pub enum Difference {
     DropPayment,
     /// A payment has another amount.
     AlterAmount {
-        /// The order's total in the bill; one fen more than it is unless told.
+        /// The order's total in the bill; by default one fen too much.
         #[serde(default)]
         fen: Option<i64>,
     },
     /// A row has another state (交易状态).
     AlterState {
-        /// `REVOKED` unless told.
+        /// `REVOKED` by default.
         #[serde(default = "revoked")]
         state: String,
     },
@@ -36,20 +36,20 @@ pub enum Difference {
     },
     /// A row has another appid.
     AlterAppid {
-        /// One that is not the merchant's unless told.
+        /// By default one that is not the merchant's.
         #[serde(default = "foreign_appid")]
         appid: String,
     },
     /// A row has another merchant.
     AlterMchid {
-        /// `1900000000` unless told.
+        /// `1900000000` by default.
         #[serde(default = "foreign_mchid")]
         mchid: String,
     },
     /// A payment of an order that the merchant never made. It is one in every respect: it can be
     /// queried and refunded.
     UnknownOrder {
-        /// Its amount; drawn from the seed unless told.
+        /// Its amount; by default drawn from the seed.
         #[serde(default)]
         fen: Option<i64>,
     },
@@ -57,27 +57,26 @@ pub enum Difference {
     DropRefund,
     /// A refund has another amount.
     AlterRefundAmount {
-        /// The amount asked for in the bill; one fen more than it is unless told.
+        /// The requested amount in the bill; by default one fen too much.
         #[serde(default)]
         fen: Option<i64>,
     },
     /// A refund has another state (退款状态).
     AlterRefundState {
-        /// A bill's word; unless told `FAIL` for one that is `SUCCESS`, and `SUCCESS` for any
-        /// other.
+        /// The status in the bill; by default `FAIL` for a refund that is `SUCCESS`, and `SUCCESS`
+        /// for any other.
         #[serde(default)]
         state: Option<String>,
     },
     /// A fee is off the rate.
     AlterFee {
-        /// The fee, also that of a refund, as a positive number; one fen more than it is unless
-        /// told.
+        /// The fee, also that of a refund, as a positive number; by default one fen too much.
         #[serde(default)]
         fen: Option<i64>,
     },
     /// Money came onto the account for a payment that is in no trade bill. It is on the account.
     FundWithoutTrade {
-        /// How much; drawn from the seed unless told.
+        /// The amount; by default drawn from the seed.
         #[serde(default)]
         fen: Option<i64>,
     },
@@ -88,8 +87,8 @@ pub enum Difference {
         /// Of which bill.
         #[serde(default)]
         bill: SummaryOf,
-        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); 1 if `count` is 0 unless
-        /// told.
+        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); by default 1 if `count`
+        /// is 0.
         #[serde(default)]
         fen: Option<i64>,
         /// Added to its count.
@@ -121,7 +120,7 @@ pub struct WantedDifference {
     /// it is named.
     #[serde(default)]
     pub order: Option<String>,
-    /// Which payment, for an order that was paid again; the first of that day unless told.
+    /// Which payment, for an order that was paid again; by default the first of that day.
     #[serde(default)]
     pub transaction_id: Option<String>,
     /// The refund that it is about.
@@ -210,7 +209,7 @@ impl<'a> InjectedDifferences<'a> {
         self.by_id.get(id).map(Vec::as_slice)
     }
 
-    /// The row as the bill tells it; `None` if it is left out.
+    /// The row as it is in the bill; `None` if it is left out.
     pub(crate) fn alter(&self, row: TradeRow<'a>) -> Option<TradeRow<'a>> {
         let id = match &row.refund {
             Some(part) => part.refund.refund_id.as_str(),

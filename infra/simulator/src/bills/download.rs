@@ -38,7 +38,7 @@ pub(crate) struct DownloadBody {
 }
 
 impl File {
-    /// Zips the file if that was not done before, which holds nobody else up.
+    /// Zips the file if that was not done before, without blocking other requests.
     pub(crate) async fn send(self) -> Result<DownloadBody, Refusal> {
         let cut = self.faults.iter().find_map(|fault| {
             if let Fault::CutFile { keep_bytes, dies } = fault {

@@ -28,7 +28,7 @@ pub(crate) fn text(books: &Store, day: &BillDay, account: FundAccount) -> Option
         all.filter(move |movement| movement.account == account && day.contains(&movement.at_ms))
     };
     let first = on_the_day().next()?;
-    // Worked out anew, so that the balances fit to amounts that were altered.
+    // Calculated again, so that the balances match altered amounts.
     let mut balance_fen = first.balance_fen.saturating_sub(first.amount_fen);
     let rows: Vec<(&Movement, i64)> = on_the_day()
         .filter_map(|movement| Some((movement, told_fen(books, &planted, movement)?)))
@@ -107,7 +107,7 @@ fn told_fen(books: &Store, planted: &InjectedDifferences<'_>, movement: &Movemen
     let payer_fen = row.refund.as_ref().map_or(0, |refund| refund.payer_fen);
     let fen = match movement.reason {
         Reason::Payment => row.settled_fen,
-        // Of a refund that was closed: the fee is taken once more.
+        // For a refund that was closed: the fee is charged again.
         Reason::Fee if row.refund.is_some() => row.fee_fen,
         Reason::Fee | Reason::RefundedFee => row.fee_fen.saturating_neg(),
         Reason::Refund => payer_fen.saturating_neg(),

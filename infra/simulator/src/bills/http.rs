@@ -85,7 +85,7 @@ async fn clear(State(state): State<AdminState>) -> Response {
     Json(json!({ "cleared": state.admin.clear_differences() })).into_response()
 }
 
-/// A day of many orders takes seconds, which must hold nobody else up.
+/// A day with many orders takes seconds, which must not block other requests.
 async fn make(State(state): State<AdminState>, Body(wanted): Body<GenerateDay>) -> Response {
     let made = tokio::task::spawn_blocking(move || state.admin.make_day(&wanted)).await;
     match made {

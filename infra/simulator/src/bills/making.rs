@@ -32,7 +32,7 @@ pub struct GenerateDay {
     /// How many of them are refunded on it, each once.
     #[serde(default)]
     pub refunds: u32,
-    /// From it amounts, times and numbers are drawn; 1 unless told. A day is filled once by the
+    /// The seed for amounts, times and numbers; 1 by default. A day is filled only once with the
     /// same seed.
     #[serde(default = "one")]
     pub seed: u32,
@@ -65,7 +65,7 @@ pub enum GenerateError {
     MadeAlready,
 }
 
-/// An order that was made and paid without anybody having asked over the API.
+/// An order that was created and paid without an API request.
 pub(crate) struct GeneratedOrder {
     pub(crate) number: String,
     pub(crate) product: Product,
@@ -122,7 +122,7 @@ pub(crate) fn sell(
     transaction_id
 }
 
-/// Fills the day. Bills of that day and later ones are made anew.
+/// Fills the day. Bills of that day and later ones are created again.
 pub(crate) fn make(
     sim: &Shared,
     world: &mut MutableState,
@@ -248,7 +248,7 @@ fn refund(
     }
 }
 
-/// The refund as it stands now: done, or to be done in a moment.
+/// The refund's present state: done, or to be done in a moment.
 fn end(mut refund: Refund, takes_ms: i64, now_ms: i64) -> Refund {
     let at_ms = refund.created_ms.saturating_add(takes_ms);
     let status = RefundStatus::Success;

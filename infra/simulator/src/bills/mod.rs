@@ -49,8 +49,8 @@ impl BillDay {
     }
 }
 
-/// A bill that was made. Its text, and what was worked out of it, are there once, however often it
-/// is asked for.
+/// A created bill. Its text and everything derived from it exist only once, however often it is
+/// requested.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(from = "String", into = "String")]
 pub(crate) struct Bill(Arc<BillData>);

@@ -22,7 +22,7 @@ pub enum DifferenceError {
     /// The day.
     #[error("date must be a Beijing day that has begun, as in 2026-08-03; it is {0}")]
     Date(String),
-    /// An amount, or a summary that would be right.
+    /// An amount, or a correct summary.
     #[error(
         "fen must not be negative, of a payment at least 1; a summary must be off by something"
     )]
@@ -53,7 +53,7 @@ enum Subject {
     Either,
 }
 
-/// Puts it in, and says what it is about. Bills of that day and later ones are made anew.
+/// Plants it, and returns what it is about. Bills of that day and later ones are created again.
 pub(crate) fn plant(
     sim: &Shared,
     world: &mut MutableState,
@@ -138,7 +138,7 @@ fn find(
 }
 
 fn payments(books: &Store, day: &BillDay, wanted: &WantedDifference) -> Vec<InjectedDifference> {
-    // A refund's name is none of a payment.
+    // A refund's number is not a payment's.
     if wanted.out_refund_no.is_some() {
         return Vec::new();
     }

@@ -7,7 +7,7 @@ use crate::{
     refund::{Refund, RefundStatus},
 };
 
-/// A payment or a refund as the bill tells it. Amounts are fen.
+/// A payment or a refund in the bill. Amounts are fen.
 pub(crate) struct TradeRow<'a> {
     pub(crate) at_ms: i64,
     pub(crate) appid: &'a str,

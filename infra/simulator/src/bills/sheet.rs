@@ -47,7 +47,7 @@ impl Sheet {
         }
     }
 
-    /// What is put after it stands on a line of its own.
+    /// Text after it starts on a new line.
     pub(crate) fn begin_line(&mut self) {
         if self.lines > 0 {
             self.end_line();

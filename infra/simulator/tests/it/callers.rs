@@ -1,5 +1,4 @@
-//! What other people's clients send and expect: official SDKs, containers, proxies, people with
-//! curl.
+//! What third-party clients send and expect: official SDKs, containers, proxies, people with curl.
 
 use std::sync::{Arc, Mutex};
 

@@ -15,7 +15,7 @@ async fn browser() -> Option<Browser> {
     Browser::start_or_skip(Screen::PHONE).await
 }
 
-/// Keeps a picture of the page for whoever wants to look.
+/// Saves a screenshot of the page for inspection.
 async fn picture(browser: &mut Browser, name: &str) {
     let file = format!("phone-{name}.png");
     browser

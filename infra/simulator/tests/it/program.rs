@@ -289,7 +289,7 @@ async fn what_ends_by_itself_is_written_without_anybody_asking() {
 
     let begin = Instant::now();
     let written = loop {
-        // One that stands still, and ends nothing by itself.
+        // One with a stopped clock, where nothing ends by itself.
         let (_copy, left) = as_if_killed(&folder, Time::now_s());
         let status = left.admin().refund(&number).map(|refund| refund.status);
         // The payment's callback is tried again after 15 s, and what that changes is written

@@ -33,7 +33,8 @@ fn at(folder: &Folder, start_s: i64) -> Config {
     }
 }
 
-/// A simulator that stands still and reads what another one has written by now, as after a kill.
+/// A simulator with a stopped clock that reads what another one has written so far, as after a
+/// kill.
 pub(crate) fn as_if_killed(folder: &Folder, start_s: i64) -> (Folder, Merchant) {
     let copy = copied(folder);
     let merchant = started(at(&copy, start_s));
@@ -180,7 +181,7 @@ async fn a_kill_loses_nothing_that_was_written() {
             }
         }
         written = grown(&folder, written).await;
-        // All that the step did, however many lines it took.
+        // All changes of the step, however many lines they took.
         tokio::time::sleep(Duration::from_millis(300)).await;
         written = written.max(length(&folder.file(JOURNAL)));
         let (_copy, after) = as_if_killed(&folder, admin.now_s());
@@ -196,7 +197,7 @@ async fn a_kill_loses_nothing_that_was_written() {
     let (copy, after) = as_if_killed(&folder, admin.now_s());
     assert_eq!(bills(&merchant).await, bills(&after).await);
     after.simulator.stop();
-    // At the end all of it stands in one file, and the same is read from that.
+    // At the end everything is in one file, and reading that gives the same.
     assert!(!copy.file(JOURNAL).exists());
     let again = started(at(&copy, admin.now_s()));
     assert_eq!(bills(&merchant).await, bills(&again).await);
@@ -323,7 +324,7 @@ async fn a_torn_last_line_is_dropped_and_nothing_before_it() {
         fs::write(folder.file(STATE), &state).unwrap();
         fs::write(folder.file(JOURNAL), &journal[..kept]).unwrap();
         assert_eq!(order_numbers(&folder), expected, "{kept} bytes are kept");
-        // What was torn does not stand in the way of what is written then.
+        // A torn line does not block later writes.
         assert_eq!(order_numbers(&folder), expected);
     }
 }

@@ -35,7 +35,7 @@ use wechatpay_simulator::{Admin, Config, Running, SigningMode, Simulator, Time};
 /// 2026-08-03 12:00:00 in Beijing.
 pub(crate) const NOON_S: i64 = 1_785_729_600;
 
-/// A simulator that stands still at noon, and its merchant's client.
+/// A simulator whose clock stands at noon, and its merchant's client.
 pub(crate) fn at_noon() -> Merchant {
     started(Config {
         time: Time::Manual { start_s: NOON_S },
@@ -380,7 +380,7 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
 }
 
-/// A merchant's back end that keeps callbacks and answers what it is told to.
+/// A merchant's back end that stores callbacks and gives configured answers.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) url: String,
