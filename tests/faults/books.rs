@@ -1,5 +1,4 @@
-//! Our books as anybody can read them: the items of the tables as plain JSON, without a word of the
-//! product's own code.
+//! Our books as the plain JSON of the tables' items, read without the product's own code.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +23,12 @@ pub(crate) struct Records {
 /// One reconciled day: what its items say in JSON.
 #[derive(Debug, Default)]
 pub(crate) struct DayRecords {
-    /// The latest run in earnest.
+    /// The latest real run.
     pub(crate) run: Value,
     /// The latest preview.
     pub(crate) preview: Value,
     pub(crate) differences: Vec<Value>,
-    /// What differences made of a run's sums, by the sort keys of the items that say so.
+    /// The effects of differences on a run's sums, by the sort keys of their items.
     pub(crate) gaps: BTreeMap<String, Value>,
 }
 
@@ -41,7 +40,7 @@ pub(crate) struct OrderRecords {
     pub(crate) events: Vec<Item>,
     pub(crate) payments: Vec<Item>,
     pub(crate) refunds: Vec<Item>,
-    /// Refunds that wait for a person, since they do not fit the books.
+    /// Refunds that wait for an operator, since they contradict the books.
     pub(crate) parked_refunds: Vec<Item>,
 }
 
@@ -93,16 +92,16 @@ impl Records {
         books
     }
 
-    /// When the sweep has to look at something next, in Unix seconds, and whether that something is
-    /// on its way to another state rather than waiting for a payer. What waits for a person waits,
-    /// however often it is looked at.
+    /// The sweep's next check of an item, in Unix seconds, and whether the item is in progress
+    /// rather than waiting for a payer. An item that waits for an operator waits, however often it
+    /// is checked.
     pub(crate) fn due(&self) -> impl Iterator<Item = (i64, bool)> {
         let items = self
             .orders
             .values()
             .flat_map(|book| book.order.iter().chain(&book.refunds));
-        // A refund that succeeded and is looked at went to the merchant: a person is told of it
-        // until its payer was paid.
+        // A succeeded refund that is still checked went to the merchant: it is logged for an
+        // operator until its payer was paid.
         let items = items.filter(|item| !matches!(text(item, "state"), "abnormal" | "succeeded"));
         items.filter_map(|item| {
             let due_s = item.get("due_at")?.as_i64()?;

@@ -1,5 +1,5 @@
-//! Outgoing calls, to AWS, to WeChat Pay and to the receiver of webhooks alike, and what can happen
-//! to one.
+//! Outgoing calls to AWS, to WeChat Pay and to the receiver of webhooks, and the faults that they
+//! can have.
 
 use std::fmt;
 
@@ -101,7 +101,7 @@ pub(crate) enum CallFault {
 }
 
 impl CallFault {
-    /// Whether the call takes effect all the same.
+    /// Whether the call takes effect in spite of the fault.
     pub(crate) const fn takes_effect(self) -> bool {
         match self {
             Self::DieAfter

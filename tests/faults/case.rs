@@ -17,7 +17,7 @@ use crate::{
     testbed::Testbed,
 };
 
-/// What came of a case.
+/// Result of a case.
 #[derive(Debug, Default)]
 pub(crate) struct CaseResult {
     pub(crate) violations: Vec<Violation>,
@@ -96,7 +96,7 @@ async fn end(scenario: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
     }
 }
 
-/// Runs a case on a runtime of its own, whatever becomes of it.
+/// Runs a case on its own runtime, whatever its result.
 pub(crate) fn run(case: impl Future<Output = Scenario>) -> CaseResult {
     logs::forget();
     let ran = catch_unwind(AssertUnwindSafe(|| {

@@ -1,5 +1,5 @@
-//! A client of the merchant API, as a careful one is written: it signs each request anew and
-//! repeats the same request, with the same body and number, until it has an answer that counts.
+//! A careful client of the merchant API: it signs each attempt again and repeats the same request,
+//! with the same body and number, until it has a definite answer.
 
 use http::{HeaderMap, Request, Response};
 use message_signatures::{Params, Profile, SigningKey, sign};
@@ -146,7 +146,7 @@ impl PendingRequest {
         self
     }
 
-    /// The same for a client that asks once and never again, whatever comes of it.
+    /// The same for a client that sends the request once and never again, whatever the result.
     pub(crate) fn once(mut self) -> Self {
         self.tries_max = 1;
         self
@@ -157,8 +157,8 @@ impl PendingRequest {
         self.answer.is_none() && self.tries < self.tries_max
     }
 
-    /// Takes an answer, or that none came. One that does not count is asked for again when it says,
-    /// or after a second, two, four and so on up to a minute.
+    /// Records an answer, or that none came. Without a definite answer the request is repeated at
+    /// the time it names, or after a second, two, four and so on up to a minute.
     pub(crate) fn take(&mut self, answer: Option<ApiAnswer>, now_ms: i64) {
         self.tries += 1;
         let wait_s = match answer {

@@ -1,11 +1,10 @@
 //! One call at a time: every outgoing call of every sandbox waits here for its turn.
 //!
 //! While something runs under [`CallScheduler::run`], a call is let through only when nothing else
-//! can move: all that runs waits for a call of its own. So the order of calls is the script's
-//! choice and nothing else's, two handlers can be interleaved at each of their calls, and a run
-//! with the same script is the same run. The sandboxes run on the thread of the caller; what is
-//! called (the engines in this process, the simulator on its own threads) is done before the next
-//! call gets its turn.
+//! can move: everything that runs waits for its own call. So only the script decides the order of
+//! calls, two handlers can be interleaved at each of their calls, and a run with the same script is
+//! the same run. The sandboxes run on the thread of the caller; what is called (the engines in this
+//! process, the simulator on its own threads) is done before the next call gets its turn.
 
 use std::{
     cell::Cell,
@@ -156,7 +155,7 @@ impl CallScheduler {
         self.state().steps.push(step.into());
     }
 
-    /// What was told so far: each step, each call, each fault.
+    /// The trace so far: each step, each call, each fault.
     pub(crate) fn steps(&self) -> Vec<String> {
         self.state().steps.clone()
     }
@@ -280,7 +279,7 @@ impl Liveness {
         *self.dead.borrow()
     }
 
-    /// The sandbox is used by whoever is running, and so on that side.
+    /// The sandbox is used by the side that is running.
     pub(crate) fn take_side(&self) {
         self.side.store(SIDE.get(), Ordering::SeqCst);
     }

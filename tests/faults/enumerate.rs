@@ -19,7 +19,7 @@ struct Case {
     strike: Strike,
 }
 
-/// Plays a flow unharmed. Gives its calls and what came of it.
+/// Runs a flow without faults. Returns its calls and its result.
 pub(crate) fn record(flow: &Flow) -> (Vec<Call>, CaseResult) {
     let calls = Slot::default();
     let outcome = case::flow(flow, Box::new(Record(Slot::clone(&calls))));

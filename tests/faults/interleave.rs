@@ -1,5 +1,5 @@
-//! Every interleaving of two who act at the same time, with two switches between them: one side
-//! makes some calls, the other some, then the first goes on to its end, then the other.
+//! Every interleaving of two concurrent sides, with two switches: one side makes some calls, the
+//! other some, then the first runs to its end, then the other.
 
 use std::{fmt, time::Instant};
 
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct Switches {
     /// The side that begins.
     pub(crate) side: usize,
-    /// How many calls it makes, and then the other, before each goes on to its end.
+    /// How many calls it makes, and then the other, before each runs to its end.
     pub(crate) calls: [usize; 2],
 }
 

@@ -1,4 +1,4 @@
-//! What the functions log, kept for the checks: nothing of a payer's may ever be in it.
+//! The functions' log, stored for the checks: it must never contain a payer's data.
 
 use std::{cell::RefCell, io, rc::Rc};
 
@@ -7,7 +7,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// The crates whose every word is kept; of others, what is deployed at any setting.
+/// The crates whose every line is stored; of others, the lines that any deployed setting logs.
 const OURS: [&str; 12] = [
     "adapters",
     "create_order",

@@ -1,4 +1,4 @@
-//! What the harness is told by its command line.
+//! Options of the harness from its command line.
 
 use std::collections::VecDeque;
 

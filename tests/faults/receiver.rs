@@ -1,5 +1,5 @@
-//! The merchant's system that webhooks go to. It remembers what it got, answers as it is told to,
-//! and is reached through a door of each sandbox's own, where a call waits for its turn and meets
+//! The merchant's system that receives webhooks. It stores what it got, gives configured answers,
+//! and is reached by a separate address for each sandbox, where a call waits for its turn and gets
 //! its fault.
 
 use std::{

@@ -1,9 +1,9 @@
 //! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for
 //! each sandbox. The receiver of webhooks has the same ([`crate::receiver`]).
 //!
-//! It reads whole requests and answers byte by byte, gives each call its turn, and lets it meet its
-//! fault: the connection breaks before or after, an answer is replaced, the sandbox dies. It keeps
-//! what went over it, for the checks.
+//! It reads whole requests and answers byte by byte, gives each call its turn, and applies its
+//! fault: the connection breaks before or after, an answer is replaced, the sandbox dies. It stores
+//! all traffic for the checks.
 
 use std::{future::Future, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a run found, for people as it goes on and in one line of JSON at its end.
+//! Results of a run: progress for people, and one line of JSON at the end.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) struct Report {
     search: Option<Search>,
 }
 
-/// The search for one check's first violation: it ends the run, and nothing else is told.
+/// The search for one check's first violation: it ends the run, and nothing else is reported.
 #[derive(Debug)]
 struct Search {
     check: String,
@@ -74,7 +74,7 @@ impl Report {
         self.strikes.insert(strike.to_string());
     }
 
-    /// Counts a case, and tells each violation with the command that plays it again.
+    /// Counts a case, and reports each violation with the command that repeats it.
     pub(crate) fn case(&mut self, name: &str, outcome: &CaseResult, replay: &str) {
         self.cases += 1;
         self.count(outcome.violations.is_empty());
@@ -114,7 +114,8 @@ impl Report {
         self.violations
     }
 
-    /// Ends the run: the count that people look for, the line for machines. Whether all is well.
+    /// Ends the run: prints the counts for people and the line for machines. Returns whether there
+    /// was no violation.
     pub(crate) fn close(&self) -> bool {
         if let Some(search) = &self.search {
             return search.close();

@@ -1,5 +1,5 @@
-//! The functions as they run at AWS: sandboxes that are built when they are needed, kept while they
-//! live, and gone when they die.
+//! The functions as they run at AWS: sandboxes that are built when needed, reused while they live,
+//! and dropped when they crash.
 
 use std::{
     collections::BTreeMap,

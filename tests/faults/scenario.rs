@@ -1,5 +1,5 @@
-//! What is played in a scene: a client's wishes and their repeats, a payer, queues and the sweep as
-//! they go on by themselves, and the time until everything has come to rest.
+//! Steps of a test: a client's requests and their repeats, a payer, the queues and the sweep, and
+//! the time until everything is quiet.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,8 +21,7 @@ const QUEUES: [&str; 4] = [REQUESTS, RESULTS, WORK, WEBHOOKS];
 const ROUNDS_MAX: u32 = 2_000;
 /// How long a scene is given to do what does not wait for a payer.
 const SOON: Duration = Duration::from_secs(20 * 60);
-/// How long a scene is given to come to its end: WeChat Pay closes unpaid orders after seven days
-/// by itself.
+/// Time limit of a test: WeChat Pay closes unpaid orders after seven days by itself.
 const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// A scene being played.
@@ -57,7 +56,7 @@ impl ConcurrentAnswers {
 /// Until when things are let run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Until {
-    /// Until nothing is on its way any more; what waits for a payer may wait.
+    /// Until nothing is in progress; items that wait for a payer may wait.
     Soon,
     /// Until nothing is left to be done.
     TheEnd,
@@ -289,7 +288,7 @@ impl Scenario {
         self.scene.act("the sweep runs", self.scene.sweep()).await;
     }
 
-    /// Lets everything go on by itself: WeChat Pay repeats its callbacks, the client its requests,
+    /// Lets everything run by itself: WeChat Pay repeats its callbacks, the client its requests,
     /// SQS its messages, and the sweep runs in each minute in which something is due.
     pub(crate) async fn run_until_quiet(&mut self, until: Until) {
         let given = match until {
@@ -325,8 +324,8 @@ impl Scenario {
         });
     }
 
-    /// Each minute's run tells differences how their refunds stand, whether or not anything else is
-    /// due.
+    /// The run of each minute copies refund states into differences, whether or not anything else
+    /// is due.
     async fn differences_move(&mut self) -> bool {
         let states = |scenario: &Self| -> Vec<u64> {
             let books = Records::read(&scenario.scene);

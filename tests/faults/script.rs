@@ -1,4 +1,4 @@
-//! Scripts that a scene is played by: none, one that records, one that strikes a single call.
+//! Fault scripts: none, one that records, one with a fault at a single call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::{
     director::{Policy, WaitingCall},
 };
 
-/// A place to leave something for whoever wrote the script.
+/// A place for results for the author of the script.
 pub(crate) type Slot<T> = Arc<Mutex<T>>;
 
 /// Takes what was left.

@@ -37,7 +37,7 @@ const FAULTS_MAX: usize = 4;
 /// Of so many runs one ends with the bills of its days.
 const DAYS_ONE_IN: u8 = 10;
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EACH: usize = 250;
 /// So many seeds are played twice, to see that the same seed is the same run.
 const PLAYED_TWICE: u64 = 10;
@@ -233,9 +233,8 @@ async fn moment(scenario: &mut Scenario, orders: &[Value], lost: bool, dice: &mu
     scenario.take_answers(asked);
 }
 
-/// A payer or the merchant's staff do something at WeChat Pay, if it can be done. Where callbacks
-/// get lost, only such things that are asked about: what nobody asks about is found by the bills
-/// alone.
+/// A payer or the merchant's staff act at WeChat Pay, if possible. If callbacks get lost, only
+/// actions that a query can find: others are found by the bills alone.
 fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
     let wechat = scenario.scene.wechat();
     let options = PayOptions::default();

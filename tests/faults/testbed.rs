@@ -78,7 +78,7 @@ pub(crate) struct Testbed {
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) tables: Tables,
     keys: KeysTable,
-    /// What is kept of reconciled days, as the operators' console has it.
+    /// The records of reconciled days, as the operators' console uses them.
     pub(crate) days: ReconciliationTable,
     pub(crate) client: Client,
     pub(crate) random: Random,
@@ -90,7 +90,7 @@ pub(crate) struct Testbed {
     listening: OnceLock<JoinHandle<()>>,
 }
 
-/// What a scene keeps while it runs.
+/// The state of a test while it runs.
 #[derive(Default)]
 struct Observed {
     idle: Vec<Sandbox>,
@@ -562,7 +562,7 @@ impl Testbed {
             .map(|answer| serde_json::to_value(answer).expect("JSON"))
     }
 
-    /// Time passes; what WeChat Pay has to tell until then arrives on the way.
+    /// Time passes; WeChat Pay's callbacks until then arrive at their times.
     pub(crate) async fn pass(&self, by: Duration) {
         self.clock.advance(by);
         self.deliver().await;

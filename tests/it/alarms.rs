@@ -58,7 +58,7 @@ impl Watch {
         done
     }
 
-    /// The incident was told of by this line, and the page for it quotes that.
+    /// This line reported the incident, and its runbook page quotes the line.
     fn says(&self, message: &str, page: &str) {
         assert!(self.said.contains(message), "{message}: {:?}", self.said);
         let path = format!("{}/../infra/runbooks/{page}", env!("CARGO_MANIFEST_DIR"));
@@ -80,8 +80,8 @@ impl Watch {
     }
 }
 
-/// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs
-/// by itself. While WeChat Pay is not there nobody can pay.
+/// A minute of normal traffic: an order, its payment, the callback of a recent one, and the
+/// scheduled work. While WeChat Pay is down no order can be paid.
 async fn minute(testbed: &Testbed, watch: &mut Watch, number: usize) {
     testbed.advance(MINUTE).await;
     let order = format!("ORDER-{number}");
@@ -175,7 +175,7 @@ async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm(
 #[tokio::test(flavor = "multi_thread")]
 async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_and_stays_one() {
     let (mut testbed, mut watch) = well(3).await;
-    // Nobody listens any more where the functions call.
+    // Nothing listens at the address that the functions call.
     let public_key = &LocalAws::get().await.merchant_public_key;
     testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
     incident(
@@ -232,7 +232,7 @@ async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and
     let (testbed, mut watch) = well(3).await;
     let admin = testbed.wechat.admin();
     admin.rotate(SigningMode::PublicKey).unwrap();
-    // Orders of before are paid, and told of under the new key.
+    // Earlier orders are paid, with callbacks under the new key.
     testbed.advance(MINUTE).await;
     let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
     assert_eq!(watch.of(testbed.receive(&callback)).await.status, 401);
@@ -262,7 +262,7 @@ async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
     }
 }
 
-/// What somebody sends who has seen the form of a callback and knows none of our keys.
+/// A forged message from an attacker who knows the form of a callback and none of our keys.
 fn of_a_stranger(callback: &SignedCallback) -> SignedCallback {
     let mut body: Value = serde_json::from_str(&callback.body).unwrap();
     body["resource"]["ciphertext"] = json!(STANDARD.encode([7; 400]));
@@ -299,7 +299,7 @@ async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hide
         !of_callbacks.iter().any(|alarm| called.contains(alarm))
     };
     for number in 0..10 {
-        // Others pay meanwhile; then nobody does.
+        // Others pay meanwhile; then there is no payment.
         if number < 5 {
             minute(&testbed, &mut watch, 1000 + number).await;
         } else {
@@ -343,7 +343,7 @@ async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own
         assert!(!watch.not_quiet().contains("new-error-lines"), "{number}");
     }
     assert_missed(&watch, &["callbacks-unverified", "merchant-refused"], "now");
-    // Now something comes that a person has to see, and calls.
+    // Now something arrives that an operator must see, and the alarm fires.
     let unreadable = admin.signed_callback("ORDER-0", &Damage::CutCiphertext);
     watch.of(testbed.receive(&unreadable.unwrap())).await;
     watch.says("callback not acknowledged", "error-lines.md");
@@ -378,7 +378,7 @@ async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_q
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() {
     let (mut testbed, mut watch) = well(2).await;
-    // While nobody answers, each sweep tries a few orders and leaves the others due.
+    // While no host answers, each sweep tries a few orders and leaves the others due.
     for number in 0..60 {
         let order = format!("ORDER-{number}-LATE");
         watch.of(testbed.post_order(&native(&order))).await;
@@ -532,7 +532,7 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
     for (repairs, dry_run, is_missing) in [
         ("true", true, true),
         ("false", true, false),
-        // Somebody reconciles it in earnest.
+        // An operator starts a real run.
         ("false", false, false),
     ] {
         let mut testbed = Testbed::start().await;
@@ -602,7 +602,7 @@ async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_
         }
     };
     for number in 0..2 {
-        // Money for an order that nobody here knows.
+        // A payment for an unknown order.
         let order = format!("GONE-{number}");
         testbed.post_order(&native_for(&order, 700)).await;
         testbed.in_silence(testbed.pay(&order)).await;

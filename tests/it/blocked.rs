@@ -1,4 +1,5 @@
-//! WeChat Pay refuses the merchant for a while: nothing is lost by it, and people are told at once.
+//! WeChat Pay refuses the merchant for a while: nothing is lost, and operators are notified at
+//! once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From WeChat Pay's callback to a paid order, whatever comes instead of a good one.
+//! From WeChat Pay's callback to a paid order, with all kinds of invalid callbacks.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ impl Testbed {
             .unwrap_or_default()
     }
 
-    /// A callback under a certificate that nobody here knows, though nobody's key made it.
+    /// A callback under an unknown certificate, without a valid signature.
     async fn receive_unknown(&self, serial: &str) -> u16 {
         let admin = self.wechat.admin();
         let mut callback = admin
@@ -43,7 +43,7 @@ impl Testbed {
         self.receive(&callback).await.status
     }
 
-    /// An order that was paid, and whose callback nobody has taken yet.
+    /// An order that was paid and whose callback was not received yet.
     async fn paid_untold(&self, order_no: &str) {
         assert_eq!(self.post_order(&native(order_no)).await.status, 201);
         self.wechat

@@ -1,5 +1,5 @@
-//! The console's pages as HTTP: who is let in, which forms are believed, and what browsers are told
-//! to keep and to run.
+//! The console's pages as HTTP: who has access, which forms are accepted, and what browsers may
+//! cache and run.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn get(path: &str) -> Request<String> {
     Request::get(path).body(String::new()).expect("a request")
 }
 
-/// A form as a browser sends it from a page of ours.
+/// A form as a browser sends it from one of our pages.
 fn form(path: &str, body: &str) -> Request<String> {
     from(path, body, &[("sec-fetch-site", "same-origin")])
 }

@@ -1,5 +1,5 @@
-//! The console in a real browser: a person reads what differs, proposes and approves, on a desk's
-//! screen and on a phone's.
+//! The console in a real browser: a person reads differences, proposes and approves, on a desktop
+//! screen and on a phone.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const NARROW: Screen = Screen {
     is_phone: true,
 };
 
-/// Keeps a picture of the whole page, light and dark, for whoever wants to look.
+/// Saves a screenshot of the whole page, light and dark, for inspection.
 async fn pictures(browser: &mut Browser, name: &str) {
     for (dark, shade) in [(false, "light"), (true, "dark")] {
         browser.likes_dark(dark).await;

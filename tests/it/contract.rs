@@ -1,4 +1,4 @@
-//! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and
+//! The contract `infra/openapi.yaml`: generated requests are accepted exactly when it says so, and
 //! every answer is one that it describes.
 
 mod bodies;
@@ -134,7 +134,7 @@ fn text_post(testbed: &Testbed, path: &str, body: &Value) -> http::Request<Vec<u
     })
 }
 
-/// A request that nobody signed.
+/// An unsigned request.
 fn unsigned(method: &str, path: &str) -> http::Request<Vec<u8>> {
     let request = http::Request::builder().method(method).uri(path);
     request.body(Vec::new()).expect("a request")
@@ -150,8 +150,7 @@ async fn paid(testbed: &Testbed, order_no: &str, amount_fen: i64) {
     assert_eq!(testbed.get_order(order_no).await.body["state"], "paid");
 }
 
-/// Every value in the contract that stands beside a schema as an example of it, with where it
-/// stands.
+/// Every example value of a schema in the contract, with its location.
 fn examples(value: &Value, path: &str, found: &mut Vec<(String, Value, Value)>) {
     if let Some(fields) = value.as_object() {
         if let Some(schema) = fields.get("schema") {

@@ -1,9 +1,9 @@
-//! Every command that the README and the runbooks print is run as it stands there, against the
-//! stack of `cargo local`. Only the names in capitals, dates and file names are replaced. A new
-//! command without a run fails the test.
+//! Every command in the README and the runbooks is run as printed, against the stack of `cargo
+//! local`. Only the names in capitals, dates and file names are replaced. A new command without a
+//! run fails the test.
 //!
-//! What only AWS has is checked by the AWS CLI's own model of it ([`ONLY_AWS`]), and what cannot be
-//! run here at all is named with its reason ([`NOT_RUN`]).
+//! Commands that only work on AWS are checked by the AWS CLI's own model ([`ONLY_AWS`]), and those
+//! that cannot be run here at all are listed with their reasons ([`NOT_RUN`]).
 
 mod printed;
 mod shell;
@@ -269,7 +269,7 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
     assert!(looked_for > 0, "no filter was found");
 }
 
-/// What stands in the answer of the API that a command printed.
+/// The API's answer in a command's output.
 fn answer(told: &str) -> Value {
     let begin = told.find(['{', '[']).expect("an answer");
     let mut values = serde_json::Deserializer::from_str(&told[begin..]).into_iter();
@@ -565,7 +565,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(told.starts_with(&sha1), "{told}");
     testbed.run("reconciliation.md", "logs reconcile", &[]);
 
-    // Money that went to the merchant: by now WeChat Pay has said so, and a person says how the
+    // Money that went to the merchant: WeChat Pay has reported that, and a person records how the
     // payer was paid.
     let status = "cargo client refund-status DOC-MERCHANT r1";
     testbed.await_told(status, "\"payer_owed\": true");

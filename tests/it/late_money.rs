@@ -165,7 +165,7 @@ async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
     }
 }
 
-/// Of the refund `refund_no`, which WeChat Pay refuses: a person pays the payer another way.
+/// WeChat Pay refuses the refund `refund_no`: an operator pays the payer another way.
 async fn released(testbed: &Testbed, refund_no: &str) {
     let body = json!({"who": "Li", "why": "paid by bank transfer"});
     let path = format!("/v1/orders/ORDER-1/refunds/{refund_no}/release");
@@ -173,7 +173,7 @@ async fn released(testbed: &Testbed, refund_no: &str) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-/// Nothing tells a person to give the money back once more, and nobody can.
+/// No log line asks for another refund of the money, and none is possible.
 async fn is_done_with(testbed: &Testbed, wanted: serde_json::Value) {
     for refund in testbed.items("refund#").await {
         let refund_no = &refund["refund_no"];
@@ -224,7 +224,7 @@ async fn late_money_that_a_person_paid_back_another_way_is_asked_for_no_more() {
     released(&testbed, &refund_no).await;
     let shown = testbed.get_refund("ORDER-1", &refund_no).await.body;
     assert_eq!(shown.get("what_to_do"), None);
-    // An earlier version of this code went on looking at it, and told of it each time.
+    // An earlier version of this code kept checking it, and logged it each time.
     make_due(&testbed, &refund_no).await;
     testbed
         .wechat

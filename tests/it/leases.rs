@@ -1,5 +1,5 @@
-//! The lease for calling WeChat Pay: one holder at a time, so that nobody is left with a dead
-//! prepay value.
+//! The lease for calling WeChat Pay: one holder at a time, so that no caller is left with an
+//! invalid prepay value.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use crate::{
 /// Where a difference's state may lead.
 const STEPS: &[(&str, &[&str])] = &[
     ("", &["open"]),
-    // Approved: a person sends a refund on that does not get on.
+    // Approved: a person redirects a refund without progress.
     (
         "open",
         &[
@@ -27,7 +27,7 @@ const STEPS: &[(&str, &[&str])] = &[
             "explained",
         ],
     ),
-    // Open: the refund that it was about does not get on, and nobody decided anything.
+    // Open: its refund makes no progress, and nothing was decided.
     (
         "proposed",
         &[
@@ -39,8 +39,8 @@ const STEPS: &[(&str, &[&str])] = &[
             "open",
         ],
     ),
-    // Open: what was approved could not be done. Repaired: an order was taken on again, or the
-    // refund was quick. Explained: it stands in the journal how the payer was paid.
+    // Open: the approved action failed. Repaired: an order was restored, or the refund was quick.
+    // Explained: the journal records how the payer was paid.
     ("approved", &["on_its_way", "repaired", "open", "explained"]),
     // Repaired: the money has arrived.
     ("on_its_way", &["on_its_way", "repaired", "open"]),
@@ -89,7 +89,7 @@ pub(super) fn every_difference_is_found_once(books: &Records, found: &mut Findin
     }
 }
 
-/// Each step leads from where the one before it led to, none is lost, and what is final stays.
+/// Each step starts from the state of the previous one, no step is lost, and final states stay.
 pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut Findings) {
     for (date, difference) in differences(books) {
         let steps = difference["history"].as_array().expect("steps");
@@ -122,8 +122,8 @@ pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut F
     }
 }
 
-/// A side of a run that is done has all its parts and all its bills, each bill is kept, and each
-/// difference that it counts is there.
+/// A finished side of a run has all its parts and bills, each bill is stored, and each counted
+/// difference exists.
 pub(super) fn a_day_is_done_when_all_of_it_is(
     scene: &Testbed,
     books: &Records,
@@ -211,7 +211,7 @@ pub(super) fn what_differences_make_of_the_sums_is_what_their_run_says(
     }
 }
 
-/// What gaps by product come to, by product and what is counted.
+/// Totals of gaps, by product and by what is counted.
 fn sum_of_gaps<'a>(
     all: impl Iterator<Item = (&'a String, &'a Value)>,
 ) -> BTreeMap<(&'a str, &'a str), i64> {
@@ -239,7 +239,7 @@ fn is_taken_on(difference: &Value) -> bool {
     difference["wanted"]["do"] == "take_on"
 }
 
-/// Whether money of others may go back: two different persons stand behind it.
+/// Whether a payment that is not ours may be refunded: two different persons approved it.
 fn is_approved(difference: &Value) -> bool {
     let steps = difference["history"].as_array();
     let was_approved = steps

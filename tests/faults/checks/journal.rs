@@ -25,8 +25,8 @@ const ORDER_STEPS: &[(&str, &[&str])] = &[
     ("paid_after_close", &["refunded"]),
 ];
 
-/// What a reconciliation takes on begins where its money finds it: closed, where nobody here made
-/// it; being closed, where its record was lost.
+/// The first state of an order that a reconciliation creates: `closed` if it is not ours, `closing`
+/// if its record was lost.
 const TAKEN_ON: [&str; 2] = ["closed", "closing"];
 
 /// The version of an order's first event. One that is taken on again begins behind all that its
@@ -39,8 +39,8 @@ pub(super) fn first_version(book: &OrderRecords) -> i64 {
     }
 }
 
-/// Where a refund's state may lead. One that was made in WeChat Pay's console begins where it was
-/// found.
+/// The allowed next states of a refund. One that was made in WeChat Pay's console starts in the
+/// state in which it was found.
 const REFUND_STEPS: &[(&str, &[&str])] = &[
     ("", &["reserved", "processing", "succeeded", "abnormal"]),
     (
@@ -166,11 +166,11 @@ fn chain(
     }
 }
 
-/// States that an order or a refund comes to by WeChat Pay's word alone.
+/// States that only WeChat Pay's news can cause.
 const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 
-/// Whatever WeChat Pay told has the name that it gave to the request or the callback, and the log
-/// has it too: else nothing could be disputed.
+/// Every piece of WeChat Pay's news has its `Request-ID`, and the log has it too: otherwise nothing
+/// could be disputed.
 pub(super) fn what_wechat_pay_told_has_its_request_id(
     scene: &Testbed,
     books: &Records,
@@ -188,7 +188,7 @@ pub(super) fn what_wechat_pay_told_has_its_request_id(
             let (to, id) = (text(event, "to"), text(event, "wechat_request_id"));
             let by_notice = text(event, "cause_kind") == "notice";
             let is_known = by_notice || given.contains(id);
-            // A person's decision leaves the state as it is, and nobody told of that.
+            // A person's decision does not change the state, and is not WeChat Pay's news.
             let came_to = text(event, "from") != to && TOLD.contains(&to);
             if came_to && (id.is_empty() || !is_known || !logged.contains(id)) {
                 found.add(
@@ -222,7 +222,7 @@ pub(super) fn what_is_not_final_is_due(books: &Records, found: &mut Findings) {
     }
 }
 
-/// Once everything rests, nothing waits for anything but a person.
+/// Once everything is quiet, items only wait for an operator.
 pub(super) fn nothing_is_left_half_way(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let order = book

@@ -1,6 +1,6 @@
-//! The invariants (shared/payments/STATES.md, 11), held against what anybody outside can see:
-//! WeChat Pay's books, the items of our tables, the messages, the answers that clients got, the
-//! log.
+//! The invariants (shared/payments/STATES.md, 11), compared with everything that is visible from
+//! outside: WeChat Pay's books, the items of our tables, the messages, the answers that clients
+//! got, the log.
 //!
 //! A check knows nothing of how the product works. It compares two sides, or one side with a rule.
 
@@ -53,7 +53,7 @@ pub(crate) fn at_any_moment(scenario: &mut Scenario) {
     found.hand_to(scenario);
 }
 
-/// Holds what must be true once everything has come to rest.
+/// Checks what must be true once everything is quiet.
 pub(crate) fn at_rest(scenario: &mut Scenario) {
     at_any_moment(scenario);
     let books = Records::read(&scenario.scene);

@@ -40,7 +40,8 @@ fn booked_by<'a>(book: &'a OrderRecords, transaction_id: &str) -> Option<&'a Ite
     booked.then_some(order)
 }
 
-/// A payment at WeChat Pay is *the* payment of our order, or waits for a person. None is dropped.
+/// A payment at WeChat Pay is *the* payment of our order, or waits for an operator. None is
+/// dropped.
 pub(super) fn every_payment_is_booked_or_parked(
     scene: &Testbed,
     books: &Records,
@@ -93,7 +94,7 @@ pub(super) fn what_is_booked_was_paid(scene: &Testbed, books: &Records, found: &
     }
 }
 
-/// Refunds never pass the payment, neither in our books nor at WeChat Pay.
+/// Refunds never exceed the payment, neither in our books nor at WeChat Pay.
 pub(super) fn no_more_is_refunded_than_was_paid(
     scene: &Testbed,
     books: &Records,
@@ -149,7 +150,7 @@ pub(super) fn no_more_is_refunded_than_was_paid(
     }
 }
 
-/// A refund is asked for under one number, whatever happens: the one that our books have for it.
+/// A refund is always requested under one number: the one in our books.
 pub(super) fn refunds_keep_their_numbers(scene: &Testbed, books: &Records, found: &mut Findings) {
     let refunds: Vec<&Item> = books
         .orders
@@ -184,8 +185,8 @@ pub(super) fn refunds_keep_their_numbers(scene: &Testbed, books: &Records, found
     }
 }
 
-/// Money that WeChat Pay was told to send to the merchant's own account stands as that in our
-/// books, with who decided it, in the refund and in the journal: it is never taken for the payer's.
+/// Money that was redirected to the merchant's own account is recorded as that in our books, with
+/// the person who decided, in the refund and in the journal: it is never mistaken for the payer's.
 pub(super) fn what_goes_to_the_merchant_is_on_record(
     scene: &Testbed,
     books: &Records,
@@ -201,7 +202,7 @@ pub(super) fn what_goes_to_the_merchant_is_on_record(
             let mut refunds = book.refunds.iter();
             refunds.find(|refund| text(refund, "out_refund_no") == there.out_refund_no)
         });
-        // Nobody sends it there in WeChat Pay's console here, so a person of ours did.
+        // It is never redirected in WeChat Pay's console here, so one of our operators did it.
         let is_on_record = here.is_some_and(|refund| {
             let sent_by = text(refund, "sent_by");
             text(refund, "sent_to") == "merchant"
@@ -229,13 +230,13 @@ pub(super) fn what_goes_to_the_merchant_is_on_record(
     }
 }
 
-/// Whether a client was told that a refund is not taken on.
+/// Whether a client got the answer that a refund is rejected.
 pub(super) fn is_refusal_of_a_refund(wish: &PendingRequest, answer: &ApiAnswer) -> bool {
     let asks_for_one = wish.method == "POST" && wish.path.ends_with("/refunds");
     asks_for_one && REFUSALS_OF_A_REFUND.contains(&answer.code())
 }
 
-/// Whoever is told that a refund is not taken on can rely on it: there is none.
+/// A rejected refund really does not exist.
 pub(super) fn no_refund_is_refused_and_known(
     books: &Records,
     wish: &PendingRequest,
@@ -308,7 +309,7 @@ fn order_agrees(
     found: &mut Findings,
 ) {
     let Some(order) = &book.order else {
-        return; // money for an order of nobody's is parked; another check sees to it
+        return; // a payment for an unknown order is parked; another check covers it
     };
     let here = state(order);
     let agrees = if PAID.contains(&here) {
@@ -344,8 +345,8 @@ fn order_agrees(
     }
 }
 
-/// What went back of a payment by refunds that were not made here, do not fit the books, and wait
-/// for a person.
+/// The amount of a payment returned by refunds that were made elsewhere, contradict the books, and
+/// wait for an operator.
 fn parked_fen(book: &OrderRecords, transaction_id: &str, refunds: &[Refund]) -> i64 {
     let parked = |refund: &&Refund| {
         let is_it = |parked: &Item| text(parked, "refund_id") == refund.refund_id;

@@ -6,7 +6,7 @@ use crate::{
     testbed::{APIV3_KEY, Testbed},
 };
 
-/// Words that stand in every request of the scenes where personal data stands in real ones.
+/// Words that the test requests contain in place of personal data.
 pub(crate) const DESCRIPTION: &str = "Tea for somebody whom nobody may know";
 pub(crate) const OPENID: &str = "oPayerWhomNobodyMayKnow";
 

@@ -11,8 +11,8 @@ use crate::{
     testbed::{RESULTS, Testbed},
 };
 
-/// How far the clocks of two sandboxes may differ: by so much a value may die before the time that
-/// a client was told.
+/// How far the clocks of two sandboxes may differ: a value may expire this much before the time
+/// that a client got.
 const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 const MINUTE_MS: i64 = 60_000;
@@ -45,8 +45,8 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Testbed, found: &mut Find
     }
 }
 
-/// WeChat Pay takes one refund a minute: two of one payment are never sent at once, whatever put
-/// them off.
+/// WeChat Pay accepts one refund a minute: two of one payment are never sent at once, whatever
+/// delayed them.
 pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found: &mut Findings) {
     let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
     let all = scene.exchanges.all();
@@ -155,8 +155,8 @@ pub(super) fn every_queue_is_empty(scene: &Testbed, found: &mut Findings) {
     }
 }
 
-/// A notice that failed at first has settled since, or waits for a person. One that does not open
-/// has no number to settle by.
+/// A notice that failed at first has settled since, or waits for an operator. One that does not
+/// decrypt has no number to settle by.
 pub(super) fn every_notice_is_settled_or_parked(books: &Records, found: &mut Findings) {
     for notice in &books.notices {
         let opened = !text(notice, "notice_id").starts_with("message#");

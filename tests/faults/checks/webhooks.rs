@@ -1,5 +1,4 @@
-//! What the client's receiver of webhooks has: each event, under one name, and none of them lost on
-//! the way.
+//! The content of the client's webhook receiver: each event, under one id, and none lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +10,7 @@ use crate::{
     testbed::{Testbed, WEBHOOKS, webhook_id},
 };
 
-/// An event that has come into the queue is with the receiver, or still there, or a dead letter, or
-/// kept for its client.
+/// An event from the queue is delivered, still there, a dead letter, or stored for its client.
 pub(super) fn no_event_is_lost(scene: &Testbed, found: &mut Findings) {
     if !scene.has_webhook() {
         return;
@@ -63,8 +61,8 @@ pub(super) fn one_id_is_one_event(scene: &Testbed, found: &mut Findings) {
     }
 }
 
-/// Once everything rests, a receiver has each event, and the highest version that it has of an
-/// order says how the order stands.
+/// Once everything is quiet, a receiver has each event, and its highest version of an order has the
+/// order's state.
 pub(super) fn the_receiver_has_every_event(scene: &Testbed, books: &Records, found: &mut Findings) {
     if !scene.has_webhook() {
         return;

@@ -141,7 +141,7 @@ impl Cloud {
                     break;
                 };
                 if found.is_empty() {
-                    break; // the shard goes on as long as the table does
+                    break; // the shard exists as long as the table
                 }
                 records.append(&mut found);
                 next = page["NextShardIterator"].take();
@@ -174,7 +174,7 @@ impl Cloud {
         response(reply)
     }
 
-    /// The answer that an index gave the last time that this was asked, however long ago.
+    /// The index's previous answer to the same query, however old.
     fn answer_of_old(&self, asked: &AwsRequest<'_>) -> HttpResponse {
         let old = asked
             .question_to_index()
@@ -195,10 +195,10 @@ impl Cloud {
 #[derive(Clone)]
 pub(crate) struct SandboxConnector {
     pub(crate) cloud: Arc<Cloud>,
-    /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted
-    /// nor struck.
+    /// The caller, for the director; `None` for the test itself, whose calls are neither counted
+    /// nor hit by faults.
     pub(crate) caller: Option<SandboxCaller>,
-    /// An address that stands for another one here.
+    /// An address that is mapped to another one here.
     pub(crate) alias: Option<Alias>,
 }
 
@@ -318,8 +318,7 @@ struct AwsRequest<'a> {
 }
 
 impl<'a> AwsRequest<'a> {
-    /// All services name in a header what they are asked for, but S3, which is told by method and
-    /// address.
+    /// All services name the operation in a header, except S3, which uses method and address.
     fn read(request: &'a HttpRequest) -> Self {
         let Some(target) = request.headers().get("x-amz-target") else {
             return Self::read_s3(request);

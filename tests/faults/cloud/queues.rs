@@ -1,9 +1,9 @@
 //! SQS in this process, on the clock of the scene.
 //!
-//! The local engine's queues follow the machine's clock, so that a message which comes again after
+//! The local engine's queues follow the machine's clock, so a message that is delivered again after
 //! an hour would take an hour, and a run could not be repeated step by step. Here time is the
-//! scene's: delays, visibility time-outs and the dead-letter queue do what they do at AWS, in
-//! milliseconds that pass when the scene says so.
+//! test's: delays, visibility time-outs and the dead-letter queue do what they do at AWS, in
+//! milliseconds that pass when the test moves the clock.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What somebody may send who is not WeChat Pay, and what WeChat Pay itself must not be believed.
+//! Forged messages of an attacker, and messages of WeChat Pay itself that must not be booked.
 
 use serde_json::json;
 use wechatpay_simulator::{Damage, Notice, PayOptions};
@@ -50,8 +50,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID_UNSEEN,
         acts: |scenario| {
             Box::pin(async move {
-                // Rightly signed and sealed, and yet not what we asked for: kept for a person,
-                // never booked.
+                // Correctly signed and encrypted, but not what we requested: parked, never booked.
                 for patch in [
                     json!({"amount": {"total": 1}}),
                     json!({"amount": {"currency": "USD"}}),
@@ -181,7 +180,7 @@ impl Scenario {
         self.must_be_unpaid(&what);
     }
 
-    /// A message lies in the queue as if a callback had come, but for its signature.
+    /// A message in the queue looks like a callback but has no valid signature.
     async fn forge_message(&mut self) {
         let callback = self
             .scene

@@ -28,7 +28,7 @@ use crate::{
 
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
-/// How often a person presses a button in the console at most, until it answers.
+/// Maximum number of times that a person presses a button in the console until it answers.
 const PRESSES_MAX: u32 = 5;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
 pub(super) const LONG: [(&str, usize); 11] = [
@@ -100,7 +100,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: APPROVED_ENDS,
     },
     Flow {
-        // While two persons approve, somebody gives the money back in WeChat Pay's console.
+        // While two persons approve, the payment is refunded in WeChat Pay's console.
         name: "day-given-back-by-hand",
         before: |scenario| {
             Box::pin(async move {
@@ -177,7 +177,7 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         // The approved refund cannot be paid out: the difference is open again until a person has
-        // sent the money on, and what comes of that is told to it as well.
+        // redirected the money, and then tracks that result too.
         name: "day-refund-abnormal",
         before: |scenario| {
             Box::pin(async move {
@@ -194,8 +194,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ],
     },
     Flow {
-        // The money of an approved refund went to the merchant's own account, and a person says in
-        // the console how the payer was paid.
+        // The money of an approved refund went to the merchant's own account, and a person records
+        // in the console how the payer was paid.
         name: "day-payer-paid",
         before: PAYER_IS_OWED,
         acts: |scenario| {
@@ -208,7 +208,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAYER_PAID_ENDS,
     },
     Flow {
-        // Somebody opens that again, and another person says anew how the payer was paid.
+        // It is reopened, and another person records again how the payer was paid.
         name: "day-payer-paid-anew",
         before: |scenario| {
             Box::pin(async move {
@@ -352,7 +352,7 @@ impl Testbed {
         self.cloud.queues().send(WORK, body, now_ms);
     }
 
-    /// The day's one difference, as a person has it before them.
+    /// The day's one difference, as a person sees it.
     async fn one_difference(&self) -> Difference {
         let date = yesterday(self.clock.now());
         let page = self.days.differences(date, None, 2).await.expect("a table");
@@ -415,8 +415,8 @@ impl Scenario {
         self.step_by_step(Duration::from_millis(wait_ms)).await;
     }
 
-    /// The queue of days is worked off until nothing is in it any more. Nothing else happens
-    /// meanwhile: no sweep finds what the bill is to find.
+    /// Processes the queue of days until it is empty. Nothing else happens meanwhile, so that the
+    /// sweep does not find what the bill must find.
     async fn work_off_days(&self) {
         for _ in 0..ROUNDS_MAX {
             while self.poll_work().await > 0 {}
@@ -505,8 +505,8 @@ impl Scenario {
         });
     }
 
-    /// These said one after the other how the payer was paid, each once; the last one's word
-    /// stands.
+    /// These persons recorded one after the other how the payer was paid, each once; the last
+    /// record counts.
     fn payer_is_said_to_be_paid_by(&mut self, persons: &[&str]) {
         let books = Records::read(&self.scene);
         let book = &books.orders["ORDER-1"];
@@ -551,7 +551,7 @@ impl Scenario {
         }
     }
 
-    /// Two persons stand behind each proposal, and the console sends it on.
+    /// Two persons approve each proposal, and the console sends it.
     async fn approved(&self) {
         let (days, now) = (&self.scene.days, self.scene.clock.now());
         let date = yesterday(now);

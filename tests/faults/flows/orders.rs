@@ -51,7 +51,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
-        // Whoever wanted the order asks once and never again, and nobody pays.
+        // The client requests the order once and never again, and it is not paid.
         name: "create-abandoned",
         before: NOTHING,
         acts: |scenario| {
@@ -153,7 +153,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "closed")],
     },
     Flow {
-        // The order is closed before anybody has told WeChat Pay of it.
+        // The order is closed before it was sent to WeChat Pay.
         name: "close-reserved",
         before: CREATE_LATER,
         acts: CLOSE,
@@ -264,8 +264,8 @@ const CLOSE: super::Step = |scenario| {
     })
 };
 
-/// WeChat Pay tells of the money, it is booked and given back by itself, and WeChat Pay tells of
-/// that.
+/// The payment's callback arrives, it is booked and refunded automatically, and the refund's
+/// callback arrives.
 const LATE_MONEY: super::Step = |scenario| {
     Box::pin(async move {
         scenario.deliver().await;
@@ -289,7 +289,7 @@ impl Scenario {
         self.scene.wechat().add_fault(rule).expect("a rule");
     }
 
-    /// Money comes for an order that cannot be paid any more.
+    /// A payment arrives for an order that can no longer be paid.
     pub(crate) fn money_comes_late(&self, order_no: &str) {
         self.scene.director.tell(format!(
             "{} money comes late for {order_no}",

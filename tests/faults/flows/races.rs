@@ -17,7 +17,7 @@ use crate::{
     testbed::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
-/// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played
+/// A race: one side is stopped at a call, the other runs to its end, then the first continues. Run
 /// for every call of each side.
 pub(crate) struct Race {
     pub(crate) name: &'static str,
@@ -294,7 +294,7 @@ pub(crate) const RACES: &[Race] = &[
         ],
     },
     Race {
-        // The news of a refund that somebody made in WeChat Pay's console comes twice.
+        // The news of a refund that was made in WeChat Pay's console arrives twice.
         name: CONSOLE_REFUND,
         before: |scenario| {
             Box::pin(async move {
@@ -395,8 +395,7 @@ pub(crate) const RACES: &[Race] = &[
         ],
     },
     Race {
-        // The call that comes first is refused, for a reason that passes: the decision stands all
-        // the same.
+        // The first call is refused for a temporary reason: the decision is kept.
         name: REDIRECTS,
         before: |scenario| {
             Box::pin(async move {

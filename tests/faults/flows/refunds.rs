@@ -28,8 +28,8 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID,
         acts: |scenario| {
             Box::pin(async move {
-                // The last is too much, unless one of the others did not get through at first: then
-                // it is that one.
+                // The last is too much, unless one of the others failed at first: then it is that
+                // one.
                 for (refund_no, amount_fen) in [("R1", 40), ("R2", 60), ("R3", 40)] {
                     let wish = refund("ORDER-1", refund_no, amount_fen);
                     scenario.wish(wish.or("refund_exceeds_payment")).await;
@@ -317,7 +317,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ],
     },
     Flow {
-        // A second payment is parked here, and somebody gives it back in the console.
+        // A second payment is parked here, and it is refunded in WeChat Pay's console.
         name: "console-refund-of-second",
         before: |scenario| {
             Box::pin(async move {

@@ -17,8 +17,8 @@ use crate::{
 /// Since when everything in a scene happened.
 const LONG_AGO: &str = "2026-08-01T00:00:00+08:00";
 
-/// After so many attempts within hours, a receiver that always answers 410 is asked once more and
-/// then not any more.
+/// After this many attempts within hours, a receiver that always answers 410 is called once more
+/// and then never again.
 const ATTEMPTS_BEFORE_THE_END: usize = 5;
 /// The last attempt is the eighth.
 const ATTEMPTS_BEFORE_THE_LAST: usize = 7;
@@ -89,8 +89,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // The receiver fails at the last attempt, too: the event is kept, and its message a dead
-        // letter.
+        // The receiver fails at the last attempt, too: the event is stored, and its message is a
+        // dead letter.
         name: "webhook-given-up",
         before: |scenario| {
             Box::pin(async move {
@@ -116,7 +116,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // After hours of 410 the webhook is disabled; what comes then is kept.
+        // After hours of 410 the webhook is disabled; later events are stored.
         name: "webhook-disabled",
         before: |scenario| {
             Box::pin(async move {
@@ -142,8 +142,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // The webhook is set up again, and its client has sent again what was kept: first a part of
-        // it, then the rest.
+        // The webhook is set up again, and its client has the stored events sent again: first a
+        // part, then the rest.
         name: "webhook-resend",
         before: |scenario| {
             Box::pin(async move {
@@ -180,8 +180,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // Single events are sent once more: those that lie in the order, and one that is an item of
-        // its own.
+        // Single events are sent again: those inside the order's item, and one that is its own
+        // item.
         name: "webhook-replay",
         before: |scenario| {
             Box::pin(async move {
@@ -220,7 +220,8 @@ pub(super) const LONG: [(&str, usize); 7] = [
 /// And the receiver has all of it, which is checked wherever there is one.
 pub(super) const PAID_AND_TOLD: &[(&str, &str)] = &[("ORDER-1", "paid"), ("kept", "0")];
 
-/// The client has a webhook and is told of its order; that it is paid lies in the queue.
+/// The client has a webhook and got its order's first event; the event that it is paid is in the
+/// queue.
 const PAYMENT_TO_BE_TOLD: Step = |scenario| {
     Box::pin(async move {
         scenario.scene.set_up_webhook().await;
@@ -250,8 +251,8 @@ const ANOTHER_PAID: Step = |scenario| {
     })
 };
 
-/// The receiver is mended, a person sets the webhook up again, and its client has sent again what
-/// was kept.
+/// The receiver is fixed, an operator sets the webhook up again, and its client has the stored
+/// events sent again.
 pub(super) const SET_UP_AGAIN: Step = |scenario| {
     Box::pin(async move {
         scenario.scene.receiver.behaves(Manner::Answers(204));
@@ -261,7 +262,7 @@ pub(super) const SET_UP_AGAIN: Step = |scenario| {
     })
 };
 
-/// The wish for what is kept to be sent again.
+/// The request to send stored events again.
 fn resend(range: serde_json::Value) -> PendingRequest {
     PendingRequest::post("/v1/webhook/resend", range)
 }
@@ -278,7 +279,7 @@ impl Scenario {
             .await;
     }
 
-    /// So many attempts are made at what lies in the queue of webhooks, and the next one is due.
+    /// Makes this many attempts for the events in the queue of webhooks, until the next one is due.
     async fn attempts(&self, count: usize) {
         for _ in 0..count {
             self.poll_webhooks().await;
@@ -304,7 +305,7 @@ impl Scenario {
             .any(|got| got.json()["data"]["order_no"] == order_no)
     }
 
-    /// The client has sent again what is kept, until nothing is.
+    /// The client has stored events sent again until none is left.
     async fn sent_again_until_nothing_is_kept(&mut self) {
         for _ in 0..3 {
             self.wish(resend(json!({"from": LONG_AGO}))).await;

@@ -341,9 +341,9 @@ impl Alarm {
         }
     }
 
-    /// Whether the condition is met by the points of the evaluation range, the newest last. Where
-    /// there are as many as are evaluated, the newest ones count and none is missing; else missing
-    /// ones are taken for what the alarm says.
+    /// Whether the condition is met by the points of the evaluation range, the newest last. If
+    /// there are as many as are evaluated, the newest ones count and none is missing; otherwise
+    /// missing ones are treated as the alarm says.
     fn is_met(&self, points: &[Option<i64>]) -> bool {
         let there: Vec<i64> = points.iter().rev().flatten().copied().collect();
         let breaches = |point: &&i64| {
@@ -361,7 +361,7 @@ impl Alarm {
         let missing = self.evaluation_periods.saturating_sub(there.len());
         let missing = match self.missing.as_str() {
             "breaching" => missing,
-            // `ignore` keeps a state, which no test here asks about.
+            // `ignore` keeps a state, which no test here uses.
             "notBreaching" | "ignore" => 0,
             other => panic!("another treatment of missing data than is known here: {other}"),
         };

@@ -15,7 +15,7 @@ struct Bad {
     code: &'static str,
 }
 
-/// Every route and method that callers of ours use, and whether it has a body.
+/// Every route and method of the API, and whether it has a body.
 fn operations() -> Vec<(&'static str, &'static str, bool)> {
     let paths = CONTRACT["paths"].as_object().unwrap();
     paths

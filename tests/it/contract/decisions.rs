@@ -1,4 +1,4 @@
-//! What a person decides about a refund: `retry`, `release`, `abnormal` and `payer-paid` under
+//! An operator's decisions about a refund: `retry`, `release`, `abnormal` and `payer-paid` under
 //! `/v1/orders/{order_no}/refunds/{refund_no}`.
 
 use adapters::testing::{Fault as AwsFault, Match, Service};

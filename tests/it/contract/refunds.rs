@@ -12,8 +12,8 @@ use crate::support::{Testbed, native};
 
 const REFUNDS: &str = "/v1/orders/{order_no}/refunds";
 pub(super) const REFUND: &str = "/v1/orders/{order_no}/refunds/{refund_no}";
-/// In so much time WeChat Pay ends a refund and tells so. Not longer: its callback would be too old
-/// to be believed.
+/// In this time WeChat Pay ends a refund and sends the callback. Not longer: its callback would be
+/// too old to be accepted.
 pub(super) const REFUNDED_IN: Duration = Duration::from_secs(60);
 
 /// How much the generated refunds' orders are paid: more than all of them together, less than the

@@ -146,7 +146,7 @@ async fn a_day_that_is_run_again_reads_the_bill_that_was_kept() {
     testbed.paid("ORDER-1").await;
     testbed.until(day.plus_days(1), 10, 30).await;
     let first = testbed.reconcile(day, false).await;
-    // WeChat Pay gives it no more.
+    // WeChat Pay no longer provides it.
     testbed
         .wechat
         .admin()

@@ -22,13 +22,13 @@ use wechatpay_simulator::{
 
 use crate::support::{MCHID, Testbed, number};
 
-/// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
+/// A reconciled day and its one difference: an order was paid twice, without a second callback.
 async fn a_second_payment(testbed: &Testbed) -> (BillDate, difference::Difference) {
     testbed.paid_twice("TWICE-1", false).await
 }
 
-/// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells
-/// that to the difference.
+/// The approved refund is sent, WeChat Pay reports its result, and the run of the minute copies
+/// that into the difference.
 async fn the_refund_ends(testbed: &Testbed) {
     assert_eq!(testbed.work_off().await, 0);
     testbed.advance(std::time::Duration::from_secs(60)).await;
@@ -36,7 +36,7 @@ async fn the_refund_ends(testbed: &Testbed) {
     testbed.sweep().await;
 }
 
-/// The one difference of a day, as it stands.
+/// The present state of the one difference of a day.
 async fn only(testbed: &Testbed, day: BillDate) -> difference::Difference {
     let [only] = testbed.differences_of(day).await.try_into().unwrap();
     only
@@ -117,7 +117,7 @@ impl Large<'_> {
         decided.state
     }
 
-    /// The day is run again. How the difference stands then.
+    /// Runs the day again. Returns the difference's state afterwards.
     async fn run_again(&self) -> DifferenceState {
         self.testbed.reconcile(self.day, false).await;
         only(self.testbed, self.day).await.state
@@ -172,7 +172,7 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
     );
     assert_eq!(large.run_again().await, DifferenceState::Proposed);
 
-    // And a person may want it after all.
+    // And a person may approve it after all.
     assert_eq!(
         large.decide(Decision::Reject, "li").await,
         DifferenceState::Open
@@ -185,7 +185,7 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
     assert_eq!(testbed.wechat.admin().refunds().len(), 0, "no money moved");
 }
 
-/// How the one notice in the ledger stands, and under which id.
+/// The state of the one notice, and its id.
 async fn ledger(testbed: &Testbed) -> (String, String) {
     let [notice] = testbed.notices().await.try_into().unwrap();
     (notice["notice_id"].clone(), notice["status"].clone())
@@ -298,8 +298,8 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     );
 }
 
-/// The run keeps the money that it proposes to give back, so that our books have it the next time:
-/// that is no other matter.
+/// The run parks the payment whose refund it proposes, so that our books have it the next time:
+/// that is not a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
@@ -578,7 +578,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     for notice in testbed.notices().await {
         assert_eq!(notice["status"], "decided", "{notice:?}");
     }
-    // Whoever explained it may have been wrong: it is open again, and said anew.
+    // The explanation may have been wrong: it is reopened, and explained again.
     decide_as(&testbed, day, Decision::Reopen, "wang").await;
     assert_eq!(testbed.told(day).await, open);
     testbed.reconcile(day, false).await;

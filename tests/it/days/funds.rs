@@ -12,7 +12,7 @@ fn funds(run: &Run) -> (FundState, String) {
     (funds.state, funds.trouble.clone().unwrap_or_default())
 }
 
-/// A day with a lost payment, one too many, and a movement that nobody knows.
+/// A day with a lost payment, one too many, and an unknown movement.
 async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
@@ -30,7 +30,7 @@ async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
     day
 }
 
-/// What the trades of [`a_day`] come to.
+/// Totals of the trades of [`a_day`].
 const TRADES: [&str; 2] = [
     "duplicate_payment TWICE-1 proposed",
     "paid_there_unpaid_here LOST-1 repaired",
@@ -52,7 +52,7 @@ async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trade
     }
     assert_eq!(testbed.hidden.times_s().last(), Some(&1_800));
 
-    // Its message comes three times more, half an hour apart; then a person is told.
+    // Its message is delivered three more times, half an hour apart; then an operator is notified.
     let again = ReconcileWork::FundsV1 {
         date: day,
         run_id: run.id.clone(),
@@ -133,7 +133,7 @@ async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movemen
     let told = testbed.told(day).await;
     assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
 
-    // A run whose fund side comes to no end says nothing of it.
+    // A run whose fund side does not finish reports nothing about it.
     testbed.at_wechat(&serde_json::json!({"missing_accounts": ["FEES"]}));
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done);
@@ -172,7 +172,7 @@ async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_
     let day = a_day(&testbed).await;
     let run = testbed.reconcile(day, false).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
-    // Its record says so, and its message comes again.
+    // Its record says so, and its message is delivered again.
     let again = ReconcileWork::FundsV1 {
         date: day,
         run_id: run.id,
@@ -261,7 +261,7 @@ async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_
     let testbed = Testbed::start().await;
     testbed.paid("BEFORE-1").await;
     let day = a_day(&testbed).await;
-    // The day before was never run, so its bill is not kept.
+    // The day before was never run, so its bill is not stored.
     let rule = Rule::times(Fault::WrongHash, 1).at(Endpoint::TradeBill);
     testbed.wechat.admin().add_fault(rule).unwrap();
     let run = testbed.reconcile(day, false).await;

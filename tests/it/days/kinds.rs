@@ -200,7 +200,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         "the account may move tomorrow, and of the failed refund back"
     );
 
-    // What can be repaired by asking is; money of others is proposed; the rest waits for people.
+    // Differences that a query can repair are repaired; payments that are not ours are proposed for
+    // a refund; the rest waits for operators.
     testbed.reconcile(day, false).await;
     let after: Vec<String> = testbed.told(day).await;
     let changed: Vec<&String> = after.iter().filter(|one| !one.ends_with("open")).collect();
@@ -231,8 +232,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     );
 }
 
-/// What a day's sums are apart is what its differences make of them, to the fen, and the API says
-/// where each of them stands.
+/// The gap of a day's sums is the total effect of its differences, to the fen, and the API gives
+/// the state of each part.
 pub(super) async fn every_fen_has_come_to_an_end(testbed: &Testbed, run: &Run) {
     assert_eq!(run.told(), Some(run.gaps()));
     let gaps = testbed.reconciliation.gaps(run, 100).await;
@@ -244,7 +245,7 @@ pub(super) async fn every_fen_has_come_to_an_end(testbed: &Testbed, run: &Run) {
     the_ends_add_up(testbed, run.date).await;
 }
 
-/// What a day's sums are apart is the sum of what is shown of where it stands.
+/// The gap of a day's sums is the sum of the parts shown.
 pub(super) async fn the_ends_add_up(testbed: &Testbed, date: BillDate) {
     let shown = testbed.shown_day(date).await;
     let totals = &shown["totals"];
@@ -402,7 +403,7 @@ async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
     }
 }
 
-/// A refund of `ORDER-1` that WeChat Pay takes on and keeps.
+/// A refund of `ORDER-1` that WeChat Pay accepts and leaves in progress.
 async fn a_refund_that_lasts(testbed: &Testbed) {
     testbed
         .wechat
@@ -490,7 +491,7 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
     testbed.reconcile(day, false).await;
     let [stands] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands, proposed);
-    // Somebody who read it before decides all the same.
+    // A person who read it before decides anyway.
     let explained = old
         .decided(Decision::Approve, "wang", "seen", testbed.clock.now())
         .unwrap();

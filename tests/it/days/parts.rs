@@ -1,4 +1,4 @@
-//! A day that is too big for one run is split by order number, and comes to the same.
+//! A day that is too big for one run is split by order number, with the same result.
 
 use payments::reconcile::run::RunState;
 use wechatpay_simulator::{Difference, PayOptions, WantedDifference};

@@ -1,4 +1,4 @@
-//! A shell as somebody on call has it: what one command exports or defines, the next ones have.
+//! A shell of an on-call operator: later commands see what earlier ones export or define.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -57,8 +57,8 @@ impl Testbed {
         done
     }
 
-    /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was
-    /// told. By a preview or by a run in earnest.
+    /// A reconciled day and its one difference: an order was paid twice, without a second callback.
+    /// By a preview or by a run in earnest.
     pub(crate) async fn paid_twice(&self, order_no: &str, dry_run: bool) -> (BillDate, Difference) {
         let day = self.fresh_day().await;
         self.paid(order_no).await;
