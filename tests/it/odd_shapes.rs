@@ -1,5 +1,5 @@
-//! What WeChat Pay signs in shapes that are not documented: what decides nothing holds nothing up,
-//! and what cannot be read is one matter for a person.
+//! What WeChat Pay signs messages in undocumented forms: members that decide nothing block nothing,
+//! and an unreadable message is for an operator.
 
 use std::time::Duration;
 

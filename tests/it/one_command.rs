@@ -50,8 +50,8 @@ fn play(state: &Path, words: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON as the last line")
 }
 
-/// `cargo local` as a person starts it in a terminal: alone in a process group, where Ctrl-C
-/// reaches all of it. Whatever becomes of the test, it is stopped.
+/// `cargo local` as started in a terminal: alone in a process group, where Ctrl-C reaches all of
+/// it. It is stopped whatever the test's result.
 pub(crate) struct LeftRunning {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -111,8 +111,8 @@ fn get(url: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// The file of a day's differences, as a browser keeps it, by the console's link to it: through the
-/// compiled function, the runtime and the API.
+/// The file of a day's differences, downloaded by the console's link: through the compiled
+/// function, the runtime and the API.
 fn file_of(console: &str) -> String {
     let opened = get(console).expect("the console");
     let day = opened
@@ -201,16 +201,15 @@ fn is_whole(played: &Value, payments: usize) {
     assert_eq!(names, expected);
 }
 
-/// What the last step of this name told.
+/// The output of the last step with this name.
 fn ids<'a>(played: &'a Value, name: &str) -> &'a Value {
     let steps = played["steps"].as_array().expect("steps");
     let step = steps.iter().rfind(|step| step["name"] == name);
     &step.expect("the step")["ids"]
 }
 
-/// An order that was paid was told of and given back in part, one was closed, and one whose money
-/// came late was given back whole. The simulator's own books, as it left them in its file, say so
-/// too.
+/// A paid order had its webhooks and was refunded in part, one order was closed, and a late payment
+/// was refunded whole. The simulator's own books in its file agree.
 fn whole_life_was_played(state: &Path, played: &Value) {
     let paid = &ids(played, "merchant_reads")["order_no"];
     let webhook = ids(played, "webhook");

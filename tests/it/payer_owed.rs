@@ -1,5 +1,5 @@
-//! A payer who is owed, by the console's forms: from a refund that could not be paid out to a
-//! person's word of how the payer was paid. And up to which amount that word is one person's.
+//! A payer who is owed, by the console's forms: from a refund that could not be paid out to the
+//! record of how the payer was paid. Also the amount up to which one person may record that.
 
 use adapters::testing::{Fault, Match};
 use http::{Request, Response};
@@ -113,7 +113,7 @@ impl Desk<'_> {
 }
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not
-/// be paid out, and two persons sent its money to the merchant, where it has arrived.
+/// be paid out, and two persons redirected its money to the merchant, where it has arrived.
 async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
     let app = Desk {
@@ -134,8 +134,8 @@ async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     app
 }
 
-/// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the
-/// difference.
+/// The refund is sent, WeChat Pay reports its result, and the run of the minute copies that into
+/// the difference.
 async fn the_refund_ends(testbed: &Testbed) {
     assert_eq!(Box::pin(testbed.work_off()).await, 0);
     testbed.advance(std::time::Duration::from_secs(60)).await;
@@ -220,7 +220,7 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     assert_eq!(app.journal().await, [named]);
 }
 
-/// Where somebody dies.
+/// Where a crash happens.
 const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,7 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
     let testbed = Testbed::start().await;
     let app = Box::pin(sent_to_the_merchant(&testbed)).await;
     let mut said = Vec::new();
-    // It is opened again each time, and said anew.
+    // It is reopened each time, and recorded again.
     for of_the_console in [true, false] {
         for death in DEATHS {
             let mut calls = 0;

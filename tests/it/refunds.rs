@@ -478,7 +478,7 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
     assert_eq!(refund["trouble"], "PARAM_ERROR");
     assert!(refund["what_to_do"].is_string());
 
-    // The call never arrives: in a minute the sweep asks, and people decide anew.
+    // The call never arrives: in a minute the sweep queries, and operators decide again.
     let lost =
         Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(lost).unwrap();
@@ -616,7 +616,7 @@ async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
         assert!(!was_written.unwrap());
     }
     assert_eq!(books(&testbed).await.1, decided);
-    // Nor does one that began before WeChat Pay was told once more.
+    // Nor does one that started before WeChat Pay was called again.
     let again = decided.redirected.as_ref().unwrap();
     let again = again.next_told_at(testbed.clock.now());
     let was_noted = orders.redirect_again(&decided, again, next).await;
@@ -677,7 +677,7 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
         let rule = Rule::times(refuse, times).at(Endpoint::AbnormalRefund);
         admin.add_fault(rule).unwrap();
     };
-    // The first call is under way for long; whoever waited for its answer is gone.
+    // The first call takes long; its caller is gone.
     let silent =
         Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(silent).unwrap();
@@ -688,7 +688,7 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
     refuses(1);
     let repeat = testbed.post(REDIRECT, &to).await;
     assert_eq!(repeat.body["code"], "wechatpay_refused");
-    // So may the repeat's be, for a minute more: nobody else decides, and the sweep concludes
+    // So may the repeat, for a minute more: no other decision is possible, and the sweep concludes
     // nothing.
     testbed.advance(Duration::from_secs(31)).await;
     testbed.sweep().await;
@@ -865,7 +865,7 @@ async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
         );
         assert!(wait_s(&testbed, &refund) > 400, "{order_no}: {refund:?}");
     }
-    // One that is asked for meanwhile is told the truth at once.
+    // A refund requested meanwhile gets the true state at once.
     testbed.post_order(&native("ORDER-3")).await;
     testbed.pay("ORDER-3").await;
     testbed.work_off().await;
@@ -888,7 +888,7 @@ async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
     );
 }
 
-/// For how many seconds from now a refund does not go to WeChat Pay, as its client is told.
+/// In how many seconds a refund is sent to WeChat Pay, by the answer to its client.
 fn wait_s(testbed: &Testbed, shown: &ApiAnswer) -> i64 {
     let next = shown.body["next_try_at"].as_str().expect("a time");
     let next = wechatpay::time::parse_rfc3339(next).expect("RFC 3339");
@@ -1125,7 +1125,7 @@ async fn spellings_of_codes_without_underscores_change_nothing() {
     assert!(refund["what_to_do"].as_str().unwrap().contains("balance"));
 }
 
-/// Time passes and the sweep looks: how often a person is told that a refund needs one.
+/// Time passes and the sweep checks: how often a refund is logged for an operator.
 async fn told_after(testbed: &Testbed, hours: u64) -> usize {
     testbed.advance(Duration::from_secs(hours * 3600)).await;
     let lines = Lines::default();

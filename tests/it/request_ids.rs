@@ -1,4 +1,4 @@
-//! WeChat Pay's `Request-ID` is kept with whatever moves money: its support asks for it.
+//! WeChat Pay's `Request-ID` is stored with every movement of money: its support asks for it.
 
 use std::time::Duration;
 

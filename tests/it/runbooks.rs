@@ -1,5 +1,4 @@
-//! Incidents that the pages for on-call describe, staged: what a person sees of each is what its
-//! page says.
+//! Incidents from the runbooks, reproduced: an operator sees what the page describes.
 
 use std::path::{Path, PathBuf};
 

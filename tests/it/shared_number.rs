@@ -1,5 +1,5 @@
 //! Several systems under one merchant number: WeChat Pay has each order number once for all of
-//! them, and what it has under one of ours may be another system's.
+//! them, and the order under one of our numbers may be another system's.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::support::{ApiAnswer, MCHID, Testbed, native, native_for};
 
-/// Another system made and sold ORDER-1: WeChat Pay has it, and nobody here knows of it.
+/// Another system created and sold ORDER-1: WeChat Pay has it, and it is unknown here.
 async fn sold_by_another_system() -> Testbed {
     let testbed = Testbed::start().await;
     testbed.paid_in_silence("ORDER-1").await;
@@ -17,7 +17,7 @@ async fn sold_by_another_system() -> Testbed {
     testbed
 }
 
-/// Another system made ORDER-1, nobody has paid it yet, and ours of that number is rejected.
+/// Another system created ORDER-1, which is still unpaid, and ours with that number is rejected.
 async fn rejected_for_an_open_order() -> Testbed {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
@@ -41,7 +41,8 @@ fn assert_is_refused(answer: &ApiAnswer) {
     assert!(detail.contains("OUT_TRADE_NO_USED"), "{answer:?}");
 }
 
-/// The order is rejected, its number's money waits for a person, and none of it is on its way back.
+/// The order is rejected, the payment under its number waits for an operator, and none of it is
+/// being refunded.
 async fn assert_is_left_to_the_other_system(testbed: &Testbed, reason: &str) {
     for _ in 0..3 {
         testbed.work_off().await;
@@ -66,8 +67,8 @@ async fn assert_is_left_to_the_other_system(testbed: &Testbed, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_number_another_system_sold_is_rejected_and_its_goods_are_not_paid() {
     let testbed = sold_by_another_system().await;
-    // In the very second of the other system's sale: only that we never asked for it tells that it
-    // is not ours.
+    // In the same second as the other system's sale: it is only known not to be ours because we
+    // never sent the order.
     assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
     assert_is_left_to_the_other_system(&testbed, "number_used_elsewhere").await;
     assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);

@@ -70,8 +70,8 @@ impl TwoHosts {
         self.main.as_ref().unwrap().admin()
     }
 
-    /// Asks about an order that neither host knows; gives the code of the refusal, or what is
-    /// unknown.
+    /// Queries an order that neither host knows; returns the refusal's code, or the reason why the
+    /// result is unknown.
     async fn ask(&self) -> Result<ErrorCode, String> {
         let asked = self.wechat.call_either(&query("ORDER-9"), WITHIN).await;
         match asked.map(|asked| asked.answer) {

@@ -1,8 +1,8 @@
-//! Nothing of ours reads JSON past `strict-json`.
+//! All our code reads JSON by `strict-json`.
 
 use std::path::Path;
 
-/// What may: it reads no type of ours.
+/// Exceptions: they read none of our types.
 const MAY: [(&str, &str); 2] = [
     (
         "functions/console/src/person.rs",

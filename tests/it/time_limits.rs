@@ -1,6 +1,5 @@
-//! Every function ends by itself before Lambda ends it: also where each call that it makes takes as
-//! long as it may. The calls are counted on the longest way of each, in a sandbox that knows
-//! nothing yet.
+//! Every function ends by itself before Lambda ends it: also if each of its calls takes as long as
+//! allowed. The calls are counted on the longest path of each, in a new sandbox with empty caches.
 
 use std::time::Duration;
 

@@ -196,8 +196,8 @@ impl WebhookTestbed {
         }
     }
 
-    /// An attempt whose call number `nth` is struck, and others until one succeeds. The receiver
-    /// answers all alike. `false` if there is no such call.
+    /// An attempt whose call number `nth` gets a fault, and others until one succeeds. The receiver
+    /// gives all the same answer. `false` if there is no such call.
     async fn strike(&self, order_no: &str, nth: usize, fault: Fault, answer: StatusCode) -> bool {
         self.wire.forget();
         self.wire.break_after(Match::any(), nth, 1, fault);
@@ -356,7 +356,7 @@ impl Got {
     }
 }
 
-/// A merchant's system. It answers as it is told to, in turn, then 204.
+/// A merchant's system. It gives the configured answers in order, then 204.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     port: u16,
@@ -402,7 +402,7 @@ impl Receiver {
         state.answers.push_back((pause, answer.into_response()));
     }
 
-    /// What it was told to answer and has not.
+    /// The configured answers that it has not given yet.
     fn forget_answers(&self) {
         self.state.lock().expect("not poisoned").answers.clear();
     }
@@ -630,8 +630,7 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
             .is_some_and(|what| what.contains("resend"))
     );
     assert_eq!(scene.kept().await, ["ORDER-0_3"]);
-    // What comes now is kept as well, twice or not; the log says so each hour, and calls nobody for
-    // it.
+    // Later events are stored as well, repeated or not; it is logged each hour, without an alarm.
     let got = scene.receiver.got().len();
     for seconds in [0, 1, 3_600] {
         scene.clock.advance(Duration::from_secs(seconds));
@@ -712,7 +711,7 @@ async fn a_receiver_that_says_410_to_one_event_and_takes_another_keeps_its_webho
     assert_eq!((last.answer.as_str(), last.gone), ("204", None));
 }
 
-/// What may become of any call.
+/// The possible faults of any call.
 const FAULTS: [Fault; 4] = [
     Fault::DieBefore,
     Fault::DieAfter,
@@ -814,7 +813,7 @@ async fn an_event_that_is_given_up_is_kept_and_one_that_is_moved_back_and_taken_
         ["last"]
     );
     assert_eq!(scene.kept().await, ["ORDER-1_3"]);
-    // From the dead-letter queue, two days later: nothing tells it from a new message but its age.
+    // From the dead-letter queue, two days later: only its age distinguishes it from a new message.
     scene.clock.advance(Duration::from_secs(2 * 24 * 3_600));
     scene.publish(&given_up).await;
     assert_eq!(scene.work_off().await, 0);
@@ -865,7 +864,7 @@ async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
 async fn the_old_place_s_410_does_not_end_the_new_one() {
     let scene = WebhookTestbed::start().await;
     let new = Receiver::start().await;
-    // The second time, the function reads where it goes and writes nothing down.
+    // The second time, the function reads the webhook and writes nothing.
     for version in [2, 3] {
         scene.publish(&event("ORDER-1", version)).await;
         assert_eq!(scene.work_off().await, 0, "the function has the old place");
@@ -1018,7 +1017,7 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     assert_eq!(scene.hidden.times_s(), [45], "not sooner than it is asked");
     scene.clock.advance(Duration::from_secs(30));
 
-    // Nine more of its events and one of another client: the batch waits for nothing.
+    // Nine more of its events and one of another client: the batch does not wait.
     let mut batch: Vec<SqsRecord> = (1..=9)
         .map(|n| record_of("slow", on_the_bus(&event(&format!("ORDER-{n}"), 4)), 1))
         .collect();
@@ -1080,8 +1079,8 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
             receiver.takes(&scene.clock, took);
             slow.push((client_id, receiver));
         }
-        // One event of a slow receiver after the other, each second that none of them is waited
-        // for, and then one of a fast one.
+        // Events of slow receivers one after the other, in each second in which none is waited for,
+        // and then one of a fast receiver.
         let (mut fast, mut waited) = (0, 0);
         while fast < 300 {
             for (client_id, receiver) in &slow {

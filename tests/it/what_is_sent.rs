@@ -1,5 +1,5 @@
-//! What WeChat Pay is sent, field by field where it arrives, against what the merchant asked for:
-//! all of that, and nothing else.
+//! Requests as they arrive at WeChat Pay, field by field, compared with the merchant's request: all
+//! of it, and nothing else.
 
 use std::time::Duration;
 

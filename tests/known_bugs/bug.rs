@@ -1,4 +1,4 @@
-//! A known bug, as it stands in its file.
+//! A known bug, parsed from its file.
 
 /// The variable that switches a bug on. Its value is the bug's name.
 pub(crate) const SWITCH: &str = "KNOWN_BUG";

@@ -11,12 +11,12 @@ use std::{
 
 use crate::bug::{KnownBug, SWITCH};
 
-/// Where the copy lies, from the root. Inside of it, so that cargo finds the same settings and git
-/// ignores it.
+/// The copy's path from the root. It is inside the root, so that cargo finds the same settings and
+/// git ignores it.
 const COPY: &str = "target/known-bugs";
 /// Where files are patched before they go to the copy.
 const SCRATCH: &str = "target/known-bugs-patched";
-/// Source in which no known bug may stand by itself.
+/// Source that must not contain a known bug itself.
 const PRODUCTION: [&str; 2] = ["shared/", "functions/"];
 
 /// The files of the copy, by their paths from the root.
@@ -26,7 +26,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// The repository's files as they stand in the working tree.
+    /// The repository's files in the working tree.
     ///
     /// # Errors
     /// They cannot be listed or read, or production source has a known bug.
@@ -112,7 +112,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Brings what lies on the disk to these files.
+    /// Makes the files on the disk equal to these.
     ///
     /// # Errors
     /// The disk.

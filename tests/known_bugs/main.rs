@@ -189,14 +189,13 @@ struct Harness {
 }
 
 impl Harness {
-    /// Builds it. What is not of this workspace is taken as it was built for `cargo
-    /// test --workspace`: same lock file, profile and features. Our crates have the same names in the
-    /// copy; cargo keeps apart what a wrapper of the compiler built, and `env` is one that changes
-    /// nothing.
+    /// Builds it. External crates are reused from `cargo test --workspace`: same lock file, profile
+    /// and features. Our crates have the same names in the copy; cargo separates builds with a
+    /// compiler wrapper, and `env` is a wrapper that changes nothing.
     fn build(copy: &Copy, root: &Path) -> Result<Self, String> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
             || root.join("target"),
-            |target| root.join(target), // which is the target where it is absolute
+            |target| root.join(target), // which is the target if it is absolute
         );
         let built = cargo()
             .args(["test", "--workspace", "--locked", "--test", "faults"])

@@ -273,8 +273,8 @@ pub(crate) mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
 
-    /// A run that counted so much more in the bill, in fen, and what it says that its differences
-    /// make of that.
+    /// A run that counted this much more in the bill, in fen, with the effect of its differences on
+    /// that.
     pub(crate) fn run(counted_fen: i64, told_fen: Option<i64>) -> Run {
         let date = BillDate::parse("2026-08-01").unwrap();
         let mut run = Run::begun(date, "run-1", false, NOW);

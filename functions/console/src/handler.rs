@@ -78,7 +78,7 @@ async fn answer(
     }
 }
 
-/// One request on its way.
+/// One request being handled.
 struct Request<'a> {
     app: &'a App,
     incoming: &'a Incoming,

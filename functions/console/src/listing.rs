@@ -1,5 +1,5 @@
-//! Reading a day's differences, a bounded number at a time: each is counted as it passes, and only
-//! so many are held as a page shows. A Lambda function of 256 MB looks at days of any size so.
+//! Reads a day's differences in bounded steps: each is counted as it is read, and only as many are
+//! kept as a page shows. So a Lambda function of 256 MB can show days of any size.
 
 use std::collections::BTreeMap;
 

@@ -719,7 +719,7 @@ pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
     )
 }
 
-/// Whether a side of a run has written nothing for too long: so many seconds.
+/// Whether a side of a run has written nothing for this many seconds, which is too long.
 const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
     let pause_s = if has_trouble { 1_800 } else { 0 };
     silent_s > pause_s + 900

@@ -51,7 +51,7 @@ pub async fn create(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> 
     answer
 }
 
-/// One request on its way.
+/// One request being handled.
 struct Request<'a> {
     app: &'a App,
     incoming: &'a Incoming,

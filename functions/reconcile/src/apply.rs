@@ -160,7 +160,7 @@ async fn carried_out(
     }
 }
 
-/// A second payment of an order: it is parked, and given back whole.
+/// A second payment of an order: it is parked, and refunded whole.
 async fn second_payment(
     app: &App,
     order_no: &OrderNo,
@@ -415,7 +415,7 @@ pub(crate) async fn is_over(
     Ok(elsewhere.then(|| repair::GIVEN_BACK.to_owned()))
 }
 
-/// Whether WeChat Pay says of a payment that some of it was given back.
+/// Whether WeChat Pay says that a payment was refunded in part or in whole.
 pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
     match &notice.outcome {
         TradeOutcome::Paid(money) => money.refunded,
@@ -551,8 +551,8 @@ async fn paid_again(
         ),
         ReserveOutcome::Taken(_) => {}
     }
-    // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost.
-    // That is parked with its reason: the day of that refund, run again, takes it into the books.
+    // WeChat Pay says `REFUND` if it was refunded in part before the record was lost. It is parked
+    // with that reason: running the day of that refund again books it.
     let settled = app.settling.settle(&notice, cause, trace.id()).await?;
     let order = app.orders.read(&notice.order_no).await?;
     let is_booked = order.is_some_and(|order| {

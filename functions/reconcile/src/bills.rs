@@ -353,7 +353,7 @@ enum StoredBill {
         facts: BillFacts,
     },
     /// There is no bill because there was no trade. WeChat Pay told this run so, or the day is too
-    /// old to ask. For other days it is asked again: the bill may only have been late.
+    /// old to ask. For other days WeChat Pay is queried again: the bill may only have been late.
     NoBill,
     /// No usable bill is stored.
     Unusable,

@@ -14,17 +14,17 @@ pub(crate) struct DayPart {
     pub(crate) of: u8,
 }
 
-/// Lines of our books that one run holds at once: a day of a million orders, a tenth of which is
-/// given back, and some room. Each is 16 bytes in a table that is half full at most.
+/// Lines of our books that one run holds at once: a day of a million orders, a tenth of them
+/// refunded, and some reserve. Each is 16 bytes in a table that is half full at most.
 pub(crate) const LINES: u64 = 1_200_000;
 
 impl DayPart {
     /// The whole day.
     pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
 
-    /// How many parts a day of so many rows is split into: 2, 4, 8 or 16, so that all are of one
-    /// size. More than the index has parts of its own cannot be, so that beyond 19 million rows a
-    /// part grows with the day.
+    /// How many parts a day with this many rows is split into: 2, 4, 8 or 16, so that all have the
+    /// same size. There cannot be more than the index has parts, so beyond 19 million rows a part
+    /// grows with the day.
     pub(crate) fn count_for(rows: u64) -> u8 {
         let parts = rows.div_ceil(LINES).clamp(2, u64::from(SHARDS));
         u8::try_from(parts.next_power_of_two()).unwrap_or(SHARDS)

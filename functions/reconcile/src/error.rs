@@ -55,7 +55,7 @@ pub(crate) enum BrokenBill {
         #[source]
         source: BillFileError,
     },
-    /// Its compression: it was cut or altered on its way.
+    /// Its compression: it was cut or altered in transit.
     #[error("bill {bill} cannot be unpacked")]
     Gzip {
         /// Which bill.

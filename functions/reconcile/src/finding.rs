@@ -130,7 +130,7 @@ impl Findings {
         gap_of_row(row, held)
     }
 
-    /// Notes so many more of a kind, of which nothing else is known.
+    /// Adds this many more of a kind, without other data.
     pub(crate) fn more(&mut self, kind: DifferenceKind, more: Overflow) {
         if more.count > 0 {
             let all = &mut self.kinds.entry(kind).or_default().more;

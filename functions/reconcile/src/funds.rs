@@ -189,8 +189,8 @@ async fn gather_into(
     Ok(())
 }
 
-/// Into how many parts the movements are split: no fewer than the trades, and so many that each
-/// holds what one run holds of a day that is settled the next day.
+/// Number of parts that the movements are split into: at least as many as for the trades, and
+/// enough that each part is not larger than for a day that is settled the next day.
 fn parts_of(app: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
     let trades = fetched
         .values()

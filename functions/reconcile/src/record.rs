@@ -159,7 +159,7 @@ enum ErrorStep {
 }
 
 impl ErrorStep {
-    /// After an error, with so many bills that were of no use.
+    /// After an error, with this many unusable bills.
     fn of(error: &DayError, broken: u32) -> Self {
         match error {
             DayError::NotReady { .. } => Self::WaitForBill,

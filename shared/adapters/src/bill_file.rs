@@ -29,7 +29,7 @@ pub enum BillSource {
     Kept(EvidenceBytes),
 }
 
-/// A bill's file on its way from WeChat Pay, unverified: see
+/// A bill's file while it is received from WeChat Pay, unverified: see
 /// [`WechatApi::open_bill`](crate::wechat_api::WechatApi::open_bill).
 #[derive(Debug)]
 pub struct BillBytes {

@@ -51,7 +51,7 @@ pub enum NonceUse {
 /// Result of requesting a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lease {
-    /// It is ours until it expires or is given back.
+    /// It is ours until it expires or is released.
     Acquired,
     /// Somebody else has it until then.
     Held {
@@ -105,7 +105,7 @@ pub enum LeaseKey<'a> {
 enum OwnLease {
     /// It ends when it ends.
     Stays,
-    /// It begins anew.
+    /// It starts again.
     Renewed,
 }
 

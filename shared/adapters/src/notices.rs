@@ -139,7 +139,7 @@ pub struct Notice {
     pub order_no: Option<OrderNo>,
     /// WeChat Pay's event type; empty when it is not known.
     pub event_type: String,
-    /// How it stands.
+    /// Its state.
     pub status: NoticeStatus,
     /// How often it has failed.
     pub retries: u32,

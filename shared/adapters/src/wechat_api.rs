@@ -88,7 +88,7 @@ pub struct Limits {
 /// Result of one call, and WeChat Pay's `Request-ID` of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallReply<T> {
-    /// What came of it.
+    /// The result.
     pub answer: CallOutcome<T>,
     /// WeChat Pay's own name of the call, if an answer came. It is not signed.
     pub request_id: Option<RequestId>,
@@ -422,7 +422,7 @@ impl WechatApi {
             at_ms: self.0.clock.now_ms(),
             answered,
         };
-        // The lock is given back before the log asks for it.
+        // The lock is released before the log needs it.
         let turn = self.failover().record(host, seen);
         match turn {
             Some(BreakerEvent::Opened { unanswered, of }) => {

@@ -28,7 +28,7 @@ pub struct CloseFlow {
     asking: QueryFlow,
 }
 
-/// What came of closing.
+/// Result of closing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloseOutcome {
     /// The order afterwards: closed, paid just before, or `closing` if WeChat Pay has not answered

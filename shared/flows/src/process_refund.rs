@@ -200,7 +200,7 @@ enum MovedBy {
 
 /// The state of a refund at WeChat Pay, as far as a query showed it.
 enum RefundQueryOutcome {
-    /// It told.
+    /// It gave the state.
     News(Box<RefundNews>),
     /// It knows no such refund; the answer had this `Request-ID`.
     NotThere(Option<RequestId>),

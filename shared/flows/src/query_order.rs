@@ -28,7 +28,7 @@ pub struct QueryFlow {
     settling: SettleFlow,
 }
 
-/// What came of asking.
+/// Result of the query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryOutcome {
     /// WeChat Pay gave the order's state, and it is settled.

@@ -1,5 +1,5 @@
-//! Reads a key or certificate from a PEM text (RFC 7468) in the shapes that people's tools leave it
-//! in, and names what is something else.
+//! Reads a key or certificate from a PEM text (RFC 7468) in the forms that common tools produce,
+//! and names anything else.
 //!
 //! A file of WeChat Pay's or of OpenSSL's goes through editors, chat programs, password managers
 //! and environment variables before it is read. On its way it gets a byte order mark, the line ends
@@ -50,7 +50,7 @@ pub enum NotPem {
     /// There are several blocks.
     #[error("the text holds more than one key or certificate: give the one that is meant")]
     Several,
-    /// What stands between the lines is not Base64.
+    /// The text between the lines is not Base64.
     #[error("the text between its BEGIN and END lines is damaged: copy the whole file again")]
     Damaged,
     /// A block of another kind.
@@ -143,7 +143,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// What a label stands for, in words.
+/// The meaning of a label, in words.
 fn name(wanted: &str) -> &'static str {
     match Kind::of(wanted) {
         Kind::PrivateKey => "a private key (PKCS#8)",
@@ -186,7 +186,7 @@ pub fn one(text: &str, wanted: &'static str) -> Result<Zeroizing<Vec<u8>>, NotPe
     if rest.contains(BEGIN) {
         return Err(NotPem::Several);
     }
-    // Headers stand before the Base64 in the old form of an encrypted key.
+    // Headers before the Base64 mark the old form of an encrypted key.
     if body.contains("ENCRYPTED") && body.contains("Proc-Type") {
         let found = Kind::EncryptedKey;
         return Err(NotPem::Other { found, wanted });

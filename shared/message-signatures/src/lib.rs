@@ -19,8 +19,8 @@
 //!
 //! The crate is strict where RFC 9421 leaves room. What a signature must cover is a [`Profile`];
 //! the algorithm is a property of the key, never of the request; only `@method`, `@authority`,
-//! `@path`, `@query`, `@target-uri` (which stands for the three before it) and whole header fields
-//! can be covered (no component parameters); a label, component or digest that is named twice is
+//! `@path`, `@query`, `@target-uri` (which covers the three before it) and whole header fields can
+//! be covered (no component parameters); a label, component or digest that is named twice is
 //! refused; every input has a limit ([`limits`]). Fields are read as Structured Fields ([RFC
 //! 9651]), never by splitting text.
 //!

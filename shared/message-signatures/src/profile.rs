@@ -7,7 +7,7 @@ use crate::request::Request;
 /// What a server requires of a signature. RFC 9421 section 1.4 leaves this to each application.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
-    /// Components that every signature covers. `@target-uri` stands for `@authority`, `@path` and
+    /// Components that every signature covers. `@target-uri` covers `@authority`, `@path` and
     /// `@query`.
     pub always: &'static [&'static str],
     /// Header fields (lower case) that are covered whenever the request has them: those that change

@@ -1,6 +1,6 @@
-//! Why a request is not believed.
+//! Why a request is not authentic.
 
-/// Why a request is not believed. Each has a stable [`name`](Self::name) for problem documents and
+/// Why a request is not authentic. Each has a stable [`name`](Self::name) for problem documents and
 /// metrics, and a text that tells the client's author what to change. The text may quote what the
 /// client sent about its signature; it never holds a secret, a signature or a body.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -8,9 +8,9 @@ use crate::refusal::Refusal;
 pub struct Request<'a> {
     /// The method, as sent (methods are case-sensitive).
     pub method: &'a str,
-    /// `https` or `http`, in lower case: by which scheme the client asked. The wire does not say
-    /// it, so whoever takes requests in has to know it. It counts for a signature that covers
-    /// `@target-uri`, and for no other.
+    /// `https` or `http`, in lower case: the scheme of the client's request. It is not part of the
+    /// HTTP message, so the caller must know it. It only matters for a signature that covers
+    /// `@target-uri`.
     pub scheme: &'a str,
     /// Host and port that the client asked for: the `Host` or `:authority` field.
     pub authority: &'a str,

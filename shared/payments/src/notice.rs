@@ -21,7 +21,7 @@ pub struct TradeNotice {
     pub appid: String,
     /// The order it names.
     pub order_no: OrderNo,
-    /// How the order stands there.
+    /// The order's state there.
     pub outcome: TradeOutcome,
     /// WeChat Pay's `Request-ID` of the answer or callback.
     pub request_id: Option<RequestId>,

@@ -104,7 +104,7 @@ pub struct Order {
     pub attempt: IssueLease,
     /// Whether it ever had a prepay value: WeChat Pay said, signed, that it has the order.
     pub issued: bool,
-    /// Where the order stands.
+    /// The order's state.
     pub state: OrderState,
     /// What was refunded of its payment, and what is reserved for refunds.
     pub refunds: RefundTally,
@@ -227,7 +227,7 @@ impl IssueLease {
     }
 }
 
-/// Where an order stands.
+/// The state of an order.
 ///
 /// ```text
 /// reserved -> awaiting_payment -> paid -> partially_refunded -> refunded

@@ -39,7 +39,7 @@ pub const UNANSWERED: &str = "UNANSWERED";
 /// Query result for a refund that is still unfinished.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PendingAnswer {
-    /// It is on its way.
+    /// It is in progress.
     Processing,
     /// WeChat Pay refuses the query with this code, and repeating it does not help.
     Refused(String),

@@ -52,13 +52,13 @@ pub struct Refund {
     pub amount: Fen,
     /// The whole of the payment.
     pub total: Fen,
-    /// What the payer is told.
+    /// The text for the payer.
     pub reason: Option<String>,
     /// Where WeChat Pay sends its notice. Kept, since a repeat sends the same request.
     pub notify_url: String,
     /// Fingerprint of the request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
-    /// Where it stands.
+    /// Its state.
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
@@ -112,7 +112,7 @@ pub enum PaymentKind {
     Parked,
 }
 
-/// Where a refund stands.
+/// The state of a refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefundState {
     /// The money is reserved; WeChat Pay was not called yet, or its answer is unknown. Not final.
@@ -156,18 +156,18 @@ pub struct ParkedPayment {
     pub paid_at: UnixSeconds,
     /// Whether it belongs to this merchant and is in our currency, so that our refund can work.
     pub refundable: bool,
-    /// Where it stands.
+    /// Its state.
     pub state: ParkedState,
 }
 
-/// Where a parked payment stands.
+/// The state of a parked payment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParkedState {
-    /// It waits for a person.
+    /// It waits for an operator.
     Parked,
     /// A refund gives it back.
     Refunding,
-    /// It was given back. Final.
+    /// It was refunded. Final.
     Refunded,
     /// It was the order's own payment after all, and is booked as that. Final.
     Booked,
@@ -249,7 +249,7 @@ pub struct RefundRequest {
     pub approval: Approval,
 }
 
-/// Who stands behind a refund.
+/// Who approved a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Approval {
     /// The caller of the API alone.

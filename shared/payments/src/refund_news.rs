@@ -36,7 +36,7 @@ pub struct RefundNews {
     pub out_refund_no: OutRefundNo,
     /// WeChat Pay's own number of it.
     pub refund_id: RefundId,
-    /// How it stands.
+    /// Its state.
     pub status: ReportedRefundStatus,
     /// How much.
     pub amount: Fen,
@@ -103,7 +103,7 @@ pub enum RefundSettlement {
     Change(Box<OrderChange>),
     /// The books already have this state or a later one.
     AlreadyDone,
-    /// It is still on its way.
+    /// It is still in progress.
     StillOpen,
     /// It refunds a payment that the books do not have yet: it must be processed again after that.
     PaymentNotBooked,

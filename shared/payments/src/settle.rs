@@ -44,7 +44,7 @@ pub struct OrderChange {
     pub from: Order,
     /// The state afterwards.
     pub to: OrderState,
-    /// What is given back afterwards.
+    /// The amount to be refunded afterwards.
     pub refunds: RefundTally,
     /// Its events, at least one, with increasing versions.
     pub events: Vec<Event>,

@@ -97,7 +97,7 @@ pub enum Asking {
     Now,
     /// It is left alone.
     Later {
-        /// For so many milliseconds more.
+        /// For this many milliseconds more.
         left_ms: i64,
         /// Whether it did not answer in time at the last call.
         hangs: bool,

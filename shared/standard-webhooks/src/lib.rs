@@ -1,7 +1,7 @@
 //! Webhooks signed by the [Standard Webhooks] specification 1.0.0: bytes, secrets and a time in,
 //! values out. No socket, no clock, no store of secrets.
 //!
-//! Who sends signs each attempt anew, with the time of the attempt and the id of what happened:
+//! The sender signs each attempt again, with the time of the attempt and the id of the event:
 //!
 //! ```
 //! # use standard_webhooks::*;

@@ -44,8 +44,8 @@ pub enum SignError {
     NoSecret,
 }
 
-/// Signs one attempt to tell of the event `id`, made at `now_s` (seconds since 1970), with every
-/// secret given: one, or two while one takes the other's place. The body must go out byte for byte.
+/// Signs one attempt to deliver the event `id`, made at `now_s` (seconds since 1970), with every
+/// secret given: one, or two while one replaces the other. The body must be sent byte for byte.
 ///
 /// # Errors
 /// [`SignError`].

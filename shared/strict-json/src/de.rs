@@ -17,7 +17,7 @@ const WHOLE: &str = "must be a whole number, written without a fraction or an ex
 const TRUE_OR_FALSE: &str = "must be true or false";
 const NOT_NULL: &str = "must not be null: leave it out if it has no value";
 
-/// A value on its way into a type.
+/// A value being converted to a type.
 pub(crate) struct Reader {
     pub(crate) value: Value,
     pub(crate) null: Null,
@@ -338,7 +338,7 @@ impl<'de> MapAccess<'de> for Members {
     }
 }
 
-/// A member's name, which may stand for a number where a map is by number.
+/// A member's name, which may be a number if the map has numeric keys.
 struct Name(String);
 
 macro_rules! numbers_by_name {

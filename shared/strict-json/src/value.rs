@@ -23,7 +23,7 @@ pub enum Value {
     Text(String),
     /// Values in a row.
     Array(Vec<Value>),
-    /// Values by name. A name may be there twice: whoever reads the object refuses that.
+    /// Values by name. A name may be there twice: the reader of the object refuses that.
     Object(Vec<(String, Value)>),
 }
 

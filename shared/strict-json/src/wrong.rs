@@ -1,4 +1,4 @@
-//! What is wrong with a text, for whoever wrote it.
+//! What is wrong with a text, for its author.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) enum Step {
     Item(usize),
 }
 
-/// Names of members come from whoever wrote the text; of a longer one the beginning is shown.
+/// Names of members come from the text's author; a longer one is cut.
 const NAME_MAX: usize = 64;
 
 impl Wrong {

@@ -7,9 +7,9 @@
 //! no text the fields decide alone.
 //!
 //! Answer WeChat with 200 or 204 once the message is stored, and with 4xx or 5xx when [`open`]
-//! fails or it could not be stored; then it comes again, with a fresh timestamp and signature. One
-//! that is WeChat Pay's and that no repeat can make readable ([`CallbackError::is_unreadable`]) is
-//! stored for a person and acknowledged like any other.
+//! fails or it could not be stored; then it comes again, with a fresh timestamp and signature. An
+//! authentic callback that no repeat can make readable ([`CallbackError::is_unreadable`]) is stored
+//! for an operator and acknowledged like any other.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -45,14 +45,14 @@ pub struct Callback {
     pub plaintext: Plaintext,
 }
 
-/// What a callback tells, by `original_type` and fields.
+/// The content of a callback, by `original_type` and fields.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Plaintext {
     /// `transaction`: an order was paid. Check `trade_state` all the same.
     Transaction(wire::Transaction),
     /// `transaction` with `combine_mchid`: the orders of a combined payment.
     CombinedTransaction(wire::CombinedTransaction),
-    /// `profitsharing`: a share in somebody's payment was received or returned.
+    /// `profitsharing`: a share of a payment was received or returned.
     ProfitSharing(wire::ProfitSharing),
     /// `refund`: a refund came to an end.
     Refund(wire::RefundNotice),
@@ -116,7 +116,7 @@ names!(CallbackError {
 
 impl CallbackError {
     /// Whether WeChat Pay signed it, and neither a repeat nor another APIv3 key would make it
-    /// readable: then only a person can find out what it tells.
+    /// readable: then only an operator can find out its content.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         match self {
@@ -167,12 +167,12 @@ pub fn open(
 }
 
 /// Whether one of `apiv3_keys` opens the resource of a callback whose signature did not verify.
-/// Then somebody sealed it who has that key: WeChat Pay, as a rule, and our keys for its signatures
-/// are what is wrong. Whoever only knows where callbacks go, or another merchant of WeChat Pay's
-/// who lets them come here, cannot make one.
+/// Then its sender has that key: normally WeChat Pay, and our keys for its signatures are wrong. An
+/// attacker who only knows the callback URL, or another merchant that directs its callbacks here,
+/// cannot create one.
 ///
-/// It says whom to tell, and nothing else: what is in the callback stays unread, and the callback
-/// refused. A repeat of one that was seen on its way opens too.
+/// It only decides who is alerted: the callback's content is not used, and the callback is refused.
+/// A replay of an intercepted callback decrypts too.
 #[must_use]
 pub fn is_sealed_by(apiv3_keys: &[ApiV3Key], body: &[u8]) -> bool {
     envelope(body).is_ok_and(|envelope| unseal(&envelope.resource, apiv3_keys).is_ok())
@@ -188,7 +188,7 @@ fn envelope(body: &[u8]) -> Result<Envelope<'_>, CallbackError> {
 fn unseal(sealed: &Resource<'_>, apiv3_keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
     resource::open_parts(
         &resource::Parts {
-            // Where it does not say, there is one that it can be: the tag tells whether it was.
+            // If it is not given, only one is possible: the tag shows whether it was that.
             algorithm: sealed.algorithm.as_deref().unwrap_or(resource::ALGORITHM),
             ciphertext: &sealed.ciphertext,
             associated_data: sealed.associated_data.as_deref(),
@@ -311,7 +311,7 @@ fn refund(bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
     }
 }
 
-/// The keys by which the other kinds of notices are told apart.
+/// The keys that distinguish the other kinds of notices.
 #[derive(Deserialize)]
 struct Marks {
     combine_mchid: Option<IgnoredAny>,

@@ -6,8 +6,8 @@
 //! payment must not wait for one of them. So such a member is skipped over unread, and read on its
 //! own afterwards: what is not of the shape we know counts as absent.
 //!
-//! Where an object belongs only an object passes. serde would take an array for a struct, its
-//! values in the order of our fields, which is nobody's contract.
+//! Only an object is accepted for an object. serde would accept an array for a struct, with its
+//! values in the order of our fields, which no contract allows.
 //!
 //! Only for texts and byte slices in memory: what is skipped is borrowed from them.
 
@@ -125,8 +125,8 @@ pub(crate) fn read_borrowed<'a, T: Deserialize<'a>>(
 ) -> Result<T, serde_json::Error> {
     let read = match simdutf8::basic::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),
-        // It takes wrong bytes where nobody reads, and says where the first one is where somebody
-        // does.
+        // It accepts wrong bytes in members that are not read, and gives the position of the first
+        // one in members that are.
         Err(_) => serde_json::from_slice(body),
     };
     read.map(|Object(value)| value)

@@ -1,5 +1,5 @@
-//! Enumerations that WeChat Pay may extend at any time (manual page 4012081709): a value nobody
-//! knows yet is kept.
+//! Enumerations that WeChat Pay may extend at any time (manual page 4012081709): an unknown value
+//! is kept.
 
 /// Declares an enumeration of the given wire texts, with an `Unknown(String)` arm for all others.
 macro_rules! open_enum {

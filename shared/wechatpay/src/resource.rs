@@ -48,7 +48,7 @@ impl fmt::Debug for ApiV3Key {
     }
 }
 
-/// A resource as it stands in the JSON of a callback or of a certificate download.
+/// A resource as in the JSON of a callback or of a certificate download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// `AEAD_AES_256_GCM`

@@ -119,8 +119,8 @@ names!(VerifyError {
 impl VerifyError {
     /// Whether it is about the keys that are loaded, if the message is WeChat Pay's: none of them
     /// has its serial, or its signature does not fit. Then WeChat Pay's next message fails on it
-    /// too, until a person has looked. Anybody can send such a one: whether it is WeChat Pay's,
-    /// [`crate::callback::is_sealed_by`] tells. A probe is no such matter.
+    /// too, until an operator has fixed it. Anyone can send such a message:
+    /// [`crate::callback::is_sealed_by`] shows whether it is WeChat Pay's. A probe does not count.
     #[must_use]
     pub fn is_about_our_keys(&self) -> bool {
         match self {

@@ -140,7 +140,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     )
 }
 
-/// What an engine holds, as plain text, to look for what must or must not be there.
+/// An engine's content as plain text, to search for what must or must not be there.
 pub(crate) async fn items(
     engine: &DynamoEngine,
     table: &str,

@@ -41,13 +41,13 @@ impl Testbed {
         );
     }
 
-    /// An order that is paid, and we are never told.
+    /// An order that is paid, without a callback.
     pub(crate) async fn paid_in_silence(&self, order_no: &str) {
         self.post_order(&native(order_no)).await;
         self.in_silence(self.pay(order_no)).await;
     }
 
-    /// Callbacks are lost while this goes on.
+    /// Callbacks are lost during this.
     pub(crate) async fn in_silence<T>(&self, work: impl Future<Output = T>) -> T {
         let admin = self.wechat.admin();
         let lost = admin.add_fault(Rule::always(Fault::LostCallback));
@@ -185,12 +185,12 @@ impl Testbed {
         told
     }
 
-    /// What is kept of bills.
+    /// The stored bills.
     pub(crate) async fn evidence(&self) -> Vec<String> {
         self.queues.evidence(LocalAws::get().await).await
     }
 
-    /// Two persons stand behind a proposal, and that is carried out.
+    /// Two persons approve a proposal, and it is executed.
     pub(crate) async fn two_approve(&self, proposed: &Difference) {
         use payments::reconcile::difference::Decision;
         let mut stands = proposed.clone();

@@ -33,10 +33,10 @@ impl Lines {
         }
     }
 
-    /// Runs `work` and keeps what it logs by itself; not what it leaves to tasks of their own.
+    /// Runs `work` and captures its log; not that of separate tasks.
     pub(crate) async fn of<T>(&self, work: impl Future<Output = T>) -> T {
-        // A line that a test without a subscriber meets first is taken for one that nobody wants,
-        // for all threads. So somebody always wants what is deployed.
+        // A line that is first reached in a test without a subscriber is disabled for all threads.
+        // So there is always a subscriber for all deployed lines.
         static WANTED: Once = Once::new();
         WANTED.call_once(|| {
             let nowhere = tracing_subscriber::fmt().with_writer(io::sink);

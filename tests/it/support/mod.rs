@@ -192,7 +192,7 @@ impl Testbed {
         }
     }
 
-    /// `reconcile` is deployed anew with another setting.
+    /// `reconcile` is deployed again with another setting.
     pub(crate) fn set_reconcile(&mut self, name: &str, value: &str) {
         self.vars.insert(name.to_owned(), value.to_owned());
         let Self {
@@ -205,7 +205,7 @@ impl Testbed {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
-    /// The console is deployed anew with another setting.
+    /// The console is deployed again with another setting.
     pub(crate) async fn set_console(&mut self, name: &str, value: &str) {
         let mut vars = self.vars.clone();
         vars.insert(name.to_owned(), value.to_owned());
@@ -349,7 +349,7 @@ impl Testbed {
         queues::process_batch(&self.process_payment, &self.clock, bodies, left_ms).await
     }
 
-    /// Puts a message into the results queue, as somebody might who has got hold of it.
+    /// Puts a message into the results queue, as an attacker with access to it could.
     pub(crate) async fn forge_result(&self, body: &str) {
         self.queues.send(&self.queues.results_url, body).await;
     }
@@ -375,7 +375,7 @@ impl Testbed {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        // The count tells whether it took too long.
+        // The count shows whether it took too long.
         drop(tokio::time::timeout(Duration::from_secs(20), is_enough).await);
         tokio::time::sleep(Duration::from_millis(200)).await;
         self.wire.count(which)
@@ -423,7 +423,7 @@ impl Testbed {
         self.engine.client(&Clock::system())
     }
 
-    /// Nobody here knows an order any more, so another system may have made it.
+    /// The order is no longer known here, so another system may have created it.
     pub(crate) async fn forget(&self, order_no: &str) {
         let deleted = self
             .dynamo()

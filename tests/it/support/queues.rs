@@ -26,8 +26,8 @@ pub(crate) struct Queues {
     pub(crate) results_url: String,
     pub(crate) webhooks_url: String,
     pub(crate) work_url: String,
-    /// Where bills are kept. It is no queue, but it is made and used like one: by the local engine,
-    /// for one scene.
+    /// Where bills are stored. It is not a queue, but is created and used like one: by the local
+    /// engine, for one test.
     pub(crate) bucket: String,
     client: Client,
 }

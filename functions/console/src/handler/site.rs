@@ -26,7 +26,7 @@ use crate::{
     text,
 };
 
-/// For how long a page says that a run is on its way, in seconds.
+/// How long a page shows a run as requested, in seconds.
 const STARTING_S: i64 = 900;
 /// How many days the chart shows.
 const CHART_DAYS: i64 = 30;

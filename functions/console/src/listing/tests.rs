@@ -191,7 +191,7 @@ async fn the_differences_of_a_month_are_counted_where_they_lie_and_none_is_read(
         run.parts_done.insert(0, part);
         runs.push((date, DayRuns::new(Some(run), None)));
     }
-    // Nobody who reads one of them gets on: its body is of no use.
+    // A reader of any of them fails: its body is unusable.
     let id = found(DifferenceKind::AmountDiffers, 0).id;
     let update = bench.engine.client(&bench.clock);
     let update = update
@@ -215,7 +215,7 @@ async fn the_differences_of_a_month_are_counted_where_they_lie_and_none_is_read(
     assert_eq!(bench.reads(), 2, "one for each day that has some");
 }
 
-/// A DynamoDB whose days never end: each page has so many differences of some kilobytes.
+/// A DynamoDB whose days never end: each page has this many differences of several kilobytes.
 #[derive(Clone, Debug, Default)]
 struct Endless {
     pages: Arc<AtomicUsize>,

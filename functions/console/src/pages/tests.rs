@@ -54,7 +54,7 @@ fn found(kind: DifferenceKind) -> Difference {
     Difference::found(date(), kind, about, Some(there), None, EVIL, NOW)
 }
 
-/// A run that counted so much more in the bill, all of it in its differences.
+/// A run that counted this much more in the bill, all of it covered by its differences.
 fn breakdown_run(fen: i64) -> Run {
     crate::breakdown::tests::run(fen, Some(fen))
 }
@@ -435,7 +435,7 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
     let red = "<small class=\"bad\">Open +¥7.00</small>";
     assert!(both.contains(red), "of its product only what is open");
     let repaired = found(DifferenceKind::PaidThereUnpaidHere).repaired("run-1", "booked", NOW);
-    // What no difference tells is neither good nor bad.
+    // A part without a difference is neither good nor bad.
     let untold = figures_of(&[(&explained, 50)], 30);
     assert!(untold.contains("class=\"figure\""), "{untold}");
     assert!(!untold.contains("class=\"figure good\"") && !untold.contains("class=\"figure bad\""));

@@ -64,8 +64,8 @@ pub(super) struct Bounds {
     pub(super) lanes: usize,
 }
 
-/// WeChat Pay counts an answer within 3 s as normal (shared/wechatpay/PROTOCOL.md, 1.2): so many
-/// seconds' worth of calls have a lane each.
+/// WeChat Pay counts an answer within 3 s as normal (shared/wechatpay/PROTOCOL.md, 1.2): there are
+/// lanes for the calls of this many seconds.
 const SLOW_ANSWER_S: u32 = 3;
 /// The fewest lanes that a run has.
 const LANES_MIN: u32 = 8;
@@ -74,7 +74,7 @@ const LANES_MIN: u32 = 8;
 const LANES_MAX: u32 = 400;
 /// A run starts with this many: if WeChat Pay is down, only these few queries are made at once.
 const LANES_AT_FIRST: usize = 8;
-/// Each answer adds so many.
+/// Each answer adds this many.
 const LANES_BY_ANSWER: usize = 4;
 /// So many looks in a row for one reason that came to nothing, and the run leaves what has that
 /// reason to the next one.
@@ -85,7 +85,7 @@ const READ_AHEAD_MIN: usize = 50;
 /// is always ready, and none spends its own time waiting.
 const TURN_WITHIN_MS: i64 = 200;
 
-/// How many lanes it takes for so many calls a second.
+/// How many lanes are needed for this many calls a second.
 pub(super) fn lanes(calls_per_s: u32) -> usize {
     let lanes = calls_per_s
         .saturating_mul(SLOW_ANSWER_S)
@@ -118,7 +118,7 @@ struct IndexPart<From> {
     pages: u32,
 }
 
-/// How a part goes on.
+/// How a part continues.
 enum PartNext<From> {
     /// From here; from its beginning for `None`.
     Page(Option<From>),
@@ -134,7 +134,7 @@ enum PartNext<From> {
 #[derive(Clone, Copy)]
 enum Slot {
     Now,
-    /// In so many milliseconds.
+    /// In this many milliseconds.
     In(i64),
     /// Not in this run.
     Over,
@@ -144,7 +144,7 @@ enum Slot {
 enum Pick {
     /// This.
     Item(CheckKind, CheckItem),
-    /// Something, in so many milliseconds.
+    /// Something, in this many milliseconds.
     In(i64),
     /// Nothing that was read.
     Nothing,

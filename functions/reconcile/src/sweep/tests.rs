@@ -44,11 +44,11 @@ struct World {
     answer_ms: AnswerMs,
     is_answered: fn(&str) -> bool,
     refund_turn_ms: i64,
-    /// Whether a host is down at that moment, with so many looks running.
+    /// Whether a host is down at that moment, with this many checks running.
     is_down: fn(i64, usize) -> bool,
     running: Cell<usize>,
     most_running: Cell<usize>,
-    /// After how long it was told what is due longest, and what that was, in seconds.
+    /// When the longest overdue time was reported, and that time, in seconds.
     told: RefCell<Vec<(i64, Option<i64>)>>,
     /// Numbers in the order in which their looks began, and when the last look ended.
     began: RefCell<Vec<String>>,
@@ -76,8 +76,7 @@ impl World {
         }
     }
 
-    /// So many things are due for this reason, each a second after the one before it, from so many
-    /// seconds ago on.
+    /// This many items are due for this reason, a second apart, starting this many seconds ago.
     fn owes(self, many: i64, reason: CheckKind, from_s_ago: i64) -> Self {
         for n in 0..many {
             let number = format!("{}-{n:05}", reason.name());
@@ -104,7 +103,7 @@ impl World {
         self.now_ms.get() - BEGAN_S * 1000
     }
 
-    /// One run that ends in so many milliseconds.
+    /// One run that ends in this many milliseconds.
     fn sweep(&self, within_ms: i64) -> Report {
         let now_ms = self.now_ms.get();
         let bounds = Bounds {
@@ -306,7 +305,7 @@ fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
     // A part is opened after one of the next more urgent reason.
     let opened_ms = i64::try_from(CheckKind::ALL.len()).unwrap() * world.page_ms;
     assert_eq!(told, [(opened_ms, Some(20_000))]);
-    // A run that has no time to open them all tells what it found.
+    // A run without time to read them all reports what it found.
     let world = World {
         page_ms: 30_000,
         ..World::new()

@@ -42,7 +42,7 @@ pub enum UnzipError {
 #[derive(Clone, Eq, PartialEq)]
 pub struct Sha1Hex(String);
 
-/// A bill on its way.
+/// A bill being received.
 pub struct Unzip {
     state: UnzipState,
     sha1: Context,
@@ -170,7 +170,7 @@ impl Unzip {
         Ok(file)
     }
 
-    /// Unpacks up to the end of a member; gives back what follows it.
+    /// Unpacks up to the end of a member; returns what follows it.
     fn inflate<'a, E: From<UnzipError>>(
         &mut self,
         mut file: &'a [u8],

@@ -288,7 +288,7 @@ fn amount_of(subject: &Subject, change: &OrderChange) -> Fen {
             Subject::Refund(_),
             Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)),
         ) => refund.amount,
-        // A payment that is given back, whole.
+        // A payment that is refunded whole.
         (
             Subject::Payment(_),
             Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)),

@@ -74,9 +74,9 @@ pub enum DayLine {
         out_refund_no: OutRefundNo,
         /// WeChat Pay's number of it, if it is known.
         refund_id: Option<RefundId>,
-        /// The payment that it gives back.
+        /// The payment that it refunds.
         transaction_id: TransactionId,
-        /// How much is given back, in fen.
+        /// The refunded amount, in fen.
         amount_fen: i64,
         /// How its order was paid, as far as it is known.
         product: Option<Product>,

@@ -427,7 +427,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// An order that nothing was given back of has no such attributes.
+    /// An order without refunds has no such attributes.
     fn refunds(&self) -> Result<RefundTally, TableError> {
         if !self.item.contains_key("refund_count") {
             return Ok(RefundTally::NONE);

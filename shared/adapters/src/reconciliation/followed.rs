@@ -1,5 +1,5 @@
-//! Differences whose refund is on its way, or does not get on: a list of their own, so that each
-//! minute's run finds them without reading any day.
+//! Differences whose refund is in progress or makes no progress: a separate list, so that the run
+//! of each minute finds them without reading any day.
 //!
 //! An entry in the list is written with the step that starts the waiting, in one transaction. It is
 //! removed later, by any process that finds that nothing is waited for; the step's version protects

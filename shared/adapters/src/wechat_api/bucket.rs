@@ -1,4 +1,4 @@
-//! A token bucket: so many calls a second, and some at once when there were few before.
+//! A token bucket: a number of calls a second, and some at once when there were few before.
 
 /// How many seconds' worth of tokens a full bucket holds. Traffic comes in heaps (a batch, a
 /// sweep), and what holds a sandbox back is to be its share of a quota, not the shape of its

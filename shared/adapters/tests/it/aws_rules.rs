@@ -34,7 +34,7 @@ impl Bench {
         refused(put.send().await)
     }
 
-    /// The message of the refusal of a transaction of so many items with these keys.
+    /// The refusal's message for a transaction of this many items with these keys.
     async fn transact(&self, pks: impl Iterator<Item = String>, length: usize) -> Option<String> {
         let puts = pks.map(|pk| {
             let put = Put::builder()

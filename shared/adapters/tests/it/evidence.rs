@@ -28,7 +28,7 @@ impl Bench {
         }
     }
 
-    /// A file on its way, all of it written in pieces of `size` bytes.
+    /// An upload in progress, all of it written in pieces of `size` bytes.
     async fn written(&self, file: &[u8], size: usize) -> EvidenceUpload {
         let mut keeping = self.evidence.begin(KEY, SHA1);
         for piece in file.chunks(size) {

@@ -1,4 +1,4 @@
-//! A signed request is changed on its way, or a signature is made with what an attacker has.
+//! A signed request is changed in transit, or a signature is made with an attacker's knowledge.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -304,7 +304,7 @@ fn very_long_inputs_are_refused_before_any_work() {
     }
 }
 
-/// What becomes of a request that was signed by `@target-uri` and changed on its way.
+/// The result for a request that was signed by `@target-uri` and changed in transit.
 fn retargeted(alter: impl FnOnce(&mut Draft)) -> &'static str {
     let mut sent = Draft::get().signed_by_hand("sig1", &target_lines(), &created());
     alter(&mut sent);

@@ -143,7 +143,7 @@ impl Draft {
         })
     }
 
-    /// Signs with the shared secret, lets `alter` change the request on its way, and returns the
+    /// Signs with the shared secret, lets `alter` change the request in transit, and returns the
     /// name of the refusal.
     pub(crate) fn refusal_after(self, alter: impl FnOnce(&mut Self)) -> &'static str {
         let mut sent = self.signed(&hmac_signer());
@@ -164,7 +164,7 @@ pub(crate) fn get_lines() -> [(&'static str, &'static str); 4] {
     ]
 }
 
-/// The same by `@target-uri`, which stands for three of them.
+/// The same by `@target-uri`, which covers three of them.
 pub(crate) fn target_lines() -> [(&'static str, &'static str); 2] {
     [
         ("@method", "GET"),

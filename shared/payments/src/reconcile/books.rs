@@ -49,7 +49,7 @@ pub enum BookLine<'a> {
         order_no: &'a str,
         /// How much, in fen.
         amount_fen: i64,
-        /// Where it stands.
+        /// Its state.
         state: BookedRefund,
         /// The product of the order, for the totals. If unknown, it is counted under the product in
         /// its bill row, or without a row under [`OTHERS`].

@@ -593,7 +593,7 @@ pub struct TrackedRefund {
 }
 
 impl TrackedRefund {
-    /// A refund as it stands.
+    /// A refund in its present state.
     pub fn of(refund: &Refund) -> Self {
         Self {
             refund_no: refund.refund_no.clone(),
@@ -696,7 +696,7 @@ pub struct Difference {
     /// For an aggregated difference: number and sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
-    /// Where it stands.
+    /// Its state.
     pub state: DifferenceState,
     /// The action that is executed once it is approved.
     #[serde(default, skip_serializing_if = "ApprovedAction::is_refund")]
@@ -714,7 +714,7 @@ pub struct Difference {
     pub history: Vec<HistoryEntry>,
 }
 
-/// What a person may decide.
+/// The possible decisions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -771,7 +771,7 @@ pub enum DecisionRejected {
     /// The decision is not possible in the difference's state.
     #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
     WrongState {
-        /// Where it stands.
+        /// Its state.
         state: DifferenceState,
     },
     /// This kind has no money to refund.

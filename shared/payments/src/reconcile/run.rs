@@ -96,7 +96,7 @@ impl From<BillDate> for String {
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -237,7 +237,7 @@ impl Default for FundTerms {
 /// The fund side of a run. It has its own result.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundSide {
-    /// Where it stands.
+    /// Its state.
     pub state: FundState,
     /// The fund bills that it reads.
     pub accounts: Vec<BillName>,

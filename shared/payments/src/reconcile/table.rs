@@ -31,7 +31,7 @@ pub(crate) struct Table<S> {
 }
 
 impl<S: Slot> Table<S> {
-    /// Room for so many.
+    /// Room for this many.
     pub(crate) fn with_capacity(count: usize) -> Self {
         let slots = count.saturating_mul(2);
         Self {
@@ -46,8 +46,9 @@ impl<S: Slot> Table<S> {
         home(id, self.lines.len())
     }
 
-    /// Brings lines into the cache, all at once: a processor goes on to the next load while it
-    /// waits for one, though not far. So there must be little else to do between two of them.
+    /// Brings lines into the cache, all at once: a processor continues with the next load while it
+    /// waits for one, but only within a limit. So there must be little other work between two
+    /// loads.
     #[inline]
     pub(crate) fn touch(&self, homes: &[usize]) {
         let of = |home: &usize| {

@@ -1,6 +1,6 @@
-//! What decides nothing may have any shape: every member of every message of WeChat Pay's that
-//! nobody decides on is made wrong in each way, and the decision stays the same. The members are
-//! those of the samples, which have every documented one.
+//! Members that no decision uses may have any form: every such member of every message of WeChat
+//! Pay is made wrong in each way, and the decision stays the same. The members are those of the
+//! samples, which have every documented one.
 
 #![expect(
     clippy::expect_used,

@@ -12,7 +12,7 @@ use wechatpay::bill::{FundBillReader, TradeBillReader, TradeRow};
 
 use crate::bills::{fund_bill, trade_bill};
 
-/// A payment of so many fen at 0.6 %, or a refund.
+/// A payment of this many fen at 0.6 %, or a refund.
 fn trade(kind: LineKind, number: usize, fen: i64) -> BillLine {
     let (paid, refunded, sign) = match kind {
         LineKind::Payment | LineKind::Revoked => (fen, 0, 1),
@@ -204,7 +204,7 @@ fn a_refund_that_failed_may_move_nothing_or_go_and_come_back_whole() {
         let (_, [_, funding]) = run([&[], std::slice::from_ref(&row)], [&[], &moved]);
         assert_eq!(funding == [FundMatch::AsExpected], right, "{moved:?}");
     }
-    // It was on its way when the bill was made, and failed after that.
+    // It was in progress when the bill was made, and failed after that.
     row.refund_state = "PROCESSING".to_owned();
     let (_, [funding, _]) = run([std::slice::from_ref(&row), &[]], [&[], &there_and_back]);
     assert_eq!(funding, [FundMatch::AsExpected]);

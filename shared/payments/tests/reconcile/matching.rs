@@ -321,7 +321,7 @@ fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Match
     run_keeping(1000, here, there, (room, key))
 }
 
-/// A pass that keeps so many rows of each kind.
+/// A pass that keeps this many rows of each kind.
 fn run_keeping(
     kept: usize,
     here: &[Booked],

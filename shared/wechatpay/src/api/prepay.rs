@@ -61,7 +61,7 @@ pub struct PrepayBody {
     /// RFC 3339; the last moment of payment. 1 minute to 15 days after the order, 7 days if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_expire: Option<String>,
-    /// To 128; given back in queries, callbacks and bills.
+    /// Up to 128; returned in queries, callbacks and bills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<String>,
     /// To 255; an absolute https URL without query.
@@ -237,7 +237,7 @@ pub enum PrepayValue {
     CodeUrl(String),
 }
 
-/// An answer has one of these that is a text. Whatever else stands in it decides nothing.
+/// An answer has one of these as a text. Its other members decide nothing.
 #[derive(Deserialize)]
 struct ValueOnTheWire {
     #[serde(default, deserialize_with = "loose::text")]

@@ -2,7 +2,7 @@
 //!
 //! The body is `{"code","message","detail"?}` (manual pages 4012081709, 4012081717). Codes are
 //! stable names that are spelled with and without underscores; messages are for people and one code
-//! has many, so nothing branches on them.
+//! has many, so no code depends on them.
 
 use std::fmt;
 
@@ -86,8 +86,8 @@ impl Refusal {
         self
     }
 
-    /// Whether the same request may be sent again: by code, and for codes nobody knows by status
-    /// (page 4012081717).
+    /// Whether the same request may be sent again: by code, and for unknown codes by status (page
+    /// 4012081717).
     #[must_use]
     pub fn repeat(&self) -> Repeat {
         if let Some(by_code) = self.code.repeat() {
@@ -100,8 +100,8 @@ impl Refusal {
         }
     }
 
-    /// Whose matter it is: by code, and for codes nobody knows by status. A `PARAM_ERROR` about a
-    /// value that the merchant's settings put into every request is the merchant's matter.
+    /// Who must act: by code, and for unknown codes by status. A `PARAM_ERROR` about a value that
+    /// the merchant's settings put into every request is the merchant's problem.
     #[must_use]
     pub fn side(&self) -> Side {
         match self.code.side() {
@@ -112,8 +112,8 @@ impl Refusal {
         }
     }
 
-    /// What people have to do, where nothing else gets on: `None` when the refusal is the request's
-    /// own matter, or passes.
+    /// What an operator must do if nothing else helps: `None` if the refusal is only about the
+    /// request, or is temporary.
     #[must_use]
     pub fn what_to_do(&self) -> Option<&'static str> {
         match self.side() {
@@ -197,8 +197,7 @@ pub enum Repeat {
     AfterQuery,
     /// When the merchant's balance has been filled up, under the same number.
     AfterTopUp,
-    /// A person has to read the message: the code stands for limits that pass and for ones that do
-    /// not.
+    /// An operator must read the message: the code is used for temporary and for permanent limits.
     AfterReview,
     /// Not before the request, the number or the merchant's set-up is changed.
     AfterChange,
@@ -239,7 +238,7 @@ impl fmt::Display for Repeat {
     }
 }
 
-/// What people do about each code that is the merchant's matter.
+/// What an operator must do about each code that is the merchant's problem.
 static ADVICE: [(ErrorCode, &str); 6] = [
     (
         ErrorCode::SignError,
@@ -279,11 +278,11 @@ pub enum Side {
     /// request may be taken.
     Request,
     /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused
-    /// until people have put that right, and then this one may be taken as it is.
+    /// until an operator has fixed that; then this one may be accepted unchanged.
     Merchant,
     /// Nobody's: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
     Passing,
-    /// It cannot be told: a code that is not in the manual, or none at all.
+    /// It is unknown: a code that is not in the manual, or none at all.
     Unknown,
 }
 
@@ -441,7 +440,7 @@ mod tests {
     }
 
     /// Section by section, the manual's error tables (pages 4012791856, 4012791859, 4012791860,
-    /// 4012791862, 4012716434, 4013421222), spelled as they stand there.
+    /// 4012791862, 4012716434, 4013421222), spelled as there.
     #[test]
     fn every_code_of_the_manual_says_whose_matter_it_is_and_whether_to_repeat() {
         use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, Never, WithBackoff};

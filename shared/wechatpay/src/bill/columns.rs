@@ -93,7 +93,7 @@ impl Columns {
             rate_note: one("费率备注")?,
             unknown: Vec::new(),
         };
-        // A bill that tells of refunds tells of their numbers and amounts.
+        // A bill with refunds has their numbers and amounts.
         if columns.refund_id != ABSENT || columns.refund != ABSENT {
             must("微信退款单号")?;
             must("商户退款单号")?;

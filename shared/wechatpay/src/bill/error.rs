@@ -22,8 +22,8 @@ impl fmt::Display for Column {
     }
 }
 
-/// Why a bill is refused. Nothing of a refused bill may be believed, the rows before the fault
-/// neither: the sums that prove them stand at its end. Lines count from 1.
+/// Why a bill is refused. Nothing of a refused bill may be trusted, not even the rows before the
+/// error: the sums that prove them are at its end. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BillError {
     /// It ended before its summary row did.

@@ -6,7 +6,7 @@ use super::trade::TradeKind;
 /// backtick as `\140` and leave `'` alone, payment rows put a backslash before both.
 ///
 /// Not for comparing: commas and some other characters all became backslash and space, and are
-/// given back as commas. A backslash that starts no known escape stays.
+/// returned as commas. A backslash that starts no known escape stays.
 #[must_use]
 pub fn unescape(text: &str, kind: TradeKind) -> String {
     let mut plain = String::with_capacity(text.len());

@@ -90,7 +90,7 @@ impl Bits {
     }
 }
 
-/// Writes the positions of `bits` from `count` on, and tells how many there are.
+/// Writes the positions of `bits` from `count` on, and returns how many there are.
 #[inline(always)]
 fn write(into: &mut [u32], count: usize, base: u32, mut bits: u64) -> usize {
     let Some(places) = into

@@ -59,8 +59,8 @@ fn plain_within<const PLACES: usize>(text: &[u8], from: usize, to: usize) -> Opt
     if !(PLACES + 2..=8).contains(&length) {
         return None;
     }
-    // The number stands at the high end of the word, the last digit in the highest byte; digits
-    // become 0 to 9, and what stands before the number becomes leading zeros.
+    // The number is at the high end of the word, the last digit in the highest byte; digits become
+    // 0 to 9, and bytes before the number become leading zeros.
     let eight = text.get(to.wrapping_sub(8)..to)?.first_chunk::<8>()?;
     let before = 8 * (8 - length);
     let word = (u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030) >> before;
@@ -116,8 +116,8 @@ fn decimal<const PLACES: usize>(text: &[u8]) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// A fee (手续费): 1/100000 yuan, since bills write up to five decimals. Negative where a fee is given
-/// back.
+/// A fee (手续费): 1/100000 yuan, since bills write up to five decimals. Negative if a fee is
+/// returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fee(i64);
 
@@ -137,7 +137,7 @@ impl Fee {
         self.0
     }
 
-    /// The fee that stands in a part of a text.
+    /// The fee in a part of a text.
     #[inline]
     pub(super) fn within(text: &[u8], from: usize, to: usize) -> Option<Self> {
         decimal_within::<5>(text, from, to).map(Self)

@@ -85,7 +85,7 @@ pub(super) struct Reader<F: Format> {
     failed: Option<BillError>,
 }
 
-/// Shows where it stands; what it carries is a piece of somebody's row.
+/// Shows its position only; its content is a piece of a row.
 impl<F: Format> fmt::Debug for Reader<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")

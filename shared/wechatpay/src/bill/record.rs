@@ -68,7 +68,7 @@ fn plain(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// A row that has a field for each column. Nothing is copied; a field nobody asks for costs its
+/// A row that has a field for each column. Nothing is copied; a field that is not read costs its
 /// position only.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {

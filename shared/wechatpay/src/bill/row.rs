@@ -25,15 +25,15 @@ pub struct TradeRow<'a> {
     pub coupon_fen: i64,
     /// The refund less coupons that are not settled, fen (退款金额).
     pub refund_fen: i64,
-    /// Prepaid coupons given back, fen, a part of the refund (充值券退款金额).
+    /// Prepaid coupons returned, fen, a part of the refund (充值券退款金额).
     pub refund_coupon_fen: i64,
-    /// WeChat Pay's fee; negative where it is given back (手续费).
+    /// WeChat Pay's fee; negative if it is returned (手续费).
     pub fee: Fee,
     /// What the order was for, fen: the API's `amount.total` (订单金额; 总金额 in the old format). 0 in
     /// refund rows.
     pub total_fen: i64,
-    /// What was asked to be given back, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old
-    /// format, which knows no coupons that are not settled).
+    /// The requested refund, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old format, which
+    /// knows no coupons that are not settled).
     pub requested_refund_fen: i64,
     record: Record<'a>,
     columns: &'a Columns,
