@@ -32,7 +32,7 @@ pub(crate) enum GapStatus {
     Rejected,
     /// It is decided, and the money is not there yet.
     OnItsWay,
-    /// Somebody has to decide.
+    /// An operator must decide.
     Open,
     /// No difference accounts for it: it is on another day of one side, near midnight, or agreed
     /// when it was read again.
@@ -115,7 +115,8 @@ impl Breakdown {
     pub(crate) fn take(&mut self, one: &Difference) {
         let end = GapStatus::of(one.state);
         if one.kind == DifferenceKind::UncheckedRows && end != GapStatus::Repaired {
-            // Nobody looked at the rows: what no other difference makes is theirs.
+            // The rows were not examined: they account for the part that no other difference
+            // covers.
             self.unread = self.unread.max(Some(end));
         }
         if let Some(gaps) = self.of_each.get(&one.id) {

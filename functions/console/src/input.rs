@@ -21,13 +21,13 @@ pub(crate) struct DecisionRequest {
     pub(crate) decision: Decision,
     pub(crate) why: String,
     pub(crate) version: u64,
-    /// Whose order is to be taken on again.
+    /// The client of the order to be restored.
     #[serde(default)]
     pub(crate) client: Option<String>,
 }
 
 impl DecisionRequest {
-    /// The client whose order it was, where that has to be said.
+    /// The client whose order it was, if required.
     pub(crate) fn client(&self) -> Result<Option<ClientId>, BadRequest> {
         match (self.decision, &self.client) {
             (Decision::ProposePaid, Some(client)) => {

@@ -17,7 +17,7 @@ use crate::{
     input::{Filter, ListQuery, STATES},
 };
 
-/// How many of a kind are held and shown while all kinds are.
+/// How many of a kind are kept and shown if all kinds are shown.
 pub(crate) const OF_EACH_KIND: usize = 50;
 /// How many are of a kind that was chosen.
 pub(crate) const OF_ONE_KIND: usize = 500;
@@ -35,7 +35,7 @@ const FILE_MAX: usize = 8_000;
 const READS_MAX: usize = 10;
 /// Maximum number of a run's differences that its sums treat one by one.
 const GAPS_MAX: usize = 50_000;
-/// How many days are counted at once, and how many megabytes of each are looked at.
+/// How many days are counted at once, and how many megabytes of each are read.
 const DAYS_AT_ONCE: usize = 6;
 const COUNT_PAGES_MAX: usize = 20;
 
@@ -47,7 +47,7 @@ pub(crate) struct DayListing {
     /// The first requested ones of each kind: those that need an operator first, in the order of
     /// the bill's rows.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
-    /// Whether there are more than were looked at.
+    /// Whether there are more than were read.
     pub(crate) is_cut: bool,
     /// The present state of the gap that the run counted.
     pub(crate) breakdown: Breakdown,
@@ -319,7 +319,7 @@ impl DayListing {
         }
     }
 
-    /// Those of a kind that are held.
+    /// Those of a kind that are kept.
     pub(crate) fn of(&self, kind: DifferenceKind) -> &[Difference] {
         self.held.get(&kind).map_or(&[], Vec::as_slice)
     }

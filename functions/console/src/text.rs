@@ -13,7 +13,7 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{breakdown::GapStatus, input::RunForm, listing::DayListing, money::count};
 
-/// How something looks at a glance.
+/// The visual style of a state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tone {
     Good,
@@ -390,7 +390,7 @@ fn was_tried(difference: &Difference) -> bool {
     }
 }
 
-/// Who has to do something next.
+/// Who must act next.
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
         DifferenceState::Open => match (&difference.refund, difference.remedy()) {

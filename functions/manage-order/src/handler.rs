@@ -38,7 +38,7 @@ use crate::{
 /// The largest body of these routes, in bytes.
 const BODY_MAX: usize = 16 * 1024;
 
-/// How long WeChat Pay may take, when it is asked because a client looks at its order.
+/// Time limit for a query to WeChat Pay when a client requests its order.
 const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
 /// An order of this age is asked about at a look: by then the callback should be there
 /// (shared/wechatpay/PROTOCOL.md, 5.6).
@@ -404,7 +404,7 @@ impl Request<'_> {
         self.shown_refund(&refund).await
     }
 
-    /// Sends the webhook of one event once more.
+    /// Sends the webhook of one event again.
     async fn replay(
         &self,
         caller: &Caller,

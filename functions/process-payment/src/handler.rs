@@ -77,7 +77,7 @@ enum CallbackOutcome {
         what_to_do: String,
         money: Option<String>,
     },
-    /// It has to come again, for this reason.
+    /// It must be delivered again, for this reason.
     Failed { problem: String },
 }
 

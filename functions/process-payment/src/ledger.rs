@@ -65,7 +65,7 @@ impl<'a> LedgerEntry<'a> {
     }
 }
 
-/// It has to come again. A ledger that does not take it changes nothing about that.
+/// It must be delivered again, even if the notices table cannot be written.
 pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
     let now = app.clock.now();
     let retries = entry.record.receive_count();

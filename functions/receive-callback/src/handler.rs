@@ -20,7 +20,7 @@ use crate::{
     event::{GatewayRequest, Headers, NotBase64},
 };
 
-/// The largest callback that is looked at, in bytes. Real ones have about two thousand.
+/// The largest callback that is accepted, in bytes. Real ones have about two thousand.
 pub const BODY_MAX: usize = 64 * 1024;
 
 /// Why a callback is not acknowledged. WeChat Pay then sends it again, up to 15 times in a day.

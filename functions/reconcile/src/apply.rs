@@ -430,7 +430,7 @@ struct QueriedPayments {
     trade_type: Option<String>,
 }
 
-/// Asks about a payment that is to be taken into the books.
+/// Queries a payment that is to be booked.
 async fn paid(
     app: &App,
     transaction_id: &TransactionId,

@@ -42,8 +42,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(6);
 /// in seconds (shared/wechatpay/PROTOCOL.md, 8.2).
 const BELIEVED_FROM_S: i64 = 10 * 3600;
 
-/// So many rows that do not agree with the books at first sight are looked at by one run; more are
-/// counted. As a line of the bill each is some 600 bytes.
+/// Maximum number of rows differing at first sight that one run examines; more are only counted.
+/// Each is about 600 bytes as a bill line.
 const ROWS_MAX: usize = 100_000;
 
 /// What a pass over the trade bill came to.

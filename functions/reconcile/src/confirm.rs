@@ -220,8 +220,8 @@ async fn parked_payment(
     Ok(judge_absent_parked(parked.as_ref()))
 }
 
-/// The trade of a line, and what it is if the bill has it not. Parked money is looked at apart
-/// ([`absent_parked`]).
+/// The trade of a line, and its kind of difference if the bill does not have it. Parked payments
+/// are handled separately ([`absent_parked`]).
 fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
     match line {
         DayLine::Payment {
@@ -339,7 +339,7 @@ pub(crate) async fn carried(
         }
         let trade = &carried.trade;
         if !finding.named.contains(&number_of_trade(trade)) {
-            // It may be among the rows that were only counted: it waits for a run that looks at
+            // It may be among the rows that were only counted: it waits for a run that examines
             // them.
             if finding.has_unchecked_rows() {
                 continue;

@@ -295,9 +295,9 @@ async fn one_part(
     close_if_whole(app, &run, trace).await
 }
 
-/// The next day's run, if there is one, may have looked at what was carried to it before this was:
-/// it is run again, as it was. For each part that carries something under another id: a run that is
-/// done does nothing when its message comes again.
+/// The next day's run, if there is one, may have read its carried trades before this one was added:
+/// it is run again in the same way. Each part that carries a trade uses another id, since a
+/// finished run does nothing when its message is delivered again.
 async fn run_the_next_day_again(
     app: &App,
     run: &Run,

@@ -1,4 +1,4 @@
-//! Why a day could not be reconciled, by what is to be done about it.
+//! Why a day could not be reconciled, grouped by the action needed.
 
 use std::error::Error;
 
@@ -85,7 +85,7 @@ pub(crate) enum BrokenBill {
         /// As it should be.
         expected: String,
     },
-    /// WeChat Pay's word on where it is.
+    /// WeChat Pay's link to it.
     #[error("WeChat Pay's answer about where bill {bill} is cannot be read")]
     Link {
         /// Which bill.

@@ -34,10 +34,10 @@ pub(crate) struct Findings {
     pub(crate) carried: Vec<CarriedTrade>,
     /// What that makes of the sums, by the names that it is carried under.
     pub(crate) left: BTreeMap<String, Gaps>,
-    /// Payments and refunds that the bill has, among those that had to be looked at.
+    /// Payments and refunds in the bill, among those that were examined.
     pub(crate) named: BTreeSet<String>,
-    /// Those of them whose line of our books has been held against a row: another row of the same
-    /// number has nothing here.
+    /// Those whose line of our books was already compared with a row: another row with the same
+    /// number has no line left.
     held: BTreeSet<String>,
     at_most: usize,
 }
@@ -222,8 +222,8 @@ impl Findings {
         self.kinds.contains_key(&DifferenceKind::UncheckedRows)
     }
 
-    /// What is to be written down. When there are too many of a kind: kinds that are settled one by
-    /// one are listed up to the limit and the rest is aggregated; all other kinds are aggregated
+    /// The differences to be stored. When there are too many of a kind: kinds that are settled one
+    /// by one are listed up to the limit and the rest is aggregated; all other kinds are aggregated
     /// whole.
     pub(crate) fn differences(&self) -> Vec<Difference> {
         let mut all = Vec::new();

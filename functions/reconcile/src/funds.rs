@@ -119,8 +119,8 @@ async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     Ok(())
 }
 
-/// The days whose bills a run takes, the earliest first: its own, and as many before it as the
-/// contract has to settlement.
+/// The days whose bills a run needs, earliest first: its own, and as many before it as settlement
+/// takes by the contract.
 fn days(run: &Run, funds: &FundSide) -> impl Iterator<Item = (BillDate, FundDay)> {
     let (date, before) = (run.date, i64::from(funds.settlement_days));
     (0..=before).rev().map(move |days| {
@@ -353,7 +353,7 @@ async fn judge(
     })
 }
 
-/// How many movements are looked at side by side: our books are read, and WeChat Pay is asked of
+/// How many movements are examined in parallel: our books are read, and WeChat Pay is queried about
 /// refunds.
 const SIDE_BY_SIDE: usize = 8;
 

@@ -125,7 +125,7 @@ async fn count_parked(app: &App) {
     }
 }
 
-/// One message: a side of a day, a part of one, or a decision that is to be carried out.
+/// One message: a side of a day, a part of one, or a decision that must be executed.
 async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &app.random);
     let done = match ReconcileWork::parse(&record.body) {

@@ -1,7 +1,7 @@
-//! `reconcile`: finds what got lost and settles it the same way as all news. Once a minute it looks
-//! at orders and refunds that have no final state and whose time has come (`sweep`); every five
-//! minutes it checks whether WeChat Pay's certificates must be fetched (`certificates`); once a
-//! day, or when an operator asks, it compares WeChat Pay's bills of a day with the books (`day`).
+//! `reconcile`: finds what got lost and settles it the same way as all news. Once a minute it
+//! checks orders and refunds without a final state that are due (`sweep`); every five minutes it
+//! checks whether WeChat Pay's certificates must be fetched (`certificates`); once a day, or when
+//! an operator asks, it compares WeChat Pay's bills of a day with the books (`day`).
 //!
 //! Modules in the order of a day: [`handler`] takes its message, `day` and `funds` have the control
 //! flow of the trade side and the fund side, `record` says which run counts, `load_books` reads our

@@ -1,4 +1,4 @@
-//! Our side of a day: the index by Beijing day, read into the table that the bill is laid against.
+//! Our side of a day: the index by Beijing day, read into the table that the bill is compared with.
 
 use adapters::order_table::{DayCursor, DayLine, DayPage, TableError};
 use futures_util::{
@@ -141,7 +141,7 @@ pub(crate) async fn page(
     Ok((shard, app.orders.day(date, shard, from, PAGE).await?))
 }
 
-/// Says what is odd about a line. Whatever row names such a line is looked at.
+/// Logs what is unusual about a line. Every bill row that names such a line is examined.
 fn note(inserted: Inserted, shard: u8) {
     match inserted {
         Inserted::New | Inserted::Again => {}

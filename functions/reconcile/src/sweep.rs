@@ -53,7 +53,7 @@ pub struct Report {
     pub refunds_open: u32,
     /// Payments and refunds parked for an operator.
     pub parked: u32,
-    /// Orders and refunds that could not be looked at; they are due again.
+    /// Orders and refunds that could not be checked; they are due again.
     pub failed: u32,
     /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are
     /// due again soon.
@@ -100,7 +100,7 @@ enum CheckOutcome {
     Failed,
 }
 
-/// Why something could not be looked at.
+/// Why an item could not be checked.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(transparent)]

@@ -15,9 +15,9 @@ use tracing::{error, info, warn};
 
 use crate::{app::App, error::DayError};
 
-/// How many are looked at at once.
+/// How many are checked at once.
 const SIDE_BY_SIDE: usize = 8;
-/// For how long one minute's run looks at them, in milliseconds: the sweep comes after it.
+/// Time limit of one minute's run for them, in milliseconds: the sweep runs after it.
 const WITHIN_MS: i64 = 10_000;
 
 /// Checks all tracked refunds, from where the last check stopped. Those without time left come
@@ -131,7 +131,7 @@ pub(crate) async fn one(
     }
 }
 
-/// Somebody has to act where the refund of an approved difference does not get on.
+/// An operator must act if the refund of an approved difference makes no progress.
 fn say(told: &Difference) {
     let why = told.history.last().map(|step| step.why.as_str());
     if told.state == DifferenceState::Open {

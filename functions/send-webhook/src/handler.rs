@@ -52,7 +52,7 @@ enum NotDelivered {
     /// It cannot be signed.
     #[error("the webhook could not be signed")]
     Sign(#[from] SignError),
-    /// It is a slow one, and is left alone so that others are not held up.
+    /// It is a slow receiver in its pause, so that others are not blocked.
     #[error("the receiver is slow, and is left alone for now")]
     Rests,
     /// No answer came.

@@ -1,9 +1,9 @@
 //! The original bills, stored in S3: the basis of a reconciliation can be read again years later.
 //!
-//! A file is written once and never over another: each write says `If-None-Match: *`, and what is
-//! there stays. It counts as written only by [`EvidenceUpload::keep`], which the caller calls when
-//! the file's hash is the one that WeChat Pay signed. Small files go by one request; larger ones in
-//! parts as they come, so that nothing is held but one part.
+//! A file is written once and never replaced: each write has `If-None-Match: *`. It counts as
+//! written only after [`EvidenceUpload::keep`], which the caller calls when the file's hash is the
+//! one that WeChat Pay signed. Small files take one request; larger ones are sent in parts as they
+//! arrive, so that only one part is in memory.
 //!
 //! Parts of an unfinished file are invisible but cost money. [`EvidenceUpload::give_up`] removes
 //! them; those of a crashed function, or of an [`EvidenceUpload`] that was only dropped, are
@@ -282,7 +282,7 @@ impl EvidenceUpload {
             CompletedPart::builder()
                 .part_number(number)
                 .set_e_tag(sent.e_tag)
-                // What S3 was given for the part, to be compared once more.
+                // The part's checksum as sent to S3, to be compared again.
                 .set_checksum_crc32(sent.checksum_crc32)
                 .build(),
         );

@@ -67,7 +67,7 @@ pub enum Lease {
 pub enum LeaseKey<'a> {
     /// Submitting orders of one payer, identified by a digest.
     Payer(&'a str),
-    /// Asking WeChat Pay about an order because a client looks at it.
+    /// Querying an order at WeChat Pay because a client requests it.
     StatusQuery {
         /// The merchant number.
         mchid: &'a str,

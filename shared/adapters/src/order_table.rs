@@ -246,8 +246,8 @@ impl OrderTable {
             values.push((":due_at", number(due.at.0)));
         }
         if let Some(event) = event {
-            // The event itself, and once more as the item's own attributes, which is what the
-            // table's stream shows.
+            // The event itself, and again as the item's own attributes, which the table's stream
+            // publishes.
             set.push_str(
                 ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
                  cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",

@@ -225,7 +225,7 @@ pub struct WebhookMessage {
     pub kind: EventKind,
     /// The event.
     pub detail: OutgoingEvent,
-    /// Somebody asked for this event once more.
+    /// This event was requested again.
     #[serde(default)]
     pub replay: bool,
 }
@@ -339,7 +339,7 @@ impl Queue {
             .await
     }
 
-    /// Sends an event to its order's client once more. Returns when SQS has it.
+    /// Sends an event to its order's client again. Returns when SQS has it.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -117,7 +117,7 @@ pub struct DifferencePage {
 pub struct DifferenceCount {
     /// How many were found.
     pub count: u64,
-    /// Whether all were looked at.
+    /// Whether all were read.
     pub is_all: bool,
 }
 

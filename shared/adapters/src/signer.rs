@@ -1,5 +1,5 @@
 //! The merchant's signature, by KMS or by a key in this process. Both are a [`wechatpay::Signer`]
-//! and are held to one test suite.
+//! and pass the same test suite.
 
 use std::sync::Arc;
 

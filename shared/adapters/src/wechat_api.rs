@@ -633,7 +633,7 @@ fn first_share(within: Duration) -> Duration {
     }
 }
 
-/// Whether the same call is to be made again, to the other host.
+/// Whether the same call must be repeated to the other host.
 fn goes_to_the_other_host<T>(answer: &CallOutcome<T>) -> bool {
     match answer {
         // The other host would say the same.

@@ -62,7 +62,7 @@ impl PayerKey {
 pub struct OrderTerms {
     /// Where the payer pays.
     pub product: Product,
-    /// What is to be paid.
+    /// The amount to be paid.
     pub amount: Fen,
     /// Shown in the payer's bill.
     pub description: String,

@@ -44,7 +44,7 @@ pub enum CheckKind {
     Refund,
     /// A reserved order: the process that should get its prepay value may have crashed.
     Recovery,
-    /// An order is to be closed.
+    /// An order must be closed.
     Closing,
     /// An order that waits for its payer is queried at WeChat Pay.
     StatusQuery,

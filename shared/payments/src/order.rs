@@ -89,7 +89,7 @@ pub struct Order {
     pub product: Product,
     /// The appid that the order was made for.
     pub appid: String,
-    /// What is to be paid.
+    /// The amount to be paid.
     pub amount: Fen,
     /// SHA-256 of the client's request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
@@ -188,7 +188,7 @@ pub struct Fingerprint(pub [u8; 32]);
 /// prepay value is created and no caller gets an invalid one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IssueLease {
-    /// Who holds or last held it.
+    /// The present or last holder.
     pub id: String,
     /// End of the lease, by our clock; it is free from then on.
     pub until: UnixSeconds,

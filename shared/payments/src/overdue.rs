@@ -28,7 +28,7 @@ pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
 /// How often an overdue refund is logged, in seconds: every six hours, like other refunds that wait
 /// for an operator.
 const TOLD_EVERY_S: i64 = 6 * 3600;
-/// It is looked at once an hour.
+/// It is checked once an hour.
 const LOOKED_AT_EVERY_S: i64 = 3600;
 
 /// [`Refund::trouble`] of a refund that is processing for too long.

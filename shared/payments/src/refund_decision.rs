@@ -122,7 +122,7 @@ pub struct PayerPaid {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundDecision {
-    /// A refused refund is sent once more.
+    /// A refused refund is sent again.
     Retry,
     /// A refused refund is given up.
     Release,

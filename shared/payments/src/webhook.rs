@@ -559,7 +559,7 @@ mod tests {
         ] {
             let held_up_s = held_up_s_by(&receivers);
             let all: i64 = held_up_s.iter().sum();
-            // Each is asked once before it is known to be slow, and once more before all the others
+            // Each is called once before it is known to be slow, and again before all the others
             // are.
             let at_first: i64 = receivers.iter().map(|(took_ms, _)| took_ms / 500).sum();
             assert!(all <= at_most + at_first, "{receivers:?}: {held_up_s:?}");

@@ -2,9 +2,9 @@
 //!
 //! The envelope is described on manual page 4012075420. `event_type` alone does not say what the
 //! plaintext is: a combined payment and a profit sharing come as `TRANSACTION.SUCCESS` too.
-//! `original_type` decides, then the fields that are found. Of the envelope only what opens the
-//! resource has to have its shape: the rest decides nothing, and where `original_type` is absent or
-//! no text the fields decide alone.
+//! `original_type` decides, then the fields that are found. Only the envelope's members that are
+//! needed to decrypt the resource must have the documented form: the rest decides nothing, and if
+//! `original_type` is absent or not a text the fields decide alone.
 //!
 //! Answer WeChat with 200 or 204 once the message is stored, and with 4xx or 5xx when [`open`]
 //! fails or it could not be stored; then it comes again, with a fresh timestamp and signature. An

@@ -131,7 +131,7 @@ fn announced(text: Option<&str>, own: UnixSeconds) -> Result<UnixSeconds, NotATi
 /// or by a key already in `known` (page 4012069411).
 ///
 /// # Errors
-/// [`CertificateError`]; nothing of the download is to be used then.
+/// [`CertificateError`]; then the whole download must not be used.
 pub fn open_download(
     status: u16,
     headers: &SignedHeaders,

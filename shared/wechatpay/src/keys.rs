@@ -49,7 +49,7 @@ pub enum KeyError {
 const SMALLEST_MODULUS: usize = 256;
 
 /// A PKCS#8 private key (`apiclient_key.pem`) as DER. The PEM is decoded, its numbers are not
-/// looked at.
+/// checked.
 pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(lenient_pem::one(pem, PRIVATE_KEY)?)
 }

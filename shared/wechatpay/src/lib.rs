@@ -1,8 +1,8 @@
 //! The WeChat Pay APIv3 merchant protocol (微信支付 APIv3, mainland China): bytes in, values out.
 //!
-//! This crate opens no socket, reads no clock, and knows nothing of where it runs: requests are
+//! This crate opens no socket, reads no clock, and does not depend on its environment: requests are
 //! values to be sent, answers and callbacks are bytes to be opened, and the time is an argument. So
-//! every decision can be tested, and any HTTP client will do.
+//! every decision can be tested, and any HTTP client can be used.
 //!
 //! # An order, from request to notice
 //!

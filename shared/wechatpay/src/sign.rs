@@ -19,7 +19,7 @@ use crate::keys::{self, KeyError};
 use crate::sensitive::OpenFieldError;
 use crate::{UnixSeconds, canonical};
 
-/// The scheme in front of the five fields of the `Authorization` header.
+/// The scheme before the five fields of the `Authorization` header.
 pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 
 /// Whoever can sign with the merchant's private key.
@@ -47,7 +47,7 @@ impl SignError {
 
 /// The value of the `Authorization` header of `request`.
 ///
-/// `nonce` is to be fresh and random, 32 of `[0-9A-Za-z]` as a rule; `at` may differ from WeChat's
+/// `nonce` must be fresh and random, 32 of `[0-9A-Za-z]` as a rule; `at` may differ from WeChat's
 /// clock by at most five minutes, else the answer is 401 (page 4012072670). The host is not signed,
 /// so the value is good on the main and on the backup host. The other headers a request needs are
 /// listed at [`crate::api`].

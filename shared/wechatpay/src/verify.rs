@@ -335,8 +335,8 @@ fn check_probe(headers: &SignedHeaders, known: bool) -> Result<(), VerifyError> 
     }
 }
 
-/// A received value for an error text: whoever sent it may be anyone, so it is cut, and odd
-/// characters are escaped.
+/// A received value for an error text: the sender may be anyone, so it is cut, and odd characters
+/// are escaped.
 pub(crate) fn shown(value: &str) -> String {
     const LONGEST: usize = 64;
     value

@@ -197,7 +197,7 @@ impl Request<'_> {
         }
     }
 
-    /// The page once more, with what was wrong, and with what the person wrote.
+    /// The page again, with the error and the person's input.
     async fn again(
         &self,
         date: BillDate,

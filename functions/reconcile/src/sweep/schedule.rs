@@ -1,5 +1,5 @@
-//! The order in which a run of the sweep looks at what is due, and how much at once. Nothing here
-//! knows what a look is.
+//! The order in which a run of the sweep checks due items, and how many at once. It is independent
+//! of what a check does.
 //!
 //! Pages of the index are read ahead while checks run, so that no check waits for a page. Each
 //! check ends independently, so that a slow one only blocks its own lane. Urgent items go first,
@@ -313,8 +313,8 @@ impl<'a, W: Work> SweepRun<'a, W> {
         }
     }
 
-    /// What begins next: the most urgent, and of that what is due longest, unless its kind of call
-    /// has to wait.
+    /// What starts next: the most urgent, and of that the longest overdue, unless its kind of call
+    /// must wait.
     fn pick(&mut self) -> Pick {
         let turns = CheckKind::ALL.map(|reason| (reason, self.turn(reason)));
         let turn_of = |reason| {

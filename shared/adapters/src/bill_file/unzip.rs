@@ -1,7 +1,7 @@
 //! Unpacks a bill as its bytes come, and hashes what comes out.
 //!
-//! A bill of a large merchant has gigabytes of text, so nothing is held but a buffer of 64 KiB.
-//! Files that are no gzip pass through: WeChat Pay sends them when it was not asked for gzip.
+//! A bill of a large merchant has gigabytes of text, so only a buffer of 64 KiB is kept. Files
+//! other than gzip pass through: WeChat Pay sends them if gzip was not requested.
 
 use std::fmt;
 

@@ -16,7 +16,7 @@ use super::write::{APIV3_KEYS_MAX, not_a_key};
 use super::{Item, KeysError, KeysTable, SealedApiV3Key, apiv3_context, merchant_pk};
 use crate::aws::AwsError;
 
-/// What is to be different about a merchant's item. What is not named stays.
+/// A change of a merchant's item. Values that are not named stay.
 #[derive(Debug, Default)]
 pub struct MerchantChange<'a> {
     /// Keys of WeChat Pay's to be added, each in place of one with the same id.

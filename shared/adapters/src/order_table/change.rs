@@ -234,7 +234,8 @@ impl OrderTable {
             .expression_attribute_values(":from", text(from.state.name()))
             .expression_attribute_values(":to", text(to.state.name()))
             .expression_attribute_values(":slot_at", number(to.slot_at.0));
-        // Some decisions leave the state as it is: of two at once the second has to read the first.
+        // Some decisions do not change the state: of two concurrent ones the second must read the
+        // first.
         let mut condition = "#state = :from".to_owned();
         for (name, value) in refund_item::decision_attributes(from) {
             match value {

@@ -1,5 +1,4 @@
-//! The index by Beijing day: what the books say happened on a day, to be held against that day's
-//! bills.
+//! The index by Beijing day: the booked events of a day, to be compared with that day's bills.
 //!
 //! | line | is in the index | by |
 //! |---|---|---|

@@ -98,8 +98,8 @@ impl OrderTable {
         self.move_due("claim a due order", order, next).await
     }
 
-    /// Has an order looked at again sooner than its claim says; `false` when it moved on, or its
-    /// due time did. `order` is the order as the table has it.
+    /// Makes an order due sooner than its claim does; `false` if it, or its due time, has changed.
+    /// `order` is the order as it is stored.
     ///
     /// # Errors
     /// [`TableError`].
@@ -153,8 +153,8 @@ impl OrderTable {
         .await
     }
 
-    /// Has a refund looked at again sooner than its claim says; `false` when it moved on meanwhile.
-    /// `refund` is the refund as it was claimed.
+    /// Makes a refund due sooner than its claim does; `false` if it changed meanwhile. `refund` is
+    /// the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -168,8 +168,8 @@ impl OrderTable {
         self.update_refund(operation, refund, set, next, []).await
     }
 
-    /// Notes why a refund is not getting on (WeChat Pay's code), and when it is looked at again;
-    /// `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
+    /// Records why a refund makes no progress (WeChat Pay's code), and its next check; `false` if
+    /// it changed meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].

@@ -85,7 +85,7 @@ pub enum Fault {
     Denied,
     /// It takes this much longer, by the clock given to [`FaultyTransport::new`].
     Delay(Duration),
-    /// It is held back until [`FaultyTransport::mend`]. What is sent meanwhile did not wait for it.
+    /// It is held back until [`FaultyTransport::mend`]. Later calls did not wait for it.
     Held,
 }
 
@@ -172,7 +172,7 @@ impl FaultyTransport {
         Self::around(aws_smithy_http_client::Builder::new().build_http(), clock)
     }
 
-    /// A wire in front of another client.
+    /// A faulty transport around another client.
     pub fn around(inner: SharedHttpClient, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             inner,
@@ -213,7 +213,7 @@ impl FaultyTransport {
         self.state().plan = Some(Box::new(plan));
     }
 
-    /// Ends all faults, lets go of the calls held back, and raises the dead. The record of calls
+    /// Ends all faults, releases the held calls, and revives dead connections. The record of calls
     /// stays.
     pub fn mend(&self) {
         let mut state = self.state();

@@ -65,7 +65,7 @@ pub(super) enum BreakerEvent {
     Opened {
         /// Calls that were not answered.
         unanswered: usize,
-        /// Calls that were looked at.
+        /// Number of calls considered.
         of: usize,
     },
     /// The host is trusted again.

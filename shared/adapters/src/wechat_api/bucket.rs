@@ -1,8 +1,7 @@
 //! A token bucket: a number of calls a second, and some at once when there were few before.
 
-/// How many seconds' worth of tokens a full bucket holds. Traffic comes in heaps (a batch, a
-/// sweep), and what holds a sandbox back is to be its share of a quota, not the shape of its
-/// traffic.
+/// How many seconds' worth of tokens a full bucket holds. Traffic comes in bursts (a batch, a
+/// sweep), and a sandbox should be limited by its share of a quota, not by bursts.
 const BURST_S: i64 = 2;
 
 /// Gives out tokens at a steady rate. Takes the time from its caller, so it can be tested with

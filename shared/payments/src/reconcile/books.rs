@@ -214,7 +214,7 @@ pub(crate) enum BookMatch {
     /// A line that agrees with the row's fingerprint and that no earlier row has named. For a
     /// refund with its state.
     Same(Option<BookedRefund>),
-    /// The same line once more.
+    /// The same line again.
     Again,
     /// A line that differs.
     Different,

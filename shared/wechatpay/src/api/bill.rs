@@ -1,5 +1,5 @@
-//! Bills: where a day's file is to be had (manual pages 4012791866, 4012791867), and the request
-//! for the file itself (page 4012791868).
+//! Bills: the request for the link to a day's file (manual pages 4012791866, 4012791867), and the
+//! request for the file itself (page 4012791868).
 //!
 //! The file's response is *not* signed: it is right when the SHA-1 of its uncompressed bytes is
 //! [`BillLink::hash_value`].
@@ -111,7 +111,7 @@ fn tar_type(gzip: bool) -> &'static str {
 /// Where the file is, and its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillLink {
-    /// `SHA1`, which is also meant where it does not say: the file has that hash or is not taken.
+    /// `SHA1`, which is also assumed if absent: a file without that hash is refused.
     #[serde(default = "sha1", deserialize_with = "sha1_unless_a_text")]
     pub hash_type: String,
     /// Hexadecimal, of the uncompressed file.

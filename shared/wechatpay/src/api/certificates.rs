@@ -17,8 +17,8 @@ pub struct Certificates;
 pub struct EncryptedCertificate {
     /// What `Wechatpay-Serial` says when it signs: 40 hexadecimal digits.
     pub serial_no: String,
-    /// RFC 3339. Absent where it is no text: the manual's table has it as a number, and then the
-    /// certificate's own counts.
+    /// RFC 3339. Absent if it is not a text: the manual's table has it as a number, and then the
+    /// certificate's own value counts.
     #[serde(
         default,
         deserialize_with = "loose::text",

@@ -271,7 +271,7 @@ static ADVICE: [(ErrorCode, &str); 6] = [
 const CORRECT_THE_SETTING: &str =
     "correct the setting that WeChat Pay names: mchid, appid or notify_url";
 
-/// Whose matter a refusal is: what has to change before such a request can be taken.
+/// Who must act on a refusal: what must change before such a request can be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The request's: one of its values, or the state of the order or refund that it names. Another

@@ -26,7 +26,7 @@ pub struct FundRow<'a> {
     pub direction: Direction,
     /// How much, fen, never negative (收支金额).
     pub amount_fen: i64,
-    /// What the account held afterwards, fen; none where the bill leaves it empty (账户结余).
+    /// What the account held afterwards, fen; `None` if the bill leaves it empty (账户结余).
     pub balance_fen: Option<i64>,
     record: Record<'a>,
     columns: &'a Columns,

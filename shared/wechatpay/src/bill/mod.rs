@@ -1,9 +1,9 @@
 //! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without holding
 //! the file.
 //!
-//! Where a file is to be had says [`api::TradeBill`](crate::api::TradeBill); unpacking it, and
-//! comparing its SHA-1 with [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's.
-//! What is read here is a text of four parts: a header, the rows, the header of the summary, and
+//! [`api::TradeBill`](crate::api::TradeBill) requests the link to a file; unpacking it, and
+//! comparing its SHA-1 with [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's
+//! task. This module reads a text of four parts: a header, the rows, the header of the summary, and
 //! one summary row (manual pages 4013071246 and 4013071249).
 //!
 //! ```
@@ -46,8 +46,8 @@
 //! then the row's last value must have all its decimals (a summary that ended in a column unknown
 //! here could still have lost a part of that).
 //!
-//! Bytes of any kind give an error, never a panic, and no line is held that is longer than
-//! [`LINE_BYTES_MAX`].
+//! Bytes of any kind give an error, never a panic, and no line longer than [`LINE_BYTES_MAX`] is
+//! kept in memory.
 
 mod columns;
 mod error;

@@ -149,7 +149,7 @@ impl Fee {
         decimal::<5>(text.as_bytes()).map(Self)
     }
 
-    /// The sum; none where it does not fit.
+    /// The sum; `None` on overflow.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)

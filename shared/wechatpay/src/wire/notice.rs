@@ -9,9 +9,9 @@ use crate::loose;
 /// `TRANSACTION.SUCCESS` with `original_type` `transaction`, like a single payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CombinedTransaction {
-    /// The appid of whoever started the payment.
+    /// The appid of the merchant that started the payment.
     pub combine_appid: String,
-    /// The merchant number of whoever started the payment.
+    /// The merchant number that started the payment.
     pub combine_mchid: String,
     /// The number of the whole.
     pub combine_out_trade_no: String,
@@ -111,9 +111,9 @@ pub struct CombinedAmount {
     pub payer_currency: Option<String>,
 }
 
-/// The notice to the *receiver* of a share in somebody's payment, or of its return (page
-/// 4012289679). It comes as `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a
-/// payment, so no member of it is required.
+/// The notice to the *receiver* of a share of a payment, or of its return (page 4012289679). It
+/// comes as `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a payment, so no
+/// member of it is required.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfitSharing {
     /// The merchant number.

@@ -158,7 +158,7 @@ pub struct RefundAmount {
     pub refund_fee: Option<i64>,
 }
 
-/// A part of a refund that is asked for, and the merchant's account it is to be taken from.
+/// A part of a requested refund, and the merchant's account to take it from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundSource {
     /// `AVAILABLE` or `UNAVAILABLE`.
