@@ -213,7 +213,7 @@ impl FaultyTransport {
         self.state().plan = Some(Box::new(plan));
     }
 
-    /// Ends all faults, releases the held calls, and revives dead connections. The record of calls
+    /// Ends all faults, releases the held calls, and ends the outage. The record of calls
     /// stays.
     pub fn mend(&self) {
         let mut state = self.state();
