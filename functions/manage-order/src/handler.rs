@@ -161,7 +161,7 @@ impl Request<'_> {
                 Ok(_) => order = self.order(caller, order_no).await?,
                 // What the table has is shown all the same: the callback and the sweep go on.
                 Err(error) => {
-                    warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked")
+                    warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked");
                 }
             }
         }
