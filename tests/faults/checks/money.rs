@@ -308,7 +308,7 @@ fn order_agrees(
     found: &mut Findings,
 ) {
     let Some(order) = &book.order else {
-        return; // money for an order of nobody's is parked; another check sees to it
+        return; // unattributed money is parked; another check sees to it
     };
     let here = state(order);
     let agrees = if PAID.contains(&here) {
