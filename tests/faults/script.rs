@@ -11,8 +11,8 @@ use crate::{
 pub(crate) type Slot<T> = Arc<Mutex<T>>;
 
 /// Takes what was left.
-pub(crate) fn take<T: Default>(shelf: &Slot<T>) -> T {
-    std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner))
+pub(crate) fn take<T: Default>(slot: &Slot<T>) -> T {
+    std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Lets every call through, in the order of arrival, and writes it down.
@@ -44,7 +44,7 @@ pub(crate) struct StrikeOne {
 }
 
 impl StrikeOne {
-    /// Strikes the call at this position, counted from 0, and leaves it on the shelf.
+    /// Strikes the call at this position, counted from 0, and leaves it in the slot.
     pub(crate) fn new(at: usize, strike: Strike, struck: Slot<Option<Call>>) -> Self {
         Self {
             at,

@@ -160,7 +160,7 @@ impl Request<'_> {
                 Ok(_) => order = self.order(caller, order_no).await?,
                 // The stored state is shown anyway: the callback and the sweep still settle it.
                 Err(error) => {
-                    warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked")
+                    warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked");
                 }
             }
         }

@@ -473,9 +473,9 @@ async fn nobodys_money(
     if money.refunded && app.orders.refund(order_no, &number(1)).await?.is_none() {
         return Ok(Err(repair::GIVEN_BACK.into()));
     }
-    let because = because(app, cause, trace);
+    let context = change_context(app, cause, trace);
     let (order, event) =
-        order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &because);
+        order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &context);
     let is_settled = match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => false,
         // It is ours from an earlier attempt, or the order was created meanwhile: settling decides
@@ -536,13 +536,13 @@ async fn paid_again(
                 .into(),
         ));
     }
-    let because = because(app, cause, trace);
+    let context = change_context(app, cause, trace);
     let (order, event) = order_from_lost_record(
         &notice,
         &money,
         trade_type.as_deref(),
         client_id.clone(),
-        &because,
+        &context,
     );
     match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => info!(
@@ -577,7 +577,7 @@ async fn paid_again(
     })
 }
 
-fn because(app: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
+fn change_context(app: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
     ChangeContext {
         cause: cause.clone(),
         trace: trace.id().to_owned(),

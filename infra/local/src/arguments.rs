@@ -7,15 +7,15 @@ use crate::product::Product;
 
 /// What `cargo local --help` prints.
 pub(crate) const HELP: &str = "\
-Runs the whole bundle on this machine and plays the life of an order.
+Runs the whole bundle on this machine, and a scenario on it: the life of an order.
 
 Builds the functions, starts a local AWS engine, the WeChat Pay simulator and a receiver of webhooks,
-makes keys, deploys template.yaml, plays a payment and what comes after it (a webhook, a refund, a
+makes keys, deploys template.yaml, makes a payment and what comes after it (a webhook, a refund, a
 close, late money) and leaves everything running until Ctrl-C. Data is kept in .local/.
 
 Usage: cargo local [options]
 
-  --once               end after the play, with one line of JSON as the last line of standard output
+  --once               end after the scenario, with one line of JSON as the last line of stdout
   --product NAME       what to pay with: native (default), jsapi, mini_program, app, h5, or all
   --sealed-key         sign with a private key sealed in the keys table, instead of by KMS
   --release            build the functions as they are deployed (slower to build)

@@ -1200,7 +1200,7 @@ impl RefundFlow {
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
             OverdueStep::ForgetTrouble => note(None).await?,
             OverdueStep::MarkOverdue(trouble) => {
-                self.mark(claimed, Some(&trouble), cause, trace).await?
+                self.mark(claimed, Some(&trouble), cause, trace).await?;
             }
             OverdueStep::ClearOverdue => self.mark(claimed, None, cause, trace).await?,
         }

@@ -698,7 +698,7 @@ mod tests {
     }
 
     #[test]
-    fn news_does_to_each_state_of_a_refund_what_the_design_says() {
+    fn news_does_to_each_state_of_a_refund_what_states_md_says() {
         let all = [
             ReportedRefundStatus::Processing,
             ReportedRefundStatus::Succeeded(AT),

@@ -577,7 +577,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn money_does_to_each_state_what_the_design_says() {
+    fn money_does_to_each_state_what_states_md_says() {
         let becomes = [
             "paid",
             "paid",

@@ -90,7 +90,7 @@ pub(super) fn every_difference_is_found_once(books: &Records, found: &mut Findin
 }
 
 /// Each step starts from the state of the previous one, no step is lost, and final states stay.
-pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut Findings) {
+pub(super) fn differences_move_as_states_md_says(books: &Records, found: &mut Findings) {
     for (date, difference) in differences(books) {
         let steps = difference["history"].as_array().expect("steps");
         let mut before = "";
@@ -102,7 +102,7 @@ pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut F
                 .is_some_and(|(_, next)| next.contains(&to));
             if !allowed {
                 found.add(
-                    "a difference moves only as the design says",
+                    "a difference moves only as STATES.md says",
                     format!("{}: {before:?} -> {to:?}", name(date, difference)),
                 );
             }
@@ -110,7 +110,7 @@ pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut F
         }
         if before != field(difference, "state") || difference["version"] != steps.len() {
             found.add(
-                "a difference moves only as the design says",
+                "a difference moves only as STATES.md says",
                 format!(
                     "{} is {} in version {}, after the steps {steps:?}",
                     name(date, difference),

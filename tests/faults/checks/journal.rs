@@ -149,7 +149,7 @@ fn chain(
             && text(event, "cause_kind") == "reconciliation";
         if from != before || !(allowed || taken_on) {
             found.add(
-                "a state is left only as the design says",
+                "a state is left only as STATES.md says",
                 format!("{kind} {name}: from {before:?} comes an event {from:?} -> {to:?}"),
             );
         }

@@ -46,7 +46,7 @@ pub(crate) fn at_any_moment(scenario: &mut Scenario) {
     webhooks::no_event_is_lost(&scenario.scene, &mut found);
     webhooks::one_id_is_one_event(&scenario.scene, &mut found);
     days::every_difference_is_found_once(&books, &mut found);
-    days::differences_move_as_the_design_says(&books, &mut found);
+    days::differences_move_as_states_md_says(&books, &mut found);
     days::a_day_is_done_when_all_of_it_is(&scenario.scene, &books, &mut found);
     days::what_differences_make_of_the_sums_is_what_their_run_says(&books, &mut found);
     days::money_goes_back_only_with_two_persons(&scenario.scene, &books, &mut found);
