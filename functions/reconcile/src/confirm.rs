@@ -168,7 +168,7 @@ async fn absent_parked(
     before: &LastMinutes,
     finding: &mut Findings,
 ) -> Result<(), DayError> {
-    let product_of = |parked: &ParkedLine<'_>| parked.product.map_or(OTHERS, Product::trade_type);
+    let product_of = |parked: &ParkedLine<'_>| parked.trade_type.unwrap_or(OTHERS);
     for parked in books.unseen_parked().skip(room) {
         let kind = DifferenceKind::PaidHereAbsentThere;
         finding.absent_unread(trade_of_parked(&parked), product_of(&parked), kind, before);

@@ -7,6 +7,7 @@ use futures_util::{
 };
 use payments::{
     ids::{OrderNo, RefundId, TransactionId},
+    order::Product,
     reconcile::{
         books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
         run::BillDate,
@@ -92,7 +93,7 @@ async fn read(
             order_no: parked.order_no.as_str(),
             amount_fen: parked.amount_fen,
             at: parked.at,
-            product,
+            trade_type: product.map(Product::trade_type),
         });
     }
     Ok(Some(books))
@@ -169,7 +170,7 @@ pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
             order_no: order_no.as_str(),
             amount_fen: *amount_fen,
             appid,
-            product: *product,
+            trade_type: product.trade_type(),
         }),
         DayLine::Parked { .. } => None,
         DayLine::Refund {
@@ -188,7 +189,7 @@ pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
             order_no: order_no.as_str(),
             amount_fen: *amount_fen,
             state: BookedRefund::named(state)?,
-            product: *product,
+            trade_type: product.map(Product::trade_type),
         }),
     }
 }

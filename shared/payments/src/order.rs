@@ -496,3 +496,21 @@ pub fn prepay_delivery(product: Product, value: PrepayValue) -> Result<PrepayDel
         ) => Err(WrongValue(product.name())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Product;
+
+    #[test]
+    fn a_product_has_the_word_that_bills_have_for_it() {
+        for (product, word) in [
+            (Product::Native, "NATIVE"),
+            (Product::Jsapi, "JSAPI"),
+            (Product::MiniProgram, "JSAPI"),
+            (Product::App, "APP"),
+            (Product::H5, "MWEB"),
+        ] {
+            assert_eq!(product.trade_type(), word);
+        }
+    }
+}

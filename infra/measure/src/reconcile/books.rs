@@ -113,14 +113,14 @@ fn book_line(fields: [&str; COLUMNS]) -> Option<(u8, BookLine<'_>)> {
         state,
     ] = fields;
     let amount_fen = amount_fen.parse().ok()?;
-    let product = Product::named(product)?;
+    let trade_type = Product::named(product)?.trade_type();
     let line = match kind {
         "payment" => BookLine::Payment {
             transaction_id: id,
             order_no,
             amount_fen,
             appid,
-            product,
+            trade_type,
         },
         "refund" => BookLine::Refund {
             out_refund_no: id,
@@ -129,7 +129,7 @@ fn book_line(fields: [&str; COLUMNS]) -> Option<(u8, BookLine<'_>)> {
             order_no,
             amount_fen,
             state: BookedRefund::named(state)?,
-            product: Some(product),
+            trade_type: Some(trade_type),
         },
         _ => return None,
     };

@@ -5,7 +5,7 @@ use wechatpay::bill::{TradeKind, TradeRow};
 
 /// A bill's value for a refund that failed (退款状态): it was accepted, and its money came back to the
 /// merchant.
-pub(crate) const FAILED: &str = "FAIL";
+pub const FAILED: &str = "FAIL";
 
 /// What a row is about (交易状态).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]

@@ -8,14 +8,10 @@ use std::collections::BTreeMap;
 
 use wechatpay::UnixSeconds;
 
-use crate::{
-    order::Product,
-    reconcile::{
-        fingerprint::{PartialSum, Prints},
-        table::{Slot, Table},
-        totals::{OTHERS, Sums, Tally, Totals},
-    },
-    refund::RefundState,
+use super::{
+    fingerprint::{PartialSum, Prints},
+    table::{Slot, Table},
+    totals::{OTHERS, Sums, Tally, Totals},
 };
 
 /// Maximum number of lines that are inserted or looked up together.
@@ -34,8 +30,8 @@ pub enum BookLine<'a> {
         amount_fen: i64,
         /// The appid of the order.
         appid: &'a str,
-        /// The product, for the totals.
-        product: Product,
+        /// WeChat Pay's value for the product (交易类型), for the totals.
+        trade_type: &'static str,
     },
     /// A refund.
     Refund {
@@ -51,9 +47,9 @@ pub enum BookLine<'a> {
         amount_fen: i64,
         /// Its state.
         state: BookedRefund,
-        /// The product of the order, for the totals. If unknown, it is counted under the product in
-        /// its bill row, or without a row under [`OTHERS`].
-        product: Option<Product>,
+        /// WeChat Pay's value for the product of the order, for the totals. If unknown, it is
+        /// counted under the product in its bill row, or without a row under [`OTHERS`].
+        trade_type: Option<&'static str>,
     },
 }
 
@@ -68,11 +64,11 @@ pub struct ParkedLine<'a> {
     pub amount_fen: i64,
     /// When, by WeChat Pay's clock.
     pub at: UnixSeconds,
-    /// The product of that order, if there is one.
-    pub product: Option<Product>,
+    /// WeChat Pay's value for the product of that order, if there is one.
+    pub trade_type: Option<&'static str>,
 }
 
-/// The state of our refund: [`RefundState`] without its data.
+/// The state of our refund: the state by its name in our table, without its data.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BookedRefund {
     /// Not yet, or not certainly, at WeChat Pay.
@@ -87,19 +83,6 @@ pub enum BookedRefund {
     Refused,
     /// It could not be paid out.
     Abnormal,
-}
-
-impl From<&RefundState> for BookedRefund {
-    fn from(state: &RefundState) -> Self {
-        match state {
-            RefundState::Reserved => Self::Reserved,
-            RefundState::Processing => Self::Processing,
-            RefundState::Succeeded(_) => Self::Succeeded,
-            RefundState::Closed => Self::Closed,
-            RefundState::Refused(_) => Self::Refused,
-            RefundState::Abnormal => Self::Abnormal,
-        }
-    }
 }
 
 impl BookedRefund {
@@ -118,19 +101,15 @@ impl BookedRefund {
 
     /// The state by its name in our table.
     pub fn named(name: &str) -> Option<Self> {
-        [
-            (RefundState::Reserved.name(), Self::Reserved),
-            (RefundState::Processing.name(), Self::Processing),
-            (
-                RefundState::Succeeded(wechatpay::UnixSeconds(0)).name(),
-                Self::Succeeded,
-            ),
-            (RefundState::Closed.name(), Self::Closed),
-            (RefundState::Refused(String::new()).name(), Self::Refused),
-            (RefundState::Abnormal.name(), Self::Abnormal),
-        ]
-        .into_iter()
-        .find_map(|(its_name, state)| (its_name == name).then_some(state))
+        match name {
+            "reserved" => Some(Self::Reserved),
+            "processing" => Some(Self::Processing),
+            "succeeded" => Some(Self::Succeeded),
+            "closed" => Some(Self::Closed),
+            "refused" => Some(Self::Refused),
+            "abnormal" => Some(Self::Abnormal),
+            _ => None,
+        }
     }
 
     /// Never zero, which means a payment.
@@ -258,7 +237,7 @@ pub struct DayBooks {
 #[derive(Clone, Debug, Default)]
 struct RefundApart {
     sums: Sums,
-    product: Option<Product>,
+    trade_type: Option<&'static str>,
 }
 
 /// A payment in the books that is not its order's booked one.
@@ -268,9 +247,9 @@ struct ParkedMoney {
     at: UnixSeconds,
     sums: Sums,
     /// Its product in the bill, once a row has named it.
-    trade_type: Option<String>,
+    in_bill: Option<String>,
     /// The product of its order.
-    product: Option<Product>,
+    trade_type: Option<&'static str>,
 }
 
 impl DayBooks {
@@ -289,7 +268,7 @@ impl DayBooks {
     }
 
     /// Inserts a line. `shard` is the part of the index that it was read from
-    /// ([`crate::due::shard_of`]).
+    /// (`payments::due::shard_of`).
     pub fn insert(&mut self, line: &BookLine<'_>, shard: u8) -> Inserted {
         let Some((id, rest)) = self.line_of(line) else {
             return Inserted::TooLong;
@@ -299,8 +278,8 @@ impl DayBooks {
 
     /// Inserts some lines of one part of the index, such as a page of it, and calls `each` with the
     /// result of each. Like rows of a bill
-    /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are
-    /// inserted faster together.
+    /// ([`Matcher::take_batch`](super::matcher::Matcher::take_batch)), lines are inserted faster
+    /// together.
     pub fn insert_batch(
         &mut self,
         lines: &[BookLine<'_>],
@@ -409,23 +388,23 @@ impl DayBooks {
                 order_no: line.order_no.to_owned(),
                 at: line.at,
                 sums,
+                in_bill: None,
                 trade_type: None,
-                product: None,
             }
         });
-        known.product = known.product.or(line.product);
+        known.trade_type = known.trade_type.or(line.trade_type);
     }
 
     /// Parked payments that no bill row reports as paid.
     pub fn unseen_parked(&self) -> impl Iterator<Item = ParkedLine<'_>> {
         let unseen = self.parked.iter();
-        let unseen = unseen.filter(|(_, parked)| parked.trade_type.is_none());
+        let unseen = unseen.filter(|(_, parked)| parked.in_bill.is_none());
         unseen.map(|(transaction_id, parked)| ParkedLine {
             transaction_id,
             order_no: &parked.order_no,
             amount_fen: parked.sums.payments_fen,
             at: parked.at,
-            product: parked.product,
+            trade_type: parked.trade_type,
         })
     }
 
@@ -436,7 +415,7 @@ impl DayBooks {
             return;
         }
         if let Some(parked) = self.parked.get_mut(transaction_id) {
-            parked.trade_type = Some(trade_type.to_owned());
+            parked.in_bill = Some(trade_type.to_owned());
         }
     }
 
@@ -448,7 +427,7 @@ impl DayBooks {
             return;
         }
         let apart = self.apart.get(&probe.id);
-        if apart.is_some_and(|refund| refund.product.is_none())
+        if apart.is_some_and(|refund| refund.trade_type.is_none())
             && let Some(refund) = self.apart.remove(&probe.id)
             && let Some(sums) = self.tally.of(trade_type)
         {
@@ -468,7 +447,7 @@ impl DayBooks {
         let id = self.prints.payment(transaction_id);
         let parked = self.parked.get(transaction_id);
         id.is_some_and(|id| self.is_unseen_id(id))
-            || parked.is_some_and(|parked| parked.trade_type.is_none())
+            || parked.is_some_and(|parked| parked.in_bill.is_none())
     }
 
     /// The amount counted for a parked payment, in fen; `None` if there is none with this number.
@@ -493,13 +472,12 @@ impl DayBooks {
     pub fn totals(&self) -> Totals {
         let mut totals = self.tally.totals();
         for parked in self.parked.values() {
-            let product = parked.product.map(Product::trade_type);
-            let name = parked.trade_type.as_deref().or(product);
+            let name = parked.in_bill.as_deref().or(parked.trade_type);
             totals.of(name.unwrap_or(OTHERS)).add(&parked.sums);
         }
         for refund in self.apart.values() {
-            let name = refund.product.map(Product::trade_type);
-            totals.of(name.unwrap_or(OTHERS)).add(&refund.sums);
+            let name = refund.trade_type.unwrap_or(OTHERS);
+            totals.of(name).add(&refund.sums);
         }
         totals
     }
@@ -581,7 +559,7 @@ impl DayBooks {
                 order_no,
                 amount_fen,
                 appid,
-                product: _,
+                trade_type: _,
             } => {
                 let probe = self.payment(transaction_id, order_no, appid, amount_fen)?;
                 Some((probe.id, (self.prints.cut(probe.agree) & !MARKS) | TAKEN))
@@ -593,7 +571,7 @@ impl DayBooks {
                 order_no,
                 amount_fen,
                 state,
-                product: _,
+                trade_type: _,
             } => {
                 let probe = self.refund(
                     out_refund_no,
@@ -616,26 +594,24 @@ impl DayBooks {
         match *line {
             BookLine::Payment {
                 amount_fen,
-                product,
+                trade_type,
                 ..
             } => {
-                if let Some(sums) = self.tally.of(product.trade_type()) {
+                if let Some(sums) = self.tally.of(trade_type) {
                     sums.pay(amount_fen, 0, 0);
                 }
             }
             BookLine::Refund {
                 amount_fen,
-                product,
+                trade_type,
                 state,
                 ..
             } => {
-                let sums = match product {
-                    Some(product) if state != BookedRefund::Closed => {
-                        self.tally.of(product.trade_type())
-                    }
+                let sums = match trade_type {
+                    Some(trade_type) if state != BookedRefund::Closed => self.tally.of(trade_type),
                     Some(_) | None => {
                         let apart = self.apart.entry(id).or_default();
-                        apart.product = apart.product.or(product);
+                        apart.trade_type = apart.trade_type.or(trade_type);
                         Some(&mut apart.sums)
                     }
                 };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use wechatpay::bill::{Direction, Fee, FundRow, TradeKind, TradeRow};
 
-use crate::reconcile::{
+use super::{
     fingerprint::Prints,
     fund_line::FundLine,
     matcher::{Bounded, Overflow},

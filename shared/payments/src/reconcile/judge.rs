@@ -394,11 +394,16 @@ pub fn about_row(row: &BillLine) -> DifferenceSubject {
 
 #[cfg(test)]
 mod tests {
+    use wechatpay::bill::{TradeBillReader, TradeRow};
+
     use super::*;
     use crate::{
         money::Fen,
         order::{OrderState, Product},
-        reconcile::books::{BookLine, ParkedLine},
+        reconcile::{
+            books::{BookLine, ParkedLine},
+            matcher::Matcher,
+        },
         refund::{RefundState, tests::refund as refund_in},
         settle::tests::{order, payment as payment_of},
     };
@@ -714,7 +719,7 @@ mod tests {
                 order_no: "ORDER-1",
                 amount_fen,
                 appid: "wxa",
-                product: Product::Native,
+                trade_type: Product::Native.trade_type(),
             };
             books.insert(&line, 0);
         }
@@ -723,7 +728,7 @@ mod tests {
             order_no: "ORDER-1",
             amount_fen: 30,
             at: UnixSeconds(5),
-            product: None,
+            trade_type: None,
         });
         let paid = |transaction_id| known(OrderState::Paid(payment_of(transaction_id)));
         let of = |kind, transaction_id: &str, total_fen| BillLine {
@@ -747,6 +752,62 @@ mod tests {
         assert_eq!(counted(&reversed, &paid("420001")), Some(100));
         let refund = refund_row("SUCCESS");
         assert_eq!(counted(&refund, &FoundRecord::default()), None);
+    }
+
+    /// The bill has the payment of a line, and that it was reversed: the first is held against it.
+    #[test]
+    fn a_reversed_payment_is_taken_off_only_where_its_own_row_is_not_in_the_bill() {
+        let reversed = BillLine {
+            kind: LineKind::Revoked,
+            ..row()
+        };
+        let (paid, taken_back) = (bill_row("SUCCESS"), bill_row("REVOKED"));
+        for (rows, counted) in [
+            (vec![&paid, &taken_back], None),
+            (vec![&taken_back], Some(100)),
+        ] {
+            let mut books = DayBooks::with_capacity(4, [5, 6]);
+            let line = BookLine::Payment {
+                transaction_id: "420001",
+                order_no: "ORDER-1",
+                amount_fen: 100,
+                appid: "wxa",
+                trade_type: "NATIVE",
+            };
+            books.insert(&line, 0);
+            let mut matcher = Matcher::new(books, MCHID, 10);
+            let mut take = |row: &TradeRow<'_>| matcher.take(row);
+            let mut reader = TradeBillReader::new();
+            reader
+                .feed(trade_bill(&rows).as_bytes(), &mut take)
+                .unwrap();
+            reader.finish(&mut take).unwrap();
+            let matched = matcher.finish();
+            let read = FoundRecord::default();
+            assert_eq!(counted_fen(&reversed, &read, &matched.books), counted);
+        }
+    }
+
+    /// [`row`] as a bill has it.
+    fn bill_row(state: &str) -> String {
+        format!(
+            "`2026-08-01 10:00:05,`wxa,`{MCHID},`420001,`ORDER-1,`NATIVE,`{state},`CNY,`1.00,`0,`0,`0.00,`,`0.00600,`0.60%,`1.00,`0.00\n"
+        )
+    }
+
+    /// The bill that has so many times [`row`], taken back or not.
+    fn trade_bill(rows: &[&String]) -> String {
+        let mut text = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易类型,交易状态,货币种类,应结订单金额,微信退款单号,商户退款单号,退款金额,退款状态,手续费,费率,订单金额,申请退款金额\n".to_owned();
+        text.extend(rows.iter().map(|row| row.as_str()));
+        text.push_str(
+            "总交易单数,应结订单总金额,退款总金额,手续费总金额,订单总金额,申请退款总金额\n",
+        );
+        let count = rows.len();
+        text.push_str(&format!(
+            "`{count}.0,`{count}.00,`0.00,`{},`{count}.00,`0.00\n",
+            Fee::from_units(600 * i64::try_from(count).unwrap())
+        ));
+        text
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::slice;
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
-use crate::reconcile::{
+use super::{
     bill_line::{BillLine, FAILED},
     books::{BATCH, BookMatch, DayBooks, Probe},
     fee::LastRate,
@@ -13,7 +13,7 @@ use crate::reconcile::{
 };
 
 /// The one currency that this merchant is paid in.
-pub(crate) const CURRENCY: &str = "CNY";
+pub const CURRENCY: &str = "CNY";
 
 /// Rows or movements that are kept, with the number and sum of those beyond the limit.
 #[derive(Debug)]

@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod bill_line;
+mod booked_refund;
 pub mod books;
 pub mod carried;
 pub mod day_runs;
