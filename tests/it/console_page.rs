@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use browser::{Browser, Screen};
-use payments::reconcile::{
-    difference::{Decision, DifferenceKind, DifferenceState},
-    totals::Gap,
-};
+use matching::totals::Gap;
+use payments::reconcile::difference::{Decision, DifferenceKind, DifferenceState};
 use serde_json::json;
 
 use crate::support::{Testbed, native};

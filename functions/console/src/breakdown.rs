@@ -14,11 +14,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use matching::totals::{Gap, Gaps};
 use payments::reconcile::{
     carried::{CarriedKind, CarriedTrade},
     difference::{Difference, DifferenceKind, DifferenceState},
     run::Run,
-    totals::{Gap, Gaps},
 };
 
 /// The state of a part of the gap.
@@ -262,11 +262,11 @@ impl Breakdown {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use matching::totals::Totals;
     use payments::reconcile::{
         carried::Trade,
         difference::{Aggregate, Decision, DifferenceSubject, SideView},
         run::{BillDate, PartDone},
-        totals::Totals,
     };
     use wechatpay::UnixSeconds;
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use matching::totals::{Gap, Sums};
 use payments::reconcile::{
     difference::{Actor, Difference, DifferenceState, HistoryEntry, SideView},
     run::{BillName, FundSide, Run},
-    totals::{Gap, Sums},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};

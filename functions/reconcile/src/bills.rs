@@ -12,13 +12,13 @@ use adapters::{
     evidence::EvidenceUpload,
     wechat_api::CallReply,
 };
+use matching::{
+    books::DayBooks,
+    matcher::{Matched, Matcher},
+};
 use payments::{
     issue::CallOutcome,
-    reconcile::{
-        books::DayBooks,
-        matcher::{Matched, Matcher},
-        run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
-    },
+    reconcile::run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
 };
 use tracing::info;
 use wechatpay::{

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use adapters::order_table::DayLine;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use matching::{
+    bill_line::{BillLine, LineKind},
+    books::{DayBooks, ParkedLine},
+    totals::OTHERS,
+};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     order::Product,
     reconcile::{
-        bill_line::{BillLine, LineKind},
-        books::{DayBooks, ParkedLine},
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{DifferenceKind, DifferenceSubject, SideView},
         judge::{
@@ -18,7 +21,6 @@ use payments::{
             judge_absent_parked, side_of_row, sides_of_fee,
         },
         run::BillDate,
-        totals::OTHERS,
     },
 };
 

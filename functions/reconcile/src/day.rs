@@ -11,15 +11,14 @@ use std::collections::BTreeSet;
 
 use adapters::queues::ReconcileWork;
 use flows::{problem::ErrorChain, trace::Trace};
+use matching::{books::DayBooks, totals::Gaps};
 use payments::{
     journal::Cause,
     reconcile::{
-        books::DayBooks,
         day_runs::RunRequest,
         difference::{DifferenceKind, RunSide},
         judge::NEAR_MIDNIGHT_S,
         run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
-        totals::Gaps,
     },
 };
 use tracing::{info, warn};

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use payments::reconcile::{
+use matching::{
     bill_line::BillLine,
+    matcher::Overflow,
+    totals::{Gap, Gaps},
+};
+use payments::reconcile::{
     carried::{CarriedKind, CarriedTrade, Trade},
     difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
     judge::{NearMidnight, gap_of_row, near},
-    matcher::Overflow,
     run::{BillDate, BillName, Run},
-    totals::{Gap, Gaps},
 };
 use wechatpay::UnixSeconds;
 
@@ -311,7 +313,8 @@ fn amount_fen(difference: &Difference) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use payments::reconcile::{bill_line::LineKind, judge::about_row};
+    use matching::bill_line::LineKind;
+    use payments::reconcile::judge::about_row;
 
     use super::*;
 

@@ -15,15 +15,17 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use adapters::queues::ReconcileWork;
 use flows::trace::Trace;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use matching::{
+    bill_line::BillLine,
+    fund_line::{FlowDirection, FundLine},
+    funds::{FundBooks, FundDay, FundMatch},
+};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
-        bill_line::BillLine,
         difference::{
             Difference, DifferenceKind, DifferenceState, DifferenceSubject, RunSide, SideView,
         },
-        fund_line::{FlowDirection, FundLine},
-        funds::{FundBooks, FundDay, FundMatch},
         judge::{about_row, side_of_row},
         run::{BillDate, BillFacts, BillName, FundSide, FundState, FundsDone, Run},
     },

@@ -5,13 +5,11 @@ use futures_util::{
     StreamExt, TryStreamExt,
     stream::{self, FuturesUnordered},
 };
+use matching::books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine};
 use payments::{
     ids::{OrderNo, RefundId, TransactionId},
     order::Product,
-    reconcile::{
-        books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
-        run::BillDate,
-    },
+    reconcile::run::BillDate,
     refund::ParkedState,
 };
 use tracing::warn;

@@ -4,15 +4,13 @@
 
 use adapters::reconciliation::SaveOutcome;
 use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
+use matching::books::BookedRefund;
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     journal::Cause,
     order::Order,
-    reconcile::{
-        books::BookedRefund,
-        difference::{
-            Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
-        },
+    reconcile::difference::{
+        Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
     },
     refund::Refund,
 };

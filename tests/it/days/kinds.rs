@@ -1,10 +1,10 @@
 //! Every kind of difference: found once, none invented, and what can be repaired is.
 
 use adapters::reconciliation::SaveOutcome;
+use matching::totals::Gaps;
 use payments::reconcile::{
     difference::{Decision, DifferenceKind, DifferenceState},
     run::{BillDate, BillName, Run, RunState},
-    totals::Gaps,
 };
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,

@@ -12,10 +12,10 @@ use lambda_http::{
     request::{LambdaRequest, RequestContext},
     service_fn,
 };
+use matching::totals::{Gap, Gaps, Sums, Totals};
 use payments::reconcile::{
     difference::{Decision, Difference, DifferenceKind, DifferenceSubject, SideView},
     run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
-    totals::{Gap, Gaps, Sums, Totals},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

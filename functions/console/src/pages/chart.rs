@@ -107,9 +107,7 @@ impl PaidBar {
         for product in std::collections::BTreeSet::from_iter(products) {
             let paid = |side: &std::collections::BTreeMap<_, _>| {
                 side.get(product)
-                    .map_or(0, |sums: &payments::reconcile::totals::Sums| {
-                        sums.payments_fen.max(0)
-                    })
+                    .map_or(0, |sums: &matching::totals::Sums| sums.payments_fen.max(0))
             };
             let (there, here) = (paid(&of_bill.0), paid(&of_books.0));
             let agreed = there.min(here);

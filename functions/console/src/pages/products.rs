@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use matching::totals::{Gap, Sums};
 use maud::{Markup, html};
-use payments::reconcile::{
-    difference::DifferenceKind,
-    run::Run,
-    totals::{Gap, Sums},
-};
+use payments::reconcile::{difference::DifferenceKind, run::Run};
 
 use crate::{
     breakdown::{Breakdown, GapStatus},

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use adapters::reconciliation::DifferenceCount;
+use matching::totals::{Gap, Gaps, Sums, Totals};
 use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
@@ -11,7 +12,6 @@ use payments::{
             SoloExplainLimit, TrackedRefund,
         },
         run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
-        totals::{Gap, Gaps, Sums, Totals},
     },
 };
 use wechatpay::UnixSeconds;

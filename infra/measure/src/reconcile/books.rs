@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use matching::books::{BookLine, BookedRefund};
 use payments::order::Product;
-use payments::reconcile::books::{BookLine, BookedRefund};
 use wide::u8x16;
 
 use crate::MeasureResult;

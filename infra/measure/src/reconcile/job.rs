@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use flate2::{Decompress, FlushDecompress, Status};
-use payments::reconcile::bill_line::{BillLine, LineKind};
-use payments::reconcile::books::{BookLine, DayBooks, Inserted};
-use payments::reconcile::matcher::Matcher;
+use matching::bill_line::{BillLine, LineKind};
+use matching::books::{BookLine, DayBooks, Inserted};
+use matching::matcher::Matcher;
 use serde_json::{Value, json};
 use wechatpay::bill::{TradeBillReader, TradeRow};
 

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use payments::reconcile::{
-    run::{BillDate, Run},
-    totals::Gaps,
-};
+use matching::totals::Gaps;
+use payments::reconcile::run::{BillDate, Run};
 
 use super::{
     ReconciliationError, ReconciliationTable,

@@ -16,12 +16,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use matching::totals::Gaps;
 use payments::reconcile::{
     carried::CarriedTrade,
     day_runs::DayRuns,
     difference::Difference,
     run::{BillDate, Run},
-    totals::Gaps,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;

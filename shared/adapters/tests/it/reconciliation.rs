@@ -11,6 +11,7 @@ use adapters::reconciliation::{
 use adapters::testing::{DynamoEngine, Fault, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use matching::totals::{Gap, Gaps};
 use payments::ids::{OrderNo, RefundNo};
 use payments::reconcile::carried::{CarriedKind, CarriedTrade, Trade};
 use payments::reconcile::difference::{
@@ -18,7 +19,6 @@ use payments::reconcile::difference::{
     SideView, TrackedRefund,
 };
 use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
-use payments::reconcile::totals::{Gap, Gaps};
 
 use crate::bench::NOW;
 

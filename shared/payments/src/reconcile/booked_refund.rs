@@ -1,8 +1,8 @@
 //! A refund's state as the books of a day keep it.
 
-use crate::refund::RefundState;
+use matching::books::BookedRefund;
 
-use super::books::BookedRefund;
+use crate::refund::RefundState;
 
 impl From<&RefundState> for BookedRefund {
     fn from(state: &RefundState) -> Self {

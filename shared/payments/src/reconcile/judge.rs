@@ -5,6 +5,12 @@
 //! that was paid in the last minute. So each candidate's order is read again, and only the result
 //! here counts.
 
+use matching::{
+    bill_line::{BillLine, FAILED, LineKind},
+    books::{BookedRefund, DayBooks},
+    matcher::CURRENCY,
+    totals::Gap,
+};
 use wechatpay::{
     UnixSeconds,
     bill::{Fee, beijing_time},
@@ -16,12 +22,8 @@ use crate::{
 };
 
 use super::{
-    bill_line::{BillLine, FAILED, LineKind},
-    books::{BookedRefund, DayBooks},
     difference::{DifferenceKind, DifferenceSubject, SideView},
-    matcher::CURRENCY,
     run::BillDate,
-    totals::Gap,
 };
 
 /// What a consistent read found under the numbers of a row.
@@ -394,16 +396,16 @@ pub fn about_row(row: &BillLine) -> DifferenceSubject {
 
 #[cfg(test)]
 mod tests {
+    use matching::{
+        books::{BookLine, ParkedLine},
+        matcher::Matcher,
+    };
     use wechatpay::bill::{TradeBillReader, TradeRow};
 
     use super::*;
     use crate::{
         money::Fen,
         order::{OrderState, Product},
-        reconcile::{
-            books::{BookLine, ParkedLine},
-            matcher::Matcher,
-        },
         refund::{RefundState, tests::refund as refund_in},
         settle::tests::{order, payment as payment_of},
     };

@@ -5,27 +5,16 @@
 //! morning; our books are read while the run goes. So a first difference is only a candidate.
 //! [`judge`] decides once the order was read consistently.
 //!
-//! How a bill row passes: [`matcher`] compares it with [`books`] (our side). Rows that differ are
-//! kept as [`bill_line`]. [`funds`] compares both sides with the account's movements. [`judge`]
-//! decides after a consistent read. [`difference`] defines the kinds of differences, what each
-//! means and who may decide what. [`carried`] holds trades that are judged with the next day.
-//! [`adopt`] creates orders for payments that are not ours, so that they can be refunded. [`run`]
-//! is the record of a run, with its [`totals`]. [`day_runs`] says which run of a day counts.
+//! How a bill row passes: [`matching`] compares it with our side of the day and with the account's
+//! movements. [`judge`] decides after a consistent read. [`difference`] defines the kinds of
+//! differences, what each means and who may decide what. [`carried`] holds trades that are judged
+//! with the next day. [`adopt`] creates orders for payments that are not ours, so that they can be
+//! refunded. [`run`] is the record of a run. [`day_runs`] says which run of a day counts.
 
 pub mod adopt;
-pub mod bill_line;
 mod booked_refund;
-pub mod books;
 pub mod carried;
 pub mod day_runs;
 pub mod difference;
-mod fee;
-mod fingerprint;
-pub mod fund_line;
-pub mod funds;
 pub mod judge;
-pub mod matcher;
 pub mod run;
-mod short;
-mod table;
-pub mod totals;

@@ -3,14 +3,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use matching::totals::{Gap, Gaps, Sums, Totals};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, time};
 
-use super::{
-    difference::DifferenceKind,
-    totals::{Gap, Gaps, Sums, Totals},
-};
+use super::difference::DifferenceKind;
 
 /// A day in Beijing time, in the form of `bill_date`: `2026-08-01`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use wechatpay::UnixSeconds;
 
-use super::{
+use crate::{
     fingerprint::{PartialSum, Prints},
     table::{Slot, Table},
     totals::{OTHERS, Sums, Tally, Totals},
@@ -278,7 +278,7 @@ impl DayBooks {
 
     /// Inserts some lines of one part of the index, such as a page of it, and calls `each` with the
     /// result of each. Like rows of a bill
-    /// ([`Matcher::take_batch`](super::matcher::Matcher::take_batch)), lines are inserted faster
+    /// ([`Matcher::take_batch`](crate::matcher::Matcher::take_batch)), lines are inserted faster
     /// together.
     pub fn insert_batch(
         &mut self,

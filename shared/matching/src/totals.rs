@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::short::eq_short;
+use crate::short::eq_short;
 
 /// Maximum number of separate kinds of trade. WeChat Pay may add some; the rest is counted under
 /// [`OTHERS`].

@@ -9,4 +9,4 @@
 
 mod bills;
 mod funds;
-mod matching;
+mod matcher;

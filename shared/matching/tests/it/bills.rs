@@ -1,6 +1,6 @@
 //! Bills as WeChat Pay writes them, of rows that a test has made up.
 
-use payments::reconcile::{
+use matching::{
     bill_line::{BillLine, LineKind},
     fund_line::{FlowDirection, FundLine},
 };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use wechatpay::bill::{Direction, Fee, FundRow, TradeKind, TradeRow};
 
-use super::{
+use crate::{
     fingerprint::Prints,
     fund_line::FundLine,
     matcher::{Bounded, Overflow},

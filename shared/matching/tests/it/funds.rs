@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use payments::reconcile::{
+use matching::{
     bill_line::{BillLine, LineKind},
     fund_line::{FlowDirection, FundLine},
     funds::{FundBooks, FundDay, FundMatch, FundMatches, OtherMovements},

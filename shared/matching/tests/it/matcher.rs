@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use payments::reconcile::{
+use matching::{
     bill_line::{BillLine, LineKind},
     books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
     matcher::{Matched, Matcher, Overflow},

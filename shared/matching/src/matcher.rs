@@ -4,7 +4,7 @@ use std::slice;
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
-use super::{
+use crate::{
     bill_line::{BillLine, FAILED},
     books::{BATCH, BookMatch, DayBooks, Probe},
     fee::LastRate,

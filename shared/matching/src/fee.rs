@@ -4,7 +4,7 @@
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
-use super::short::eq_short;
+use crate::short::eq_short;
 
 /// The rate of the previous row. A merchant has only a few rates, so most rows have the same one.
 #[derive(Clone, Debug, Default)]
