@@ -10,8 +10,7 @@ use payments::order::Product;
 use payments::reconcile::books::{BookLine, BookedRefund};
 use wide::u8x16;
 
-use crate::MeasureResult;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 const READ_BYTES: usize = 64 * 1024;
 const COLUMNS: usize = 10;
