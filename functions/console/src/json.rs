@@ -12,8 +12,9 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
     breakdown::{Breakdown, GapStatus},
+    day_listing::DayListing,
     input::{STATES, decision_name},
-    listing::{DayListing, ListPage},
+    listing::ListPage,
     money::decimal_of_e5,
     text,
 };

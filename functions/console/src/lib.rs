@@ -13,6 +13,7 @@ pub mod answer;
 pub mod app;
 mod breakdown;
 mod csv;
+mod day_listing;
 pub mod handler;
 mod input;
 mod json;

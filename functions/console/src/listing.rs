@@ -1,8 +1,6 @@
 //! Reads a day's differences in bounded steps: each is counted as it is read, and only as many are
 //! kept as a page shows. So a Lambda function of 256 MB can show days of any size.
 
-use std::collections::BTreeMap;
-
 use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::reconcile::{
@@ -14,13 +12,10 @@ use payments::reconcile::{
 use crate::{
     breakdown::Breakdown,
     csv,
+    day_listing::{DayListing, FILE_MAX},
     input::{Filter, ListQuery, STATES},
 };
 
-/// How many of a kind are kept and shown if all kinds are shown.
-pub(crate) const OF_EACH_KIND: usize = 50;
-/// How many are of a kind that was chosen.
-pub(crate) const OF_ONE_KIND: usize = 500;
 /// How many are read at a time; DynamoDB gives a megabyte at most.
 const PAGE: i32 = 500;
 /// How often one request reads on for a page: thirty thousand differences, within the time that it
@@ -28,30 +23,13 @@ const PAGE: i32 = 500;
 const DAY_READS_MAX: usize = 60;
 /// How often one request reads on for a file.
 const FILE_READS_MAX: usize = 60;
-/// The most differences that a file holds: of some 460 bytes each, below what an answer may be.
-const FILE_MAX: usize = 8_000;
-/// How often one request reads further pages for a rare kind or state. The caller continues from
-/// there.
+/// How often one request reads on for a rare kind or state. Its caller goes on from there.
 const READS_MAX: usize = 10;
 /// Maximum number of a run's differences that its sums treat one by one.
 const GAPS_MAX: usize = 50_000;
 /// How many days are counted at once, and how many megabytes of each are read.
 const DAYS_AT_ONCE: usize = 6;
 const COUNT_PAGES_MAX: usize = 20;
-
-/// What is known of a day's differences.
-#[derive(Debug, Default)]
-pub(crate) struct DayListing {
-    /// For each kind the number in each state, in the order of [`STATES`].
-    counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
-    /// The first requested ones of each kind: those that need an operator first, in the order of
-    /// the bill's rows.
-    held: BTreeMap<DifferenceKind, Vec<Difference>>,
-    /// Whether there are more than were read.
-    pub(crate) is_cut: bool,
-    /// The present state of the gap that the run counted.
-    pub(crate) breakdown: Breakdown,
-}
 
 /// A piece of the list that a program asked for.
 pub(crate) struct ListPage {
@@ -173,7 +151,7 @@ async fn of_kind(
     reads: Reads,
     day: &mut DayListing,
 ) -> Result<(), ReconciliationError> {
-    day.counts.remove(&kind);
+    day.forget_count(kind);
     each_of_kind(table, date, kind, reads, |one| {
         day.count(&one);
         day.hold(one, filter);
@@ -290,98 +268,6 @@ pub(crate) async fn needing_of_each(
         .buffered(DAYS_AT_ONCE)
         .try_collect()
         .await
-}
-
-impl DayListing {
-    fn count(&mut self, one: &Difference) {
-        let counts = self.counts.entry(one.kind).or_default();
-        let place = STATES.iter().position(|state| *state == one.state);
-        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
-            *count = count.saturating_add(1);
-        }
-    }
-
-    fn hold(&mut self, one: Difference, filter: Filter) {
-        if !filter.takes(&one) {
-            return;
-        }
-        let room = if filter.kind.is_some() {
-            OF_ONE_KIND
-        } else {
-            OF_EACH_KIND
-        };
-        let rank = |one: &Difference| (!one.state.needs_somebody(), one.about.line);
-        let held = self.held.entry(one.kind).or_default();
-        let place = held.partition_point(|other| rank(other) <= rank(&one));
-        if place < room {
-            held.insert(place, one);
-            held.truncate(room);
-        }
-    }
-
-    /// Those of a kind that are kept.
-    pub(crate) fn of(&self, kind: DifferenceKind) -> &[Difference] {
-        self.held.get(&kind).map_or(&[], Vec::as_slice)
-    }
-
-    /// How many a choice has.
-    pub(crate) fn count_of(&self, filter: Filter) -> usize {
-        let kinds = self
-            .counts
-            .iter()
-            .filter(|(kind, _)| filter.kind.is_none_or(|wanted| wanted == **kind));
-        let counts = kinds.flat_map(|(_, counts)| STATES.iter().zip(counts));
-        counts
-            .filter(|(state, _)| filter.state.is_none_or(|wanted| wanted == **state))
-            .map(|(_, count)| count)
-            .sum()
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.count_of(Filter::default())
-    }
-
-    /// Whether a file holds all of a choice, as far as is known.
-    pub(crate) fn fits_a_file(&self, filter: Filter) -> bool {
-        let is_unknown = self.is_cut && filter.kind.is_none();
-        !is_unknown && self.count_of(filter) <= FILE_MAX
-    }
-
-    /// Number in a state.
-    pub(crate) fn in_state(&self, state: DifferenceState) -> usize {
-        self.count_of(Filter {
-            state: Some(state),
-            ..Filter::default()
-        })
-    }
-
-    /// Number that need an operator.
-    pub(crate) fn needing(&self) -> usize {
-        STATES
-            .into_iter()
-            .filter(|state| state.needs_somebody())
-            .map(|state| self.in_state(state))
-            .sum()
-    }
-
-    /// Of each kind that the day has, how many.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = (DifferenceKind, usize)> {
-        self.counts
-            .iter()
-            .map(|(kind, counts)| (*kind, counts.iter().sum()))
-    }
-
-    /// A day of these differences.
-    #[cfg(test)]
-    pub(crate) fn with(items: impl IntoIterator<Item = Difference>, filter: Filter) -> Self {
-        let mut day = Self::default();
-        for one in items {
-            day.count(&one);
-            day.hold(one, filter);
-        }
-        day
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use payments::reconcile::{
 use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::{breakdown::GapStatus, input::RunForm, listing::DayListing, money::count};
+use crate::{breakdown::GapStatus, day_listing::DayListing, input::RunForm, money::count};
 
 /// The visual style of a state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -23,15 +23,12 @@ use payments::{
         },
         run::BillDate,
     },
-    refund::{
-        Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundRequest, RefundState,
-        RefundTerms,
-    },
+    refund::{Approval, ParkedState, REFUNDS_MAX, Refund, RefundRequest, RefundTerms},
     refund_decision,
 };
 use tracing::{info, warn};
 
-use crate::{app::App, error::DayError, query, repair, track_refunds};
+use crate::{app::App, error::DayError, payment_facts, query, query_and_settle, track_refunds};
 
 /// Executes approved actions. Differences that are not (or no longer) approved are left unchanged.
 ///
@@ -63,7 +60,7 @@ pub(crate) async fn approved(
             return Ok(());
         }
     }
-    let applied = match repair::numbers(&difference) {
+    let applied = match payment_facts::numbers(&difference) {
         None => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into()),
         Some(numbers) => Box::pin(carried_out(app, &difference, &numbers, cause, trace)).await?,
     };
@@ -171,7 +168,7 @@ async fn second_payment(
     let mut parked = app.orders.parked_payment(order_no, transaction_id).await?;
     if parked.is_none() {
         // Its news was lost, and no run was allowed to ask for it.
-        match repair::settled(app, transaction_id, cause, trace).await? {
+        match query_and_settle::settled(app, transaction_id, cause, trace).await? {
             Err(why) => return Ok(Err(why)),
             Ok(_) => parked = app.orders.parked_payment(order_no, transaction_id).await?,
         }
@@ -185,7 +182,7 @@ async fn second_payment(
     match parked.state {
         ParkedState::Parked => {}
         ParkedState::Refunding | ParkedState::Refunded | ParkedState::WithMerchant => {
-            let refund = refund_of_second(app, order_no, transaction_id).await?;
+            let refund = payment_facts::refund_of_second(app, order_no, transaction_id).await?;
             return Ok(match refund {
                 Some(refund) => ActionDone::by(&refund),
                 None => Err("it was given back, and our books do not say how".into()),
@@ -197,7 +194,7 @@ async fn second_payment(
         ParkedState::Released => {}
     }
     let earlier = app.orders.refunds(order_no).await?;
-    if let Some(why) = why_released(&earlier, transaction_id) {
+    if let Some(why) = payment_facts::why_released(&earlier, transaction_id) {
         return Ok(Err(why));
     }
     let terms = RefundTerms {
@@ -207,21 +204,6 @@ async fn second_payment(
     };
     let number = |nth| RefundNo::of_second_payment(transaction_id, nth);
     given_back(app, &order, &terms, number, cause, trace).await
-}
-
-/// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's
-/// console.
-pub(crate) async fn refund_of_second(
-    app: &App,
-    order_no: &OrderNo,
-    transaction_id: &TransactionId,
-) -> Result<Option<Refund>, DayError> {
-    let refunds = app.orders.refunds(order_no).await?;
-    Ok(refunds.into_iter().find(|refund| {
-        refund.transaction_id == *transaction_id
-            && refund.of == PaymentKind::Parked
-            && refund.state != RefundState::Closed
-    }))
 }
 
 /// One refund after the other under the numbers that follow from a payment's, until one does not
@@ -380,49 +362,6 @@ const NO_SUCH_REFUND: &str = "our books have no such refund: look it up in WeCha
 /// How long WeChat Pay may take for one decision about a refund.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
 
-/// The text about a refund that an operator released.
-pub(crate) fn released(refund_no: &RefundNo) -> String {
-    format!(
-        "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
-    )
-}
-
-/// The same for any released refund of a payment, whoever requested it and under any number.
-/// `refunds` are those of its order.
-fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<String> {
-    let mut of_it = refunds.iter();
-    of_it
-        .find(|refund| refund.is_released() && refund.transaction_id == *transaction_id)
-        .map(|refund| released(&refund.refund_no))
-}
-
-/// Why we must not refund a second payment any more, if so: an operator released a refund of it, or
-/// it was refunded in part in WeChat Pay's console.
-pub(crate) async fn is_over(
-    app: &App,
-    notice: &TradeNotice,
-    transaction_id: &TransactionId,
-) -> Result<Option<String>, DayError> {
-    let refunds = app.orders.refunds(&notice.order_no).await?;
-    if let Some(why) = why_released(&refunds, transaction_id) {
-        return Ok(Some(why));
-    }
-    // WeChat Pay reports this for every payment with any refund request, also a failed one.
-    let asked_for = refunds
-        .iter()
-        .any(|refund| refund.transaction_id == *transaction_id);
-    let elsewhere = !asked_for && was_refunded(notice);
-    Ok(elsewhere.then(|| repair::GIVEN_BACK.to_owned()))
-}
-
-/// Whether WeChat Pay says that a payment was refunded in part or in whole.
-pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
-    match &notice.outcome {
-        TradeOutcome::Paid(money) => money.refunded,
-        TradeOutcome::Unpaid | TradeOutcome::Closed => false,
-    }
-}
-
 /// A payment of which WeChat Pay says that it succeeded.
 struct QueriedPayments {
     notice: TradeNotice,
@@ -471,7 +410,7 @@ async fn nobodys_money(
     let number = |nth| RefundNo::of_late_money_again(transaction_id, nth);
     // WeChat Pay reports this from the first refund on, also for ours.
     if money.refunded && app.orders.refund(order_no, &number(1)).await?.is_none() {
-        return Ok(Err(repair::GIVEN_BACK.into()));
+        return Ok(Err(payment_facts::GIVEN_BACK.into()));
     }
     let context = change_context(app, cause, trace);
     let (order, event) =

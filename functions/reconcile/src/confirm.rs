@@ -14,7 +14,7 @@ use payments::{
     order::Product,
     reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
-        difference::{DifferenceKind, DifferenceSubject, SideView},
+        difference::{DifferenceKind, SideView},
         judge::{
             Classification, FoundRecord, about_row, classify_absent_payment,
             classify_absent_refund, classify_row, counted_fen, gap_of_row, identity_of_row,
@@ -25,31 +25,20 @@ use payments::{
 };
 
 use crate::{
-    app::App, day::LastMinutes, day_part::DayPart, error::DayError, finding::Findings, load_books,
-    query,
+    app::App,
+    day_part::DayPart,
+    error::DayError,
+    finding::Findings,
+    last_minutes::LastMinutes,
+    load_books, query,
+    trade_identity::{about_trade, kind_of, number_of, number_of_trade},
 };
 
 /// How many orders are read at once.
 const SIDE_BY_SIDE: usize = 16;
 
-/// What a row is about.
-pub(crate) fn kind_of(row: impl Into<LineKind>) -> CarriedKind {
-    match row.into() {
-        LineKind::Payment | LineKind::Revoked => CarriedKind::Payment,
-        LineKind::Refund => CarriedKind::Refund,
-    }
-}
-
-/// The number that identifies a trade.
-pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: &str) -> String {
-    match kind {
-        CarriedKind::Payment => format!("payment#{transaction_id}"),
-        CarriedKind::Refund => format!("refund#{out_refund_no}"),
-    }
-}
-
-/// Confirms rows that differ from the books. [`repeated`] has the effect on the sums of rows that
-/// are in the bill twice.
+/// Confirms rows that the books did not agree with. What those make of the sums that the bill has
+/// twice, [`repeated`] tells.
 pub(crate) async fn rows(
     app: &App,
     candidates: &[BillLine],
@@ -423,24 +412,4 @@ async fn read(app: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
         }
     }
     Ok(read)
-}
-
-/// The number that identifies a trade.
-pub(crate) fn number_of_trade(trade: &Trade) -> String {
-    number_of(
-        trade.kind,
-        trade.transaction_id.as_deref().unwrap_or_default(),
-        trade.out_refund_no.as_deref().unwrap_or_default(),
-    )
-}
-
-/// What a difference is about that is about a trade.
-pub(crate) fn about_trade(trade: &Trade) -> DifferenceSubject {
-    DifferenceSubject {
-        order_no: Some(trade.order_no.clone()),
-        transaction_id: trade.transaction_id.clone(),
-        out_refund_no: trade.out_refund_no.clone(),
-        refund_id: trade.refund_id.clone(),
-        ..DifferenceSubject::default()
-    }
 }

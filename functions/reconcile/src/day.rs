@@ -26,14 +26,15 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     app::App,
-    bills,
-    confirm::{self, kind_of, number_of},
+    bills, confirm,
     day_part::DayPart,
     differences,
     error::DayError,
     finding::Findings,
+    last_minutes::LastMinutes,
     load_books::{self, Loaded},
     metrics, record, repair,
+    trade_identity::{kind_of, number_of},
 };
 
 /// Reconciles a day, or starts its parts if it must be split.
@@ -169,15 +170,6 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
             Ok(Err(why))
         }
     }
-}
-
-/// The trades of the last minutes of the day before: our books may have them on the day itself.
-#[derive(Debug, Default)]
-pub(crate) struct LastMinutes {
-    /// Their numbers, by [`number_of`].
-    pub(crate) numbers: BTreeSet<String>,
-    /// Why that day's bill could not be looked into.
-    pub(crate) unread: Option<String>,
 }
 
 async fn last_minutes(app: &App, run: &Run, part: DayPart) -> Result<LastMinutes, DayError> {

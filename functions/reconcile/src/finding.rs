@@ -16,9 +16,9 @@ use payments::reconcile::{
 use wechatpay::UnixSeconds;
 
 use crate::{
-    confirm::{about_trade, number_of_trade},
-    day::LastMinutes,
     day_part::DayPart,
+    last_minutes::LastMinutes,
+    trade_identity::{about_trade, number_of_trade},
 };
 
 /// Maximum number of one kind that are listed one by one.

@@ -24,7 +24,7 @@ use crate::{
     day,
     error::DayError,
     funds, metrics,
-    sweep::{self, Report},
+    sweep::{self, report::Report},
     track_refunds,
 };
 

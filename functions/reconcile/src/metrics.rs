@@ -12,7 +12,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, sweep::Report};
+use crate::{app::App, sweep::report::Report};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.

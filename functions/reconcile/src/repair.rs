@@ -6,11 +6,13 @@ use adapters::reconciliation::SaveOutcome;
 use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
 use matching::books::BookedRefund;
 use payments::{
-    ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
+    ids::{OutRefundNo, RefundId, TransactionId},
     journal::Cause,
-    order::Order,
-    reconcile::difference::{
-        Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
+    reconcile::{
+        books::BookedRefund,
+        difference::{
+            Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
+        },
     },
     refund::Refund,
 };
@@ -20,7 +22,11 @@ use crate::{
     app::App,
     apply,
     error::DayError,
-    query::{self, QueryResult},
+    payment_facts::{
+        GIVEN_BACK, is_booked, is_over, numbers, order_no, refund_of_second, was_refunded,
+    },
+    query,
+    query_and_settle::settled,
     track_refunds,
 };
 
@@ -146,25 +152,6 @@ pub(crate) async fn written(
     }
 }
 
-/// Queries a payment and settles the answer like a callback.
-///
-/// # Errors
-/// [`DayError`] when WeChat Pay did not answer, or our side did not.
-pub(crate) async fn settled(
-    app: &App,
-    transaction_id: &TransactionId,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<QueryResult<SettleOutcome>, DayError> {
-    Ok(match query::payment(app, transaction_id).await? {
-        Ok(told) => Ok(app.settling.settle(&told.notice, cause, trace.id()).await?),
-        Err(why) => Err(why),
-    })
-}
-
-/// The text about a payment that was refunded elsewhere.
-pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back already, in part at least: compare with its console, then explain it";
-
 /// Paid there, unpaid here.
 async fn payment(
     app: &App,
@@ -274,16 +261,14 @@ async fn money_of_others(
     };
     // Why two persons need not be asked, where they need not.
     let over = match whose {
-        RefundableMoney::Unattributed => {
-            apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned())
-        }
-        RefundableMoney::SecondPayment => apply::is_over(app, &notice, &transaction_id).await?,
+        RefundableMoney::Unattributed => was_refunded(&notice).then(|| GIVEN_BACK.to_owned()),
+        RefundableMoney::SecondPayment => is_over(app, &notice, &transaction_id).await?,
     };
     if let Some(why) = over {
         return Ok(RepairOutcome::NotRepaired(why));
     }
     if let (RefundableMoney::SecondPayment, Some(order_no)) = (whose, order_no(difference))
-        && let Some(refund) = apply::refund_of_second(app, &order_no, &transaction_id).await?
+        && let Some(refund) = refund_of_second(app, &order_no, &transaction_id).await?
     {
         return Ok(RepairOutcome::RefundUnderWay(Box::new(refund)));
     }
@@ -305,19 +290,4 @@ async fn money_of_others(
             "WeChat Pay says of the payment that it did not succeed".into(),
         ),
     })
-}
-
-fn is_booked(order: &Order, transaction_id: &TransactionId) -> bool {
-    let booked = order.state.payment();
-    booked.is_some_and(|payment| payment.transaction_id == *transaction_id)
-}
-
-fn order_no(difference: &Difference) -> Option<OrderNo> {
-    OrderNo::parse(difference.about.order_no.as_deref()?).ok()
-}
-
-/// The order and the payment that a difference is about, if our books can hold such numbers.
-pub(crate) fn numbers(difference: &Difference) -> Option<(OrderNo, TransactionId)> {
-    let transaction_id = TransactionId::parse(difference.about.transaction_id.as_deref()?).ok()?;
-    Some((order_no(difference)?, transaction_id))
 }

@@ -1,9 +1,10 @@
 //! The minute's sweep: what is due, by its urgency and age ([`schedule`]) -> each order and refund
 //! read again, claimed, asked about, settled, closed or sent -> a report.
 
+pub(crate) mod report;
 mod schedule;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use adapters::{
     order_table::{CheckCursor, CheckItem, TableError},
@@ -25,82 +26,19 @@ use payments::{
     journal::Cause,
     order::{Order, OrderState},
 };
-use serde::Serialize;
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{app::App, day, metrics};
+use report::{CheckOutcome, Report};
 use schedule::{Bounds, Page, Work};
-
-/// What a run did, how far it got, and what is left.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Report {
-    /// Orders and refunds that were due and claimed by this run.
-    pub claimed: u32,
-    /// Orders that this run settled by WeChat Pay's word.
-    pub settled: u32,
-    /// Orders that are still to be paid.
-    pub open: u32,
-    /// Reserved orders without a prepay value that were sent to the queue.
-    pub resumed: u32,
-    /// Orders that were being closed or could no longer be paid, and are closed now.
-    pub closed: u32,
-    /// Orders that WeChat Pay has not closed yet.
-    pub closing: u32,
-    /// Refunds that this run brought to another state.
-    pub refunds_moved: u32,
-    /// Refunds that are on their way.
-    pub refunds_open: u32,
-    /// Payments and refunds parked for an operator.
-    pub parked: u32,
-    /// Orders and refunds that could not be checked; they are due again.
-    pub failed: u32,
-    /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are
-    /// due again soon.
-    pub unanswered: u32,
-    /// Pages of the index that were read.
-    pub pages: u32,
-    /// Orders and refunds that were due, that this run read from the index but did not process.
-    /// They stay due.
-    pub left: u32,
-    /// Parts of the index that hold more than this run got to.
-    pub parts_with_more: u32,
-    /// Parts of the index that this run did not read at all. Their content is unknown.
-    pub parts_unread: u32,
-    /// Parts of the index that could not be read.
-    pub parts_unreadable: u32,
-    /// How long what was due longest had been due when the run began, in seconds, by the reason;
-    /// without those that nothing was due for.
-    pub overdue_s: BTreeMap<&'static str, i64>,
-    /// The run ended early, since neither host of WeChat Pay answers: everything stays due for a
-    /// later run.
-    pub wechat_down: bool,
-}
 
 /// Taken from a part of the index at a time, in keys of some 150 bytes.
 const PAGE: i32 = 100;
 /// One look's time with WeChat Pay.
 const LOOK_WITHIN: Duration = Duration::from_secs(6);
 
-/// What looking at something that is due came to.
-enum CheckOutcome {
-    NotOurs,
-    Settled,
-    Open,
-    Resumed,
-    Closed,
-    Closing,
-    RefundMoved,
-    RefundOpen,
-    Parked,
-    /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our
-    /// side. It is due again soon.
-    Unanswered,
-    /// Nothing, and it would not be better soon.
-    Failed,
-}
-
-/// Why an item could not be checked.
+/// Why something could not be looked at.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(transparent)]

@@ -9,6 +9,7 @@
 mod api;
 mod args;
 mod cloud;
+mod deployment;
 mod events;
 mod notices;
 mod orders;

@@ -4,9 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use adapters::clock::Clock;
 use adapters::keys_table::{KeysTable, MerchantChange};
-use adapters::kms::Kms;
 use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,43 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::api::settings_file;
 use crate::args::{Args, UsageError};
+use crate::deployment::{DEPLOYMENT, Deployment};
 use crate::secret_file::SecretFile;
-use crate::{cloud, show, webhook};
-
-/// Which deployment: options of every `setup` command.
-pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
-
-/// The deployment that a command line, or the environment, names.
-pub(crate) struct Deployment {
-    pub(crate) mchid: String,
-    table: String,
-    secrets_key_id: String,
-}
-
-impl Deployment {
-    /// Each option, or the variable by which the functions have it.
-    pub(crate) fn read(args: &mut Args) -> Result<Self, UsageError> {
-        Ok(Self {
-            mchid: args.setting("mchid", "WECHATPAY_MCHID")?,
-            table: args.setting("keys-table", "KEYS_TABLE")?,
-            secrets_key_id: args.setting("secrets-key-id", "SECRETS_KEY_ID")?,
-        })
-    }
-
-    /// Its keys, by the credentials of the environment.
-    pub(crate) fn keys_table(&self) -> Result<KeysTable, Box<dyn Error>> {
-        let clock = Clock::system();
-        let aws = cloud::connect(&clock)?;
-        Ok(KeysTable::new(
-            aws.dynamodb(),
-            &self.table,
-            &self.mchid,
-            Kms::new(aws.kms()),
-            &self.secrets_key_id,
-            clock,
-        ))
-    }
-}
+use crate::{show, webhook};
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
     match raw.next().as_deref() {

@@ -11,7 +11,7 @@ use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 
 use crate::args::Args;
-use crate::register::{DEPLOYMENT, Deployment};
+use crate::deployment::{DEPLOYMENT, Deployment};
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &DEPLOYMENT, &[])?;

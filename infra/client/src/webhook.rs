@@ -9,7 +9,7 @@ use standard_webhooks::Secret;
 use zeroize::Zeroizing;
 
 use crate::args::{Args, UsageError};
-use crate::register::{DEPLOYMENT, Deployment};
+use crate::deployment::{DEPLOYMENT, Deployment};
 use crate::secret_file::SecretFile;
 
 /// What the command line says of the secret.

@@ -13,9 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use crate::MeasureResult;
 use crate::deployment::{self, KEYS_TABLE, ORDERS_TABLE};
-use crate::failure::Failure;
+use crate::failure::{Failure, MeasureResult};
 use crate::http::{Request, Response, Server};
 use crate::wechat::{RsaKey, Wechat};
 

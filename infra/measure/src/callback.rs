@@ -13,12 +13,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 use wechatpay::{ApiV3Key, LocalKey, Signer, VerificationKeys, callback, canonical, verify};
 
-use crate::failure::ErrorContext;
+use crate::failure::{ErrorContext, MeasureResult};
 use crate::peers::{self, PeerProcess, PeerStatus};
+use crate::progress::progress;
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
 use crate::wechat::{APIV3_KEY, APPID, CannedCallback, MCHID, PUBLIC_KEY_ID, RsaKey, Wechat};
-use crate::{MeasureResult, clock, paths, progress};
+use crate::{clock, paths};
 
 /// Rounds; in each of them everybody has a turn.
 const ROUNDS: u32 = 15;

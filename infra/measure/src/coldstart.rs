@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 
 use crate::aws::{ServedCall, Services};
 use crate::deployment::{Signer, environment};
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::process::Running;
+use crate::progress::progress;
 use crate::report::{Report, Table};
 use crate::runtime_api::RuntimeApi;
 use crate::stats::{median, ns, ratio};
 use crate::wechat::Wechat;
-use crate::{MeasureResult, clock, event, paths, progress};
+use crate::{clock, event, paths};
 
 /// Starts of each program.
 const RUNS: u32 = 20;

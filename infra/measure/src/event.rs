@@ -3,12 +3,11 @@
 use message_signatures::{Params, Profile, Request, SigningKey, sign};
 use serde_json::{Map, Value, json};
 
-use crate::MeasureResult;
 use crate::clock::{now, now_ms};
 use crate::deployment::{
     AUTHORITY, CLIENT_KEYID, CLIENT_SECRET, RESULTS_QUEUE_ARN, WEBHOOKS_QUEUE_ARN,
 };
-use crate::failure::ErrorContext;
+use crate::failure::{ErrorContext, MeasureResult};
 use crate::wechat::{AMOUNT_FEN, CannedCallback, random_hex};
 
 /// `POST /v1/orders` for a native order, signed now.

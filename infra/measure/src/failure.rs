@@ -20,6 +20,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Alias of what all parts give back.
+pub(crate) type MeasureResult<T> = Result<T, Failure>;
+
 /// Says what was being done when an error came.
 pub(crate) trait ErrorContext<T> {
     fn during(self, what: impl fmt::Display) -> Result<T, Failure>;

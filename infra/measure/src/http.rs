@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::MeasureResult;
-use crate::failure::ErrorContext;
+use crate::failure::{ErrorContext, MeasureResult};
 
 /// A request as it was read.
 #[derive(Debug)]

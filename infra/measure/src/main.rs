@@ -26,6 +26,7 @@ mod http;
 mod paths;
 mod peers;
 mod process;
+mod progress;
 mod reconcile;
 mod report;
 mod runtime_api;
@@ -35,7 +36,6 @@ mod wechat;
 
 use std::process::ExitCode;
 
-use failure::Failure;
 use report::Report;
 
 const USAGE: &str = "\
@@ -93,11 +93,3 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// Tells what is being done.
-fn progress(what: impl std::fmt::Display) {
-    eprintln!("- {what}");
-}
-
-/// Result of every part.
-type MeasureResult<T> = Result<T, Failure>;

@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::MeasureResult;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 /// The root of the checkout.
 pub(crate) fn root() -> MeasureResult<PathBuf> {

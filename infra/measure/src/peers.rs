@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::failure::{ErrorContext, Failure};
-use crate::{MeasureResult, paths, progress};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
+use crate::paths;
+use crate::progress::progress;
 
 /// A peer that is ready to run.
 #[derive(Debug)]

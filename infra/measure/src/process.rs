@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::MeasureResult;
 use crate::deployment::Environment;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 /// A running program. It is killed when it is dropped.
 #[derive(Debug)]

@@ -17,11 +17,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::day::DayFiles;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::peers;
+use crate::progress::progress;
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
-use crate::{MeasureResult, paths, process, progress};
+use crate::{paths, process};
 
 /// Rows of the days that are measured.
 pub(crate) const SIZES: [u64; 3] = [100_000, MAIN, 10_000_000];

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::MeasureResult;
-use crate::failure::ErrorContext;
+use crate::failure::{ErrorContext, MeasureResult};
 
 /// A report as it grows.
 #[derive(Debug)]

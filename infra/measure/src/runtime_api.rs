@@ -5,9 +5,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::MeasureResult;
 use crate::clock::now_ms;
-use crate::failure::Failure;
+use crate::failure::{Failure, MeasureResult};
 use crate::http::{Request, Response, Server};
 
 /// Longer than any start or invocation here; what takes longer has hung.

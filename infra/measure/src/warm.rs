@@ -15,14 +15,15 @@ use serde_json::json;
 use crate::aws::Services;
 use crate::coldstart;
 use crate::deployment::{Environment, Signer, environment};
-use crate::failure::Failure;
+use crate::failure::{Failure, MeasureResult};
 use crate::peers::{self, PeerStatus};
 use crate::process::Running;
+use crate::progress::progress;
 use crate::report::{Report, Table};
 use crate::runtime_api::RuntimeApi;
 use crate::stats::{median, ns, ratio};
 use crate::wechat::{CannedCallback, Wechat};
-use crate::{MeasureResult, clock, event, progress};
+use crate::{clock, event};
 
 /// Events in one turn.
 const TURN: u32 = 250;

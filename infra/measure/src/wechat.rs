@@ -15,9 +15,8 @@ use wechatpay::time::format_rfc3339_beijing;
 use wechatpay::verify::SignedHeaders;
 use wechatpay::{UnixSeconds, canonical};
 
-use crate::MeasureResult;
 use crate::clock;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::http::Response;
 
 /// The merchant of the benchmarks.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     books::{PayError, PayOptions},
-    callbacks::{Callback, CallbackStatus, Damage, SignedCallback, Try},
+    callbacks::{Callback, CallbackStatus, Try},
     clock,
     config::SigningMode,
     endpoint::Endpoint,
@@ -21,6 +21,7 @@ use crate::{
     rules::{ActiveRule, BadRule, Rule},
     schema,
     settings::{BadSettings, Settings},
+    signed_callback::{Damage, SignedCallback},
     sim::{MutableState, Shared},
     views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };

@@ -20,24 +20,19 @@ use crate::{
     admin_answers::{
         Body, InPath, QueryParams, failed, log_refusals, no_such_call, no_such_method, refused,
     },
+    admin_state::AdminState,
     bills,
     books::{PayError, PayOptions},
-    callbacks::{self, Damage},
+    callbacks,
     config::SigningMode,
     details::ClientDetails,
     notices::Notice,
     refund::{RefundOutcome, RefundStatus},
     rules::Rule,
     settings::Settings,
+    signed_callback::Damage,
     views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };
-
-/// What the routes share.
-#[derive(Clone)]
-pub(crate) struct AdminState {
-    pub(crate) admin: Admin,
-    details: Arc<ClientDetails>,
-}
 
 /// All routes under `/admin`.
 pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
@@ -66,7 +61,7 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/callbacks/send", post(send_notice))
         .route("/admin/requests", get(requests).delete(reset_requests))
         .route("/admin/time", get(time).post(advance))
-        .merge(bills::routes())
+        .merge(bills::http::routes())
         .route("/admin", any(no_such_call))
         .route("/admin/{*rest}", any(no_such_call))
         .method_not_allowed_fallback(no_such_method)

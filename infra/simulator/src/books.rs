@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    bills::{Bill, differences::InjectedDifference},
+    bills::{bill::Bill, differences::InjectedDifference},
     callbacks::{self, Callback, CallbackContent, CallbackStatus, NoticeFormat},
     clock::{self, Clock, DAY_MS},
     faults::Fault,

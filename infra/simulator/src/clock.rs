@@ -10,12 +10,35 @@ use time::{
     format_description::well_known::Rfc3339, macros::format_description,
 };
 
-use crate::config::Time;
-
 /// Milliseconds in a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 const BEIJING_S: i32 = 8 * 3600;
+
+/// The clock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Time {
+    /// The computer's. The waits before a callback is repeated and before a refund is done are
+    /// divided by `speed`.
+    System {
+        /// 1 is real time.
+        speed: u32,
+    },
+    /// Stands still until [`Admin::advance`](crate::Admin::advance) or
+    /// [`Admin::set_time`](crate::Admin::set_time). Callbacks that became due are delivered then,
+    /// and not before.
+    Manual {
+        /// Unix seconds at the start.
+        start_s: i64,
+    },
+}
+
+impl Time {
+    /// The computer's time in Unix seconds, for [`Time::Manual`].
+    pub fn now_s() -> i64 {
+        seconds(system_ms())
+    }
+}
 
 pub(crate) struct Clock {
     manual_ms: Option<AtomicI64>,

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::clock::Time;
 
 /// Everything a simulator is started with. [`Config::default`] suits a person at a terminal,
 /// [`Config::for_tests`] a test.
@@ -134,31 +134,6 @@ pub enum Keys {
     Generated,
     /// The ones in `test-keys/`, which everybody knows. For tests.
     Published,
-}
-
-/// The clock.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Time {
-    /// The computer's. The waits before a callback is repeated and before a refund is done are
-    /// divided by `speed`.
-    System {
-        /// 1 is real time.
-        speed: u32,
-    },
-    /// Stands still until [`Admin::advance`](crate::Admin::advance) or
-    /// [`Admin::set_time`](crate::Admin::set_time). Callbacks that became due are delivered then,
-    /// and not before.
-    Manual {
-        /// Unix seconds at the start.
-        start_s: i64,
-    },
-}
-
-impl Time {
-    /// The computer's time in Unix seconds, for [`Time::Manual`].
-    pub fn now_s() -> i64 {
-        clock::seconds(clock::system_ms())
-    }
 }
 
 /// The two ways in which WeChat Pay signs.

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     address,
     api::{
-        self, Reply, VerifiedCall,
+        self,
+        call::{Reply, VerifiedCall},
         transactions::{self, Moment},
     },
     authorization::{self, ExpectedSigner, SignedRequest},

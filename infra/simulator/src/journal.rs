@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bills::{Bill, differences::InjectedDifference},
+    bills::{bill::Bill, differences::InjectedDifference},
     books::Store,
     callbacks::Callback,
     keys::{Keyring, StoredKey},
@@ -17,7 +17,7 @@ use crate::{
     order::Order,
     refund::{Refund, RefundOutcome},
     settings::Settings,
-    state_file::Stored,
+    stored::Stored,
 };
 
 /// What changed since the line before. Whatever did not is left out.

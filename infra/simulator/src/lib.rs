@@ -26,6 +26,7 @@ mod address;
 mod admin;
 mod admin_answers;
 mod admin_http;
+mod admin_state;
 mod api;
 mod authorization;
 mod bills;
@@ -56,9 +57,11 @@ mod rules;
 mod schema;
 mod server;
 mod settings;
+mod signed_callback;
 mod sim;
 mod start;
 mod state_file;
+mod stored;
 mod v2_notice;
 mod views;
 
@@ -69,12 +72,10 @@ pub use bills::{
     planting::DifferenceError,
 };
 pub use books::{PayError, PayOptions};
-pub use callbacks::{
-    Callback, CallbackStatus, Damage, ECHO_LADDER_S, NoticeFormat, PAYMENT_LADDER_S,
-    SignedCallback, Try,
-};
+pub use callbacks::{Callback, CallbackStatus, ECHO_LADDER_S, NoticeFormat, PAYMENT_LADDER_S, Try};
 pub use certificate::CertificateError;
-pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode, Time};
+pub use clock::Time;
+pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode};
 pub use details::ClientDetails;
 pub use endpoint::{Endpoint, Product};
 pub use faults::Fault;
@@ -85,6 +86,7 @@ pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
 pub use refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus};
 pub use rules::{ActiveRule, BadRule, Rule};
 pub use settings::{BadSettings, ChangedRefund, LineEnds, PaidClose, Settings};
+pub use signed_callback::{Damage, SignedCallback};
 pub use start::{Running, Simulator, StartError};
 pub use state_file::StateError;
 pub use views::{ConsoleRefund, ConsoleRefundError, OrderView, PaymentView, SettleError};

@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::callbacks::SignedCallback;
+use crate::signed_callback::SignedCallback;
 
 /// What of an answer is read: a v2 notice's says in its body whether the notice was taken.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;

@@ -14,9 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     bills::download::Download,
     books::{BookContext, Store},
-    callbacks::{
-        Callback, CallbackStatus, Damage, MessageContext, NoticeFormat, SignedCallback, Try,
-    },
+    callbacks::{Callback, CallbackStatus, MessageContext, NoticeFormat, Try},
     clock::Clock,
     config::{Log, SigningMode},
     endpoint::Endpoint,
@@ -25,6 +23,7 @@ use crate::{
     post,
     quota::Quotas,
     rules::Faults,
+    signed_callback::{Damage, SignedCallback},
     v2_notice,
 };
 

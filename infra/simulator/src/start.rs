@@ -26,7 +26,8 @@ use crate::{
     rules::Faults,
     server,
     sim::{Account, Constants, MutableState, Shared},
-    state_file::{self, StateError, Stored, StoredMerchant, Writer},
+    state_file::{self, StateError, Writer},
+    stored::{Stored, StoredMerchant},
 };
 
 /// The simulator; see [`Simulator::start`].

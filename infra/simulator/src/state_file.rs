@@ -23,10 +23,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    books::Store,
     journal::{Changes, FileState},
-    keys::StoredKey,
     sim::Shared,
+    stored::{Stored, StoredMerchant},
 };
 
 /// Changes are gathered for so long before they are written.
@@ -34,29 +33,6 @@ const GATHER: Duration = Duration::from_millis(200);
 
 /// The journal may always grow to this many bytes, however small the state file is.
 const JOURNAL_BYTES: u64 = 1024 * 1024;
-
-#[derive(Clone, Deserialize, Serialize)]
-pub(crate) struct Stored {
-    /// Which journal continues it. Versions that had none wrote no such number.
-    #[serde(default)]
-    journal_id: u64,
-    /// The generated merchant, if there is one.
-    pub(crate) merchant: Option<StoredMerchant>,
-    pub(crate) keys: Vec<StoredKey>,
-    pub(crate) books: Store,
-}
-
-#[derive(Clone, Deserialize, Serialize)]
-pub(crate) struct StoredMerchant {
-    pub(crate) mchid: String,
-    pub(crate) appids: Vec<String>,
-    pub(crate) serial: String,
-    pub(crate) private_key: String,
-    pub(crate) apiv3_key: String,
-    /// X.509 PEM; issued when it is first written for clients.
-    #[serde(default)]
-    pub(crate) certificate: Option<String>,
-}
 
 /// The first line of a journal.
 #[derive(Deserialize, Serialize)]

@@ -9,10 +9,10 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
 use crate::{
-    callbacks::{Damage, SignedCallback},
     clock,
     order::{Order, Payment},
     refund::{Refund, RefundSource, RefundStatus},
+    signed_callback::{Damage, SignedCallback},
 };
 
 const BLOCK_BYTES: usize = 16;

@@ -39,23 +39,15 @@
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
+mod header;
 pub mod limits;
 mod refusal;
 mod secret;
 mod sign;
 mod verify;
 
+pub use header::{ID, SIGNATURE, TIMESTAMP};
 pub use refusal::Refusal;
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, SignedHeaders, sign};
 pub use verify::{Received, verify};
-
-/// The id of what happened: the same for every attempt.
-pub const ID: &str = "webhook-id";
-/// When this attempt was made, in seconds since 1970.
-pub const TIMESTAMP: &str = "webhook-timestamp";
-/// The signatures, separated by spaces.
-pub const SIGNATURE: &str = "webhook-signature";
-
-/// What the symmetric signatures of the specification are marked with: HMAC-SHA256.
-const VERSION: &str = "v1";

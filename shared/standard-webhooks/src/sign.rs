@@ -3,9 +3,9 @@
 use aws_lc_rs::hmac;
 use base64::Engine;
 
+use crate::header::{ID, SIGNATURE, TIMESTAMP, VERSION};
 use crate::limits::ID_MAX;
 use crate::secret::{BASE64, Secret};
-use crate::{ID, SIGNATURE, TIMESTAMP, VERSION};
 
 /// The header fields of one attempt.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -3,11 +3,11 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 
+use crate::header::{ID, SIGNATURE, TIMESTAMP, VERSION};
 use crate::limits::{SIGNATURE_MAX, TIMESTAMP_MAX, TOLERANCE_S};
 use crate::refusal::Refusal;
 use crate::secret::{BASE64, Secret};
 use crate::sign::{is_id, tag};
-use crate::{ID, SIGNATURE, TIMESTAMP, VERSION};
 
 /// The header fields of a webhook as they arrived. Nothing is proved by having them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

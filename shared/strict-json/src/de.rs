@@ -1,13 +1,14 @@
 //! Serde's side: a value that gives itself to a type, and to no other than it says it is.
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor, value::StringDeserializer,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer,
+    MapAccess, SeqAccess, VariantAccess, Visitor, value::StringDeserializer,
 };
 
 use crate::{
-    Null, Value, Wrong,
-    wrong::{Step, twice},
+    null::Null,
+    value::Value,
+    wrong::{Step, Wrong, twice},
 };
 
 pub(crate) const OBJECT: &str = "must be an object, with its members by name";
@@ -21,6 +22,16 @@ const NOT_NULL: &str = "must not be null: leave it out if it has no value";
 pub(crate) struct Reader {
     pub(crate) value: Value,
     pub(crate) null: Null,
+}
+
+impl Value {
+    /// Reads a type from it.
+    ///
+    /// # Errors
+    /// [`Wrong`] names the first thing that is not as the type has it.
+    pub fn into_type<T: DeserializeOwned>(self, null: Null) -> Result<T, Wrong> {
+        T::deserialize(Reader { value: self, null })
+    }
 }
 
 impl Reader {

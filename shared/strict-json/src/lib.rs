@@ -28,25 +28,17 @@
 //! array passes for a struct again. Take such a thing apart with [`Object`] instead.
 
 mod de;
+mod null;
 mod object;
 mod value;
 mod wrong;
 
 use serde::de::DeserializeOwned;
 
+pub use null::Null;
 pub use object::Object;
 pub use value::Value;
 pub use wrong::Wrong;
-
-/// What `null` is taken for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Null {
-    /// It is refused. For requests, whose contract leaves a member out that has no value.
-    Refused,
-    /// It is taken for a member that is not there. For what was written by programs that write it
-    /// so.
-    Absent,
-}
 
 /// Reads a whole JSON text.
 ///

@@ -3,8 +3,9 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Null, Value, Wrong,
-    wrong::{Step, twice},
+    null::Null,
+    value::Value,
+    wrong::{Step, Wrong, twice},
 };
 
 /// An object, of which members are taken by name. For things that say by a member what they are.

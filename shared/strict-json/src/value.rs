@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::{Null, Wrong, de::Reader};
+use crate::wrong::Wrong;
 
 /// Any JSON value, its members in their order.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,14 +48,6 @@ impl Value {
     /// The text is no JSON.
     pub fn read(text: &[u8]) -> Result<Self, Wrong> {
         serde_json::from_slice(text).map_err(|error| Wrong::new(format!("is not JSON: {error}")))
-    }
-
-    /// Reads a type from it.
-    ///
-    /// # Errors
-    /// [`Wrong`] names the first thing that is not as the type has it.
-    pub fn into_type<T: DeserializeOwned>(self, null: Null) -> Result<T, Wrong> {
-        T::deserialize(Reader { value: self, null })
     }
 }
 

@@ -21,8 +21,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::loose;
 use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
+use crate::time::UnixSeconds;
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
-use crate::{UnixSeconds, wire};
+use crate::wire;
 
 /// A callback that WeChat Pay signed, opened.
 #[derive(Clone, Debug, PartialEq, Eq)]

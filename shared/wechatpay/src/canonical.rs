@@ -4,8 +4,8 @@
 //! itself still gets another (manual pages 4012365334 and 4013053249). There is no canonical sort
 //! of query parameters: what is signed is what is sent.
 
-use crate::UnixSeconds;
-use crate::api::Outgoing;
+use crate::outgoing::Outgoing;
+use crate::time::UnixSeconds;
 
 /// What the merchant signs for a request: method, path and query, timestamp, nonce, body (page
 /// 4012365334).
@@ -55,7 +55,7 @@ fn lines(parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Method;
+    use crate::outgoing::Method;
 
     #[test]
     fn a_get_ends_in_an_empty_line() {

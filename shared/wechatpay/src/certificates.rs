@@ -13,11 +13,11 @@
 
 use lenient_pem::NotPem;
 
-use crate::UnixSeconds;
 use crate::api::{Call, Certificates, EncryptedCertificate, Unreadable};
 use crate::keys::{self, KeyError};
 use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
+use crate::time::UnixSeconds;
 use crate::time::{NotATime, parse_rfc3339};
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
 

@@ -23,7 +23,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// Why a key or certificate cannot be used. The text says what was expected, never what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

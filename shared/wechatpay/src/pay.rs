@@ -8,8 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical;
 use crate::sign::{SignError, Signer};
-use crate::{UnixSeconds, canonical};
+use crate::time::UnixSeconds;
 
 /// The only `signType` of APIv3.
 const SIGN_TYPE: &str = "RSA";

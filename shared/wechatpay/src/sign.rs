@@ -14,10 +14,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-use crate::api::Outgoing;
+use crate::canonical;
 use crate::keys::{self, KeyError};
+use crate::outgoing::Outgoing;
 use crate::sensitive::OpenFieldError;
-use crate::{UnixSeconds, canonical};
+use crate::time::UnixSeconds;
 
 /// The scheme before the five fields of the `Authorization` header.
 pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";

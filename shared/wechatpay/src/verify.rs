@@ -15,9 +15,11 @@ use rsa::RsaPublicKey;
 use rsa::pkcs8::EncodePublicKey;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical;
 use crate::keys::{self, KeyError};
 use crate::names::names;
-use crate::{UnixSeconds, canonical};
+use crate::shown::shown;
+use crate::time::UnixSeconds;
 
 /// How far a message's timestamp may be from now, in seconds, in both directions (page 4013053420).
 pub const WINDOW_S: u64 = 300;
@@ -333,17 +335,6 @@ fn check_probe(headers: &SignedHeaders, known: bool) -> Result<(), VerifyError> 
     } else {
         Ok(())
     }
-}
-
-/// A received value for an error text: the sender may be anyone, so it is cut, and odd characters
-/// are escaped.
-pub(crate) fn shown(value: &str) -> String {
-    const LONGEST: usize = 64;
-    value
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_default)
-        .collect()
 }
 
 fn list(serials: &[String]) -> String {

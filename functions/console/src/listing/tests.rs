@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 
 use super::*;
+use crate::day_listing::{OF_EACH_KIND, OF_ONE_KIND};
 
 fn found(kind: DifferenceKind, line: u64) -> Difference {
     let date = BillDate::parse("2026-08-01").unwrap();
@@ -41,7 +42,8 @@ fn found(kind: DifferenceKind, line: u64) -> Difference {
 }
 
 fn held(day: &DayListing) -> usize {
-    day.held.values().map(Vec::len).sum()
+    let of = |kind: &DifferenceKind| day.of(*kind).len();
+    DifferenceKind::ALL.iter().map(of).sum()
 }
 
 #[test]

@@ -5,12 +5,15 @@ use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunStat
 
 use wechatpay::UnixSeconds;
 
-use super::{chart, chip, layout, list, missing, moment, products};
+use super::{
+    chart::{self, ChartDay},
+    layout::{chip, layout, missing, moment},
+    list, products,
+};
 use crate::{
+    day_listing::DayListing,
     input::{Filter, RunForm},
-    listing::DayListing,
     money::count,
-    pages::ChartDay,
     person::Viewer,
     text::{self, Tone},
 };

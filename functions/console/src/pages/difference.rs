@@ -15,7 +15,10 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use super::{chip, layout, list, missing, moment, notice};
+use super::{
+    layout::{chip, layout, missing, moment, notice},
+    list,
+};
 use crate::{
     input::{DECISIONS, decision_name},
     money::yuan_of_e5,

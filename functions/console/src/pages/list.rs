@@ -9,10 +9,10 @@ use payments::reconcile::{
 };
 use wechatpay::bill::yuan_of_fen;
 
-use super::chip;
+use super::layout::chip;
 use crate::{
+    day_listing::DayListing,
     input::{Filter, STATES},
-    listing::DayListing,
     money::{count, yuan, yuan_of_e5},
     text,
 };

@@ -8,8 +8,8 @@ use payments::reconcile::{difference::DifferenceKind, run::Run};
 
 use crate::{
     breakdown::{Breakdown, GapStatus},
+    day_listing::DayListing,
     input::Filter,
-    listing::DayListing,
     money::{count, yuan, yuan_of_e5, yuan_signed},
     text,
 };

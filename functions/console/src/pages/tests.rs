@@ -19,8 +19,8 @@ use wechatpay::UnixSeconds;
 use super::{ChartDay, DayView, DifferenceView, day, difference};
 use crate::{
     breakdown::Breakdown,
+    day_listing::DayListing,
     input::Filter,
-    listing::DayListing,
     person::{Person, Viewer},
 };
 

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::due::CheckKind;
 use wechatpay::UnixSeconds;
 
-use super::{CheckOutcome, Report};
+use super::report::{CheckOutcome, Report};
 
 /// What a run works on.
 pub(super) trait Work {

@@ -10,8 +10,7 @@ use matching::books::{BookLine, BookedRefund};
 use payments::order::Product;
 use wide::u8x16;
 
-use crate::MeasureResult;
-use crate::failure::{ErrorContext, Failure};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 const READ_BYTES: usize = 64 * 1024;
 const COLUMNS: usize = 10;

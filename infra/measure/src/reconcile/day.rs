@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::failure::ErrorContext;
-use crate::{MeasureResult, progress};
+use crate::failure::{ErrorContext, MeasureResult};
+use crate::progress::progress;
 
 /// Differences in a day of any size.
 pub(crate) const DIFFERENCES: u64 = 1000;

@@ -16,10 +16,10 @@ use wechatpay::bill::{TradeBillReader, TradeRow};
 
 use super::books::each_page;
 use super::day::{DIFFERENCES, MCHID};
-use crate::failure::{ErrorContext, Failure};
+use crate::clock;
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::process::own_peak_memory;
 use crate::stats::ns;
-use crate::{MeasureResult, clock};
 
 /// As it would come off the wire.
 const READ_BYTES: usize = 64 * 1024;

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::{Reply, VerifiedCall};
+use super::call::{Reply, VerifiedCall};
 use crate::{
     bills::{
-        self, Bill, BillDay,
+        bill::{self, Bill},
+        day::BillDay,
         download::{Download, File},
         fund,
         trade::{self, TradeBill},
@@ -139,7 +140,7 @@ fn link(
     let bill: Bill = kept.ok_or_else(no_statement)?.clone();
     let now_ms = sim.now_ms();
     let hash = if call.faults.contains(&Fault::WrongHash) {
-        bills::hash(b"another text")
+        bill::hash(b"another text")
     } else {
         bill.hash().to_owned()
     };

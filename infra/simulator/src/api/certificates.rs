@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::call::Reply;
 use crate::{
     clock, keys,
     refusal::Refusal,

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, json};
 
-use super::{Reply, VerifiedCall, check_notify_url};
+use super::{
+    call::{Reply, VerifiedCall},
+    notify_url::check_notify_url,
+};
 use crate::{
     callbacks::{CallbackContent, NoticeFormat},
     refusal::Refusal,

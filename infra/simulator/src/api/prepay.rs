@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Reply, VerifiedCall, check_notify_url};
+use super::{
+    call::{Reply, VerifiedCall},
+    notify_url::check_notify_url,
+};
 use crate::{
     clock::{self, DAY_MS},
     endpoint::Product,

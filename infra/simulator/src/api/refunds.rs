@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Reply, VerifiedCall, check_notify_url};
+use super::{
+    call::{Reply, VerifiedCall},
+    notify_url::check_notify_url,
+};
 use crate::{
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
     refunding::{self, NewRefund},

@@ -1,6 +1,6 @@
 //! Query by either number, and close.
 
-use super::{Reply, VerifiedCall};
+use super::call::{Reply, VerifiedCall};
 use crate::{
     books::PayOptions,
     endpoint::{self, Endpoint},

@@ -11,7 +11,7 @@ use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::{Bill, zip};
+use super::bill::{Bill, zip};
 use crate::{faults::Fault, refusal::Refusal};
 
 /// Time in which what comes before the connection dies gets to the client.

@@ -1,8 +1,9 @@
 //! Fund bills: every movement on one of the merchant's accounts.
 
 use super::{
-    BillDay,
-    differences::{Difference, InjectedDifferences, SummaryOf},
+    day::BillDay,
+    differences::{Difference, SummaryOf},
+    injected::InjectedDifferences,
     rows::TradeRow,
     sheet::Sheet,
 };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     admin_answers::{Body, QueryParams, refused},
-    admin_http::AdminState,
+    admin_state::AdminState,
     ledger::FundAccount,
 };
 

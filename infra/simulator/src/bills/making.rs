@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 
-use super::BillDay;
+use super::day::BillDay;
 use crate::{
     books::{BookContext, Store},
     clock,

@@ -2,8 +2,9 @@
 //! picks.
 
 use super::{
-    BillDay,
-    differences::{Difference, InjectedDifference, InjectedDifferences, WantedDifference},
+    day::BillDay,
+    differences::{Difference, InjectedDifference, WantedDifference},
+    injected::InjectedDifferences,
     making::{self, GeneratedOrder},
 };
 use crate::{

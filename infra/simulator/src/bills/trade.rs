@@ -1,9 +1,7 @@
 //! Trade bills.
 
 use super::{
-    BillDay,
-    differences::{InjectedDifferences, SummaryOf},
-    rows::TradeRow,
+    day::BillDay, differences::SummaryOf, injected::InjectedDifferences, rows::TradeRow,
     sheet::Sheet,
 };
 use crate::books::Store;

@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::call::{Call, Unreadable, read_json};
 use super::path::escape;
-use super::{Call, Outgoing, Unreadable, read_json};
 use crate::loose;
+use crate::outgoing::Outgoing;
 
 /// Which trades a bill lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

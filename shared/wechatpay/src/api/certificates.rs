@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Outgoing, Unreadable, read_json};
+use super::call::{Call, Unreadable, read_json};
 use crate::loose;
+use crate::outgoing::Outgoing;
 use crate::resource::Sealed;
 
 /// Asks for the platform certificates that are valid now. A merchant in public-key mode is answered

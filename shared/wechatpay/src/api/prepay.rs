@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use super::call::{Call, Unreadable, read_json, write_json};
 use crate::loose;
+use crate::outgoing::Outgoing;
 use crate::wire::Payer;
 
 /// How the user pays.

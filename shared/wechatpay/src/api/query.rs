@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::call::{Call, Unreadable, read_json, write_json};
 use super::path::escape;
-use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::outgoing::Outgoing;
 use crate::wire::Transaction;
 
 /// Queries an order by the merchant's number. Any age.

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::call::{Call, Unreadable, read_json, write_json};
 use super::path::escape;
-use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::outgoing::Outgoing;
 use crate::sensitive::EncryptedField;
 use crate::wire::{Refund, RefundGoods, RefundSource};
 

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{RequestId, loose, verify::shown};
+use crate::{loose, request_id::RequestId, shown::shown};
 
 /// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free
 /// texts, which may quote a personal value of the request.

@@ -43,7 +43,7 @@ pub enum BillError {
     /// A line is longer than any row can be.
     #[error(
         "line {line} is longer than {} bytes: this is no bill",
-        crate::bill::LINE_BYTES_MAX
+        super::limits::LINE_BYTES_MAX
     )]
     TooLongLine {
         /// Which line.

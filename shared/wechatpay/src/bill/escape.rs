@@ -1,6 +1,6 @@
 //! What merchants wrote, as it was before WeChat Pay escaped it (manual page 4013071246).
 
-use super::trade::TradeKind;
+use super::kind::TradeKind;
 
 /// Takes back the escapes of merchant-written fields, for people to read: refund rows write a
 /// backtick as `\140` and leave `'` alone, payment rows put a backslash before both.

@@ -6,7 +6,7 @@ use super::error::BillError;
 use super::moment;
 use super::reader::{Format, Reader, SummaryRow};
 use super::record::{Header, Record};
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// Whether money came into the account or left it (收支类型).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -53,6 +53,8 @@ mod columns;
 mod error;
 mod escape;
 mod fund;
+mod kind;
+mod limits;
 mod marks;
 mod moment;
 mod money;
@@ -67,10 +69,9 @@ mod trade;
 pub use error::{BillError, Column};
 pub use escape::unescape;
 pub use fund::{Direction, FundBillReader, FundRow, FundSummary};
+pub use kind::TradeKind;
+pub use limits::LINE_BYTES_MAX;
 pub use moment::beijing_time;
 pub use money::{Fee, fen_of_yuan, yuan_of_fen};
 pub use row::TradeRow;
-pub use trade::{TradeBillReader, TradeKind, TradeSummary};
-
-/// No line of a bill is longer, its end included: the fields' limits come to a few thousand bytes.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
+pub use trade::{TradeBillReader, TradeSummary};

@@ -3,7 +3,7 @@
 use ::time::macros::offset;
 use ::time::{Date, Month};
 
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// Reads a time as bills write it: `2026-08-01 10:00:05`, in Beijing; none for everything else.
 #[must_use]

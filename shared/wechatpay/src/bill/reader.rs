@@ -5,8 +5,8 @@
 
 use std::{fmt, mem};
 
-use super::LINE_BYTES_MAX;
 use super::error::{BillError, shown};
+use super::limits::LINE_BYTES_MAX;
 use super::marks::{Marks, index};
 use super::record::{Header, Record};
 

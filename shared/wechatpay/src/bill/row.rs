@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::columns::Columns;
 use super::error::BillError;
+use super::kind::TradeKind;
 use super::moment;
 use super::money::{Fee, rate_ppm};
 use super::record::Record;
-use super::trade::TradeKind;
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// One row of a trade bill. Amounts are read; texts are cut out of the row when they are asked for,
 /// as written, and are empty where the bill has no such column.

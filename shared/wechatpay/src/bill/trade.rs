@@ -7,17 +7,6 @@ use super::reader::{Format, Reader, SummaryRow};
 use super::record::{Header, Record};
 use super::row::TradeRow;
 
-/// What a row of a trade bill is about (交易状态).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TradeKind {
-    /// `SUCCESS`: an order was paid.
-    Payment,
-    /// `REFUND`: a refund was accepted.
-    Refund,
-    /// `REVOKED`: a scan-code payment (付款码) was taken back.
-    Revoked,
-}
-
 /// The sums of a trade bill, which its summary row has proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TradeSummary {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Payer, SceneInfo, TradeState};
+use super::transaction::{Payer, SceneInfo, TradeState};
 use crate::loose;
 
 /// One notice for all orders of a combined payment (manual page 4012556926). It comes as

@@ -3,7 +3,7 @@
 mod faults;
 
 use super::*;
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 const ALL: &str = include_str!("../../../tests/bills/all.csv");
 const SUCCESS: &str = include_str!("../../../tests/bills/success.csv");

@@ -1,0 +1,26 @@
+//! A payment of a difference -> WeChat Pay is asked -> what it says is settled.
+
+use flows::{settle_payment::SettleOutcome, trace::Trace};
+use payments::{ids::TransactionId, journal::Cause};
+
+use crate::{
+    app::App,
+    error::DayError,
+    query::{self, QueryResult},
+};
+
+/// Asks about a payment and settles what WeChat Pay says, as a callback would be.
+///
+/// # Errors
+/// [`DayError`] when WeChat Pay did not answer, or our side did not.
+pub(crate) async fn settled(
+    app: &App,
+    transaction_id: &TransactionId,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<QueryResult<SettleOutcome>, DayError> {
+    Ok(match query::payment(app, transaction_id).await? {
+        Ok(told) => Ok(app.settling.settle(&told.notice, cause, trace.id()).await?),
+        Err(why) => Err(why),
+    })
+}

@@ -1,0 +1,45 @@
+//! The deployment whose keys the `setup` commands read and write.
+
+use std::error::Error;
+
+use adapters::clock::Clock;
+use adapters::keys_table::KeysTable;
+use adapters::kms::Kms;
+
+use crate::args::{Args, UsageError};
+use crate::cloud;
+
+/// Which deployment: options of every `setup` command.
+pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
+
+/// The deployment that a command line, or the environment, names.
+pub(crate) struct Deployment {
+    pub(crate) mchid: String,
+    table: String,
+    secrets_key_id: String,
+}
+
+impl Deployment {
+    /// Each option, or the variable by which the functions have it.
+    pub(crate) fn read(args: &mut Args) -> Result<Self, UsageError> {
+        Ok(Self {
+            mchid: args.setting("mchid", "WECHATPAY_MCHID")?,
+            table: args.setting("keys-table", "KEYS_TABLE")?,
+            secrets_key_id: args.setting("secrets-key-id", "SECRETS_KEY_ID")?,
+        })
+    }
+
+    /// Its keys, by the credentials of the environment.
+    pub(crate) fn keys_table(&self) -> Result<KeysTable, Box<dyn Error>> {
+        let clock = Clock::system();
+        let aws = cloud::connect(&clock)?;
+        Ok(KeysTable::new(
+            aws.dynamodb(),
+            &self.table,
+            &self.mchid,
+            Kms::new(aws.kms()),
+            &self.secrets_key_id,
+            clock,
+        ))
+    }
+}
