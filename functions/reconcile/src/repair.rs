@@ -8,11 +8,8 @@ use matching::books::BookedRefund;
 use payments::{
     ids::{OutRefundNo, RefundId, TransactionId},
     journal::Cause,
-    reconcile::{
-        books::BookedRefund,
-        difference::{
-            Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
-        },
+    reconcile::difference::{
+        Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
     },
     refund::Refund,
 };

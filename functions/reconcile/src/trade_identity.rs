@@ -1,7 +1,7 @@
 //! What a trade is known by: its kind, its number, and what a difference says that is about it.
 
+use matching::bill_line::LineKind;
 use payments::reconcile::{
-    bill_line::LineKind,
     carried::{CarriedKind, Trade},
     difference::DifferenceSubject,
 };
