@@ -6,6 +6,8 @@ with the Python that the SAM CLI is installed in.
 """
 
 import copy
+import functools
+import multiprocessing
 import unittest
 
 import rules
@@ -46,8 +48,37 @@ FREE = {
 }
 
 
-def document():
+@functools.cache
+def parsed():
     return yaml_parse(rules.TEMPLATE.read_text())
+
+
+def document():
+    return copy.deepcopy(parsed())
+
+
+def broken(parameters, resources):
+    """Whether a rule is broken; one that cannot even read what was made of the template is one, too."""
+    try:
+        return next(rules.violations(parameters, resources), None)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        return repr(error)
+
+
+def changes_unseen(name):
+    """The changes of one resource that break no rule, and how many were tried. Runs in a process of its own."""
+    parameters, resources = parsed()["Parameters"], parsed()["Resources"]
+    unseen, tried = [], 0
+    for path in paths(resources[name]["Properties"]):
+        if FREE & set(path):
+            continue
+        for change in (left_out, altered):
+            changed = {**resources, name: copy.deepcopy(resources[name])}
+            change(changed[name]["Properties"], path)
+            tried += 1
+            if not broken(parameters, changed):
+                unseen.append(f"{name}: {'/'.join(map(str, path))} {change.__name__}")
+    return unseen, tried
 
 
 class Mutations(unittest.TestCase):
@@ -55,30 +86,17 @@ class Mutations(unittest.TestCase):
         self.parameters, self.resources = document()["Parameters"], document()["Resources"]
 
     def broken(self, resources):
-        """Whether a rule is broken; one that cannot even read what was made of the template is one, too."""
-        try:
-            return next(rules.violations(self.parameters, resources), None)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            return repr(error)
+        return broken(self.parameters, resources)
 
     def test_the_template_keeps_the_rules(self):
         self.assertEqual(list(rules.violations(self.parameters, self.resources)), [])
 
     def test_no_value_can_be_changed_and_none_be_left_out(self):
-        unseen, tried = [], 0
-        for name, resource in self.resources.items():
-            if resource["Type"] not in HELD:
-                continue
-            for path in paths(resource["Properties"]):
-                if FREE & set(path):
-                    continue
-                for change in (left_out, altered):
-                    changed = {**self.resources, name: copy.deepcopy(resource)}
-                    change(changed[name]["Properties"], path)
-                    tried += 1
-                    if not self.broken(changed):
-                        unseen.append(f"{name}: {'/'.join(map(str, path))} {change.__name__}")
-        self.assertEqual(unseen, [])
+        held = [name for name, resource in self.resources.items() if resource["Type"] in HELD]
+        with multiprocessing.Pool() as pool:
+            results = pool.map(changes_unseen, held, chunksize=1)
+        self.assertEqual([place for unseen, _ in results for place in unseen], [])
+        tried = sum(tried for _, tried in results)
         self.assertGreater(tried, 1900)
 
     def test_no_resource_can_be_left_out(self):
