@@ -190,6 +190,7 @@ def own_metrics(properties):
     return [metric for metric in named if metric not in OF_LOGS]
 
 
+@cache
 def is_written(metric):
     """Whether a metric is listed, and some line of the functions carries it."""
     return metric in listed() and f" {metric} = " in sources()
