@@ -10,7 +10,7 @@ mod rules;
 mod s3;
 mod wire;
 
-pub use dynamo::{DynamoEngine, Tables};
+pub use dynamo::{AttributeValue, DynamoEngine, Tables};
 pub use rules::refusal;
 pub use s3::{S3Engine, S3Object, S3Reply, S3Request, s3_request};
 pub use wire::{Call, Fault, FaultyTransport, Match, Service};

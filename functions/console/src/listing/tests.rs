@@ -12,9 +12,8 @@ use std::{
 use adapters::{
     aws::{Aws, AwsSettings},
     clock::Clock,
-    testing::{DynamoEngine, FaultyTransport, Match, Service},
+    testing::{AttributeValue, DynamoEngine, FaultyTransport, Match, Service},
 };
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,

@@ -2,6 +2,8 @@
 
 use std::thread::JoinHandle;
 
+/// An attribute as the SDK has it, for tests of crates that name no SDK.
+pub use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
