@@ -63,7 +63,7 @@ class Adaptations(unittest.TestCase):
         alarms = lambda: {n for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
         before = alarms()
         self.assertTrue(deploy.alarms_over_expressions(template))
-        self.assertEqual(before - alarms(), {"SweepMissingAlarm", "ReconciliationMissingAlarm"})
+        self.assertEqual(before - alarms(), {"SweepMissingAlarm"})
         self.assertFalse(deploy.alarms_over_expressions(template), "nothing is left to adapt")
 
     def test_only_tables_with_a_time_to_live_get_one_set(self):
