@@ -740,6 +740,24 @@ async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in
     assert!(refund.get("redirected").is_none(), "{refund}");
     let kept = testbed.items("refund#").await.remove(0);
     assert!(!kept.contains_key("sent_again_at"), "{kept:?}");
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
+    let last: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .take(2)
+        .map(|event| (&event["from"], &event["to"], &event["decision"]["what"]))
+        .collect();
+    let abnormal = json!("abnormal");
+    assert_eq!(
+        last,
+        [
+            (&abnormal, &abnormal, &Value::Null),
+            (&abnormal, &abnormal, &json!("redirect")),
+        ],
+        "told, and taken back: {events}"
+    );
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
     assert_eq!(testbed.post(REDIRECT, &other).await.status, 202);
 }

@@ -375,7 +375,8 @@ impl Notices {
 
     /// How many notices wait for an operator. DynamoDB counts: none is read into memory. It reads
     /// at most [`Self::COUNTED_PAGES_MAX`] pages of a megabyte, so for very many notices the result
-    /// is a lower bound.
+    /// is a lower bound: at least 1 while pages are left, because other merchants' notices may fill
+    /// those that were read.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -401,10 +402,10 @@ impl Notices {
             count = count.saturating_add(u64::try_from(page.count).unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() {
-                break;
+                return Ok(count);
             }
         }
-        Ok(count)
+        Ok(count.max(1))
     }
 
     /// Reads one notice consistently.

@@ -380,7 +380,7 @@ impl RefundFlow {
                 RefundQueryOutcome::News(news) => {
                     let which = RefundLookup::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
-                    let noted = self.note_redirection(claimed, news.status).await?;
+                    let noted = self.note_redirection(claimed, &news, cause, trace).await?;
                     match &settled {
                         SettleOutcome::StillOpen => {
                             let no_end = PendingAnswer::Processing;
@@ -632,7 +632,7 @@ impl RefundFlow {
             RefundQueryOutcome::News(news) => {
                 let refund = self.after_news(of, &news, refund, cause, trace).await?;
                 // For example redirected in WeChat Pay's console: no decision is needed for now.
-                let refund = self.note_redirection(&refund, news.status).await?;
+                let refund = self.note_redirection(&refund, &news, cause, trace).await?;
                 return Ok(redirected_before(refund, &wanted));
             }
             RefundQueryOutcome::Unreadable(unreadable) => {
@@ -1427,16 +1427,25 @@ impl RefundFlow {
     async fn note_redirection(
         &self,
         claimed: &Refund,
-        status: ReportedRefundStatus,
+        news: &RefundNews,
+        cause: &Cause,
+        trace: &str,
     ) -> Result<Refund, RefundError> {
         let is_sent_on = claimed.is_redirected() || claimed.redirected.is_some();
-        let trouble = match (&claimed.state, status) {
+        let trouble = match (&claimed.state, news.status) {
             (RefundState::Abnormal, ReportedRefundStatus::Processing)
                 if !claimed.is_redirected() =>
             {
                 REDIRECTED
             }
-            (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => ABNORMAL_AGAIN,
+            (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => {
+                match &claimed.redirected {
+                    Some(told) if told.told_again_at.is_some() => {
+                        return self.take_back(claimed, told, news, cause, trace).await;
+                    }
+                    Some(_) | None => ABNORMAL_AGAIN,
+                }
+            }
             (_, _) => return Ok(claimed.clone()),
         };
         let is_noted = match claimed.due {
@@ -1456,6 +1465,40 @@ impl RefundFlow {
             redirected: None,
             ..claimed.clone()
         })
+    }
+
+    /// Takes back, with an event, a redirect that WeChat Pay was called for more than once while
+    /// the refund stays abnormal. A refusal of one of these calls does not do that, because the
+    /// other one may be under way. Not if something was decided or another call was made meanwhile.
+    async fn take_back(
+        &self,
+        claimed: &Refund,
+        told: &Redirection,
+        news: &RefundNews,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Refund, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let both = self.both(&claimed.order_no, &claimed.refund_no).await?;
+            let Some((order, refund)) = both else {
+                return Ok(claimed.clone());
+            };
+            if refund.tries != claimed.tries {
+                return Ok(refund);
+            }
+            let context = self.books.context(cause, trace);
+            let context = context.told_under(news.request_id.as_ref());
+            let change =
+                refund_decision::undo_redirect(&order, &refund, told, ABNORMAL_AGAIN, &context);
+            let Some(change) = change else {
+                return Ok(refund);
+            };
+            if self.books.write(&change).await? {
+                return self.reread(refund).await;
+            }
+        }
+        Err(OrderStoreError::Contended.into())
     }
 }
 

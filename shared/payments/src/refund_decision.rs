@@ -238,9 +238,10 @@ pub fn redirect(
     Some(refund::update_in_state(order, refund, then, context).decided(&decision))
 }
 
-/// Undoes a redirect that WeChat Pay refused with this code while the refund stays abnormal. `None`
-/// if something else was decided since, if it is not abnormal, or if another process has made the
-/// same call: that call may still be under way and succeed. The sweep queries it in a minute.
+/// Undoes a redirect that WeChat Pay refused or did not carry out, for the reason `code`, while the
+/// refund stays abnormal. `None` if something else was decided since, if it is not abnormal, or if
+/// another process has made the same call: that call may still be under way and succeed. The sweep
+/// queries it in a minute.
 pub fn undo_redirect(
     order: &Order,
     refund: &Refund,

@@ -96,6 +96,42 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
     assert_eq!(only(&testbed, day).await.state, DifferenceState::Explained);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_of_one_amount_is_open_again_once_a_run_finds_another() {
+    let testbed = Testbed::start().await;
+    let (day, found) = a_second_payment(&testbed).await;
+    let mut rejected = found
+        .decided(Decision::Reject, "li", "looked at it", testbed.clock.now())
+        .unwrap();
+    assert_eq!(rejected.state, DifferenceState::Rejected);
+    rejected.there.as_mut().unwrap().amount_fen = Some(1);
+    let saved = testbed.reconciliation.save_difference(&rejected).await;
+    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    testbed.reconcile(day, false).await;
+    let now = only(&testbed, day).await;
+    assert_eq!(now.there, found.there);
+    let states: Vec<_> = now.history.iter().map(|step| step.to).collect();
+    assert_eq!(
+        states,
+        [
+            DifferenceState::Open,
+            DifferenceState::Proposed,
+            DifferenceState::Rejected,
+            DifferenceState::Open,
+            DifferenceState::Proposed,
+        ],
+        "a rejection was of another amount"
+    );
+    // With the same amounts it stays rejected.
+    let rejected = now
+        .decided(Decision::Reject, "li", "looked at it", testbed.clock.now())
+        .unwrap();
+    let saved = testbed.reconciliation.save_difference(&rejected).await;
+    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    testbed.reconcile(day, false).await;
+    assert_eq!(only(&testbed, day).await, rejected);
+}
+
 /// What people decide about a second payment that is more than one person may explain.
 struct Large<'a> {
     testbed: &'a Testbed,

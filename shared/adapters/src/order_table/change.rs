@@ -243,6 +243,8 @@ impl OrderTable {
                     condition.push_str(&format!(" AND {name} = :from_{name}"));
                     update = update.expression_attribute_values(format!(":from_{name}"), value);
                 }
+                // Left behind without its redirection it means nothing, and this write removes it.
+                None if name == "sent_again_at" && from.redirected.is_none() => {}
                 None => condition.push_str(&format!(" AND attribute_not_exists({name})")),
             }
         }
@@ -326,7 +328,7 @@ fn with_due<'a>(
     (set, remove, update)
 }
 
-fn set_and_remove(set: String, remove: &[&str]) -> String {
+pub(super) fn set_and_remove(set: String, remove: &[&str]) -> String {
     if remove.is_empty() {
         set
     } else {

@@ -10,7 +10,8 @@ use payments::{
 use wechatpay::UnixSeconds;
 
 use super::{
-    OrderTable, TableError, WriteOutcome, due_shard, item, number, refund_item, text, unavailable,
+    OrderTable, TableError, WriteOutcome, change::set_and_remove, due_shard, item, number,
+    refund_item, text, unavailable,
 };
 
 /// Something that is due.
@@ -147,6 +148,7 @@ impl OrderTable {
             "claim a due refund",
             refund,
             "SET tries = :tried, due_shard = :due_shard, due_at = :due_at",
+            &[],
             next,
             [(":tried", tried)],
         )
@@ -165,7 +167,8 @@ impl OrderTable {
     ) -> Result<bool, TableError> {
         let operation = "look at a refund again soon";
         let set = "SET due_shard = :due_shard, due_at = :due_at";
-        self.update_refund(operation, refund, set, next, []).await
+        self.update_refund(operation, refund, set, &[], next, [])
+            .await
     }
 
     /// Records why a refund makes no progress (WeChat Pay's code), and its next check; `false` if
@@ -182,7 +185,8 @@ impl OrderTable {
         self.update_refund(
             "note what holds a refund up",
             refund,
-            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since",
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at",
+            &["trouble_since"],
             next,
             [(":trouble", text(trouble))],
         )
@@ -204,7 +208,15 @@ impl OrderTable {
         self.update_refund(
             "note that a refund is on its way again, or not",
             refund,
-            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since, sent_to, sent_by, sent_why, sent_at, sent_again_at",
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at",
+            &[
+                "trouble_since",
+                "sent_to",
+                "sent_by",
+                "sent_why",
+                "sent_at",
+                "sent_again_at",
+            ],
             next,
             [(":trouble", text(trouble))],
         )
@@ -212,8 +224,8 @@ impl OrderTable {
     }
 
     /// Records that the redirect of an abnormal refund is about to be sent to WeChat Pay again, so
-    /// that it is not undone before the call is over. `false` if it changed meanwhile. `refund` is
-    /// the refund as it was read.
+    /// that it is not undone before the call is over. `false` if it changed meanwhile, or was not
+    /// redirected. `refund` is the refund as it was read.
     ///
     /// # Errors
     /// [`TableError`].
@@ -223,10 +235,14 @@ impl OrderTable {
         again_at: UnixSeconds,
         next: NextCheck,
     ) -> Result<bool, TableError> {
+        if refund.redirected.is_none() {
+            return Ok(false);
+        }
         self.update_refund(
             "note that a refund is sent on once more",
             refund,
             "SET sent_again_at = :sent_again_at, due_shard = :due_shard, due_at = :due_at",
+            &[],
             next,
             [(":sent_again_at", number(again_at.0))],
         )
@@ -250,12 +266,13 @@ impl OrderTable {
             Some(Trouble { code, since }) => {
                 let set = format!("{due}, trouble = :trouble, trouble_since = :since");
                 let values = [(":trouble", text(code)), (":since", number(since.0))];
-                self.update_refund(operation, refund, &set, next, values)
+                self.update_refund(operation, refund, &set, &[], next, values)
                     .await
             }
             None => {
-                let set = format!("{due} REMOVE trouble, trouble_since");
-                self.update_refund(operation, refund, &set, next, []).await
+                let remove = ["trouble", "trouble_since"];
+                self.update_refund(operation, refund, due, &remove, next, [])
+                    .await
             }
         }
     }
@@ -275,6 +292,7 @@ impl OrderTable {
             "put a refund off",
             refund,
             "SET tries = :before, due_shard = :due_shard, due_at = :due_at",
+            &[],
             next,
             [(":before", before)],
         )
@@ -304,41 +322,50 @@ impl OrderTable {
     }
 
     /// A write to a refund that changes no state, so it has no event. It succeeds if the refund
-    /// still has that state and attempt, and was not redirected since.
+    /// still has that state and attempt, and was not redirected since. A `sent_again_at` that was
+    /// left behind without its redirection means nothing: it blocks no write, and goes with the
+    /// next one.
     async fn update_refund(
         &self,
         operation: &'static str,
         refund: &Refund,
         set: &str,
+        remove: &[&'static str],
         next: NextCheck,
         values: impl IntoIterator<Item = (&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
     ) -> Result<bool, TableError> {
+        let mut condition = "#state = :state AND tries = :tries".to_owned();
+        let mut remove = remove.to_vec();
+        let mut seen = Vec::new();
+        match &refund.redirected {
+            Some(sent) => {
+                seen.push(("sent_at", ":seen_sent_at", Some(sent.at)));
+                seen.push(("sent_again_at", ":seen_sent_again_at", sent.told_again_at));
+            }
+            None => {
+                seen.push(("sent_at", ":seen_sent_at", None));
+                if !remove.contains(&"sent_again_at") {
+                    remove.push("sent_again_at");
+                }
+            }
+        }
         let mut update = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(&refund.order_no)))
             .key("sk", text(refund_item::sk(&refund.refund_no)))
-            .update_expression(set)
+            .update_expression(set_and_remove(set.to_owned(), &remove))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", text(refund.state.name()))
             .expression_attribute_values(":tries", number(refund.tries))
             .expression_attribute_values(":due_shard", text(due_shard(next.shard)))
             .expression_attribute_values(":due_at", number(next.at.0));
-        let mut condition = "#state = :state AND tries = :tries".to_owned();
-        let sent = refund.redirected.as_ref();
-        for (name, seen, at) in [
-            ("sent_at", ":seen_sent_at", sent.map(|sent| sent.at)),
-            (
-                "sent_again_at",
-                ":seen_sent_again_at",
-                sent.and_then(|sent| sent.told_again_at),
-            ),
-        ] {
+        for (name, value, at) in seen {
             match at {
                 Some(at) => {
-                    condition.push_str(&format!(" AND {name} = {seen}"));
-                    update = update.expression_attribute_values(seen, number(at.0));
+                    condition.push_str(&format!(" AND {name} = {value}"));
+                    update = update.expression_attribute_values(value, number(at.0));
                 }
                 None => condition.push_str(&format!(" AND attribute_not_exists({name})")),
             }

@@ -18,20 +18,21 @@ use wechatpay::UnixSeconds;
 
 use crate::bench::NOW;
 
-const MCHID: &str = "1900000001";
+pub(crate) const MCHID: &str = "1900000001";
 /// The first second of 2026-08-02 in Beijing.
 const MIDNIGHT: UnixSeconds = UnixSeconds(1_785_600_000);
-const BEFORE: UnixSeconds = UnixSeconds(MIDNIGHT.0 - 1);
+pub(crate) const BEFORE: UnixSeconds = UnixSeconds(MIDNIGHT.0 - 1);
 
-struct Bench {
-    clock: Clock,
+/// An empty orders table, a manual clock and a wire to count on.
+pub(crate) struct Bench {
+    pub(crate) clock: Clock,
     wire: FaultyTransport,
-    tables: Tables,
-    engine: DynamoEngine,
+    pub(crate) tables: Tables,
+    pub(crate) engine: DynamoEngine,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
         let clock = Clock::manual(NOW);
@@ -44,7 +45,7 @@ impl Bench {
         }
     }
 
-    fn table(&self) -> OrderTable {
+    pub(crate) fn table(&self) -> OrderTable {
         self.table_of(MCHID)
     }
 
@@ -59,12 +60,12 @@ impl Bench {
     }
 
     /// An order that was paid at `paid_at`.
-    async fn paid(&self, order_no: &str, paid_at: UnixSeconds) -> Order {
+    pub(crate) async fn paid(&self, order_no: &str, paid_at: UnixSeconds) -> Order {
         paid_in(&self.table(), order_no, paid_at).await
     }
 
     /// A refund of 40 fen that is set aside for the order.
-    async fn reserved(&self, order: &Order) -> (Order, Refund) {
+    pub(crate) async fn reserved(&self, order: &Order) -> (Order, Refund) {
         let wanted = RefundRequest {
             refund_no: payments::ids::RefundNo::parse("R1").expect("a number"),
             terms: RefundTerms {
@@ -84,7 +85,12 @@ impl Bench {
     }
 
     /// The refund after news about it.
-    async fn news(&self, order: &Order, refund: &Refund, news: &RefundNews) -> (Order, Refund) {
+    pub(crate) async fn news(
+        &self,
+        order: &Order,
+        refund: &Refund,
+        news: &RefundNews,
+    ) -> (Order, Refund) {
         let settlement =
             refund_news::settle_refund(order, Some(refund), &facts(), news, &because());
         let RefundSettlement::Change(change) = settlement else {
@@ -210,7 +216,7 @@ fn because() -> ChangeContext {
     }
 }
 
-fn news(
+pub(crate) fn news(
     refund: &Refund,
     status: ReportedRefundStatus,
     accepted_at: Option<UnixSeconds>,

@@ -14,6 +14,7 @@ mod kms;
 mod notices;
 mod queues;
 mod reconciliation;
+mod refunds;
 mod signers;
 mod undelivered;
 mod webhook_http;

@@ -437,6 +437,38 @@ async fn a_list_goes_on_page_by_page_with_the_longest_untouched_first() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_more_notices_of_other_merchants_than_are_counted_is_not_counted_as_none()
+{
+    let bench = Bench::new().await;
+    let stranger = bench.notices_of("1900000002");
+    // Two of them fill a page of DynamoDB's.
+    let message = "x".repeat(380_000);
+    for count in 0..20 {
+        let notice = ParkedNotice {
+            notice_id: &format!("EV-{count:02}"),
+            message: &message,
+            ..bench.parking()
+        };
+        stranger.parked(&notice).await.expect("kept");
+        bench.pass(1);
+    }
+    bench.parked().await;
+    assert_eq!(bench.notices().count_parked().await.expect("counted"), 1);
+    let pages = Match::operation(Service::DynamoDb, "Query");
+    assert_eq!(bench.wire.count(&pages), 8, "there is another one");
+    assert_eq!(stranger.count_parked().await.expect("counted"), 16);
+}
+
+#[tokio::test]
+async fn where_all_are_counted_none_is_none() {
+    let bench = Bench::new().await;
+    let stranger = bench.notices_of("1900000002");
+    stranger.parked(&bench.parking()).await.expect("kept");
+    assert_eq!(bench.notices().count_parked().await.expect("counted"), 0);
+    assert_eq!(stranger.count_parked().await.expect("counted"), 1);
+}
+
+#[tokio::test]
 async fn a_ledger_that_is_away_is_an_error_and_nothing_is_taken_for_written() {
     let bench = Bench::new().await;
     bench

@@ -1134,10 +1134,12 @@ impl Difference {
             step.decision = Some(decision);
         }
         let refund_rejected = match (decision, &self.wanted) {
-            (Decision::Propose | Decision::ProposePaid | Decision::Reopen, _) => false,
-            (Decision::Reject, ApprovedAction::Refund | ApprovedAction::TakeOn { .. }) => true,
+            (Decision::Propose | Decision::Reopen, _) => false,
+            (Decision::Reject, ApprovedAction::Refund) => true,
+            // Whether the order is taken on says nothing about the refund.
             (
-                Decision::Approve
+                Decision::ProposePaid
+                | Decision::Approve
                 | Decision::Reject
                 | Decision::Explain
                 | Decision::Retry
@@ -2168,6 +2170,35 @@ mod tests {
         assert!(!turned_down.refund_rejected, "no refund was proposed");
         let stored = serde_json::to_value(&large).unwrap();
         assert!(stored.get("refund_rejected").is_none());
+    }
+
+    #[test]
+    fn a_rejected_proposal_to_take_an_order_on_says_nothing_about_its_refund() {
+        let shop = ClientId::new("shop");
+        let take_on = |one: &Difference| {
+            let deciding = DecisionContext {
+                client: Some(&shop),
+                ..DecisionContext::default()
+            };
+            let proposed =
+                one.decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", NOW);
+            let proposed = proposed.unwrap();
+            let rejected = decide(&proposed, Decision::Reject, "wang").unwrap();
+            (proposed, rejected)
+        };
+        for amount_fen in [1, 1_000_000] {
+            let open = Difference {
+                there: of_fen(Some(amount_fen), None).there,
+                ..difference(DifferenceKind::UnknownOrderThere)
+            };
+            let (proposed, rejected) = take_on(&open);
+            assert!(!proposed.refund_rejected && !rejected.refund_rejected);
+            // Nor does it withdraw what a person decided about the refund before.
+            let refund = open.proposed("run-1", "to be given back", NOW);
+            let kept = decide(&refund, Decision::Reject, "li").unwrap();
+            let (proposed, rejected) = take_on(&kept);
+            assert!(proposed.refund_rejected && rejected.refund_rejected);
+        }
     }
 
     #[test]
