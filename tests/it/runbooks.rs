@@ -1,12 +1,15 @@
 //! Incidents from the runbooks, reproduced: an operator sees what the page describes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use payments::reconcile::run::RunState;
+use payments::{notice::retry_after_s, reconcile::run::RunState};
 use serde_json::Value;
 use wechatpay_simulator::{Fault, Rule};
 
-use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions};
+use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native};
 
 /// A page for on-call.
 fn page(name: &str) -> String {
@@ -105,6 +108,34 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
     for words in ["received eight times", "`unknown message` in the log"] {
         assert!(page.contains(words), "{words}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_during_an_outage_is_tried_for_eleven_hours_and_done_when_its_orders_time_is_over()
+ {
+    let pauses = (1..=u32::try_from(MAX_RECEIVE_COUNT).expect("a few")).map(retry_after_s);
+    let hours = (pauses.sum::<i32>() + 1_800) / 3_600;
+    assert_eq!(hours, 11);
+    let page = page("wechat-down.md");
+    for words in [
+        "a request is tried for some eleven hours",
+        "when its order's time is over (two hours unless told)",
+        "If it lasts for eleven hours",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    let testbed = Testbed::start().await;
+    let down = Rule::always(Fault::ServerErrorBefore { status: 502 });
+    testbed.wechat.admin().add_fault(down).unwrap();
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 202);
+    for minutes in [0, 1, 118] {
+        testbed.clock.advance(Duration::from_secs(minutes * 60));
+        assert_eq!(testbed.work_off().await, 1, "after {minutes} more minutes");
+    }
+    testbed.clock.advance(Duration::from_secs(60));
+    assert_eq!(testbed.work_off().await, 0);
+    let [dead_requests, _] = testbed.dead_letters().await;
+    assert!(dead_requests.is_empty(), "{dead_requests:?}");
 }
 
 /// The lines at ERROR of one look at WeChat Pay's certificates.
