@@ -11,11 +11,12 @@ use adapters::{
     queues::ReconcileWork,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use payments::reconcile::run::BillDate;
+use payments::reconcile::run::{BillDate, FundState, RunState};
 use serde_json::{Value, json};
-use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SignedCallback, SigningMode};
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
 use crate::{
+    runbooks,
     support::{Lines, LocalAws, MCHID, Testbed, native, native_for, start_wechat},
     webhooks::{self, WebhookTestbed},
 };
@@ -580,6 +581,34 @@ async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
     assert!(watch.is_met("bill-late"), "until it is asked for again");
     admin.clear_faults(None);
     asked_for(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 15, 0).await;
+    assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_the_day_is_done() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    let late = Rule::always(Fault::StatementCreating).at(Endpoint::FundFlowBill);
+    testbed.wechat.admin().add_fault(late).unwrap();
+    testbed.until(day.plus_days(1), 13, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(watch.is_met("bill-late"));
+    let run = testbed.run_of(day).await;
+    let again = ReconcileWork::FundsV1 {
+        date: day,
+        run_id: run.id,
+    };
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Waiting));
+    let row = runbooks::row("reconciliation.md", "`done`, `funds` `waiting`");
+    assert!(row.contains("the alarm `bill-late`"), "{row}");
+
+    testbed.wechat.admin().clear_faults(None);
+    testbed.send_work(&again).await;
+    watch.of(testbed.work_off_days()).await;
     testbed.until(day.plus_days(1), 15, 0).await;
     assert!(!watch.not_quiet().contains("bill-late"));
 }

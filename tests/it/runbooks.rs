@@ -18,7 +18,7 @@ fn page(name: &str) -> String {
 }
 
 /// The row of a page's table that begins so.
-fn row(page_name: &str, begins: &str) -> String {
+pub(crate) fn row(page_name: &str, begins: &str) -> String {
     let page = page(page_name);
     let mut lines = page.lines();
     let row = lines.find(|line| line.starts_with(&format!("| {begins}")));
