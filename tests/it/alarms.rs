@@ -3,13 +3,17 @@
 
 mod cloudwatch;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use adapters::{
     clock::Clock,
     notices::{DecideOutcome, Notices},
     queues::ReconcileWork,
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use payments::reconcile::run::{BillDate, FundState, RunState};
 use serde_json::{Value, json};
@@ -484,6 +488,60 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
         .unwrap();
     asked_for(&testbed, &mut watch, day.plus_days(1)).await;
     sweeps(&mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_record_no_sweep_can_read_is_an_alarm_and_one_read_that_fails_is_none() {
+    const ALARM: &str = "reconciliation-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
+    let text = |value: String| AttributeValue::S(value);
+    let (dynamo, table) = (testbed.dynamo(), &testbed.tables.reconciliation);
+    let key = [
+        ("pk", text(format!("day#{MCHID}#{day}"))),
+        ("sk", text("run".to_owned())),
+    ];
+    let [(pk, day_key), (sk, run_key)] = key;
+    let read = dynamo.get_item().table_name(table);
+    let read = read.key(pk, day_key).key(sk, run_key).send().await;
+    let record = read.unwrap().item.expect("the day's record");
+    let mut damaged = record.clone();
+    damaged.insert("body".to_owned(), text("no JSON".to_owned()));
+    let write = async |item: &HashMap<String, AttributeValue>| {
+        let put = dynamo.put_item().table_name(table);
+        put.set_item(Some(item.clone())).send().await.unwrap();
+    };
+    let sweep = async |watch: &mut Watch| {
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+    };
+    sweep(&mut watch).await;
+    for _ in 0..2 {
+        write(&damaged).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM), "it may pass");
+        write(&record).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM));
+    }
+    write(&damaged).await;
+    for number in 0..4 {
+        sweep(&mut watch).await;
+        assert_eq!(watch.is_met(ALARM), number > 0, "{number}");
+    }
+    watch.says(
+        "it is not known whether the day was reconciled",
+        "reconciliation.md",
+    );
+    write(&record).await;
+    for _ in 0..3 {
+        sweep(&mut watch).await;
+    }
     assert!(!watch.not_quiet().contains(ALARM));
 }
 
