@@ -15,7 +15,7 @@ use adapters::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use payments::reconcile::run::{BillDate, FundState, RunState};
+use payments::reconcile::run::{BillDate, FundState, Run, RunState};
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
@@ -669,6 +669,54 @@ async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_
     watch.of(testbed.work_off_days()).await;
     testbed.until(day.plus_days(1), 15, 0).await;
     assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+/// A day whose bill has a wrong hash whenever it is fetched, four times half an hour apart: the
+/// alarm is met after the last one. Gives the day's record then.
+async fn fails_at(bill: Endpoint, alarm: &str) -> Run {
+    let of_days = ["day-failed", "fund-side-failed"];
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let wrong = Rule::always(Fault::WrongHash).at(bill);
+    testbed.wechat.admin().add_fault(wrong).unwrap();
+    let run_id = "fails".to_owned();
+    let mut work = ReconcileWork::DayV1 {
+        date: day,
+        dry_run: false,
+        run_id: run_id.clone(),
+        requested_at_ms: Some(testbed.clock.now_ms()),
+    };
+    for fetched in 1..=4 {
+        testbed.send_work(&work).await;
+        watch.of(testbed.work_off_days()).await;
+        if bill == Endpoint::FundFlowBill {
+            let run_id = run_id.clone();
+            work = ReconcileWork::FundsV1 { date: day, run_id };
+        }
+        testbed.advance(MINUTE * 30).await;
+        for one in of_days {
+            let is_met = fetched == 4 && one == alarm;
+            assert_eq!(watch.is_met(one), is_met, "{one}, fetched {fetched} times");
+            assert!(is_met || !watch.not_quiet().contains(one), "{one}");
+        }
+    }
+    testbed.clock.advance(MINUTE * 60 * 20);
+    assert!(watch.is_met(alarm), "the next day's failure has not come");
+    testbed.clock.advance(MINUTE * 60 * 2);
+    assert!(!watch.not_quiet().contains(alarm), "it calls again");
+    testbed.run_of(day).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_fails_and_a_fund_side_that_fails_are_each_their_own_alarm_and_not_the_others() {
+    let run = fails_at(Endpoint::TradeBill, "day-failed").await;
+    assert_eq!(run.state, RunState::Failed);
+    let run = fails_at(Endpoint::FundFlowBill, "fund-side-failed").await;
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Failed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
