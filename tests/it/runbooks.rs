@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
+use adapters::queues::ReconcileWork;
 use payments::{notice::retry_after_s, reconcile::run::RunState};
 use serde_json::Value;
-use wechatpay_simulator::{Fault, Rule};
+use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native};
 
@@ -239,12 +240,46 @@ async fn a_part_of_a_split_day_that_waits_shows_in_the_days_state_and_the_others
         ..TestbedOptions::default()
     })
     .await;
-    let day = a_day(&testbed).await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("ORDER-2").await;
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    // The part of the lost payment asks WeChat Pay about it.
+    let admin = testbed.wechat.admin();
+    let no_answer = Rule::always(Fault::ServerErrorBefore { status: 500 })
+        .at(Endpoint::QueryByTransactionId)
+        .at(Endpoint::QueryByOutTradeNo);
+    let fault = admin.add_fault(no_answer).unwrap();
     testbed.begin_day(day, false).await;
-    assert_eq!(testbed.work_off_days().await, 0);
+    assert_eq!(testbed.work_off_days().await, 1, "it comes again");
+    assert_eq!(testbed.hidden.times_s().last(), Some(&120));
     let run = testbed.run_of(day).await;
     assert!(run.parts > 1, "{}", run.parts);
+    assert_eq!(run.state, RunState::Running);
+    assert!(run.trouble.is_some());
+    let waits: Vec<u8> = (0..run.parts)
+        .filter(|part| !run.parts_done.contains_key(part))
+        .collect();
+    let [part] = waits[..] else {
+        panic!("one part waits: {waits:?}");
+    };
+    let row = row("reconciliation.md", "`running`, `parts` above 1");
+    for words in ["the day's state and `trouble`", "the others go on"] {
+        assert!(row.contains(words), "{words}");
+    }
+
+    // Its message again, once WeChat Pay answers.
+    admin.clear_faults(Some(fault));
+    let again = ReconcileWork::PartV1 {
+        date: day,
+        run_id: run.id,
+        part,
+    };
+    testbed.send_work(&again).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+    let run = testbed.run_of(day).await;
     assert_eq!(run.parts_done.len(), usize::from(run.parts));
-    assert_eq!(run.state, RunState::Done);
-    row("reconciliation.md", "`running`, `parts` above 1");
+    assert_eq!((run.state, run.trouble), (RunState::Done, None));
+    assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
 }
