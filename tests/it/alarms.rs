@@ -3,19 +3,24 @@
 
 mod cloudwatch;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use adapters::{
     clock::Clock,
     notices::{DecideOutcome, Notices},
     queues::ReconcileWork,
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use payments::reconcile::run::BillDate;
+use payments::reconcile::run::{BillDate, FundState, Run, RunState};
 use serde_json::{Value, json};
-use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SignedCallback, SigningMode};
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
 use crate::{
+    runbooks,
     support::{Lines, LocalAws, MCHID, Testbed, native, native_for, start_wechat},
     webhooks::{self, WebhookTestbed},
 };
@@ -487,6 +492,60 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_record_no_sweep_can_read_is_an_alarm_and_one_read_that_fails_is_none() {
+    const ALARM: &str = "reconciliation-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
+    let text = |value: String| AttributeValue::S(value);
+    let (dynamo, table) = (testbed.dynamo(), &testbed.tables.reconciliation);
+    let key = [
+        ("pk", text(format!("day#{MCHID}#{day}"))),
+        ("sk", text("run".to_owned())),
+    ];
+    let [(pk, day_key), (sk, run_key)] = key;
+    let read = dynamo.get_item().table_name(table);
+    let read = read.key(pk, day_key).key(sk, run_key).send().await;
+    let record = read.unwrap().item.expect("the day's record");
+    let mut damaged = record.clone();
+    damaged.insert("body".to_owned(), text("no JSON".to_owned()));
+    let write = async |item: &HashMap<String, AttributeValue>| {
+        let put = dynamo.put_item().table_name(table);
+        put.set_item(Some(item.clone())).send().await.unwrap();
+    };
+    let sweep = async |watch: &mut Watch| {
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+    };
+    sweep(&mut watch).await;
+    for _ in 0..2 {
+        write(&damaged).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM), "it may pass");
+        write(&record).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM));
+    }
+    write(&damaged).await;
+    for number in 0..4 {
+        sweep(&mut watch).await;
+        assert_eq!(watch.is_met(ALARM), number > 0, "{number}");
+    }
+    watch.says(
+        "it is not known whether the day was reconciled",
+        "reconciliation.md",
+    );
+    write(&record).await;
+    for _ in 0..3 {
+        sweep(&mut watch).await;
+    }
+    assert!(!watch.not_quiet().contains(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_that_takes() {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
@@ -582,6 +641,82 @@ async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
     asked_for(&testbed, &mut watch, day).await;
     testbed.until(day.plus_days(1), 15, 0).await;
     assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_the_day_is_done() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    let late = Rule::always(Fault::StatementCreating).at(Endpoint::FundFlowBill);
+    testbed.wechat.admin().add_fault(late).unwrap();
+    testbed.until(day.plus_days(1), 13, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(watch.is_met("bill-late"));
+    let run = testbed.run_of(day).await;
+    let again = ReconcileWork::FundsV1 {
+        date: day,
+        run_id: run.id,
+    };
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Waiting));
+    let row = runbooks::row("reconciliation.md", "`done`, `funds` `waiting`");
+    assert!(row.contains("the alarm `bill-late`"), "{row}");
+
+    testbed.wechat.admin().clear_faults(None);
+    testbed.send_work(&again).await;
+    watch.of(testbed.work_off_days()).await;
+    testbed.until(day.plus_days(1), 15, 0).await;
+    assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+/// A day whose bill has a wrong hash whenever it is fetched, four times half an hour apart: the
+/// alarm is met after the last one. Gives the day's record then.
+async fn fails_at(bill: Endpoint, alarm: &str) -> Run {
+    let of_days = ["day-failed", "fund-side-failed"];
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let wrong = Rule::always(Fault::WrongHash).at(bill);
+    testbed.wechat.admin().add_fault(wrong).unwrap();
+    let run_id = "fails".to_owned();
+    let mut work = ReconcileWork::DayV1 {
+        date: day,
+        dry_run: false,
+        run_id: run_id.clone(),
+        requested_at_ms: Some(testbed.clock.now_ms()),
+    };
+    for fetched in 1..=4 {
+        testbed.send_work(&work).await;
+        watch.of(testbed.work_off_days()).await;
+        if bill == Endpoint::FundFlowBill {
+            let run_id = run_id.clone();
+            work = ReconcileWork::FundsV1 { date: day, run_id };
+        }
+        testbed.advance(MINUTE * 30).await;
+        for one in of_days {
+            let is_met = fetched == 4 && one == alarm;
+            assert_eq!(watch.is_met(one), is_met, "{one}, fetched {fetched} times");
+            assert!(is_met || !watch.not_quiet().contains(one), "{one}");
+        }
+    }
+    testbed.clock.advance(MINUTE * 60 * 20);
+    assert!(watch.is_met(alarm), "the next day's failure has not come");
+    testbed.clock.advance(MINUTE * 60 * 2);
+    assert!(!watch.not_quiet().contains(alarm), "it calls again");
+    testbed.run_of(day).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_fails_and_a_fund_side_that_fails_are_each_their_own_alarm_and_not_the_others() {
+    let run = fails_at(Endpoint::TradeBill, "day-failed").await;
+    assert_eq!(run.state, RunState::Failed);
+    let run = fails_at(Endpoint::FundFlowBill, "fund-side-failed").await;
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Failed));
 }
 
 #[tokio::test(flavor = "multi_thread")]

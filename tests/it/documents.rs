@@ -469,7 +469,11 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
 
     // dead-letters.md, webhooks.md
     testbed.run("dead-letters.md", "for queue in", &[]);
-    testbed.run("dead-letters.md", "aws sqs start-message-move-task", &[]);
+    for queue in ["PaymentResults", "Webhooks", "ReconcileWork"] {
+        let source = format!("--source-arn \"$(arn_of {queue}DlqUrl)\"");
+        let begin = format!("aws sqs start-message-move-task {source}");
+        testbed.run("dead-letters.md", &begin, &[]);
+    }
     let told = testbed.run("dead-letters.md", "aws pipes describe-pipe", &[]);
     assert_eq!(answer(&told)["CurrentState"], "RUNNING");
     let stream = "aws dynamodbstreams describe-stream --stream-arn \"$(output OrdersStreamArn)\"";

@@ -1,12 +1,16 @@
 //! Incidents from the runbooks, reproduced: an operator sees what the page describes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use payments::reconcile::run::RunState;
+use adapters::queues::ReconcileWork;
+use payments::{notice::retry_after_s, reconcile::run::RunState};
 use serde_json::Value;
-use wechatpay_simulator::{Fault, Rule};
+use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions};
+use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native};
 
 /// A page for on-call.
 fn page(name: &str) -> String {
@@ -15,7 +19,7 @@ fn page(name: &str) -> String {
 }
 
 /// The row of a page's table that begins so.
-fn row(page_name: &str, begins: &str) -> String {
+pub(crate) fn row(page_name: &str, begins: &str) -> String {
     let page = page(page_name);
     let mut lines = page.lines();
     let row = lines.find(|line| line.starts_with(&format!("| {begins}")));
@@ -105,6 +109,34 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
     for words in ["received eight times", "`unknown message` in the log"] {
         assert!(page.contains(words), "{words}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_during_an_outage_is_tried_for_eleven_hours_and_done_when_its_orders_time_is_over()
+ {
+    let pauses = (1..=u32::try_from(MAX_RECEIVE_COUNT).expect("a few")).map(retry_after_s);
+    let hours = (pauses.sum::<i32>() + 1_800) / 3_600;
+    assert_eq!(hours, 11);
+    let page = page("wechat-down.md");
+    for words in [
+        "a request is tried for some eleven hours",
+        "when its order's time is over (two hours unless told)",
+        "If it lasts for eleven hours",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    let testbed = Testbed::start().await;
+    let down = Rule::always(Fault::ServerErrorBefore { status: 502 });
+    testbed.wechat.admin().add_fault(down).unwrap();
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 202);
+    for minutes in [0, 1, 118] {
+        testbed.clock.advance(Duration::from_secs(minutes * 60));
+        assert_eq!(testbed.work_off().await, 1, "after {minutes} more minutes");
+    }
+    testbed.clock.advance(Duration::from_secs(60));
+    assert_eq!(testbed.work_off().await, 0);
+    let [dead_requests, _] = testbed.dead_letters().await;
+    assert!(dead_requests.is_empty(), "{dead_requests:?}");
 }
 
 /// The lines at ERROR of one look at WeChat Pay's certificates.
@@ -208,12 +240,46 @@ async fn a_part_of_a_split_day_that_waits_shows_in_the_days_state_and_the_others
         ..TestbedOptions::default()
     })
     .await;
-    let day = a_day(&testbed).await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("ORDER-2").await;
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    // The part of the lost payment asks WeChat Pay about it.
+    let admin = testbed.wechat.admin();
+    let no_answer = Rule::always(Fault::ServerErrorBefore { status: 500 })
+        .at(Endpoint::QueryByTransactionId)
+        .at(Endpoint::QueryByOutTradeNo);
+    let fault = admin.add_fault(no_answer).unwrap();
     testbed.begin_day(day, false).await;
-    assert_eq!(testbed.work_off_days().await, 0);
+    assert_eq!(testbed.work_off_days().await, 1, "it comes again");
+    assert_eq!(testbed.hidden.times_s().last(), Some(&120));
     let run = testbed.run_of(day).await;
     assert!(run.parts > 1, "{}", run.parts);
+    assert_eq!(run.state, RunState::Running);
+    assert!(run.trouble.is_some());
+    let waits: Vec<u8> = (0..run.parts)
+        .filter(|part| !run.parts_done.contains_key(part))
+        .collect();
+    let [part] = waits[..] else {
+        panic!("one part waits: {waits:?}");
+    };
+    let row = row("reconciliation.md", "`running`, `parts` above 1");
+    for words in ["the day's state and `trouble`", "the others go on"] {
+        assert!(row.contains(words), "{words}");
+    }
+
+    // Its message again, once WeChat Pay answers.
+    admin.clear_faults(Some(fault));
+    let again = ReconcileWork::PartV1 {
+        date: day,
+        run_id: run.id,
+        part,
+    };
+    testbed.send_work(&again).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+    let run = testbed.run_of(day).await;
     assert_eq!(run.parts_done.len(), usize::from(run.parts));
-    assert_eq!(run.state, RunState::Done);
-    row("reconciliation.md", "`running`, `parts` above 1");
+    assert_eq!((run.state, run.trouble), (RunState::Done, None));
+    assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
 }

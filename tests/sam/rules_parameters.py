@@ -1,8 +1,9 @@
-"""Parameters that go together: which sets of them `Rules:` of the template lets through.
+"""Parameters that go together: which sets of them `Rules:` of the template lets through. And when a day may be reconciled.
 
 CloudFormation's own functions are few there (and, or, not, equals, contains), so they are worked out here as it does.
 """
 
+import re
 from itertools import product
 
 # Each set is written as what differs from the defaults; whether a stack may be made with it.
@@ -21,6 +22,20 @@ for chosen in product([False, True], repeat=len(CONSOLE)):
     names = [name for name, is_chosen in zip(CONSOLE, chosen) if is_chosen]
     SETS.append(({name: CONSOLE[name] for name in names}, len(names) in (0, len(CONSOLE))))
 
+# The alarm `reconciliation-missing` looks at 13:00 in Beijing: no day begins later. Whether a stack may be made with it.
+RECONCILE_AT = [(f"cron(30 {hour} * * ? *)", hour <= 12) for hour in range(24)] + [
+    ("cron(0 00 * * ? *)", True),
+    ("cron(5 09 * * ? *)", True),
+    ("cron(0,30 12 * * ? *)", True),
+    ("cron(30 * * * ? *)", False),
+    ("cron(30 10-14 * * ? *)", False),
+    ("cron(30 10,14 * * ? *)", False),
+    ("cron(30 1/6 * * ? *)", False),
+    ("cron(30 024 * * ? *)", False),
+    ("cron(30 10 * * ?)", False),
+    ("rate(1 day)", False),
+]
+
 
 def violations(document):
     """Yields a sentence for each set that is let through, or held up, when it should not be."""
@@ -35,6 +50,11 @@ def violations(document):
         for assertion in rule["Assertions"]:
             if len(assertion.get("AssertDescription", "")) < 40:
                 yield f"{name} does not say what to do"
+    reconcile_at = document["Parameters"]["ReconcileAt"]
+    for value, is_fine in [*RECONCILE_AT, (reconcile_at["Default"], True)]:
+        # CloudFormation holds the whole value against the pattern.
+        if bool(re.fullmatch(reconcile_at["AllowedPattern"], value)) != is_fine:
+            yield f"ReconcileAt {value} is {'refused' if is_fine else 'taken'}"
 
 
 def refusals(rules, values):

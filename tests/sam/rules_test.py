@@ -225,6 +225,12 @@ class Parameters(unittest.TestCase):
             changed["Rules"][name]["RuleCondition"] = {"Fn::Not": [rule["RuleCondition"]]}
             self.assertTrue(list(rules_parameters.violations(changed)), name)
 
+    def test_a_day_that_would_begin_after_its_alarm_looked_is_refused(self):
+        for change in (r"cron\(.+\)", r"cron\([^ ]+ [0-9]( [^ ]+){4}\)", r"cron\([^ ]+ (0?[0-9]|1[0-3])( [^ ]+){4}\)"):
+            changed = document()
+            changed["Parameters"]["ReconcileAt"]["AllowedPattern"] = change
+            self.assertTrue(list(rules_parameters.violations(changed)), change)
+
 
 def paths(value, path=()):
     """Where each text, number and truth value lies."""

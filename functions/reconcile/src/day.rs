@@ -7,7 +7,7 @@
 //! be killed anywhere and run again. A day whose books do not fit into one run's memory is split by
 //! order number into parts that go through the queue; the last part to end closes the trade side.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use adapters::queues::ReconcileWork;
 use flows::{problem::ErrorChain, trace::Trace};
@@ -59,14 +59,19 @@ pub(crate) async fn reconcile(
 }
 
 /// Whether the latest day that should be reconciled by now is not. Checked every minute, so that
-/// on-call is alerted at 13:00 and for as long as this lasts; `None` if it could not be read.
+/// on-call is alerted at 13:00 and for as long as this lasts. `None` if it could not be read for the
+/// first time: that may pass. From the second time running on, the day counts as missing.
 pub(crate) async fn latest_is_missing(app: &App, now: UnixSeconds) -> Option<bool> {
     let date = metrics::last_late(now);
     match app.reconciliations.day_runs(date).await {
-        Ok(runs) => Some(!runs.was_reconciled(app.repairs)),
+        Ok(runs) => {
+            app.day_was_unread.store(false, Ordering::Relaxed);
+            Some(!runs.was_reconciled(app.repairs))
+        }
         Err(error) => {
             warn!(%date, error = %ErrorChain(&error), "it is not known whether the day was reconciled");
-            None
+            let was_unread = app.day_was_unread.swap(true, Ordering::Relaxed);
+            was_unread.then_some(true)
         }
     }
 }

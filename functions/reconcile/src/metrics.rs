@@ -141,7 +141,7 @@ pub(crate) fn overdue(report: &Report) {
 }
 
 /// A run of the sweep is over: the longest overdue time at its start, for each reason; and whether
-/// the latest day that should be reconciled by now is not (`None`: unknown).
+/// the latest day that should be reconciled by now is not (`None`: unknown for now).
 pub(crate) fn swept(app: &App, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
     let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());

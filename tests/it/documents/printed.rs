@@ -83,6 +83,10 @@ fn in_document(document: &str, text: &str) -> Vec<String> {
     let spans: Vec<&str> = prose.split('`').collect();
     assert!(spans.len() % 2 == 1, "{document}: a code span has no end");
     for span in spans.iter().skip(1).step_by(2) {
+        assert!(
+            !span.contains("$(") || COMMANDS.iter().any(|command| span.starts_with(command)),
+            "{document}: a piece of a command cannot be run: print the whole of it in place of `{span}`"
+        );
         let is_new = !found.iter().any(|text| text == span);
         if is_new && COMMANDS.iter().any(|command| span.starts_with(command)) {
             found.push((*span).to_owned());
@@ -139,4 +143,11 @@ fn blocks_and_spans_are_found_and_what_is_neither_is_told() {
     assert_eq!(lines(&found[0]), ["aws b c"]);
     let unknown = std::panic::catch_unwind(|| in_document("x.md", "```\ncargo hidden\n```\n"));
     assert!(unknown.is_err());
+    let piece = std::panic::catch_unwind(|| in_document("x.md", "Add `--arn \"$(b c)\"` to it.\n"));
+    assert!(piece.is_err());
+}
+
+#[test]
+fn no_document_prints_a_piece_of_a_command() {
+    assert!(!all().is_empty());
 }
