@@ -15,7 +15,10 @@ use adapters::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use payments::reconcile::run::{BillDate, FundState, Run, RunState};
+use payments::reconcile::{
+    bill_date::BillDate,
+    run::{FundState, Run, RunState},
+};
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 

@@ -4,8 +4,8 @@
 use adapters::testing::{Fault, Match};
 use http::{Request, Response};
 use payments::reconcile::{
+    bill_date::BillDate,
     difference::{Difference, DifferenceKind, DifferenceState},
-    run::BillDate,
 };
 use serde_json::{Value, json};
 use wechatpay_simulator::RefundOutcome;

@@ -192,7 +192,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
 }
 
 /// A day with two orders, at half past ten of the next one.
-async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
+async fn a_day(testbed: &Testbed) -> payments::reconcile::bill_date::BillDate {
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     testbed.paid("ORDER-2").await;

@@ -264,9 +264,10 @@ impl Breakdown {
 pub(crate) mod tests {
     use matching::totals::Totals;
     use payments::reconcile::{
+        bill_date::BillDate,
         carried::Trade,
         difference::{Aggregate, Decision, DifferenceSubject, SideView},
-        run::{BillDate, PartDone},
+        run::PartDone,
     };
     use wechatpay::UnixSeconds;
 

@@ -6,8 +6,8 @@
 //! column repeats in words what the row is about, which no program reads as a number.
 
 use payments::reconcile::{
+    bill_date::{BillDate, BillName},
     difference::{Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView},
-    run::{BillDate, BillName},
 };
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 

@@ -6,8 +6,8 @@ use flows::problem::Problem;
 use payments::{
     ids::ClientId,
     reconcile::{
+        bill_date::BillDate,
         difference::{Decision, Difference, DifferenceKind, DifferenceState},
-        run::BillDate,
     },
     request::{BadRequest, bad_field},
 };

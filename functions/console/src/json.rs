@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use matching::totals::{Gap, Sums};
 use payments::reconcile::{
+    bill_date::BillName,
     difference::{Actor, Difference, DifferenceState, HistoryEntry, SideView},
-    run::{BillName, FundSide, Run},
+    run::{FundSide, Run},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};

@@ -4,9 +4,10 @@
 use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::reconcile::{
+    bill_date::BillDate,
     day_runs::DayRuns,
     difference::{Difference, DifferenceKind, DifferenceState},
-    run::{BillDate, Run},
+    run::Run,
 };
 
 use crate::{

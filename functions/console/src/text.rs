@@ -1,12 +1,13 @@
 //! Names and sentences that pages and the CSV file share.
 
 use payments::reconcile::{
+    bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
     day_runs::DayRuns,
     difference::{
         Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
         RefundStage, Remedy, TrackedRefund,
     },
-    run::{BILLS_LAST_DAYS, BillDate, BillName, FundSide, FundState, Run, RunState},
+    run::{FundSide, FundState, Run, RunState},
 };
 use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};

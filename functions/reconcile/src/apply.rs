@@ -17,11 +17,11 @@ use payments::{
     order::Order,
     reconcile::{
         adopt::{order_for_unattributed_payment, order_from_lost_record},
+        bill_date::BillDate,
         difference::{
             ApprovedAction, Difference, DifferenceState, RefundStage, RefundableMoney, Remedy,
             TrackedRefund,
         },
-        run::BillDate,
     },
     refund::{Approval, ParkedState, REFUNDS_MAX, Refund, RefundRequest, RefundTerms},
     refund_decision,

@@ -18,7 +18,8 @@ use matching::{
 };
 use payments::{
     issue::CallOutcome,
-    reconcile::run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
+    reconcile::bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+    reconcile::run::{BillFacts, Run},
 };
 use tracing::info;
 use wechatpay::{

@@ -13,6 +13,7 @@ use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     order::Product,
     reconcile::{
+        bill_date::BillDate,
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{DifferenceKind, SideView},
         judge::{
@@ -20,7 +21,6 @@ use payments::{
             classify_absent_refund, classify_row, counted_fen, gap_of_row, identity_of_row,
             judge_absent_parked, side_of_row, sides_of_fee,
         },
-        run::BillDate,
     },
 };
 

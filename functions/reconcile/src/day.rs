@@ -15,10 +15,11 @@ use matching::{books::DayBooks, totals::Gaps};
 use payments::{
     journal::Cause,
     reconcile::{
+        bill_date::{BillDate, BillName},
         day_runs::RunRequest,
         difference::{DifferenceKind, RunSide},
         judge::NEAR_MIDNIGHT_S,
-        run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
+        run::{BillFacts, PartDone, Run, RunState},
     },
 };
 use tracing::{info, warn};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use adapters::reconciliation::{FindOutcome, SaveOutcome};
 use payments::reconcile::{
+    bill_date::BillDate,
     difference::{Actor, Difference, DifferenceKind, DifferenceState, RunSide},
-    run::{BillDate, Run},
+    run::Run,
 };
 
 use crate::{app::App, day_part::DayPart, error::DayError, record, repair};

@@ -8,10 +8,11 @@ use matching::{
     totals::{Gap, Gaps},
 };
 use payments::reconcile::{
+    bill_date::{BillDate, BillName},
     carried::{CarriedKind, CarriedTrade, Trade},
     difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
     judge::{NearMidnight, gap_of_row, near},
-    run::{BillDate, BillName, Run},
+    run::Run,
 };
 use wechatpay::UnixSeconds;
 

@@ -23,11 +23,12 @@ use matching::{
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
+        bill_date::{BillDate, BillName},
         difference::{
             Difference, DifferenceKind, DifferenceState, DifferenceSubject, RunSide, SideView,
         },
         judge::{about_row, side_of_row},
-        run::{BillDate, BillFacts, BillName, FundSide, FundState, FundsDone, Run},
+        run::{BillFacts, FundSide, FundState, FundsDone, Run},
     },
 };
 use tracing::info;

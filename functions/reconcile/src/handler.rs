@@ -10,7 +10,7 @@ use flows::{
 };
 use payments::{
     journal::Cause,
-    reconcile::{day_runs::RunRequest, run::BillDate},
+    reconcile::{bill_date::BillDate, day_runs::RunRequest},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use strict_json::{Null, Object, Wrong};

@@ -9,7 +9,7 @@ use matching::books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine};
 use payments::{
     ids::{OrderNo, RefundId, TransactionId},
     order::Product,
-    reconcile::run::BillDate,
+    reconcile::bill_date::BillDate,
     refund::ParkedState,
 };
 use tracing::warn;

@@ -5,8 +5,9 @@
 use payments::{
     due::CheckKind,
     reconcile::{
+        bill_date::BillDate,
         difference::{Actor, Difference, RunSide},
-        run::{BillDate, Run},
+        run::Run,
     },
 };
 use tracing::{info, warn};

@@ -3,9 +3,10 @@
 
 use flows::problem::ErrorChain;
 use payments::reconcile::{
+    bill_date::BillDate,
     day_runs::{BeginOutcome, RunRequest},
     difference::RunSide,
-    run::{BillDate, FundState, Run, RunState},
+    run::{FundState, Run, RunState},
 };
 use tracing::warn;
 

@@ -6,7 +6,7 @@ use adapters::{
     settings::CoreSettings,
 };
 
-use payments::reconcile::run::{BillName, FundTerms};
+use payments::reconcile::{bill_date::BillName, run::FundTerms};
 
 use crate::day_part::LINES;
 

@@ -27,11 +27,21 @@ use aws_sdk_dynamodb::{
 use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
-use crate::{aws::AwsError, order_table::ParkedStatus};
+use crate::aws::AwsError;
 
 pub use money::ParkedMoneyRecord;
 
 use item::Item;
+
+/// The state of a parked record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ParkedStatus {
+    /// Not decided yet. Log it each time: the process that wrote the record may have crashed before
+    /// logging.
+    Waiting,
+    /// A person has decided.
+    Decided,
+}
 
 /// The `notices` table of one merchant.
 #[derive(Clone, Debug)]

@@ -37,9 +37,9 @@ mod parked;
 mod refund_item;
 mod refunds;
 
+pub use crate::notices::ParkedStatus;
 pub use day_index::{DayCursor, DayLine, DayPage};
 pub use due_index::{CheckCursor, CheckItem, CheckPage, DueCheck};
-pub use parked::ParkedStatus;
 pub use refunds::RefundBasis;
 
 /// The `orders` table of one merchant.

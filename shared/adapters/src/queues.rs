@@ -17,7 +17,7 @@ use aws_sdk_sqs::{
 };
 use payments::{
     ids::{OrderNo, RefundNo},
-    reconcile::run::BillDate,
+    reconcile::bill_date::BillDate,
     webhook::OutgoingEvent,
 };
 use serde::{Deserialize, Serialize};

@@ -24,9 +24,10 @@ use aws_sdk_dynamodb::{
     },
 };
 use payments::reconcile::{
+    bill_date::BillDate,
     day_runs::DayRuns,
     difference::{Difference, DifferenceState},
-    run::{BillDate, Run},
+    run::Run,
 };
 
 use crate::{

@@ -2,14 +2,14 @@
 
 use adapters::{
     clock::Clock,
-    guards::{Guards, GuardsError, NonceUse},
-    keys_table::{KeysError, KeysTable},
+    guards::{Guards, NonceUse},
+    keys_table::KeysTable,
     random::Random,
 };
 use message_signatures::{Profile, Refusal, claim, verify};
 use payments::ids::ClientId;
 
-use crate::incoming::Incoming;
+use crate::{auth_error::AuthError, incoming::Incoming};
 
 /// Authenticates requests by HTTP Message Signatures (RFC 9421) against the clients' keys.
 #[derive(Clone, Debug)]
@@ -33,20 +33,6 @@ pub struct Caller {
     pub client_id: ClientId,
     keyid: String,
     nonce: Option<String>,
-}
-
-/// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The request is not authentic.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The clients' keys could not be read.
-    #[error("the key of the client could not be read")]
-    Keys(#[source] KeysError),
-    /// The nonce could not be consumed, so a replay could not be detected.
-    #[error("the nonce could not be burnt")]
-    Guards(#[source] GuardsError),
 }
 
 impl Authenticator {

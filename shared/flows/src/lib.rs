@@ -9,6 +9,7 @@
 //! [`problem`] is the one place that turns an error into an HTTP answer. [`verdict`] is the one
 //! place that decides whether a queue message is deleted or retried.
 
+pub mod auth_error;
 pub mod authenticate;
 pub mod close_order;
 pub mod incoming;

@@ -13,7 +13,7 @@ use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;
 
-use crate::authenticate::AuthError;
+use crate::auth_error::AuthError;
 
 /// An error answer of the merchant API.
 #[derive(Clone, Debug, Eq, PartialEq)]

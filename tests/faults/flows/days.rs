@@ -7,10 +7,10 @@ use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use payments::{
     ids::ClientId,
     reconcile::{
+        bill_date::BillDate,
         difference::{
             Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, SideView,
         },
-        run::BillDate,
     },
     refund_decision::{OperatorDecision, RefundDecision},
 };

@@ -4,8 +4,8 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use futures_util::{StreamExt, stream};
 use http::Request;
 use payments::reconcile::{
+    bill_date::BillName,
     difference::{Difference, DifferenceKind, DifferenceSubject, SideView},
-    run::BillName,
 };
 use serde_json::{Value, json};
 

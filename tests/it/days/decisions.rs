@@ -10,10 +10,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
     ids::{ClientId, RefundNo},
     reconcile::{
+        bill_date::BillDate,
         difference::{
             self, Decision, DifferenceKind, DifferenceState, DifferenceSubject, TrackedRefund,
         },
-        run::BillDate,
     },
 };
 use wechatpay_simulator::{

@@ -2,7 +2,10 @@
 //! to.
 
 use adapters::queues::ReconcileWork;
-use payments::reconcile::run::{BillName, FundState, Run, RunState};
+use payments::reconcile::{
+    bill_date::BillName,
+    run::{FundState, Run, RunState},
+};
 use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
 
 use crate::support::{Lines, Testbed, TestbedOptions};
@@ -13,7 +16,7 @@ fn funds(run: &Run) -> (FundState, String) {
 }
 
 /// A day with a lost payment, one too many, and an unknown movement.
-async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
+async fn a_day(testbed: &Testbed) -> payments::reconcile::bill_date::BillDate {
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     testbed.paid("TWICE-1").await;

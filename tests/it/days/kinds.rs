@@ -3,8 +3,9 @@
 use adapters::reconciliation::SaveOutcome;
 use matching::totals::Gaps;
 use payments::reconcile::{
+    bill_date::{BillDate, BillName},
     difference::{Decision, DifferenceKind, DifferenceState},
-    run::{BillDate, BillName, Run, RunState},
+    run::{Run, RunState},
 };
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,

@@ -14,8 +14,9 @@ use lambda_http::{
 };
 use matching::totals::{Gap, Gaps, Sums, Totals};
 use payments::reconcile::{
+    bill_date::{BillDate, BillName},
     difference::{Decision, Difference, DifferenceKind, DifferenceSubject, SideView},
-    run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
+    run::{BillFacts, FundState, PartDone, Run, RunState},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use adapters::queues::{Queue, ReconcileWork};
 use payments::reconcile::{
-    day_runs::DayRuns,
-    difference::Difference,
-    run::{BillDate, Run},
+    bill_date::BillDate, day_runs::DayRuns, difference::Difference, run::Run,
 };
 use serde_json::json;
 use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};

@@ -3,8 +3,8 @@
 use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::problem::{ErrorChain, Problem};
 use payments::reconcile::{
+    bill_date::{BILLS_LAST_DAYS, BillDate},
     difference::{DecisionContext, Difference, DifferenceState},
-    run::{BILLS_LAST_DAYS, BillDate},
 };
 use tracing::{error, info};
 

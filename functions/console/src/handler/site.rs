@@ -9,11 +9,7 @@ use lambda_http::http::{
 use payments::{
     ids::OrderNo,
     journal::Event,
-    reconcile::{
-        day_runs::DayRuns,
-        difference::Difference,
-        run::{BillDate, Run},
-    },
+    reconcile::{bill_date::BillDate, day_runs::DayRuns, difference::Difference, run::Run},
 };
 use tracing::warn;
 

@@ -3,7 +3,10 @@
 
 use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};
-use payments::reconcile::run::{BillDate, Run, RunState};
+use payments::reconcile::{
+    bill_date::BillDate,
+    run::{Run, RunState},
+};
 
 use crate::{
     money::yuan,

@@ -1,7 +1,10 @@
 //! The page of one day.
 
 use maud::{Markup, html};
-use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunState};
+use payments::reconcile::{
+    bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+    run::{Run, RunState},
+};
 
 use wechatpay::UnixSeconds;
 

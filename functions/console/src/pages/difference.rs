@@ -6,11 +6,11 @@ use payments::{
     ids::ClientId,
     journal::{Cause, Event, Subject},
     reconcile::{
+        bill_date::BillDate,
         difference::{
             Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceKind,
             DifferenceState, HistoryEntry, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
         },
-        run::BillDate,
     },
 };
 use wechatpay::UnixSeconds;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use payments::reconcile::{
+    bill_date::BillDate,
     difference::{Difference, DifferenceKind, DifferenceState, SideView},
-    run::BillDate,
 };
 use wechatpay::bill::yuan_of_fen;
 

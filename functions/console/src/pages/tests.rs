@@ -6,12 +6,13 @@ use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
     reconcile::{
+        bill_date::{BillDate, BillName},
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{
             Decision, Difference, DifferenceKind, DifferenceSubject, RefundStage, SideView,
             SoloExplainLimit, TrackedRefund,
         },
-        run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
+        run::{BillFacts, FundState, PartDone, Run, RunState},
     },
 };
 use wechatpay::UnixSeconds;

@@ -11,10 +11,9 @@ use payments::{ids::OrderNo, reconcile::difference::NoticeStep};
 use wechatpay::UnixSeconds;
 
 use super::{
-    Notice, NoticeStatus, Notices, NoticesError, UpdateOutcome, expires_at, item, number, status,
-    text, written,
+    Notice, NoticeStatus, Notices, NoticesError, ParkedStatus, UpdateOutcome, expires_at, item,
+    number, status, text, written,
 };
-use crate::order_table::ParkedStatus;
 
 /// A payment or refund that waits for an operator.
 #[derive(Clone, Copy, Debug)]

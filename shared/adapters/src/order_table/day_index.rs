@@ -19,7 +19,7 @@ use payments::{
     due,
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
     order::Product,
-    reconcile::run::BillDate,
+    reconcile::bill_date::BillDate,
     refund::{Refund, RefundState},
 };
 use wechatpay::UnixSeconds;

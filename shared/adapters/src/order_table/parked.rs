@@ -14,7 +14,7 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use crate::notices::{Notices, ParkedMoneyRecord};
+use crate::notices::{Notices, ParkedMoneyRecord, ParkedStatus};
 
 use super::{
     OrderTable, TableError,
@@ -22,16 +22,6 @@ use super::{
     item::{self, Item},
     number, text, unavailable,
 };
-
-/// The state of a parked record.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ParkedStatus {
-    /// Not decided yet. Log it each time: the process that wrote the record may have crashed before
-    /// logging.
-    Waiting,
-    /// A person has decided.
-    Decided,
-}
 
 impl OrderTable {
     /// Parks a payment for an unknown order, under the number that it names, once. A payment for a

@@ -1,7 +1,7 @@
 //! Trades near midnight that wait for the next day's bill.
 
 use aws_sdk_dynamodb::operation::{put_item::PutItemError, update_item::UpdateItemError};
-use payments::reconcile::{carried::CarriedTrade, run::BillDate};
+use payments::reconcile::{bill_date::BillDate, carried::CarriedTrade};
 
 use super::{
     ReconciliationError, ReconciliationTable,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use matching::totals::Gaps;
-use payments::reconcile::run::{BillDate, Run};
+use payments::reconcile::{bill_date::BillDate, run::Run};
 
 use super::{
     ReconciliationError, ReconciliationTable,

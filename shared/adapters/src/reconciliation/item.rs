@@ -18,10 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use matching::totals::Gaps;
 use payments::reconcile::{
-    carried::CarriedTrade,
-    day_runs::DayRuns,
-    difference::Difference,
-    run::{BillDate, Run},
+    bill_date::BillDate, carried::CarriedTrade, day_runs::DayRuns, difference::Difference, run::Run,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;

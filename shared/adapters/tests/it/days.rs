@@ -10,7 +10,7 @@ use payments::journal::{Cause, ChangeContext, Subject};
 use payments::money::Fen;
 use payments::notice::{ReportedPayment, TradeNotice, TradeOutcome};
 use payments::order::{Fingerprint, IssueLease, Order, OrderState, Payment, Product, RefundTally};
-use payments::reconcile::run::BillDate;
+use payments::reconcile::bill_date::BillDate;
 use payments::refund::{self, Approval, Refund, RefundChange, RefundRequest, RefundTerms};
 use payments::refund_news::{self, RefundNews, RefundSettlement, ReportedRefundStatus};
 use payments::settle::{self, MerchantFacts, OrderChange, ParkReason, PaymentToPark, Settlement};

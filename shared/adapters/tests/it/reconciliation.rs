@@ -18,7 +18,10 @@ use payments::reconcile::difference::{
     Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
     SideView, TrackedRefund,
 };
-use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
+use payments::reconcile::{
+    bill_date::{BillDate, BillName},
+    run::{BillFacts, PartDone, Run, RunState},
+};
 
 use crate::bench::NOW;
 

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use http::StatusCode;
 use payments::reconcile::{
+    bill_date::{BILLS_LAST_DAYS, BillDate},
     difference::DecisionRejected,
-    run::{BILLS_LAST_DAYS, BillDate},
 };
 use tracing::error;
 

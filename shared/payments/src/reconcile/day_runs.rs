@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use wechatpay::UnixSeconds;
 
-use super::run::{BillDate, BillFacts, BillName, FundSide, FundTerms, Run, RunState};
+use super::{
+    bill_date::{BillDate, BillName},
+    run::{BillFacts, FundSide, FundTerms, Run, RunState},
+};
 
 /// A run that is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]

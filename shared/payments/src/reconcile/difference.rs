@@ -28,7 +28,7 @@ use crate::{
     refund::{Refund, RefundState},
 };
 
-use super::run::{BillDate, BillName};
+use super::bill_date::{BillDate, BillName};
 
 /// A side of a run. Each has its own result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -22,8 +22,8 @@ use crate::{
 };
 
 use super::{
+    bill_date::BillDate,
     difference::{DifferenceKind, DifferenceSubject, SideView},
-    run::BillDate,
 };
 
 /// What a consistent read found under the numbers of a row.

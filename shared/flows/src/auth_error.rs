@@ -1,0 +1,19 @@
+//! Why a request is not let in. A file of its own: the one place that answers errors knows it, and
+//! what authenticates knows that place.
+
+use adapters::{guards::GuardsError, keys_table::KeysError};
+use message_signatures::Refusal;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The request is not authentic.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The clients' keys could not be read.
+    #[error("the key of the client could not be read")]
+    Keys(#[source] KeysError),
+    /// The nonce could not be consumed, so a replay could not be detected.
+    #[error("the nonce could not be burnt")]
+    Guards(#[source] GuardsError),
+}
