@@ -489,7 +489,7 @@ fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
 
 /// Accepts a refund of an order: reserves its money before WeChat Pay is called. `parked` is the
 /// payment that the terms name, as it was read; the write succeeds only if order and payment are
-/// unchanged since then. `earlier` are the order's refunds, read after it, if [`is_of_owed_money`].
+/// unchanged since then. `earlier` are the order's refunds, read after it, if [`asks_for_owed_money`].
 ///
 /// # Errors
 /// [`RefundRejected`].

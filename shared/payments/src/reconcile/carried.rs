@@ -39,7 +39,7 @@ pub enum CarriedKind {
 }
 
 /// A payment or refund, as the side that has it names it. The numbers are texts, as in
-/// [`About`](super::difference::About).
+/// [`DifferenceSubject`](super::difference::DifferenceSubject).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Trade {
     /// Which of the two.
