@@ -88,17 +88,11 @@ impl ReconciliationTable {
         run: &Run,
         at_most: usize,
     ) -> Result<Option<BTreeMap<String, Gaps>>, ReconciliationError> {
-        let mut all = BTreeMap::new();
-        for (part, done) in &run.parts_done {
-            let Some(attempt) = &done.gaps_of else {
-                continue;
-            };
-            let prefix = item::gaps_prefix(&run.id, *part, attempt);
-            if !self.add_gaps(run.date, &prefix, &mut all, at_most).await? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(all))
+        let prefixes = run.parts_done.iter().filter_map(|(part, done)| {
+            let attempt = done.gaps_of.as_ref()?;
+            Some(item::gaps_prefix(&run.id, *part, attempt))
+        });
+        self.gaps_under(run.date, prefixes, at_most).await
     }
 
     /// The same of the trades that were left to the next day's bill, by the names that they are
@@ -111,13 +105,23 @@ impl ReconciliationTable {
         run: &Run,
         at_most: usize,
     ) -> Result<Option<BTreeMap<String, Gaps>>, ReconciliationError> {
+        let prefixes = run.parts_done.iter().filter_map(|(part, done)| {
+            let attempt = done.left_of.as_ref()?;
+            Some(item::left_prefix(&run.id, *part, attempt))
+        });
+        self.gaps_under(run.date, prefixes, at_most).await
+    }
+
+    /// All under these prefixes; `None` when they are more than `at_most`.
+    async fn gaps_under(
+        &self,
+        date: BillDate,
+        prefixes: impl Iterator<Item = String>,
+        at_most: usize,
+    ) -> Result<Option<BTreeMap<String, Gaps>>, ReconciliationError> {
         let mut all = BTreeMap::new();
-        for (part, done) in &run.parts_done {
-            let Some(attempt) = &done.left_of else {
-                continue;
-            };
-            let prefix = item::left_prefix(&run.id, *part, attempt);
-            if !self.add_gaps(run.date, &prefix, &mut all, at_most).await? {
+        for prefix in prefixes {
+            if !self.add_gaps(date, &prefix, &mut all, at_most).await? {
                 return Ok(None);
             }
         }
