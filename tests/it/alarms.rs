@@ -15,9 +15,9 @@ use adapters::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use payments::reconcile::{
-    bill_date::BillDate,
-    run::{FundState, Run, RunState},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::run::{FundState, Run, RunState},
 };
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};

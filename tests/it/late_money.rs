@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::due::shard_of;
+use payments::model::next_check::shard_of;
 use serde_json::json;
 use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 

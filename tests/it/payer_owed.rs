@@ -3,9 +3,9 @@
 
 use adapters::testing::{Fault, Match};
 use http::{Request, Response};
-use payments::reconcile::{
-    bill_date::BillDate,
-    difference::{Difference, DifferenceKind, DifferenceState},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::difference::{Difference, DifferenceKind, DifferenceState},
 };
 use serde_json::{Value, json};
 use wechatpay_simulator::RefundOutcome;

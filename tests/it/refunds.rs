@@ -9,12 +9,14 @@ use adapters::{
 };
 use futures_util::future::join_all;
 use payments::{
-    ids::OrderNo,
-    journal::{Cause, ChangeContext},
-    order::Order,
-    overdue::Trouble,
-    refund::Refund,
-    refund_decision::{DecidedBy, confirm_payer_paid},
+    model::{
+        decision::DecidedBy,
+        ids::OrderNo,
+        journal::{Cause, ChangeContext},
+        order::Order,
+        refund::Refund,
+    },
+    rules::{decide_refund::confirm_payer_paid, overdue_refund::Trouble},
 };
 use serde_json::{Value, json};
 use wechatpay_simulator::{

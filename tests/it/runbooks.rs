@@ -6,7 +6,7 @@ use std::{
 };
 
 use adapters::queues::ReconcileWork;
-use payments::{notice::retry_after_s, reconcile::run::RunState};
+use payments::{reconcile::run::RunState, rules::retry::retry_after_s};
 use serde_json::Value;
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
@@ -192,7 +192,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
 }
 
 /// A day with two orders, at half past ten of the next one.
-async fn a_day(testbed: &Testbed) -> payments::reconcile::bill_date::BillDate {
+async fn a_day(testbed: &Testbed) -> payments::model::bill_date::BillDate {
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     testbed.paid("ORDER-2").await;

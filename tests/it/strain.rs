@@ -9,7 +9,7 @@ use adapters::{
     settings::WechatSettings,
     wechat_api::{Host, Hosts, Limits, NotSent, WechatApi},
 };
-use payments::issue::CallOutcome;
+use payments::news::call_outcome::CallOutcome;
 use wechatpay::{
     Signer,
     api::{CreateRefund, ErrorCode, QueryByOutTradeNo, QueryRefund, RefundBody},

@@ -29,7 +29,7 @@ fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
             if !path.ends_with("testing") {
                 rust_files(&path, found);
             }
-        } else if path.extension().is_some_and(|kind| kind == "rs") {
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
             found.push(path);
         }
     }

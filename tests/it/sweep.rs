@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
-use payments::due;
+use payments::model::next_check;
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
 use crate::support::{Testbed, TestbedOptions, native, number};
@@ -114,7 +114,7 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
     // All in one part of the index, so that one page has them.
     let of_one_part = (0..)
         .map(|n| format!("ORDER-{n}"))
-        .filter(|order_no| due::shard_of(&number(order_no)) == 3);
+        .filter(|order_no| next_check::shard_of(&number(order_no)) == 3);
     for order_no in of_one_part.take(40) {
         let asked = testbed.client.post_with(
             "/v1/orders",
@@ -134,7 +134,7 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
     assert_eq!(report.claimed + report.left, 40, "{report:?}");
     assert_eq!(
         report.pages + report.parts_unread,
-        u32::from(due::PARTS),
+        u32::from(next_check::PARTS),
         "{report:?}"
     );
     assert_eq!(report.parts_with_more, 0, "{report:?}");

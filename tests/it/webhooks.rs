@@ -29,8 +29,8 @@ use axum::{
 use flows::sqs_event::{BatchResponse, SqsBatch, SqsRecord, SystemAttributes};
 use futures_util::future::join_all;
 use payments::{
-    ids::ClientId,
-    webhook::{GoneRun, LastAnswer, OutgoingEvent},
+    model::ids::ClientId,
+    rules::webhook::{GoneRun, LastAnswer, OutgoingEvent},
 };
 use send_webhook::{app::App, handler, settings::Settings};
 use serde_json::{Value, json};

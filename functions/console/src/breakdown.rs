@@ -263,11 +263,13 @@ impl Breakdown {
 #[cfg(test)]
 pub(crate) mod tests {
     use matching::totals::Totals;
-    use payments::reconcile::{
-        bill_date::BillDate,
-        carried::Trade,
-        difference::{Aggregate, Decision, DifferenceSubject, SideView},
-        run::PartDone,
+    use payments::{
+        model::bill_date::BillDate,
+        reconcile::{
+            carried::Trade,
+            difference::{Aggregate, Decision, DifferenceSubject, SideView},
+            run::PartDone,
+        },
     };
     use wechatpay::UnixSeconds;
 

@@ -5,9 +5,11 @@
 //! file directly rounds numbers of more than 15 digits, such as WeChat Pay's ids. So the first
 //! column repeats in words what the row is about, which no program reads as a number.
 
-use payments::reconcile::{
-    bill_date::{BillDate, BillName},
-    difference::{Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView},
+use payments::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::difference::{
+        Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView,
+    },
 };
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use flows::problem::Problem;
 use payments::{
-    ids::ClientId,
-    reconcile::{
-        bill_date::BillDate,
-        difference::{Decision, Difference, DifferenceKind, DifferenceState},
-    },
-    request::{BadRequest, bad_field},
+    model::{bill_date::BillDate, ids::ClientId},
+    reconcile::difference::{Decision, Difference, DifferenceKind, DifferenceState},
+    rules::request::{BadRequest, bad_field},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use strict_json::Null;

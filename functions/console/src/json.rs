@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use matching::totals::{Gap, Sums};
-use payments::reconcile::{
-    bill_date::BillName,
-    difference::{Actor, Difference, DifferenceState, HistoryEntry, SideView},
-    run::{FundSide, Run},
+use payments::{
+    model::bill_date::BillName,
+    reconcile::{
+        difference::{Actor, Difference, DifferenceState, HistoryEntry, SideView},
+        run::{FundSide, Run},
+    },
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};

@@ -3,11 +3,13 @@
 
 use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use payments::reconcile::{
-    bill_date::BillDate,
-    day_runs::DayRuns,
-    difference::{Difference, DifferenceKind, DifferenceState},
-    run::Run,
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{
+        day_runs::DayRuns,
+        difference::{Difference, DifferenceKind, DifferenceState},
+        run::Run,
+    },
 };
 
 use crate::{

@@ -1,15 +1,19 @@
 //! Names and sentences that pages and the CSV file share.
 
-use payments::reconcile::{
-    bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
-    day_runs::DayRuns,
-    difference::{
-        Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
-        RefundStage, Remedy, TrackedRefund,
+use payments::{
+    model::{
+        bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+        decision::{Destination, OperatorDecision, RefundDecision},
     },
-    run::{FundSide, FundState, Run, RunState},
+    reconcile::{
+        day_runs::DayRuns,
+        difference::{
+            Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
+            RefundStage, Remedy, TrackedRefund,
+        },
+        run::{FundSide, FundState, Run, RunState},
+    },
 };
-use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{breakdown::GapStatus, day_listing::DayListing, input::RunForm, money::count};
@@ -1083,7 +1087,7 @@ mod tests {
 
     #[test]
     fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
-        let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
+        let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
         let at = |one: &Difference, stage| {
             let refund_no = refund_no.clone();
             let followed = TrackedRefund {
@@ -1153,7 +1157,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_not_green_before_its_money_has_arrived() {
-        let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
+        let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
         let told = |one: &Difference, stage| {
             let followed = TrackedRefund {
                 refund_no: refund_no.clone(),

@@ -11,7 +11,7 @@ use flows::{
     issue_prepay::IssueFlow,
     services::Services,
 };
-use payments::create::MerchantProfile;
+use payments::model::merchant::MerchantProfile;
 
 use crate::settings::Settings;
 

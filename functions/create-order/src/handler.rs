@@ -15,12 +15,16 @@ use flows::{
 };
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    create::{CreateOrder, PayerKey},
-    due,
-    ids::OrderNo,
-    journal::{Cause, ChangeContext, Subject},
-    order::{IssueLease, Order, OrderState, RefundTally},
-    reserve::{self, ExistingOrder},
+    model::{
+        ids::OrderNo,
+        journal::{Cause, ChangeContext, Subject},
+        order::{IssueLease, Order, OrderState, RefundTally},
+    },
+    rules::{
+        create_order::{CreateOrder, PayerKey},
+        reserve_order::{self, ExistingOrder},
+        schedule,
+    },
 };
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, api::Prepay};
@@ -186,7 +190,7 @@ impl Request<'_> {
             trace: self.trace.id().to_owned(),
             due: None,
         };
-        let due = due::next_order_check(&order, &order.state, now);
+        let due = schedule::next_order_check(&order, &order.state, now);
         Ok((Order { due, ..order }, body))
     }
 
@@ -199,7 +203,7 @@ impl Request<'_> {
         body: Vec<u8>,
         now: UnixSeconds,
     ) -> Result<Response<String>, Problem> {
-        match reserve::compare_existing(wanted, &found, now) {
+        match reserve_order::compare_existing(wanted, &found, now) {
             ExistingOrder::SameRequest => {
                 self.carry_on(found, Some(body), StatusCode::CREATED).await
             }
@@ -224,7 +228,7 @@ impl Request<'_> {
                         .await
                         .map(view::replayed),
                     WriteOutcome::Superseded(found) => {
-                        match reserve::compare_existing(wanted, &found, now) {
+                        match reserve_order::compare_existing(wanted, &found, now) {
                             ExistingOrder::Show => Ok(self.show_again(&found)),
                             ExistingOrder::InProgress { retry_after_s } => {
                                 Err(Problem::in_progress(retry_after_s))

@@ -19,12 +19,17 @@ use flows::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    close::{CloseEligibility, close_eligibility},
-    ids::{OrderNo, RefundNo},
-    journal::Cause,
-    order::{Order, OrderState},
-    refund::{Approval, Refund, RefundRequest},
-    webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE},
+    model::{
+        ids::{OrderNo, RefundNo},
+        journal::Cause,
+        order::{Order, OrderState},
+        refund::Refund,
+    },
+    rules::{
+        close_order::{CloseEligibility, close_eligibility},
+        reserve_refund::{Approval, RefundRequest},
+        webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE},
+    },
 };
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;

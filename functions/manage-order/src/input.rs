@@ -4,8 +4,8 @@
 use adapters::undelivered::EventCursor;
 use flows::process_refund::RedirectTarget;
 use payments::{
-    refund_decision::DecidedBy,
-    request::{BadRequest, bad_field, text},
+    model::decision::DecidedBy,
+    rules::request::{BadRequest, bad_field, text},
 };
 use serde::Deserialize;
 use strict_json::{Null, Object};

@@ -17,11 +17,12 @@ use flows::{
     verdict::Verdict,
 };
 use payments::{
-    ids::{OrderNo, RefundNo},
-    issue::BUDGET_MS,
-    journal::Cause,
-    notice::{TradeNotice, retry_after_s},
-    refund_news::RefundNews,
+    model::{
+        ids::{OrderNo, RefundNo},
+        journal::Cause,
+    },
+    news::{refund::RefundNews, trade::TradeNotice},
+    rules::{issue_order::BUDGET_MS, retry::retry_after_s},
 };
 use strict_json::Wrong;
 use tracing::{error, info, warn};

@@ -7,7 +7,7 @@ use adapters::{
     queues::Queue,
 };
 use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
-use payments::{ids::OrderNo, notice::retry_after_s};
+use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
 use tracing::{error, warn};
 use wechatpay::{
     UnixSeconds,

@@ -11,20 +11,24 @@ use flows::{
     trace::Trace,
 };
 use payments::{
-    ids::{ClientId, OrderNo, RefundNo, TransactionId},
-    journal::{Cause, ChangeContext},
-    notice::{self, TradeNotice, TradeOutcome},
-    order::Order,
+    model::{
+        bill_date::BillDate,
+        decision,
+        ids::{ClientId, OrderNo, RefundNo, TransactionId},
+        journal::{Cause, ChangeContext},
+        order::Order,
+        parked::ParkedState,
+        refund::{Refund, RefundTerms},
+    },
+    news::trade::{self, TradeNotice, TradeOutcome},
     reconcile::{
         adopt::{order_for_unattributed_payment, order_from_lost_record},
-        bill_date::BillDate,
         difference::{
             ApprovedAction, Difference, DifferenceState, RefundStage, RefundableMoney, Remedy,
             TrackedRefund,
         },
     },
-    refund::{Approval, ParkedState, REFUNDS_MAX, Refund, RefundRequest, RefundTerms},
-    refund_decision,
+    rules::reserve_refund::{Approval, REFUNDS_MAX, RefundRequest},
 };
 use tracing::{info, warn};
 
@@ -279,7 +283,7 @@ async fn sent_on(
     };
     let refunding = &app.refunding;
     let (who, why) = difference.decided_by();
-    let by = refund_decision::DecidedBy { who, why };
+    let by = decision::DecidedBy { who, why };
     let decided = match &difference.wanted {
         ApprovedAction::Retry => refunding.retry(&of, Some(&by), cause, trace.id()).await?,
         ApprovedAction::Release => {
@@ -365,7 +369,7 @@ const ACT_WITHIN: Duration = Duration::from_secs(8);
 /// A payment of which WeChat Pay says that it succeeded.
 struct QueriedPayments {
     notice: TradeNotice,
-    money: notice::ReportedPayment,
+    money: trade::ReportedPayment,
     trade_type: Option<String>,
 }
 

@@ -17,8 +17,8 @@ use matching::{
     matcher::{Matched, Matcher},
 };
 use payments::{
-    issue::CallOutcome,
-    reconcile::bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+    model::bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+    news::call_outcome::CallOutcome,
     reconcile::run::{BillFacts, Run},
 };
 use tracing::info;

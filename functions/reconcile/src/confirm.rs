@@ -10,10 +10,12 @@ use matching::{
     totals::OTHERS,
 };
 use payments::{
-    ids::{OrderNo, OutRefundNo, TransactionId},
-    order::Product,
-    reconcile::{
+    model::{
         bill_date::BillDate,
+        ids::{OrderNo, OutRefundNo, TransactionId},
+        order::Product,
+    },
+    reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{DifferenceKind, SideView},
         judge::{

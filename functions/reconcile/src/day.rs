@@ -13,9 +13,11 @@ use adapters::queues::ReconcileWork;
 use flows::{problem::ErrorChain, trace::Trace};
 use matching::{books::DayBooks, totals::Gaps};
 use payments::{
-    journal::Cause,
-    reconcile::{
+    model::{
         bill_date::{BillDate, BillName},
+        journal::Cause,
+    },
+    reconcile::{
         day_runs::RunRequest,
         difference::{DifferenceKind, RunSide},
         judge::NEAR_MIDNIGHT_S,

@@ -1,7 +1,7 @@
 //! A part of a day that is too big for one run: the orders of some parts of the index.
 
 use payments::{
-    due::{SHARDS, shard_of_text},
+    model::next_check::{SHARDS, shard_of_text},
     reconcile::difference::Difference,
 };
 

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use adapters::reconciliation::{FindOutcome, SaveOutcome};
-use payments::reconcile::{
-    bill_date::BillDate,
-    difference::{Actor, Difference, DifferenceKind, DifferenceState, RunSide},
-    run::Run,
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{
+        difference::{Actor, Difference, DifferenceKind, DifferenceState, RunSide},
+        run::Run,
+    },
 };
 
 use crate::{app::App, day_part::DayPart, error::DayError, record, repair};

@@ -12,7 +12,7 @@ use adapters::{
     wechat_api::NotSent,
 };
 use flows::{order_store::OrderStoreError, process_refund::RefundError, query_order::QueryError};
-use payments::reconcile::bill_date::BillDate;
+use payments::model::bill_date::BillDate;
 use wechatpay::{Unreadable, bill::BillError};
 
 /// Why.

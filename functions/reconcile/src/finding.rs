@@ -7,12 +7,14 @@ use matching::{
     matcher::Overflow,
     totals::{Gap, Gaps},
 };
-use payments::reconcile::{
-    bill_date::{BillDate, BillName},
-    carried::{CarriedKind, CarriedTrade, Trade},
-    difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
-    judge::{NearMidnight, gap_of_row, near},
-    run::Run,
+use payments::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::{
+        carried::{CarriedKind, CarriedTrade, Trade},
+        difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
+        judge::{NearMidnight, gap_of_row, near},
+        run::Run,
+    },
 };
 use wechatpay::UnixSeconds;
 

@@ -21,9 +21,11 @@ use matching::{
     funds::{FundBooks, FundDay, FundMatch},
 };
 use payments::{
-    ids::{OrderNo, OutRefundNo, TransactionId},
-    reconcile::{
+    model::{
         bill_date::{BillDate, BillName},
+        ids::{OrderNo, OutRefundNo, TransactionId},
+    },
+    reconcile::{
         difference::{
             Difference, DifferenceKind, DifferenceState, DifferenceSubject, RunSide, SideView,
         },

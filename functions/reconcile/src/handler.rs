@@ -9,8 +9,8 @@ use flows::{
     verdict::Verdict,
 };
 use payments::{
-    journal::Cause,
-    reconcile::{bill_date::BillDate, day_runs::RunRequest},
+    model::{bill_date::BillDate, journal::Cause},
+    reconcile::day_runs::RunRequest,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use strict_json::{Null, Object, Wrong};

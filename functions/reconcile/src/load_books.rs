@@ -6,11 +6,11 @@ use futures_util::{
     stream::{self, FuturesUnordered},
 };
 use matching::books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine};
-use payments::{
+use payments::model::{
+    bill_date::BillDate,
     ids::{OrderNo, RefundId, TransactionId},
     order::Product,
-    reconcile::bill_date::BillDate,
-    refund::ParkedState,
+    parked::ParkedState,
 };
 use tracing::warn;
 use wechatpay::UnixSeconds;

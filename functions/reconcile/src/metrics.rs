@@ -3,9 +3,8 @@
 //! an operator.
 
 use payments::{
-    due::CheckKind,
+    model::{bill_date::BillDate, next_check::CheckKind},
     reconcile::{
-        bill_date::BillDate,
         difference::{Actor, Difference, RunSide},
         run::Run,
     },

@@ -2,11 +2,13 @@
 //! numbers, whether it is booked, and whether it was given back.
 
 use payments::{
-    ids::{OrderNo, RefundNo, TransactionId},
-    notice::{TradeNotice, TradeOutcome},
-    order::Order,
+    model::{
+        ids::{OrderNo, RefundNo, TransactionId},
+        order::Order,
+        refund::{PaymentKind, Refund, RefundState},
+    },
+    news::trade::{TradeNotice, TradeOutcome},
     reconcile::difference::Difference,
-    refund::{PaymentKind, Refund, RefundState},
 };
 
 use crate::{app::App, error::DayError};

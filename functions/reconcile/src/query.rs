@@ -7,10 +7,11 @@ use std::time::Duration;
 use adapters::wechat_api::CallReply;
 use flows::query_order::{QueryError, QueryOutcome};
 use payments::{
-    ids::{OutRefundNo, TransactionId},
-    issue::CallOutcome,
-    notice::{TradeNotice, UnreadableNotice},
-    refund_news::RefundNews,
+    model::ids::{OutRefundNo, TransactionId},
+    news::{
+        call_outcome::CallOutcome, refund::RefundNews, trade::TradeNotice,
+        unreadable::UnreadableNotice,
+    },
 };
 use tracing::warn;
 use wechatpay::{

@@ -1,7 +1,7 @@
 //! A payment of a difference -> WeChat Pay is asked -> what it says is settled.
 
 use flows::{settle_payment::SettleOutcome, trace::Trace};
-use payments::{ids::TransactionId, journal::Cause};
+use payments::model::{ids::TransactionId, journal::Cause};
 
 use crate::{
     app::App,

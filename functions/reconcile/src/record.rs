@@ -2,11 +2,13 @@
 //! became of each side.
 
 use flows::problem::ErrorChain;
-use payments::reconcile::{
-    bill_date::BillDate,
-    day_runs::{BeginOutcome, RunRequest},
-    difference::RunSide,
-    run::{FundState, Run, RunState},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{
+        day_runs::{BeginOutcome, RunRequest},
+        difference::RunSide,
+        run::{FundState, Run, RunState},
+    },
 };
 use tracing::warn;
 

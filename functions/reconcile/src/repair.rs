@@ -6,12 +6,14 @@ use adapters::reconciliation::SaveOutcome;
 use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
 use matching::books::BookedRefund;
 use payments::{
-    ids::{OutRefundNo, RefundId, TransactionId},
-    journal::Cause,
+    model::{
+        ids::{OutRefundNo, RefundId, TransactionId},
+        journal::Cause,
+        refund::Refund,
+    },
     reconcile::difference::{
         Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
     },
-    refund::Refund,
 };
 use tracing::info;
 

@@ -6,7 +6,7 @@ use adapters::{
     settings::CoreSettings,
 };
 
-use payments::reconcile::{bill_date::BillName, run::FundTerms};
+use payments::{model::bill_date::BillName, reconcile::run::FundTerms};
 
 use crate::day_part::LINES;
 

@@ -20,11 +20,14 @@ use flows::{
     trace::Trace,
 };
 use payments::{
-    due::{self, CheckKind, PARTS},
-    ids::{OrderNo, RefundNo},
-    issue::is_transient_refusal,
-    journal::Cause,
-    order::{Order, OrderState},
+    model::{
+        ids::{OrderNo, RefundNo},
+        journal::Cause,
+        next_check::{CheckKind, PARTS},
+        order::{Order, OrderState},
+    },
+    news::call_outcome::is_transient_refusal,
+    rules::schedule::{is_past_payment_time, next_order_check, sooner_order_check},
 };
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
@@ -204,7 +207,7 @@ async fn look_again(app: &App, order_no: &OrderNo) {
     let moved = async {
         let order = app.orders.read(order_no).await?;
         let again = order.and_then(|order| {
-            let next = due::sooner_order_check(&order, app.clock.now())?;
+            let next = sooner_order_check(&order, app.clock.now())?;
             Some((order, next))
         });
         match again {
@@ -230,7 +233,7 @@ async fn order(
     let Some(order) = app.orders.read(order_no).await? else {
         return Ok(CheckOutcome::NotOurs);
     };
-    let next = match (order.due, due::next_order_check(&order, &order.state, now)) {
+    let next = match (order.due, next_order_check(&order, &order.state, now)) {
         (Some(due), Some(next)) if due.at <= now => next,
         _ => return Ok(CheckOutcome::NotOurs),
     };
@@ -240,7 +243,7 @@ async fn order(
     match &order.state {
         OrderState::Closing => close(app, order, cause, trace).await,
         OrderState::Reserved | OrderState::AwaitingPayment(_)
-            if due::is_past_payment_time(&order, now) =>
+            if is_past_payment_time(&order, now) =>
         {
             close(app, order, cause, trace).await
         }

@@ -8,7 +8,7 @@ use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifferen
 use flows::problem::ErrorChain;
 use futures_util::{StreamExt, stream};
 use payments::{
-    ids::OrderNo,
+    model::ids::OrderNo,
     reconcile::difference::{Difference, DifferenceState, TrackedRefund},
 };
 use tracing::{error, info, warn};

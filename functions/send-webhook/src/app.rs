@@ -9,7 +9,7 @@ use adapters::{
     aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue,
     undelivered::UndeliveredEvents, webhook_http::WebhookHttp,
 };
-use payments::{ids::ClientId, webhook::Lane};
+use payments::{model::ids::ClientId, rules::webhook::Lane};
 
 use crate::settings::Settings;
 

@@ -14,7 +14,7 @@ use flows::{
     sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
     verdict::Verdict,
 };
-use payments::webhook::{
+use payments::rules::webhook::{
     Asking, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
     next_attempt_after_s,
 };

@@ -13,14 +13,16 @@ use client::{
     add_platform_key, change_merchant,
 };
 use message_signatures::Algorithm;
-use payments::ids::ClientId;
+use payments::model::ids::ClientId;
 use zeroize::Zeroizing;
 
-use crate::api::settings_file;
-use crate::args::{Args, UsageError};
-use crate::deployment::{DEPLOYMENT, Deployment};
-use crate::secret_file::SecretFile;
-use crate::{show, webhook};
+use crate::{
+    api::settings_file,
+    args::{Args, UsageError},
+    deployment::{DEPLOYMENT, Deployment},
+    secret_file::SecretFile,
+    show, webhook,
+};
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
     match raw.next().as_deref() {

@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::{
     operation::{delete_item::DeleteItemError, put_item::PutItemError},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use payments::ids::OrderNo;
+use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use crate::aws::AwsError;

@@ -32,13 +32,15 @@ use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
-use payments::ids::BadClientId;
+use payments::model::ids::BadClientId;
 
-use crate::aws::AwsError;
-use crate::cache::{Memo, TimedCache};
-use crate::clock::Clock;
-use crate::kms::{Context, Kms, KmsError};
-use crate::signer::{KmsSigner, MerchantSigner};
+use crate::{
+    aws::AwsError,
+    cache::{Memo, TimedCache},
+    clock::Clock,
+    kms::{Context, Kms, KmsError},
+    signer::{KmsSigner, MerchantSigner},
+};
 
 pub use change::{AddedApiV3Key, ChangeError, MerchantChange};
 pub use item::{VerificationEntry, VerificationKind};

@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select},
 };
-use payments::ids::OrderNo;
+use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use crate::aws::AwsError;

@@ -15,10 +15,10 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use payments::{
-    due::NextCheck,
+use payments::model::{
     ids::OrderNo,
     journal::Event,
+    next_check::NextCheck,
     order::{IssueLease, Order, OrderState, Prepay},
 };
 use wechatpay::UnixSeconds;

@@ -16,9 +16,11 @@ use aws_sdk_sqs::{
     types::MessageAttributeValue,
 };
 use payments::{
-    ids::{OrderNo, RefundNo},
-    reconcile::bill_date::BillDate,
-    webhook::OutgoingEvent,
+    model::{
+        bill_date::BillDate,
+        ids::{OrderNo, RefundNo},
+    },
+    rules::webhook::OutgoingEvent,
 };
 use serde::{Deserialize, Serialize};
 use strict_json::{Null, Object, Wrong};
@@ -243,7 +245,7 @@ impl WebhookMessage {
 /// What `detail-type` may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum EventKind {
-    /// [`payments::webhook::EVENT_TYPE`].
+    /// [`payments::rules::webhook::EVENT_TYPE`].
     #[serde(rename = "order.changed")]
     OrderChanged,
 }
@@ -645,7 +647,7 @@ mod tests {
         assert!(WebhookMessage::parse(&of_another_kind).is_err());
         assert_eq!(
             serde_json::to_value(EventKind::OrderChanged).unwrap(),
-            payments::webhook::EVENT_TYPE
+            payments::rules::webhook::EVENT_TYPE
         );
     }
 }

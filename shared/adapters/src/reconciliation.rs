@@ -23,11 +23,13 @@ use aws_sdk_dynamodb::{
         Put as PutWrite, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
     },
 };
-use payments::reconcile::{
-    bill_date::BillDate,
-    day_runs::DayRuns,
-    difference::{Difference, DifferenceState},
-    run::Run,
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{
+        day_runs::DayRuns,
+        difference::{Difference, DifferenceState},
+        run::Run,
+    },
 };
 
 use crate::{

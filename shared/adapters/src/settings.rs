@@ -1,7 +1,7 @@
 //! Settings that several functions share, read in groups. Each function's own `settings.rs` picks
 //! the groups it needs; all that is missing or malformed is reported at once.
 
-use payments::settle::MerchantFacts;
+use payments::model::merchant::MerchantFacts;
 
 use crate::{
     env::Reader,

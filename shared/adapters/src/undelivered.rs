@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
-use payments::webhook::{OutgoingEvent, UNDELIVERED_KEPT_S};
+use payments::rules::webhook::{OutgoingEvent, UNDELIVERED_KEPT_S};
 use strict_json::Null;
 use wechatpay::UnixSeconds;
 

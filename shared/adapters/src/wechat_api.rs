@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use payments::issue::CallOutcome;
+use payments::news::call_outcome::CallOutcome;
 use tokio::sync::OnceCell;
 use tracing::{debug, error, info, warn};
 use wechatpay::{

@@ -7,7 +7,7 @@ use adapters::{
     random::Random,
 };
 use message_signatures::{Profile, Refusal, claim, verify};
-use payments::ids::ClientId;
+use payments::model::ids::ClientId;
 
 use crate::{auth_error::AuthError, incoming::Incoming};
 

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
-    close::{self, CloseEligibility, CloseStep},
-    issue::is_transient_refusal,
-    journal::Cause,
-    order::{Order, OrderState},
-    settle::OrderChange,
+    model::{
+        journal::Cause,
+        order::{Order, OrderState},
+    },
+    news::call_outcome::is_transient_refusal,
+    rules::{
+        change::OrderChange,
+        close_order::{self, CloseEligibility, CloseStep},
+    },
 };
 use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
@@ -103,7 +107,7 @@ impl CloseFlow {
         // Half of the time; the other half is for the query.
         let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
-        match close::after_close_answer(&order, asked_at, &answer) {
+        match close_order::after_close_answer(&order, asked_at, &answer) {
             CloseStep::Closed => self
                 .end(order, told_under, cause, trace)
                 .await
@@ -180,7 +184,7 @@ impl CloseFlow {
                 self.books.pause(round).await;
                 order = self.reread(order).await?;
             }
-            match close::close_eligibility(&order) {
+            match close_order::close_eligibility(&order) {
                 CloseEligibility::Closing | CloseEligibility::Over | CloseEligibility::Paid => {
                     return Ok(order);
                 }

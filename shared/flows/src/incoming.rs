@@ -1,7 +1,7 @@
 //! An API request as received, in the form that signature checks need.
 
 use http::{HeaderMap, header};
-use payments::request::BadRequest;
+use payments::rules::request::BadRequest;
 use strict_json::{Null, Object};
 
 use crate::problem::Problem;

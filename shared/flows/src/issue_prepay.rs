@@ -11,15 +11,19 @@ use adapters::{
     wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi},
 };
 use payments::{
-    due,
-    ids::OrderNo,
-    issue::{self, IssueFailure, IssueStep},
-    journal::{Cause, ChangeContext},
-    order::{
-        Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
-        WrongValue, prepay_delivery,
+    model::{
+        ids::OrderNo,
+        journal::{Cause, ChangeContext},
+        order::{
+            Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
+            WrongValue, prepay_delivery,
+        },
     },
-    settle::OrderChange,
+    rules::{
+        change::OrderChange,
+        issue_order::{self, IssueFailure, IssueStep},
+        schedule,
+    },
 };
 use tracing::{info, warn};
 use wechatpay::{
@@ -138,7 +142,7 @@ impl IssueFlow {
             ));
         }
         let mut clean =
-            issue::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
+            issue_order::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
         if order.state == OrderState::Reserved
             && !clean
             && let Some(known) = self.ask_first(&order, deadline_ms, cause, trace).await?
@@ -170,8 +174,8 @@ impl IssueFlow {
                 answer => answer?,
             };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
-            let foreign = clean || issue::is_number_used_elsewhere(&answer, &order);
-            match issue::after_prepay_answer(answer, tries_left, clean) {
+            let foreign = clean || issue_order::is_number_used_elsewhere(&answer, &order);
+            match issue_order::after_prepay_answer(answer, tries_left, clean) {
                 IssueStep::Store(value) => {
                     let told_under = request_id.as_ref();
                     return self.store(order, value, told_under, cause, trace).await;
@@ -293,7 +297,7 @@ impl IssueFlow {
             request_id: told_under.cloned(),
         };
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
-        let next_look = due::next_order_check(&order, &awaiting, now);
+        let next_look = schedule::next_order_check(&order, &awaiting, now);
         let change = OrderChange::new(&order, awaiting, &context);
         // Renewing a value changes no state and has no event.
         let event = change.events.first();

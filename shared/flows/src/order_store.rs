@@ -9,10 +9,15 @@ use adapters::{
     random::Random,
 };
 use payments::{
-    journal::{Cause, ChangeContext},
-    overdue,
-    refund::{PaymentKind, REDIRECTED, Refund, RefundChange, RefundState},
-    settle::{MerchantFacts, OrderChange},
+    model::{
+        journal::{Cause, ChangeContext},
+        merchant::MerchantFacts,
+        refund::{PaymentKind, REDIRECTED, Refund, RefundState},
+    },
+    rules::{
+        change::{OrderChange, RefundChange},
+        overdue_refund,
+    },
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -237,13 +242,13 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
 /// What an operator must do about an overdue refund with this cause.
 fn overdue(trouble: &str) -> &'static str {
     match trouble {
-        overdue::PROCESSING => {
+        overdue_refund::PROCESSING => {
             "WeChat Pay has said PROCESSING for over ten days: look the refund up in its console and open a case with it; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
         }
         REDIRECTED => {
             "WeChat Pay was told over ten days ago where the money goes, and has not paid it out: open a case with it. It is asked on, and this goes away by itself"
         }
-        overdue::UNANSWERED => {
+        overdue_refund::UNANSWERED => {
             "WeChat Pay does not answer how the refund stands: look it up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
         }
         _ => {

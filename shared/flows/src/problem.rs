@@ -8,7 +8,10 @@ mod reconciliation;
 use std::error::Error;
 
 use http::{Response, StatusCode, header};
-use payments::{ids::BadNumber, order::OrderRefusal, refund::RefundRejected, request::BadRequest};
+use payments::{
+    model::{ids::BadNumber, order::OrderRefusal},
+    rules::{request::BadRequest, reserve_refund::RefundRejected},
+};
 use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;

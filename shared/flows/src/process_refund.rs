@@ -14,23 +14,29 @@ use adapters::{
     wechat_api::{CallReply, NotSent, WechatApi},
 };
 use payments::{
-    due::{self, BALANCE_PAUSE_S, NextCheck},
-    ids::{ClientId, OrderNo, OutRefundNo, RefundId, RefundNo},
-    issue::{CallOutcome, is_transient_refusal},
-    journal::{Cause, ChangeContext, Subject},
-    notice::UnreadableNotice,
-    order::Order,
-    overdue::{self, OverdueStep, PendingAnswer, Trouble},
-    refund::{
-        self, ABNORMAL_AGAIN, Approval, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
-        RefundRejected, RefundRequest, RefundState, SLOT_S,
+    model::{
+        decision::{self, Destination, Redirection},
+        ids::{ClientId, OrderNo, OutRefundNo, RefundId, RefundNo},
+        journal::{Cause, ChangeContext, Subject},
+        next_check::NextCheck,
+        order::Order,
+        parked::{ParkedState, RefundToPark},
+        refund::{ABNORMAL_AGAIN, PaymentKind, REDIRECTED, Refund, RefundState, SLOT_S},
     },
-    refund_decision::{self, Destination, Redirection},
-    refund_news::{
-        self, RefundNews, RefundSettlement, RefundToPark, RefusalStep, ReportedRefundStatus,
-        after_refusal,
+    news::{
+        call_outcome::{CallOutcome, is_transient_refusal},
+        refund::{RefundNews, ReportedRefundStatus},
+        unreadable::UnreadableNotice,
     },
-    settle::OrderChange,
+    rules::{
+        change::{OrderChange, RefundChange},
+        decide_refund,
+        overdue_refund::{self, OverdueStep, PendingAnswer, Trouble},
+        reserve_refund::{self, Approval, RefundRejected, RefundRequest},
+        schedule::{self, BALANCE_PAUSE_S},
+        settle_refund::{self, RefundSettlement, RefusalStep, after_refusal},
+        transition,
+    },
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -304,13 +310,13 @@ impl RefundFlow {
                 ReserveRefundOutcome::NumberReused
             }));
         }
-        let earlier = if refund::asks_for_owed_money(&order, wanted) {
+        let earlier = if reserve_refund::asks_for_owed_money(&order, wanted) {
             self.books.orders.refunds(&order.order_no).await?
         } else {
             Vec::new()
         };
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
-        let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
+        let change = reserve_refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
         Ok(change.map_err(ReserveRefundOutcome::Rejected))
     }
 
@@ -330,7 +336,10 @@ impl RefundFlow {
         let Some(seen) = self.books.orders.refund(order_no, refund_no).await? else {
             return Ok(Advanced::NotOurs);
         };
-        let next = match (seen.due, due::next_refund_check(&seen, &seen.state, now)) {
+        let next = match (
+            seen.due,
+            schedule::next_refund_check(&seen, &seen.state, now),
+        ) {
             (Some(due), Some(next)) if due.at <= now => next,
             // An earlier version of this code kept checking refunds that an operator had dealt
             // with.
@@ -423,7 +432,7 @@ impl RefundFlow {
     /// Makes a claimed refund due again soon when it could not be queried or sent. After a crash
     /// before this write it stays due at its regular next step.
     async fn look_again(&self, claimed: &Refund) {
-        let Some(next) = due::sooner_refund_check(claimed, self.books.clock.now()) else {
+        let Some(next) = schedule::sooner_refund_check(claimed, self.books.clock.now()) else {
             return;
         };
         if let Err(error) = self.books.orders.check_refund_sooner(claimed, next).await {
@@ -444,8 +453,8 @@ impl RefundFlow {
             PaymentKind::Booked => match orders.read(order_no).await? {
                 Some(order) => {
                     let refunds = orders.refunds(order_no).await?;
-                    let is_back = refund::outstanding_fen(&order, &refunds) <= 0;
-                    (refund::owed_fen(&order, &refunds) > 0, is_back)
+                    let is_back = reserve_refund::outstanding_fen(&order, &refunds) <= 0;
+                    (reserve_refund::owed_fen(&order, &refunds) > 0, is_back)
                 }
                 None => (false, true),
             },
@@ -453,7 +462,7 @@ impl RefundFlow {
                 let id = &refund.transaction_id;
                 let parked = orders.parked_payment(order_no, id).await?;
                 let is_owed = parked.is_some_and(|parked| parked.state == ParkedState::Parked)
-                    && refund::released_fen(&orders.refunds(order_no).await?, id) == 0;
+                    && reserve_refund::released_fen(&orders.refunds(order_no).await?, id) == 0;
                 // If another refund returns the money, that refund is checked itself when it fails.
                 (is_owed, !is_owed)
             }
@@ -488,7 +497,7 @@ impl RefundFlow {
     pub async fn retry(
         &self,
         of: &RefundRef<'_>,
-        decided: Option<&refund_decision::DecidedBy>,
+        decided: Option<&decision::DecidedBy>,
         cause: &Cause,
         trace: &str,
     ) -> Result<DecisionOutcome, RefundError> {
@@ -499,7 +508,7 @@ impl RefundFlow {
                 Err(not) => return Ok(not),
             };
             let context = self.books.context(cause, trace);
-            let Some(change) = refund::retry(&order, &refund, decided, &context) else {
+            let Some(change) = decide_refund::retry(&order, &refund, decided, &context) else {
                 return Ok(if self.was_retried(&refund).await? {
                     DecisionOutcome::Done(Box::new(refund))
                 } else {
@@ -538,7 +547,7 @@ impl RefundFlow {
     pub async fn release(
         &self,
         of: &RefundRef<'_>,
-        decided: &refund_decision::DecidedBy,
+        decided: &decision::DecidedBy,
         within: Duration,
         cause: &Cause,
         trace: &str,
@@ -551,7 +560,8 @@ impl RefundFlow {
                 Err(not) => return Ok(not),
             };
             let context = self.books.context(cause, trace);
-            let Some(change) = refund::release(&order, &refund, decided.clone(), &context) else {
+            let Some(change) = decide_refund::release(&order, &refund, decided.clone(), &context)
+            else {
                 // The same decision by the same person again: the first answer was lost, or a
                 // concurrent duplicate was faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
@@ -596,7 +606,7 @@ impl RefundFlow {
         &self,
         of: &RefundRef<'_>,
         to: &RedirectTarget,
-        decided: &refund_decision::DecidedBy,
+        decided: &decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<DecisionOutcome, RefundError> {
@@ -609,7 +619,7 @@ impl RefundFlow {
         &self,
         of: &RefundRef<'_>,
         to: &RedirectTarget,
-        decided: &refund_decision::DecidedBy,
+        decided: &decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<DecisionOutcome, RefundError> {
@@ -728,7 +738,7 @@ impl RefundFlow {
                 Err(not) => return Ok(Err(not)),
             };
             if let Some(at) = told_again_at(&refund, wanted, self.books.clock.now()) {
-                let due = due::refund_check_at(of.order_no, at.0.saturating_add(SLOT_S));
+                let due = schedule::refund_check_at(of.order_no, at.0.saturating_add(SLOT_S));
                 match self.books.orders.redirect_again(&refund, at, due).await {
                     Ok(true) => return Ok(Ok(self.reread(refund).await?)),
                     Ok(false) | Err(TableError::Conflict) => continue,
@@ -739,7 +749,7 @@ impl RefundFlow {
                 return Ok(Err(decided));
             }
             let context = self.books.context(cause, trace);
-            let change = refund_decision::redirect(&order, &refund, wanted.clone(), &context);
+            let change = decide_refund::redirect(&order, &refund, wanted.clone(), &context);
             if let Some(change) = change
                 && self.books.write(&change).await?
             {
@@ -789,7 +799,7 @@ impl RefundFlow {
             let context = self.books.context(cause, trace);
             let context = context.told_under(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
-            let change = refund_decision::undo_redirect(&order, &refund, wanted, code, &context);
+            let change = decide_refund::undo_redirect(&order, &refund, wanted, code, &context);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::Refused(refusal));
             };
@@ -826,7 +836,7 @@ impl RefundFlow {
     pub async fn payer_paid(
         &self,
         of: &RefundRef<'_>,
-        decided: &refund_decision::DecidedBy,
+        decided: &decision::DecidedBy,
         cause: &Cause,
         trace: &str,
     ) -> Result<DecisionOutcome, RefundError> {
@@ -849,7 +859,7 @@ impl RefundFlow {
             }
             let context = self.books.context(cause, trace);
             let change =
-                refund_decision::confirm_payer_paid(&order, &refund, decided.clone(), &context);
+                decide_refund::confirm_payer_paid(&order, &refund, decided.clone(), &context);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::WrongState(Box::new(refund)));
             };
@@ -873,7 +883,7 @@ impl RefundFlow {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
-            let next = due::refund_check_at(order_no, until.0);
+            let next = schedule::refund_check_at(order_no, until.0);
             let context = self.books.context(cause, trace);
             self.rest(claimed, LOW_BALANCE, next, &context).await?;
             return Ok(Advanced::Open);
@@ -928,8 +938,10 @@ impl RefundFlow {
                 );
                 self.guards.pause_refunds(mchid, until).await?;
                 // After the other refunds, which may be smaller.
-                let next =
-                    due::refund_check_at(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
+                let next = schedule::refund_check_at(
+                    order_no,
+                    until.0.saturating_add(BALANCE_PAUSE_S / 2),
+                );
                 let context = self.books.context(cause, trace);
                 let context = context.told_under(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &context)
@@ -975,7 +987,7 @@ impl RefundFlow {
             if refund.state != claimed.state || refund.tries != claimed.tries {
                 return Ok(());
             }
-            let change = overdue::pause(&order, &refund, trouble, next, context);
+            let change = overdue_refund::pause(&order, &refund, trouble, next, context);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1002,7 +1014,7 @@ impl RefundFlow {
         until: UnixSeconds,
         trace: &str,
     ) -> Result<Advanced, RefundError> {
-        let next = due::after_order_interval(claimed, until);
+        let next = schedule::after_order_interval(claimed, until);
         if self.books.orders.put_off_refund(claimed, next).await? {
             info!(
                 order_no = claimed.order_no.as_str(),
@@ -1135,7 +1147,7 @@ impl RefundFlow {
             if refund.state != RefundState::Reserved {
                 return Ok(Some((MovedBy::Others, refund)));
             }
-            let change = refund::transition(&order, &refund, to.clone(), None, context);
+            let change = transition::transition(&order, &refund, to.clone(), None, context);
             if self.books.write(&change).await? {
                 return Ok(Some((MovedBy::Us, self.reread(refund).await?)));
             }
@@ -1194,7 +1206,7 @@ impl RefundFlow {
             }
             None => Ok(()),
         };
-        match overdue::check_overdue(claimed, no_end, self.books.clock.now()) {
+        match overdue_refund::check_overdue(claimed, no_end, self.books.clock.now()) {
             OverdueStep::KeepWaiting => {}
             OverdueStep::RemindOperator => say_who_is_needed(claimed),
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
@@ -1235,7 +1247,7 @@ impl RefundFlow {
                 return Ok(());
             }
             let context = self.books.context(cause, trace);
-            let change = overdue::mark_overdue(&order, &refund, overdue, &context);
+            let change = overdue_refund::mark_overdue(&order, &refund, overdue, &context);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1283,18 +1295,24 @@ impl RefundFlow {
                     };
                     let facts = &books.facts;
                     match &parked {
-                        Some(parked) => {
-                            refund_news::settle_parked_refund(order, parked, facts, news, &context)
-                        }
-                        None => refund_news::settle_refund(order, None, facts, news, &context),
+                        Some(parked) => settle_refund::settle_parked_refund(
+                            order, parked, facts, news, &context,
+                        ),
+                        None => settle_refund::settle_refund(order, None, facts, news, &context),
                     }
                 }
                 (Some(order), RefundLookup::Named | RefundLookup::Ours(_), Some(_)) => {
-                    refund_news::settle_refund(order, found.as_ref(), &books.facts, news, &context)
+                    settle_refund::settle_refund(
+                        order,
+                        found.as_ref(),
+                        &books.facts,
+                        news,
+                        &context,
+                    )
                 }
                 // The query was about one refund, the answer is about one of another order.
                 (Some(_), RefundLookup::Ours(_), None) | (None, _, _) => {
-                    refund_news::settle_unknown_refund(news)
+                    settle_refund::settle_unknown_refund(news)
                 }
             };
             match settlement {
@@ -1378,7 +1396,8 @@ impl RefundFlow {
         Ok(match both {
             None => Err(DecisionOutcome::RefundNotFound),
             Some((order, refund))
-                if of.by == Approval::Caller && refund::needs_two_persons(&order, &refund) =>
+                if of.by == Approval::Caller
+                    && reserve_refund::needs_two_persons(&order, &refund) =>
             {
                 Err(DecisionOutcome::NeedsTwoPersons)
             }
@@ -1490,7 +1509,7 @@ impl RefundFlow {
             let context = self.books.context(cause, trace);
             let context = context.told_under(news.request_id.as_ref());
             let change =
-                refund_decision::undo_redirect(&order, &refund, told, ABNORMAL_AGAIN, &context);
+                decide_refund::undo_redirect(&order, &refund, told, ABNORMAL_AGAIN, &context);
             let Some(change) = change else {
                 return Ok(refund);
             };
@@ -1520,7 +1539,7 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decisio
     if refund.state != RefundState::Abnormal || refund.refund_id.is_none() {
         return Some(redirected_before(refund.clone(), wanted));
     }
-    refund_decision::is_being_redirected(refund, wanted)
+    decide_refund::is_being_redirected(refund, wanted)
         .then(|| DecisionOutcome::InProgress(Box::new(refund.clone())))
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
-    ids::{OrderNo, TransactionId},
-    issue::CallOutcome,
-    journal::Cause,
-    notice::{TradeNotice, UnreadableNotice},
+    model::{
+        ids::{OrderNo, TransactionId},
+        journal::Cause,
+    },
+    news::{call_outcome::CallOutcome, trade::TradeNotice, unreadable::UnreadableNotice},
 };
 use tracing::error;
 use wechatpay::{

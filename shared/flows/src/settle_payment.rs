@@ -2,10 +2,17 @@
 
 use adapters::{order_table::ParkedStatus, order_table::TableError};
 use payments::{
-    journal::{Cause, ChangeContext},
-    notice::TradeNotice,
-    order::Order,
-    settle::{self, MerchantFacts, OrderChange, PaymentToPark, Settlement},
+    model::{
+        journal::{Cause, ChangeContext},
+        merchant::MerchantFacts,
+        order::Order,
+        parked::PaymentToPark,
+    },
+    news::trade::TradeNotice,
+    rules::{
+        change::OrderChange,
+        settle_trade::{self, Settlement},
+    },
 };
 use tracing::error;
 use wechatpay::RequestId;
@@ -55,7 +62,7 @@ impl SettleFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle::settle_trade, notice, cause, trace)
+        self.settle_by(settle_trade::settle_trade, notice, cause, trace)
             .await
     }
 
@@ -70,7 +77,7 @@ impl SettleFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle::settle_foreign_trade, notice, cause, trace)
+        self.settle_by(settle_trade::settle_foreign_trade, notice, cause, trace)
             .await
     }
 
@@ -90,7 +97,7 @@ impl SettleFlow {
                 .told_under(notice.request_id.as_ref());
             let settlement = match &found {
                 Some(order) => judge(order, &books.facts, notice, &context),
-                None => settle::settle_unknown_trade(notice),
+                None => settle_trade::settle_unknown_trade(notice),
             };
             match settlement {
                 Settlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),

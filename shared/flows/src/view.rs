@@ -2,12 +2,14 @@
 
 use http::{HeaderName, Response, StatusCode, header, header::HeaderValue};
 use payments::{
-    ids::OrderNo,
-    journal::Event,
-    order::{Order, OrderRefusal, OrderState},
-    refund::{Refund, RefundState},
-    refund_decision::DecidedBy,
-    webhook::{GoneRun, LastAnswer},
+    model::{
+        decision::DecidedBy,
+        ids::OrderNo,
+        journal::Event,
+        order::{Order, OrderRefusal, OrderState},
+        refund::{Refund, RefundState},
+    },
+    rules::webhook::{GoneRun, LastAnswer},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};

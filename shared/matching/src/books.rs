@@ -268,7 +268,7 @@ impl DayBooks {
     }
 
     /// Inserts a line. `shard` is the part of the index that it was read from
-    /// (`payments::due::shard_of`).
+    /// (`payments::model::next_check::shard_of`).
     pub fn insert(&mut self, line: &BookLine<'_>, shard: u8) -> Inserted {
         let Some((id, rest)) = self.line_of(line) else {
             return Inserted::TooLong;

@@ -4,28 +4,19 @@
 //! time. Output: what to write and what to answer. So a test can reach every rule about money with
 //! literals.
 //!
-//! The files follow an order's life: [`create`] parses a merchant's request, [`reserve`] decides
-//! about an existing order under that number, [`issue`] about WeChat Pay's answer to the prepay
-//! call. [`notice`] parses news about payments, [`settle`] decides what that news does to the
-//! order, [`journal`] defines the events for it. [`refund`] accepts refunds, [`refund_news`]
-//! decides what WeChat Pay's news does to them, [`close`] what its answer to a close means, and
-//! [`webhook`] what is sent to the merchant's system.
+//! - [`model`] is what the books know: orders, refunds, parked payments, events, and the numbers and
+//!   money in them. It uses nothing of the others.
+//! - [`news`] is what WeChat Pay tells, parsed into types of ours.
+//! - [`rules`] decide. The files follow an order's life: `create_order` parses a merchant's
+//!   request, `reserve_order` compares it with an order that exists, `issue_order` decides about
+//!   WeChat Pay's answer to the prepay call, `settle_trade` about news of a payment, `close_order`
+//!   about its answer to a close. `reserve_refund` accepts a refund, `settle_refund` decides about
+//!   news of one, `decide_refund` about what an operator wants with it, `overdue_refund` when
+//!   nothing comes. What they decide is a `change`; `schedule` says when the sweep looks again, and
+//!   `webhook` what the merchant's system is told.
+//! - [`reconcile`] compares the days' bills with the books.
 
-pub mod close;
-pub mod create;
-pub mod due;
-pub mod ids;
-pub mod issue;
-pub mod journal;
-pub mod money;
-pub mod notice;
-pub mod order;
-pub mod overdue;
+pub mod model;
+pub mod news;
 pub mod reconcile;
-pub mod refund;
-pub mod refund_decision;
-pub mod refund_news;
-pub mod request;
-pub mod reserve;
-pub mod settle;
-pub mod webhook;
+pub mod rules;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use payments::{
-    ids::ClientId,
-    reconcile::{
+    model::{
         bill_date::BillDate,
-        difference::{
-            Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, SideView,
-        },
+        decision::{OperatorDecision, RefundDecision},
+        ids::ClientId,
     },
-    refund_decision::{OperatorDecision, RefundDecision},
+    reconcile::difference::{
+        Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, SideView,
+    },
 };
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{

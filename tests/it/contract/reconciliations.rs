@@ -3,9 +3,9 @@
 use adapters::testing::{Fault as AwsFault, Match, Service};
 use futures_util::{StreamExt, stream};
 use http::Request;
-use payments::reconcile::{
-    bill_date::BillName,
-    difference::{Difference, DifferenceKind, DifferenceSubject, SideView},
+use payments::{
+    model::bill_date::BillName,
+    reconcile::difference::{Difference, DifferenceKind, DifferenceSubject, SideView},
 };
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use adapters::{
     undelivered::{UndeliveredEvents, UndeliveredReason},
     webhook_http::{Reach, WebhookUrl},
 };
-use payments::webhook::{GoneRun, LastAnswer, OutgoingEvent};
+use payments::rules::webhook::{GoneRun, LastAnswer, OutgoingEvent};
 use serde_json::{Value, json};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;

@@ -8,12 +8,12 @@ use adapters::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
-    ids::{ClientId, RefundNo},
-    reconcile::{
+    model::{
         bill_date::BillDate,
-        difference::{
-            self, Decision, DifferenceKind, DifferenceState, DifferenceSubject, TrackedRefund,
-        },
+        ids::{ClientId, RefundNo},
+    },
+    reconcile::difference::{
+        self, Decision, DifferenceKind, DifferenceState, DifferenceSubject, TrackedRefund,
     },
 };
 use wechatpay_simulator::{
@@ -595,7 +595,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
         .why
         .clone();
     assert_eq!(told, why, "nobody reads that it was given back");
-    let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
+    let number = payments::model::ids::OrderNo::parse("FOREIGN-1").unwrap();
     let stands = async || testbed.orders.refunds(&number).await.unwrap().remove(0);
     let refund = stands().await;
     assert!(refund.owes_its_payer());
@@ -720,7 +720,7 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
     two_decide(&testbed, day, Decision::Release).await;
     let released = only(&testbed, day).await;
     assert_eq!(released.state, DifferenceState::Open);
-    let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
+    let number = payments::model::ids::OrderNo::parse("FOREIGN-1").unwrap();
     let [refund] = testbed
         .orders
         .refunds(&number)

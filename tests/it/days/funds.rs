@@ -2,9 +2,9 @@
 //! to.
 
 use adapters::queues::ReconcileWork;
-use payments::reconcile::{
-    bill_date::BillName,
-    run::{FundState, Run, RunState},
+use payments::{
+    model::bill_date::BillName,
+    reconcile::run::{FundState, Run, RunState},
 };
 use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
 
@@ -16,7 +16,7 @@ fn funds(run: &Run) -> (FundState, String) {
 }
 
 /// A day with a lost payment, one too many, and an unknown movement.
-async fn a_day(testbed: &Testbed) -> payments::reconcile::bill_date::BillDate {
+async fn a_day(testbed: &Testbed) -> payments::model::bill_date::BillDate {
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     testbed.paid("TWICE-1").await;

@@ -2,10 +2,12 @@
 
 use adapters::reconciliation::SaveOutcome;
 use matching::totals::Gaps;
-use payments::reconcile::{
-    bill_date::{BillDate, BillName},
-    difference::{Decision, DifferenceKind, DifferenceState},
-    run::{Run, RunState},
+use payments::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::{
+        difference::{Decision, DifferenceKind, DifferenceState},
+        run::{Run, RunState},
+    },
 };
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,

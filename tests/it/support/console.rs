@@ -13,10 +13,12 @@ use lambda_http::{
     service_fn,
 };
 use matching::totals::{Gap, Gaps, Sums, Totals};
-use payments::reconcile::{
-    bill_date::{BillDate, BillName},
-    difference::{Decision, Difference, DifferenceKind, DifferenceSubject, SideView},
-    run::{BillFacts, FundState, PartDone, Run, RunState},
+use payments::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::{
+        difference::{Decision, Difference, DifferenceKind, DifferenceSubject, SideView},
+        run::{BillFacts, FundState, PartDone, Run, RunState},
+    },
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

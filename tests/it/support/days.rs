@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use adapters::queues::{Queue, ReconcileWork};
-use payments::reconcile::{
-    bill_date::BillDate, day_runs::DayRuns, difference::Difference, run::Run,
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{day_runs::DayRuns, difference::Difference, run::Run},
 };
 use serde_json::json;
 use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};

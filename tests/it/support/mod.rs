@@ -24,7 +24,7 @@ use adapters::{
     testing::{DynamoEngine, FaultyTransport, Match, Tables},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::{ids::OrderNo, journal::Event, order::Order};
+use payments::model::{ids::OrderNo, journal::Event, order::Order};
 use reconcile::handler;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;

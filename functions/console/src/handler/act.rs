@@ -2,9 +2,9 @@
 
 use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::problem::{ErrorChain, Problem};
-use payments::reconcile::{
-    bill_date::{BILLS_LAST_DAYS, BillDate},
-    difference::{DecisionContext, Difference, DifferenceState},
+use payments::{
+    model::bill_date::{BILLS_LAST_DAYS, BillDate},
+    reconcile::difference::{DecisionContext, Difference, DifferenceState},
 };
 use tracing::{error, info};
 

@@ -5,7 +5,7 @@ use lambda_http::http::{
     HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION},
 };
-use payments::reconcile::bill_date::BillDate;
+use payments::model::bill_date::BillDate;
 use serde_json::json;
 
 use super::{Request, set};

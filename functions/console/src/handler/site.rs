@@ -7,9 +7,8 @@ use lambda_http::http::{
     header::{LOCATION, SET_COOKIE},
 };
 use payments::{
-    ids::OrderNo,
-    journal::Event,
-    reconcile::{bill_date::BillDate, day_runs::DayRuns, difference::Difference, run::Run},
+    model::{bill_date::BillDate, ids::OrderNo, journal::Event},
+    reconcile::{day_runs::DayRuns, difference::Difference, run::Run},
 };
 use tracing::warn;
 

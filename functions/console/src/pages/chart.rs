@@ -3,9 +3,9 @@
 
 use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};
-use payments::reconcile::{
-    bill_date::BillDate,
-    run::{Run, RunState},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::run::{Run, RunState},
 };
 
 use crate::{

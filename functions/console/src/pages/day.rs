@@ -1,9 +1,9 @@
 //! The page of one day.
 
 use maud::{Markup, html};
-use payments::reconcile::{
-    bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
-    run::{Run, RunState},
+use payments::{
+    model::bill_date::{BILLS_LAST_DAYS, BillDate, BillName},
+    reconcile::run::{Run, RunState},
 };
 
 use wechatpay::UnixSeconds;

@@ -3,14 +3,14 @@
 use flows::problem::Problem;
 use maud::{Markup, html};
 use payments::{
-    ids::ClientId,
-    journal::{Cause, Event, Subject},
-    reconcile::{
+    model::{
         bill_date::BillDate,
-        difference::{
-            Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceKind,
-            DifferenceState, HistoryEntry, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
-        },
+        ids::ClientId,
+        journal::{Cause, Event, Subject},
+    },
+    reconcile::difference::{
+        Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceKind,
+        DifferenceState, HistoryEntry, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
     },
 };
 use wechatpay::UnixSeconds;

@@ -1,7 +1,7 @@
 //! What all pages have around them, and what more than one of them shows.
 
 use maud::{DOCTYPE, Markup, html};
-use payments::reconcile::bill_date::BillDate;
+use payments::model::bill_date::BillDate;
 
 use super::style;
 use crate::{

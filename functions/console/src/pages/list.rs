@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use payments::reconcile::{
-    bill_date::BillDate,
-    difference::{Difference, DifferenceKind, DifferenceState, SideView},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::difference::{Difference, DifferenceKind, DifferenceState, SideView},
 };
 use wechatpay::bill::yuan_of_fen;
 

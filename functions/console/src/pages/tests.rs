@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use adapters::reconciliation::DifferenceCount;
 use matching::totals::{Gap, Gaps, Sums, Totals};
 use payments::{
-    ids::{OrderNo, RefundNo, TransactionId},
-    journal::{Cause, Event, Subject},
-    reconcile::{
+    model::{
         bill_date::{BillDate, BillName},
+        ids::{OrderNo, RefundNo, TransactionId},
+        journal::{Cause, Event, Subject},
+    },
+    reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{
             Decision, Difference, DifferenceKind, DifferenceSubject, RefundStage, SideView,

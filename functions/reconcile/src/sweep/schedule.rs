@@ -10,7 +10,7 @@ use std::{collections::VecDeque, error::Error};
 
 use adapters::order_table::{CheckItem, DueCheck};
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
-use payments::due::CheckKind;
+use payments::model::next_check::CheckKind;
 use wechatpay::UnixSeconds;
 
 use super::report::{CheckOutcome, Report};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use adapters::{order_table::DueCheck, wechat_api::Bucket};
-use payments::due::shard_of;
+use payments::model::next_check::shard_of;
 
 use super::{
     schedule::{lanes, run},

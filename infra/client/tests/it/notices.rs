@@ -5,7 +5,7 @@ use std::process::Output;
 use adapters::clock::Clock;
 use adapters::notices::{FailedNotice, NoticeStatus, Notices, ParkedMoneyRecord, ParkedNotice};
 use adapters::order_table::ParkedStatus;
-use payments::ids::OrderNo;
+use payments::model::ids::OrderNo;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use matching::books::{BookLine, BookedRefund};
-use payments::order::Product;
+use payments::model::order::Product;
 use wide::u8x16;
 
 use crate::failure::{ErrorContext, Failure, MeasureResult};

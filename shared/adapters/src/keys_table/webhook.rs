@@ -19,15 +19,17 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use payments::webhook::{GoneRun, LastAnswer};
+use payments::rules::webhook::{GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
 use super::item::{number, text};
 use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, SecretCache, is_keyid};
-use crate::aws::AwsError;
-use crate::kms::Context;
-use crate::webhook_http::{Reach, WebhookUrl};
+use crate::{
+    aws::AwsError,
+    kms::Context,
+    webhook_http::{Reach, WebhookUrl},
+};
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use message_signatures::{Algorithm, VerifyingKey};
-use payments::ids::{BadClientId, ClientId};
+use payments::model::ids::{BadClientId, ClientId};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;

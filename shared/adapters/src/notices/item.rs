@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::ids::OrderNo;
+use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use super::{Notice, NoticeStatus, NoticesError};

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     error::BuildError,
     types::{ReturnValuesOnConditionCheckFailure, Update},
 };
-use payments::{ids::OrderNo, reconcile::difference::NoticeStep};
+use payments::{model::ids::OrderNo, reconcile::difference::NoticeStep};
 use wechatpay::UnixSeconds;
 
 use super::{

@@ -6,13 +6,16 @@ use aws_sdk_dynamodb::{
     types::{Put, TransactWriteItem, Update},
 };
 use payments::{
-    due::NextCheck,
-    journal::Subject,
-    money::Fen,
-    order::{OrderState, Rejection},
-    refund::{ParkedPaymentChange, Refund, RefundChange},
-    refund_decision::{OWED, PayerPaid, owed_notice_id},
-    settle::OrderChange,
+    model::{
+        decision::PayerPaid,
+        journal::Subject,
+        money::Fen,
+        next_check::NextCheck,
+        order::{OrderState, Rejection},
+        parked::{OWED, owed_notice_id},
+        refund::Refund,
+    },
+    rules::change::{OrderChange, ParkedPaymentChange, RefundChange},
 };
 use wechatpay::UnixSeconds;
 

@@ -15,11 +15,11 @@
 //! `out_refund_no`, `refund_id`, `day_at`. It lags behind the table, so every apparent difference
 //! is confirmed by a consistent read.
 
-use payments::{
-    due,
+use payments::model::{
+    bill_date::BillDate,
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
+    next_check,
     order::Product,
-    reconcile::bill_date::BillDate,
     refund::{Refund, RefundState},
 };
 use wechatpay::UnixSeconds;
@@ -100,7 +100,7 @@ pub struct DayPage {
 pub struct DayCursor(Item);
 
 impl OrderTable {
-    /// What the books have on a day in one part of the index (0 to [`due::SHARDS`] less one), at
+    /// What the books have on a day in one part of the index (0 to [`next_check::SHARDS`] less one), at
     /// most `most` lines at a time, from the beginning or from where a piece before ended.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ pub(super) fn refund_attributes(
 /// The part of the index for something that happened to an order: the Beijing day of WeChat Pay's
 /// own time, never of our clock where its own is known.
 pub(super) fn day_shard(at: UnixSeconds, order_no: &OrderNo) -> String {
-    shard_key(BillDate::of(at), due::shard_of(order_no))
+    shard_key(BillDate::of(at), next_check::shard_of(order_no))
 }
 
 fn shard_key(date: BillDate, shard: u8) -> String {
@@ -232,12 +232,12 @@ fn shard_key(date: BillDate, shard: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use payments::{
+    use payments::model::{
+        decision::DecidedBy,
+        fingerprint::Fingerprint,
         ids::{OutRefundNo, RefundNo, TransactionId},
         money::Fen,
-        order::Fingerprint,
         refund::PaymentKind,
-        refund_decision::DecidedBy,
     };
 
     use super::*;
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_day_is_beijings_and_an_order_is_always_in_the_same_part() {
         let order_no = OrderNo::parse("ORDER-1").expect("a number");
-        let shard = due::shard_of(&order_no);
+        let shard = next_check::shard_of(&order_no);
         assert_eq!(
             day_shard(UnixSeconds(1_785_513_599), &order_no),
             format!("2026-07-31#{shard}")

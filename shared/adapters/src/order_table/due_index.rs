@@ -1,11 +1,13 @@
 //! The sparse index of what is due: orders and refunds whose state is not final.
 
 use payments::{
-    due::NextCheck,
-    ids::{OrderNo, RefundNo},
-    order::Order,
-    overdue::Trouble,
-    refund::Refund,
+    model::{
+        ids::{OrderNo, RefundNo},
+        next_check::NextCheck,
+        order::Order,
+        refund::Refund,
+    },
+    rules::overdue_refund::Trouble,
 };
 use wechatpay::UnixSeconds;
 

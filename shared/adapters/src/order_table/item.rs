@@ -28,17 +28,20 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
-    due::NextCheck,
-    ids::{ClientId, OrderNo, RefundNo, TransactionId},
-    journal::{Cause, Event, Subject},
-    money::Fen,
-    order::{
-        Fingerprint, IssueLease, Order, OrderRefusal, OrderState, Payment, Prepay, Product,
-        RefundTally, Rejection,
+    model::{
+        decision::OperatorDecision,
+        fingerprint::Fingerprint,
+        ids::{ClientId, OrderNo, RefundNo, TransactionId},
+        journal::{Cause, Event, Subject},
+        money::Fen,
+        next_check::NextCheck,
+        order::{
+            IssueLease, Order, OrderRefusal, OrderState, Payment, Prepay, Product, RefundTally,
+            Rejection,
+        },
+        parked::{ParkedPayment, ParkedState},
     },
-    refund::{ParkedPayment, ParkedState},
-    refund_decision::OperatorDecision,
-    webhook::OutgoingEvent,
+    rules::webhook::OutgoingEvent,
 };
 use wechatpay::{RequestId, UnixSeconds};
 

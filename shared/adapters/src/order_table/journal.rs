@@ -1,6 +1,9 @@
 //! The journal of an order.
 
-use payments::{ids::OrderNo, journal::Event, order::Order, webhook::OutgoingEvent};
+use payments::{
+    model::{ids::OrderNo, journal::Event, order::Order},
+    rules::webhook::OutgoingEvent,
+};
 
 use super::{OrderTable, TableError, item, text, unavailable};
 

@@ -5,12 +5,10 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
-use payments::{
+use payments::model::{
     ids::{OrderNo, TransactionId},
     journal::Cause,
-    refund::ParkedPayment,
-    refund_news::RefundToPark,
-    settle::PaymentToPark,
+    parked::{ParkedPayment, PaymentToPark, RefundToPark},
 };
 use wechatpay::UnixSeconds;
 

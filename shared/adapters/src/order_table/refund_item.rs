@@ -22,12 +22,13 @@
 //! | `day_shard`, `day_id`, `day_at` | the index by Beijing day, once WeChat Pay has accepted it; by which moment (Unix seconds) |
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use payments::{
+use payments::model::{
+    decision::{DecidedBy, Destination, PayerPaid, Redirection},
+    fingerprint::Fingerprint,
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
     money::Fen,
-    order::{Fingerprint, Product},
+    order::Product,
     refund::{PaymentKind, Refund, RefundState},
-    refund_decision::{DecidedBy, Destination, PayerPaid, Redirection},
 };
 use wechatpay::UnixSeconds;
 

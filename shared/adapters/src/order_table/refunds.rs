@@ -4,10 +4,11 @@ use aws_sdk_dynamodb::{
     operation::transact_get_items::TransactGetItemsError,
     types::{Get, TransactGetItem},
 };
-use payments::{
+use payments::model::{
     ids::{OrderNo, OutRefundNo, RefundNo, TransactionId},
     order::Order,
-    refund::{ParkedPayment, Refund},
+    parked::ParkedPayment,
+    refund::Refund,
 };
 
 use super::{OrderTable, TableError, item, refund_item, text, unavailable};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::{config::AsyncSleep, types::KeysAndAttributes};
-use payments::reconcile::{bill_date::BillDate, day_runs::DayRuns};
+use payments::{model::bill_date::BillDate, reconcile::day_runs::DayRuns};
 
 use super::{
     ReconciliationError, ReconciliationTable,

@@ -1,7 +1,7 @@
 //! Trades near midnight that wait for the next day's bill.
 
 use aws_sdk_dynamodb::operation::{put_item::PutItemError, update_item::UpdateItemError};
-use payments::reconcile::{bill_date::BillDate, carried::CarriedTrade};
+use payments::{model::bill_date::BillDate, reconcile::carried::CarriedTrade};
 
 use super::{
     ReconciliationError, ReconciliationTable,

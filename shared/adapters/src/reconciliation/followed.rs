@@ -9,7 +9,7 @@
 //! the next check continues, if one did not reach the end.
 
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
-use payments::reconcile::{bill_date::BillDate, difference::Difference};
+use payments::{model::bill_date::BillDate, reconcile::difference::Difference};
 
 use super::{
     ReconciliationError, ReconciliationTable,

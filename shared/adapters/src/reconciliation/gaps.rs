@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use matching::totals::Gaps;
-use payments::reconcile::{bill_date::BillDate, run::Run};
+use payments::{model::bill_date::BillDate, reconcile::run::Run};
 
 use super::{
     ReconciliationError, ReconciliationTable,

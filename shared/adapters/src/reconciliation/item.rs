@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use matching::totals::Gaps;
-use payments::reconcile::{
-    bill_date::BillDate, carried::CarriedTrade, day_runs::DayRuns, difference::Difference, run::Run,
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{carried::CarriedTrade, day_runs::DayRuns, difference::Difference, run::Run},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;

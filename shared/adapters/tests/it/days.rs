@@ -4,16 +4,32 @@ use adapters::clock::Clock;
 use adapters::order_table::{ApplyOutcome, DayLine, OrderTable, ReserveOutcome, TableError};
 use adapters::testing::{DynamoEngine, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::due;
-use payments::ids::{ClientId, OrderNo, RefundId, TransactionId};
-use payments::journal::{Cause, ChangeContext, Subject};
-use payments::money::Fen;
-use payments::notice::{ReportedPayment, TradeNotice, TradeOutcome};
-use payments::order::{Fingerprint, IssueLease, Order, OrderState, Payment, Product, RefundTally};
-use payments::reconcile::bill_date::BillDate;
-use payments::refund::{self, Approval, Refund, RefundChange, RefundRequest, RefundTerms};
-use payments::refund_news::{self, RefundNews, RefundSettlement, ReportedRefundStatus};
-use payments::settle::{self, MerchantFacts, OrderChange, ParkReason, PaymentToPark, Settlement};
+use payments::{
+    model::{
+        bill_date::BillDate,
+        fingerprint::Fingerprint,
+        ids::{ClientId, OrderNo, RefundId, TransactionId},
+        journal::{Cause, ChangeContext, Subject},
+        merchant::MerchantFacts,
+        money::Fen,
+        next_check,
+        order::{IssueLease, Order, OrderState, Payment, Product, RefundTally},
+        parked::{ParkReason, PaymentToPark},
+        refund::{self, Refund, RefundTerms},
+    },
+    news::{
+        refund::{RefundNews, ReportedRefundStatus},
+        trade::{ReportedPayment, TradeNotice, TradeOutcome},
+    },
+    rules::{
+        change::{OrderChange, RefundChange},
+        reserve_refund::{self, Approval, RefundRequest},
+        schedule,
+        settle_refund::{self, RefundSettlement},
+        settle_trade::{self, Settlement},
+        transition,
+    },
+};
 use wechatpay::UnixSeconds;
 
 use crate::bench::NOW;
@@ -67,7 +83,7 @@ impl Bench {
     /// A refund of 40 fen that is set aside for the order.
     pub(crate) async fn reserved(&self, order: &Order) -> (Order, Refund) {
         let wanted = RefundRequest {
-            refund_no: payments::ids::RefundNo::parse("R1").expect("a number"),
+            refund_no: payments::model::ids::RefundNo::parse("R1").expect("a number"),
             terms: RefundTerms {
                 amount: Fen::new(40).expect("fen"),
                 reason: None,
@@ -75,7 +91,7 @@ impl Bench {
             },
             approval: Approval::Caller,
         };
-        let change = refund::reserve(order, None, &[], &wanted, "https://n", &because())
+        let change = reserve_refund::reserve(order, None, &[], &wanted, "https://n", &because())
             .expect("there is money to give back");
         self.write(&change).await;
         let Some(RefundChange::New(refund)) = &change.refund else {
@@ -92,7 +108,7 @@ impl Bench {
         news: &RefundNews,
     ) -> (Order, Refund) {
         let settlement =
-            refund_news::settle_refund(order, Some(refund), &facts(), news, &because());
+            settle_refund::settle_refund(order, Some(refund), &facts(), news, &because());
         let RefundSettlement::Change(change) = settlement else {
             panic!("{settlement:?}")
         };
@@ -145,7 +161,8 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
         }),
         request_id: None,
     };
-    let Settlement::Change(change) = settle::settle_trade(&order, &facts(), &notice, &because())
+    let Settlement::Change(change) =
+        settle_trade::settle_trade(&order, &facts(), &notice, &because())
     else {
         panic!("not booked")
     };
@@ -159,7 +176,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
 async fn day_of(table: &OrderTable, date: &str) -> Vec<DayLine> {
     let date = BillDate::parse(date).expect("a day");
     let mut lines = Vec::new();
-    for shard in 0..due::SHARDS {
+    for shard in 0..next_check::SHARDS {
         let mut from = None;
         loop {
             let page = table.day(date, shard, from, 2).await.expect("read");
@@ -191,7 +208,7 @@ fn order(order_no: &str) -> Order {
         refunds: RefundTally::NONE,
         version: 1,
         trace: "t".to_owned(),
-        due: Some(due::refund_check_at(&order_no, NOW.0 + 60)),
+        due: Some(schedule::refund_check_at(&order_no, NOW.0 + 60)),
         order_no,
     }
 }
@@ -354,7 +371,7 @@ async fn a_refund_that_wechat_pay_refuses_is_on_no_day() {
     let order = bench.paid("000001", NOW).await;
     let (order, refund) = bench.reserved(&order).await;
     let refused = refund::RefundState::Refused("NO_AUTH".to_owned());
-    let change = refund::transition(&order, &refund, refused, None, &because());
+    let change = transition::transition(&order, &refund, refused, None, &because());
     bench.write(&change).await;
     assert_eq!(bench.refunds("2026-08-02").await, []);
 }
@@ -365,7 +382,7 @@ async fn a_refund_that_was_made_in_the_console_is_on_its_day_at_once() {
     let order = bench.paid("000001", NOW).await;
     let refund = refund_in_console(&order);
     let RefundSettlement::Change(change) =
-        refund_news::settle_refund(&order, None, &facts(), &refund, &because())
+        settle_refund::settle_refund(&order, None, &facts(), &refund, &because())
     else {
         panic!("not taken in")
     };
@@ -378,7 +395,7 @@ fn refund_in_console(order: &Order) -> RefundNews {
         mchid: None,
         order_no: order.order_no.clone(),
         transaction_id: transaction(order.order_no.as_str()),
-        out_refund_no: payments::ids::OutRefundNo::parse("console@1").expect("a number"),
+        out_refund_no: payments::model::ids::OutRefundNo::parse("console@1").expect("a number"),
         refund_id: RefundId::parse("500002").expect("a number"),
         status: ReportedRefundStatus::Succeeded(BEFORE),
         amount: Fen::new(10).expect("fen"),
@@ -443,7 +460,7 @@ async fn a_damaged_line_names_the_order_and_the_attribute() {
             .expression_attribute_values(":v", AttributeValue::S("?".to_owned()));
         update.send().await.expect("damaged");
         let date = BillDate::parse("2026-08-01").expect("a day");
-        let shard = due::shard_of(&order.order_no);
+        let shard = next_check::shard_of(&order.order_no);
         let error = bench.table().day(date, shard, None, 10).await;
         assert!(
             matches!(&error, Err(TableError::Damaged { order_no, attribute: named })

@@ -10,7 +10,7 @@ use adapters::notices::{
 use adapters::order_table::ParkedStatus;
 use adapters::testing::{DynamoEngine, Fault, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::ids::OrderNo;
+use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use crate::bench::NOW;

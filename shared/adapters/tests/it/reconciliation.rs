@@ -12,15 +12,19 @@ use adapters::testing::{DynamoEngine, Fault, FaultyTransport, Match, Service, Ta
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use matching::totals::{Gap, Gaps};
-use payments::ids::{OrderNo, RefundNo};
-use payments::reconcile::carried::{CarriedKind, CarriedTrade, Trade};
-use payments::reconcile::difference::{
-    Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
-    SideView, TrackedRefund,
-};
-use payments::reconcile::{
-    bill_date::{BillDate, BillName},
-    run::{BillFacts, PartDone, Run, RunState},
+use payments::{
+    model::{
+        bill_date::{BillDate, BillName},
+        ids::{OrderNo, RefundNo},
+    },
+    reconcile::{
+        carried::{CarriedKind, CarriedTrade, Trade},
+        difference::{
+            Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
+            SideView, TrackedRefund,
+        },
+        run::{BillFacts, PartDone, Run, RunState},
+    },
 };
 
 use crate::bench::NOW;

@@ -1,12 +1,16 @@
 //! Writes to a refund's item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::refund::{Refund, RefundState};
-use payments::refund_news::ReportedRefundStatus;
-use payments::{due, overdue::Trouble};
+use payments::{
+    model::refund::{Refund, RefundState},
+    news::refund::ReportedRefundStatus,
+    rules::{overdue_refund::Trouble, schedule},
+};
 
-use crate::bench::NOW;
-use crate::days::{Bench, MCHID, news};
+use crate::{
+    bench::NOW,
+    days::{Bench, MCHID, news},
+};
 
 /// When a redirection was repeated (Unix seconds), in an item that has the redirection no more.
 const LEFT_BEHIND: &str = "1785556800";
@@ -55,7 +59,10 @@ async fn a_repeat_left_behind_without_its_redirection_blocks_no_write_and_goes_w
     let (order, refund) = bench.reserved(&order).await;
     let abnormal = news(&refund, ReportedRefundStatus::Abnormal, None);
     let (order, refund) = bench.news(&order, &refund, &abnormal).await;
-    let (table, next) = (bench.table(), due::refund_check_at(&order.order_no, NOW.0));
+    let (table, next) = (
+        bench.table(),
+        schedule::refund_check_at(&order.order_no, NOW.0),
+    );
     let trouble = Trouble {
         code: "PROCESSING".to_owned(),
         since: NOW,

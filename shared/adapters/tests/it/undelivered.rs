@@ -5,7 +5,7 @@ use adapters::{
     testing::DynamoEngine,
     undelivered::{EventCursor, UndeliveredEvents, UndeliveredReason},
 };
-use payments::webhook::OutgoingEvent;
+use payments::rules::webhook::OutgoingEvent;
 use serde_json::json;
 use wechatpay::UnixSeconds;
 

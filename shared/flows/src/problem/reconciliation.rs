@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use http::StatusCode;
-use payments::reconcile::{
-    bill_date::{BILLS_LAST_DAYS, BillDate},
-    difference::DecisionRejected,
+use payments::{
+    model::bill_date::{BILLS_LAST_DAYS, BillDate},
+    reconcile::difference::DecisionRejected,
 };
 use tracing::error;
 

@@ -15,11 +15,14 @@
 use wechatpay::UnixSeconds;
 
 use crate::{
-    due,
-    ids::ClientId,
-    journal::{ChangeContext, Event, Subject},
-    notice::{ReportedPayment, TradeNotice},
-    order::{Fingerprint, IssueLease, Order, OrderState, Product, RefundTally},
+    model::{
+        fingerprint::Fingerprint,
+        ids::ClientId,
+        journal::{ChangeContext, Event, Subject},
+        order::{IssueLease, Order, OrderState, Product, RefundTally},
+    },
+    news::trade::{ReportedPayment, TradeNotice},
+    rules::schedule,
 };
 
 /// The version of the first event of a restored order. Its lost record had fewer changes than this
@@ -125,7 +128,7 @@ fn taken_on(
         trace: context.trace.clone(),
         due: None,
     };
-    let due = due::next_order_check(&order, &order.state, context.at);
+    let due = schedule::next_order_check(&order, &order.state, context.at);
     (Order { due, ..order }, event)
 }
 
@@ -142,11 +145,9 @@ fn product_of(trade_type: &str) -> Product {
 mod tests {
     use super::*;
     use crate::{
-        ids::OrderNo,
-        journal::Cause,
-        money::Fen,
-        notice::TradeOutcome,
-        settle::{self, MerchantFacts, Settlement, tests::payment},
+        model::{ids::OrderNo, journal::Cause, merchant::MerchantFacts, money::Fen},
+        news::trade::TradeOutcome,
+        rules::settle_trade::{self, Settlement, tests::payment},
     };
 
     fn context() -> ChangeContext {
@@ -198,7 +199,7 @@ mod tests {
             "whoever dies now leaves it to the sweep"
         );
 
-        let settled = settle::settle_trade(&order, &facts(), &notice, &context());
+        let settled = settle_trade::settle_trade(&order, &facts(), &notice, &context());
         let Settlement::Change(change) = settled else {
             panic!("the payment is the order's: {settled:?}");
         };
@@ -209,7 +210,7 @@ mod tests {
             "what was kept of it for a person is looked up and kept no longer"
         );
         assert_eq!(
-            settle::settle_trade(&change.order_after(), &facts(), &notice, &context()),
+            settle_trade::settle_trade(&change.order_after(), &facts(), &notice, &context()),
             Settlement::AlreadyDone
         );
     }
@@ -227,7 +228,8 @@ mod tests {
         );
 
         let facts = facts();
-        let Settlement::Change(change) = settle::settle_trade(&order, &facts, &notice, &context)
+        let Settlement::Change(change) =
+            settle_trade::settle_trade(&order, &facts, &notice, &context)
         else {
             panic!("late money is settled");
         };

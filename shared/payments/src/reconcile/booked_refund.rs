@@ -2,7 +2,7 @@
 
 use matching::books::BookedRefund;
 
-use crate::refund::RefundState;
+use crate::model::refund::RefundState;
 
 impl From<&RefundState> for BookedRefund {
     fn from(state: &RefundState) -> Self {

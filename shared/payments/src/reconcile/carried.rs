@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
-use super::{
-    bill_date::BillDate,
-    difference::{Difference, DifferenceKind},
+use crate::{
+    model::bill_date::BillDate,
+    reconcile::difference::{Difference, DifferenceKind},
 };
 
 /// A trade in our books that is not in its day's bill: the next day's bill should have it.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use wechatpay::UnixSeconds;
 
-use super::{
-    bill_date::{BillDate, BillName},
-    run::{BillFacts, FundSide, FundTerms, Run, RunState},
+use crate::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::run::{BillFacts, FundSide, FundTerms, Run, RunState},
 };
 
 /// A run that is asked for.

@@ -22,13 +22,12 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, bill::yuan_of_fen};
 
-use crate::{
+use crate::model::{
+    bill_date::{BillDate, BillName},
     ids::{ClientId, RefundNo},
-    notice::{payment_notice_id, refund_notice_id},
+    parked::{payment_notice_id, refund_notice_id},
     refund::{Refund, RefundState},
 };
-
-use super::bill_date::{BillDate, BillName};
 
 /// A side of a run. Each has its own result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

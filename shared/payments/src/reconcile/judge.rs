@@ -17,13 +17,13 @@ use wechatpay::{
 };
 
 use crate::{
-    order::{Order, Payment},
-    refund::{ParkedPayment, ParkedState, Refund},
-};
-
-use super::{
-    bill_date::BillDate,
-    difference::{DifferenceKind, DifferenceSubject, SideView},
+    model::{
+        bill_date::BillDate,
+        order::{Order, Payment},
+        parked::{ParkedPayment, ParkedState},
+        refund::Refund,
+    },
+    reconcile::difference::{DifferenceKind, DifferenceSubject, SideView},
 };
 
 /// What a consistent read found under the numbers of a row.
@@ -404,10 +404,15 @@ mod tests {
 
     use super::*;
     use crate::{
-        money::Fen,
-        order::{OrderState, Product},
-        refund::{RefundState, tests::refund as refund_in},
-        settle::tests::{order, payment as payment_of},
+        model::{
+            money::Fen,
+            order::{OrderState, Product},
+            refund::RefundState,
+        },
+        rules::{
+            reserve_refund::tests::refund as refund_in,
+            settle_trade::tests::{order, payment as payment_of},
+        },
     };
 
     const MCHID: &str = "1900000001";
@@ -459,7 +464,7 @@ mod tests {
 
     fn parked(state: ParkedState) -> ParkedPayment {
         ParkedPayment {
-            transaction_id: crate::ids::TransactionId::parse("420001").unwrap(),
+            transaction_id: crate::model::ids::TransactionId::parse("420001").unwrap(),
             amount: Fen::new(100).unwrap(),
             paid_at: UnixSeconds(5),
             refundable: true,
@@ -924,7 +929,7 @@ mod tests {
             }
         }
         let known_as = |refund_id: Option<&str>| Refund {
-            refund_id: refund_id.map(|id| crate::ids::RefundId::parse(id).unwrap()),
+            refund_id: refund_id.map(|id| crate::model::ids::RefundId::parse(id).unwrap()),
             ..refund_in(done.clone())
         };
         for (refund_id, expected) in [

@@ -12,7 +12,6 @@
 //! refunded. [`run`] is the record of a run. [`day_runs`] says which run of a day counts.
 
 pub mod adopt;
-pub mod bill_date;
 mod booked_refund;
 pub mod carried;
 pub mod day_runs;

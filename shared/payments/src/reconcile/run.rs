@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
-use super::{
-    bill_date::{BillDate, BillName},
-    difference::DifferenceKind,
+use crate::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::difference::DifferenceKind,
 };
 
 /// The state of a run.

@@ -15,7 +15,7 @@ mod shapes;
 use std::fs;
 use std::path::Path;
 
-use payments::{notice::TradeNotice, refund_news::RefundNews};
+use payments::news::{refund::RefundNews, trade::TradeNotice};
 use serde_json::{Value, json};
 use wechatpay::api::{CreateRefund, Prepay, QueryByOutTradeNo, QueryRefund};
 use wechatpay::{Call, CallbackError, FundFlowBill, Plaintext, Refusal};

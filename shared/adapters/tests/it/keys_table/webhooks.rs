@@ -6,7 +6,7 @@ use adapters::keys_table::{Endpoint, KeysError, KeysTable, StoredUrl, Webhook};
 use adapters::testing::{Fault, Match, Service};
 use adapters::webhook_http::{Reach, WebhookUrl};
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::webhook::{GoneRun, LastAnswer};
+use payments::rules::webhook::{GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 

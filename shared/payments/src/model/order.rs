@@ -8,10 +8,11 @@ use wechatpay::{
     pay::{AppParams, JsapiParams, MiniProgramParams},
 };
 
-use crate::{
-    due::NextCheck,
+use crate::model::{
+    fingerprint::Fingerprint,
     ids::{ClientId, OrderNo, TransactionId},
     money::Fen,
+    next_check::NextCheck,
 };
 
 /// Where the payer pays. Our API calls it a product. WeChat Pay has only four: a mini program pays
@@ -180,10 +181,6 @@ impl RefundTally {
     };
 }
 
-/// SHA-256 of a client's request without the order number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Fingerprint(pub [u8; 32]);
-
 /// The lease under which WeChat Pay is called for an order. One holder at a time, so that only one
 /// prepay value is created and no caller gets an invalid one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -198,7 +195,7 @@ pub struct IssueLease {
 }
 
 impl IssueLease {
-    /// Length of a lease in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a holder has
+    /// Length of a lease in seconds. Longer than [`crate::rules::issue_order::BUDGET_MS`], so that a holder has
     /// given up before the next one starts.
     pub const LEASE_S: i64 = 15;
 

@@ -1,10 +1,5 @@
 //! Shared by all client requests: how a request can be invalid, and how its parts are checked.
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-
-use crate::order::Fingerprint;
-
 /// An invalid request, and what to change.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadRequest {
@@ -35,21 +30,13 @@ pub enum BadRequest {
     },
     /// The `Idempotency-Key` is none.
     #[error("{0}")]
-    Key(#[from] crate::ids::BadIdempotencyKey),
+    Key(#[from] crate::model::ids::BadIdempotencyKey),
 }
 
 impl From<strict_json::Wrong> for BadRequest {
     fn from(wrong: strict_json::Wrong) -> Self {
         Self::Json(wrong.to_string())
     }
-}
-
-/// The digest that distinguishes a repeat from another request under the same number.
-pub(crate) fn fingerprint(terms: &impl Serialize) -> Fingerprint {
-    // Field order is the type's, so equal terms give equal bytes. Terms hold no map and no float,
-    // so this cannot fail.
-    let bytes = serde_json::to_vec(terms).unwrap_or_default();
-    Fingerprint(Sha256::digest(bytes).into())
 }
 
 /// A field that is wrong, and how.

@@ -2,7 +2,7 @@
 
 use wechatpay::UnixSeconds;
 
-use crate::order::Order;
+use crate::model::order::Order;
 
 /// What an existing order under the same number means for the request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,9 +48,12 @@ pub fn compare_existing(wanted: &Order, found: &Order, now: UnixSeconds) -> Exis
 mod tests {
     use super::*;
     use crate::{
-        ids::ClientId,
-        order::{Fingerprint, IssueLease, OrderState, PayParams, Prepay, Rejection},
-        settle::tests::{order, payment},
+        model::{
+            fingerprint::Fingerprint,
+            ids::ClientId,
+            order::{IssueLease, OrderState, PayParams, Prepay, Rejection},
+        },
+        rules::settle_trade::tests::{order, payment},
     };
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);

@@ -1,15 +1,18 @@
 //! News about payments: parses WeChat Pay's callbacks and query answers into our own types.
 
 use wechatpay::{
-    RequestId, UnixSeconds, Unreadable,
+    RequestId, UnixSeconds,
     time::parse_rfc3339,
     wire::{TradeState, Transaction},
 };
 
 use crate::{
-    ids::{OrderNo, TransactionId},
-    money::Fen,
-    order::Payment,
+    model::{
+        ids::{OrderNo, TransactionId},
+        money::Fen,
+        order::Payment,
+    },
+    news::unreadable::UnreadableNotice,
 };
 
 /// What WeChat Pay says about one order, typed.
@@ -58,59 +61,6 @@ pub struct ReportedPayment {
     pub currency: String,
     /// WeChat Pay says `REFUND`: at least a part was refunded already.
     pub refunded: bool,
-}
-
-/// The id of a parked payment in the notices table: one for each payment, however it was found and
-/// however often WeChat Pay reports it.
-pub fn payment_notice_id(transaction_id: &str) -> String {
-    format!("payment#{transaction_id}")
-}
-
-/// The same for a parked refund, by WeChat Pay's number of it.
-pub fn refund_notice_id(refund_id: &str) -> String {
-    format!("refund#{refund_id}")
-}
-
-/// A transaction that cannot be parsed as a notice about one of our orders. It is verified, so an
-/// operator must see it.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum UnreadableNotice {
-    /// A required field is missing or does not have its documented type.
-    #[error("`{0}` is missing or not of its documented shape")]
-    Missing(&'static str),
-    /// A field has an impossible value.
-    #[error("`{0}` has a value that cannot be")]
-    Invalid(&'static str),
-    /// A state that we do not know.
-    #[error("the state is `{0}`, which is not known")]
-    UnknownState(String),
-    /// An answer lacks the fields that identify it, or is not a JSON object.
-    #[error(
-        "the answer is not as documented (line {line}, column {column})",
-        line = .0.line,
-        column = .0.column
-    )]
-    Answer(Unreadable),
-}
-
-impl UnreadableNotice {
-    /// An unknown state, shortened.
-    pub(crate) fn unknown_state(state: &str) -> Self {
-        Self::UnknownState(state.chars().take(64).collect())
-    }
-}
-
-/// Seconds from a failure to settle a notice to the next attempt, by how often its message was
-/// received. Half a day in total, well below the queue's retention of four days.
-const RETRY_S: [i32; 8] = [10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600];
-
-/// Seconds until the next attempt for a message that was received `times` and failed.
-pub fn retry_after_s(times: u32) -> i32 {
-    let failed_before = usize::try_from(times)
-        .unwrap_or(usize::MAX)
-        .saturating_sub(1);
-    let [.., longest] = RETRY_S;
-    RETRY_S.get(failed_before).copied().unwrap_or(longest)
 }
 
 impl TryFrom<Transaction> for TradeNotice {
@@ -180,17 +130,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[test]
-    fn a_message_that_fails_comes_again_after_pauses_that_grow() {
-        let pauses: Vec<i32> = (1..=9).map(retry_after_s).collect();
-        assert_eq!(
-            pauses,
-            [10, 30, 120, 600, 1800, 3600, 10_800, 21_600, 21_600]
-        );
-        assert_eq!(retry_after_s(0), 10);
-        assert!(pauses.iter().take(8).sum::<i32>() < 43_200);
-    }
 
     fn wire(changes: &Value) -> Transaction {
         let mut body = json!({

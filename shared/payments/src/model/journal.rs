@@ -4,10 +4,10 @@
 use serde::Serialize;
 use wechatpay::{RequestId, UnixSeconds};
 
-use crate::{
+use crate::model::{
+    decision::OperatorDecision,
     ids::{OrderNo, RefundNo, TransactionId},
     order::OrderRefusal,
-    refund_decision::OperatorDecision,
 };
 
 /// Why an order changed, with an id to look it up.

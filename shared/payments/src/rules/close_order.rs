@@ -7,8 +7,9 @@ use wechatpay::{
 };
 
 use crate::{
-    issue::CallOutcome,
-    order::{Order, OrderState},
+    model::order::{Order, OrderState},
+    news::call_outcome::CallOutcome,
+    rules::schedule::issue_calls_end_at,
 };
 
 /// Whether an order can be closed in its present state.
@@ -78,19 +79,13 @@ pub fn after_close_answer(
     }
 }
 
-/// The time from which no prepay call for this order can still be under way: the lease has ended,
-/// and its last request has either arrived or been lost.
-pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
-    UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
-}
-
-/// How long a call may still be under way after its caller gave up, in seconds.
-const ARRIVES_WITHIN_S: i64 = 60;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{order::IssueLease, settle::tests::order};
+    use crate::{
+        model::order::IssueLease,
+        rules::{schedule::ARRIVES_WITHIN_S, settle_trade::tests::order},
+    };
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 

@@ -11,183 +11,87 @@
 //! The destination is stored before WeChat Pay is called. So it is on record even after a crash in
 //! between, and a success is never mistaken for money that the payer has.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Serialize};
-use strict_json::Null;
 use wechatpay::UnixSeconds;
 
 use crate::{
-    due,
-    journal::ChangeContext,
-    order::Order,
-    refund::{
-        self, ParkedPaymentChange, ParkedState, PaymentKind, REDIRECTED, Refund, RefundState,
-        SLOT_S,
+    model::{
+        decision::{
+            DecidedBy, Destination, OperatorDecision, PayerPaid, Redirection, RefundDecision,
+        },
+        journal::ChangeContext,
+        order::Order,
+        parked::ParkedState,
+        refund::{PaymentKind, REDIRECTED, Refund, RefundState, SLOT_S},
     },
-    settle::OrderChange,
+    rules::{
+        change::{OrderChange, ParkedPaymentChange, RefundChange},
+        schedule,
+        transition::{after_slot, transition, update_in_state},
+    },
 };
 
-/// Who decided, and why.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DecidedBy {
-    /// Who decided.
-    pub who: String,
-    /// Why.
-    pub why: String,
-}
-
-/// Where the money of a refund goes that could not be paid out (shared/wechatpay/PROTOCOL.md, 6.4).
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Destination {
-    /// To the merchant's own account (`MERCHANT_BANK_CARD`). The payer receives nothing.
-    Merchant,
-    /// To another bank card of the payer's (`USER_BANK_CARD`). The card is not stored.
-    User,
-}
-
-impl Destination {
-    /// The name in the API and the table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Merchant => "merchant",
-            Self::User => "user",
+/// An operator releases the money of a refused refund, after making sure that WeChat Pay has no
+/// such refund; `None` if it is not refused.
+pub fn release(
+    order: &Order,
+    refund: &Refund,
+    decided: DecidedBy,
+    context: &ChangeContext,
+) -> Option<OrderChange> {
+    match &refund.state {
+        RefundState::Refused(_) => {
+            let decision = OperatorDecision::of(RefundDecision::Release, &decided);
+            let decided = Refund {
+                decided: Some(decided),
+                ..refund.clone()
+            };
+            let change = transition(order, &decided, RefundState::Closed, None, context);
+            Some(change.decided(&decision))
         }
-    }
-
-    /// The destination by its name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Merchant, Self::User]
-            .into_iter()
-            .find(|to| to.name() == name)
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Abnormal => None,
     }
 }
 
-/// Where an operator redirected the money of an abnormal refund.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Redirection {
-    /// Where to.
-    pub to: Destination,
-    /// Who, and why.
-    pub decided: DecidedBy,
-    /// When that was written, by our clock.
-    pub at: UnixSeconds,
-    /// When the same call to WeChat Pay was last about to be repeated, by a repeat or a concurrent
-    /// duplicate of the request: each time later than before. `None` if never.
-    pub told_again_at: Option<UnixSeconds>,
-}
-
-impl Redirection {
-    /// Stands in for a decision made in WeChat Pay's console. WeChat Pay reports that the money
-    /// went to the merchant, but not who decided.
-    pub fn in_the_console(at: UnixSeconds) -> Self {
-        Self {
-            to: Destination::Merchant,
-            decided: DecidedBy {
-                who: "WeChat Pay's console".to_owned(),
-                why: "WeChat Pay says that the merchant's own account has the money".to_owned(),
-            },
-            at,
-            told_again_at: None,
+/// An operator retries a refused refund under the same number; `None` if it is not refused.
+/// `decided` is who and why, if given.
+pub fn retry(
+    order: &Order,
+    refund: &Refund,
+    decided: Option<&DecidedBy>,
+    context: &ChangeContext,
+) -> Option<OrderChange> {
+    match &refund.state {
+        RefundState::Refused(_) => {
+            let slot_at = UnixSeconds(context.at.0.max(order.refunds.next_at.0));
+            let again = Refund {
+                slot_at,
+                ..refund.clone()
+            };
+            let mut change = transition(order, &again, RefundState::Reserved, None, context);
+            change.refunds.next_at = after_slot(&order.refunds, slot_at);
+            if let Some(RefundChange::Updated(from, to)) = &mut change.refund {
+                **from = refund.clone();
+                to.due = Some(schedule::refund_check_at(&order.order_no, slot_at.0));
+            }
+            if let Some(event) = change.events.last_mut() {
+                event.next_try_at = Some(slot_at);
+            }
+            Some(match decided {
+                Some(decided) => {
+                    change.decided(&OperatorDecision::of(RefundDecision::Retry, decided))
+                }
+                None => change,
+            })
         }
-    }
-
-    /// When a call to WeChat Pay was last about to be made.
-    fn last_told_at(&self) -> UnixSeconds {
-        self.told_again_at.unwrap_or(self.at)
-    }
-
-    /// Its value when the same call to WeChat Pay is repeated: later than before, also within one
-    /// second, so that the earlier writer notices it.
-    pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
-        UnixSeconds(now.0.max(self.last_told_at().0.saturating_add(1)))
-    }
-
-    /// Whether it is the same decision, whenever it was taken.
-    pub fn is_the_same_as(&self, other: &Self) -> bool {
-        self.to == other.to && self.decided == other.decided
-    }
-}
-
-/// An operator's record that the payer was paid by other means.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PayerPaid {
-    /// Who recorded it, and how the payer was paid.
-    pub decided: DecidedBy,
-    /// When that was written, by our clock.
-    pub at: UnixSeconds,
-}
-
-/// An operator's decision about a refund.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefundDecision {
-    /// A refused refund is sent again.
-    Retry,
-    /// A refused refund is given up.
-    Release,
-    /// The money of an abnormal refund goes somewhere else.
-    Redirect,
-    /// The payer was paid by other means.
-    PayerPaid,
-}
-
-impl RefundDecision {
-    /// The name in the API and in events.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Release => "release",
-            Self::Redirect => "redirect",
-            Self::PayerPaid => "payer_paid",
-        }
-    }
-}
-
-/// An operator's decision, as the journal stores it with the change that it caused.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct OperatorDecision {
-    /// What was decided.
-    pub what: RefundDecision,
-    /// Where the money goes, with [`RefundDecision::Redirect`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<Destination>,
-    /// Who decided.
-    pub who: String,
-    /// Why.
-    pub why: String,
-}
-
-impl OperatorDecision {
-    /// A decision about where the money of an abnormal refund goes.
-    pub(crate) fn of_redirecting(redirected: &Redirection) -> Self {
-        Self {
-            to: Some(redirected.to),
-            ..Self::of(RefundDecision::Redirect, &redirected.decided)
-        }
-    }
-
-    pub(crate) fn of(what: RefundDecision, decided: &DecidedBy) -> Self {
-        Self {
-            what,
-            to: None,
-            who: decided.who.clone(),
-            why: decided.why.clone(),
-        }
-    }
-
-    /// The decision as one text without quotation marks and line ends: the mapping from the table's
-    /// stream to events copies texts without escaping, and operators' texts may contain anything.
-    pub fn to_text(&self) -> String {
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        BASE64_STANDARD.encode(json)
-    }
-
-    /// Parses the result of [`Self::to_text`]. `None` for an empty or invalid text: the text is for
-    /// information only.
-    pub fn of_text(text: &str) -> Option<Self> {
-        let json = BASE64_STANDARD.decode(text).ok()?;
-        strict_json::read(&json, Null::Refused).ok()
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Abnormal => None,
     }
 }
 
@@ -229,13 +133,13 @@ pub fn redirect(
         trouble_since: Some(context.at),
         overdue_since: None,
         redirected: Some(redirected),
-        due: Some(due::refund_check_at(
+        due: Some(schedule::refund_check_at(
             &order.order_no,
             context.at.0.saturating_add(SLOT_S),
         )),
         ..refund.clone()
     };
-    Some(refund::update_in_state(order, refund, then, context).decided(&decision))
+    Some(update_in_state(order, refund, then, context).decided(&decision))
 }
 
 /// Undoes a redirect that WeChat Pay refused or did not carry out, for the reason `code`, while the
@@ -257,10 +161,10 @@ pub fn undo_redirect(
         trouble: Some(code.to_owned()),
         trouble_since: None,
         redirected: None,
-        due: due::next_refund_check(refund, &refund.state, context.at),
+        due: schedule::next_refund_check(refund, &refund.state, context.at),
         ..refund.clone()
     };
-    Some(refund::update_in_state(order, refund, then, context))
+    Some(update_in_state(order, refund, then, context))
 }
 
 /// An operator records how the payer was paid whose money went to the merchant's own account;
@@ -290,7 +194,7 @@ pub fn confirm_payer_paid(
         due: None,
         ..refund.clone()
     };
-    let mut change = refund::update_in_state(order, refund, then, context);
+    let mut change = update_in_state(order, refund, then, context);
     if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
         let parked = ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
@@ -303,26 +207,20 @@ pub fn confirm_payer_paid(
     Some(change.decided(&decision))
 }
 
-/// The id in the notices table of a refund whose payer is owed, by WeChat Pay's number of it.
-pub fn owed_notice_id(refund: &Refund) -> Option<String> {
-    let refund_id = refund.refund_id.as_ref()?;
-    Some(format!("owed#{}", refund_id.as_str()))
-}
-
-/// The text in the notices table about a refund whose payer is owed.
-pub const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        ids::{RefundId, TransactionId},
-        order::OrderState,
-        refund::{
-            RefundChange,
-            tests::{context, refund},
+        model::{
+            ids::{RefundId, TransactionId},
+            order::OrderState,
+            parked::owed_notice_id,
         },
-        settle::tests::{order, payment},
+        rules::{
+            change::RefundChange,
+            reserve_refund::tests::{context, refund},
+            settle_trade::tests::{order, payment},
+        },
     };
 
     fn li(why: &str) -> DecidedBy {
@@ -361,7 +259,7 @@ mod tests {
 
     fn arrived(refund: &Refund) -> Refund {
         let at = RefundState::Succeeded(UnixSeconds(9));
-        moved(&refund::transition(&paid(), refund, at, None, &context()))
+        moved(&transition(&paid(), refund, at, None, &context()))
     }
 
     #[test]
@@ -407,13 +305,13 @@ mod tests {
     fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_paid() {
         let sent = redirected(Destination::Merchant);
         let through = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::transition(&paid(), &sent, through.clone(), None, &context());
+        let change = transition(&paid(), &sent, through.clone(), None, &context());
         for event in &change.events {
             let told = event.decision.as_ref().and_then(|decision| decision.to);
             assert_eq!(told, Some(Destination::Merchant), "{event:?}");
         }
         let to_card = redirected(Destination::User);
-        let change = refund::transition(&paid(), &to_card, through, None, &context());
+        let change = transition(&paid(), &to_card, through, None, &context());
         assert!(change.events.iter().all(|event| event.decision.is_none()));
         let owed = arrived(&sent);
         assert!(owed.owes_its_payer());
@@ -450,7 +348,7 @@ mod tests {
             ..redirected(Destination::Merchant)
         };
         let at = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::transition(&paid(), &parked, at, None, &context());
+        let change = transition(&paid(), &parked, at, None, &context());
         let to = change.parked_payment.as_ref().unwrap().to;
         assert_eq!(to, ParkedState::WithMerchant);
         let owed = moved(&change);
@@ -537,7 +435,7 @@ mod tests {
             "the repeat may name another card"
         );
         let back = Refund {
-            trouble: Some(refund::ABNORMAL_AGAIN.into()),
+            trouble: Some(crate::model::refund::ABNORMAL_AGAIN.into()),
             ..sent
         };
         assert!(!is_being_redirected(&back, &other(1)));

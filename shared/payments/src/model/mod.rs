@@ -1,0 +1,13 @@
+//! What the books know: money, numbers, orders, refunds, parked payments and their events.
+
+pub mod bill_date;
+pub mod decision;
+pub mod fingerprint;
+pub mod ids;
+pub mod journal;
+pub mod merchant;
+pub mod money;
+pub mod next_check;
+pub mod order;
+pub mod parked;
+pub mod refund;

@@ -1,0 +1,6 @@
+//! What WeChat Pay tells, as our own types: parsed once, strictly where it decides.
+
+pub mod call_outcome;
+pub mod refund;
+pub mod trade;
+pub mod unreadable;

@@ -1,0 +1,202 @@
+//! A change of an order and of its parts, which one transaction writes.
+
+use crate::{
+    model::{
+        decision::OperatorDecision,
+        ids::TransactionId,
+        journal::{ChangeContext, Event, Subject},
+        next_check::NextCheck,
+        order::{Order, OrderState, Payment, RefundTally, Rejection},
+        parked::{ParkedState, PaymentToPark},
+        refund::Refund,
+    },
+    rules::schedule,
+};
+
+/// The effect of a change on a refund.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RefundChange {
+    /// It comes into being.
+    New(Box<Refund>),
+    /// It goes from the first to the second.
+    Updated(Box<Refund>, Box<Refund>),
+}
+
+/// The effect of a change on a parked payment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParkedPaymentChange {
+    /// Which.
+    pub transaction_id: TransactionId,
+    /// The state that it must still have.
+    pub from: ParkedState,
+    /// The state that it has then.
+    pub to: ParkedState,
+}
+
+impl ParkedPaymentChange {
+    /// The change of an order with the event of this one.
+    pub(crate) fn noted(&self, change: OrderChange, context: &ChangeContext) -> OrderChange {
+        change.with_event(
+            Subject::Payment(self.transaction_id.clone()),
+            Some(self.from.name()),
+            self.to.name(),
+            context,
+        )
+    }
+}
+
+/// A change of an order and of its parts, to be written in one transaction on the version that it
+/// was decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderChange {
+    /// The order before; its version is the one that must still hold.
+    pub from: Order,
+    /// The state afterwards.
+    pub to: OrderState,
+    /// The amount to be refunded afterwards.
+    pub refunds: RefundTally,
+    /// Its events, at least one, with increasing versions.
+    pub events: Vec<Event>,
+    /// The refund that is created or changed with it.
+    pub refund: Option<RefundChange>,
+    /// The parked payment that is changed with it.
+    pub parked_payment: Option<ParkedPaymentChange>,
+    /// The payment that is parked with it, if it is not parked already.
+    pub parked: Option<PaymentToPark>,
+}
+
+impl OrderChange {
+    /// The change of the order as it was read to another state, with its event; `None` if the state
+    /// stays the same.
+    pub fn new(order: &Order, to: OrderState, context: &ChangeContext) -> Self {
+        let (from, becomes) = (order.state.name(), to.name());
+        let refusal = to.rejection().map(Rejection::told);
+        let change = Self {
+            from: order.clone(),
+            to,
+            refunds: order.refunds,
+            events: Vec::new(),
+            refund: None,
+            parked_payment: None,
+            parked: None,
+        };
+        if from == becomes {
+            change
+        } else {
+            let mut change = change.with_event(Subject::Order, Some(from), becomes, context);
+            if let Some(event) = change.events.last_mut() {
+                event.refusal = refusal;
+            }
+            change
+        }
+    }
+
+    /// The change that parks a payment and leaves the order unchanged.
+    pub fn to_park(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Self {
+        Self::new(order, order.state.clone(), context).with_parked_payment(parked, context)
+    }
+
+    /// The change without parking its payment, which is parked already.
+    #[must_use]
+    pub fn without_parking(mut self) -> Self {
+        if self.parked.take().is_some() {
+            self.events.pop();
+        }
+        self
+    }
+
+    /// The change that books a payment which was parked before its order was known: it is no longer
+    /// parked.
+    #[must_use]
+    pub fn with_payment_unparked(
+        self,
+        transaction_id: &TransactionId,
+        context: &ChangeContext,
+    ) -> Self {
+        let parked = ParkedPaymentChange {
+            transaction_id: transaction_id.clone(),
+            from: ParkedState::Parked,
+            to: ParkedState::Booked,
+        };
+        let mut change = parked.noted(self, context);
+        change.parked_payment = Some(parked);
+        change
+    }
+
+    /// Whether the payment that this change books is older than its order: it may have been parked
+    /// because there was no order.
+    pub fn books_older_money(&self) -> bool {
+        self.books()
+            .is_some_and(|payment| payment.paid_at < self.from.created_at)
+    }
+
+    /// The change, with a payment to be parked.
+    pub(crate) fn with_parked_payment(
+        self,
+        parked: PaymentToPark,
+        context: &ChangeContext,
+    ) -> Self {
+        let subject = Subject::Payment(parked.transaction_id.clone());
+        let parked_name = ParkedState::Parked.name();
+        Self {
+            parked: Some(parked),
+            ..self.with_event(subject, None, parked_name, context)
+        }
+    }
+
+    /// The change with one more event.
+    #[must_use]
+    pub(crate) fn with_event(
+        mut self,
+        subject: Subject,
+        from: Option<&'static str>,
+        to: &'static str,
+        context: &ChangeContext,
+    ) -> Self {
+        let version = self.version().saturating_add(1);
+        self.events.push(context.event(version, subject, from, to));
+        self
+    }
+
+    /// The change as the result of an operator's decision: each of its events names it.
+    #[must_use]
+    pub(crate) fn decided(mut self, decision: &OperatorDecision) -> Self {
+        for event in &mut self.events {
+            event.decision = Some(decision.clone());
+        }
+        self
+    }
+
+    /// The version that the order has afterwards.
+    pub fn version(&self) -> u64 {
+        self.events
+            .last()
+            .map_or(self.from.version, |event| event.version)
+    }
+
+    /// The order after the change is written.
+    pub fn order_after(&self) -> Order {
+        Order {
+            state: self.to.clone(),
+            refunds: self.refunds,
+            version: self.version(),
+            due: self.due(),
+            ..self.from.clone()
+        }
+    }
+
+    /// When the sweep checks the order next, after the change.
+    pub fn due(&self) -> Option<NextCheck> {
+        let decided_at = self.events.last()?.at;
+        schedule::next_order_check(&self.from, &self.to, decided_at)
+    }
+
+    /// The payment that this change books, if it books one.
+    pub fn books(&self) -> Option<&Payment> {
+        if self.from.state.payment().is_some() {
+            None
+        } else {
+            self.to.payment()
+        }
+    }
+}

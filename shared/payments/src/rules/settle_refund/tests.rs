@@ -1,0 +1,524 @@
+use wechatpay::UnixSeconds;
+
+use super::*;
+use crate::{
+    model::{
+        decision::Destination,
+        ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
+        money::Fen,
+        order::OrderState,
+    },
+    news::refund::ReceivedBy,
+    rules::{
+        reserve_refund::tests::{context, new_refund, refund},
+        settle_trade::tests::{order, payment},
+    },
+};
+
+const AT: UnixSeconds = UnixSeconds(1_000_100);
+
+fn facts() -> MerchantFacts {
+    MerchantFacts {
+        mchid: "1900000001".into(),
+        notify_url: "https://n".into(),
+    }
+}
+
+/// The paid order that the refund of 40 fen belongs to.
+fn paid() -> Order {
+    let mut order = order(OrderState::Paid(payment("420001")));
+    order.refunds.committed_fen = 40;
+    order.refunds.count = 1;
+    order
+}
+
+fn news(status: ReportedRefundStatus) -> RefundNews {
+    let refund = refund(RefundState::Reserved);
+    RefundNews {
+        mchid: Some("1900000001".into()),
+        order_no: refund.order_no,
+        transaction_id: refund.transaction_id,
+        out_refund_no: refund.out_refund_no,
+        refund_id: RefundId::parse("500001").unwrap(),
+        status,
+        amount: refund.amount,
+        total: refund.total,
+        accepted_at: None,
+        received_by: None,
+        request_id: None,
+    }
+}
+
+fn judged(state: RefundState, status: ReportedRefundStatus) -> String {
+    let found = refund(state);
+    match settle_refund(&paid(), Some(&found), &facts(), &news(status), &context()) {
+        RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
+        RefundSettlement::AlreadyDone => "done".into(),
+        RefundSettlement::StillOpen => "open".into(),
+        RefundSettlement::PaymentNotBooked => "not yet".into(),
+        RefundSettlement::Park(parked) => format!("parked: {}", parked.reason.name()),
+    }
+}
+
+#[test]
+fn news_does_to_each_state_of_a_refund_what_states_md_says() {
+    let all = [
+        ReportedRefundStatus::Processing,
+        ReportedRefundStatus::Succeeded(AT),
+        ReportedRefundStatus::Closed,
+        ReportedRefundStatus::Abnormal,
+    ];
+    for (state, becomes) in [
+        (
+            RefundState::Reserved,
+            ["processing", "succeeded", "closed", "abnormal"],
+        ),
+        (
+            RefundState::Processing,
+            ["open", "succeeded", "closed", "abnormal"],
+        ),
+        (
+            RefundState::Refused("NO_AUTH".into()),
+            ["processing", "succeeded", "closed", "abnormal"],
+        ),
+        (
+            RefundState::Abnormal,
+            ["open", "succeeded", "closed", "done"],
+        ),
+        (RefundState::Succeeded(AT), ["done"; 4]),
+        (
+            RefundState::Closed,
+            ["done", "parked: paid_after_close", "done", "done"],
+        ),
+    ] {
+        for (status, becomes) in all.into_iter().zip(becomes) {
+            assert_eq!(
+                judged(state.clone(), status),
+                becomes,
+                "{} by {status:?}",
+                state.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_result_that_differs_in_anything_is_parked() {
+    let good = news(ReportedRefundStatus::Succeeded(AT));
+    let mut other_id = refund(RefundState::Processing);
+    other_id.refund_id = RefundId::parse("500009").ok();
+    for (news, field) in [
+        (
+            RefundNews {
+                mchid: Some("1900000002".into()),
+                ..good.clone()
+            },
+            "mchid",
+        ),
+        (
+            RefundNews {
+                transaction_id: TransactionId::parse("420009").unwrap(),
+                ..good.clone()
+            },
+            "transaction_id",
+        ),
+        (
+            RefundNews {
+                amount: Fen::new(41).unwrap(),
+                ..good.clone()
+            },
+            "amount.refund",
+        ),
+        (
+            RefundNews {
+                total: Fen::new(99).unwrap(),
+                ..good.clone()
+            },
+            "amount.total",
+        ),
+        (
+            RefundNews {
+                order_no: OrderNo::parse("ORDER-2").unwrap(),
+                ..good.clone()
+            },
+            "out_trade_no",
+        ),
+    ] {
+        let found = refund(RefundState::Processing);
+        let RefundSettlement::Park(parked) =
+            settle_refund(&paid(), Some(&found), &facts(), &news, &context())
+        else {
+            panic!("{field}")
+        };
+        assert_eq!(parked.reason, RefundParkReason::Differs { field });
+    }
+    assert!(matches!(
+        settle_refund(&paid(), Some(&other_id), &facts(), &good, &context()),
+        RefundSettlement::Park(_)
+    ));
+}
+
+fn from_the_console(fen: i64, status: ReportedRefundStatus) -> RefundNews {
+    RefundNews {
+        out_refund_no: OutRefundNo::parse("console@1").unwrap(),
+        amount: Fen::new(fen).unwrap(),
+        ..news(status)
+    }
+}
+
+#[test]
+fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
+    let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
+    let RefundSettlement::Change(change) =
+        settle_refund(&paid(), None, &facts(), &news, &context())
+    else {
+        panic!()
+    };
+    let imported = new_refund(&change);
+    assert_eq!(imported.refund_no.as_str(), "console-500001");
+    assert_eq!(imported.out_refund_no.as_str(), "console@1");
+    assert_eq!(
+        (change.refunds.committed_fen, change.refunds.refunded_fen),
+        (100, 60)
+    );
+    assert_eq!(change.to.name(), "partially_refunded");
+    for (news, reason) in [
+        (
+            from_the_console(61, ReportedRefundStatus::Succeeded(AT)),
+            RefundParkReason::ExceedsPayment,
+        ),
+        (
+            RefundNews {
+                transaction_id: TransactionId::parse("420009").unwrap(),
+                ..from_the_console(1, ReportedRefundStatus::Succeeded(AT))
+            },
+            RefundParkReason::OtherPayment,
+        ),
+    ] {
+        let RefundSettlement::Park(parked) =
+            settle_refund(&paid(), None, &facts(), &news, &context())
+        else {
+            panic!("{reason:?}")
+        };
+        assert_eq!(parked.reason, reason);
+    }
+    assert_eq!(
+        settle_refund(
+            &paid(),
+            None,
+            &facts(),
+            &from_the_console(1, ReportedRefundStatus::Closed),
+            &context()
+        ),
+        RefundSettlement::AlreadyDone
+    );
+}
+
+fn second_payment(state: ParkedState) -> ParkedPayment {
+    ParkedPayment {
+        transaction_id: TransactionId::parse("420009").unwrap(),
+        amount: Fen::new(70).unwrap(),
+        paid_at: AT,
+        refundable: true,
+        state,
+    }
+}
+
+/// The effect of a refund from the console that returns a second payment of 70 fen.
+fn of_second(
+    fen: i64,
+    total: i64,
+    status: ReportedRefundStatus,
+    state: ParkedState,
+) -> RefundSettlement {
+    let news = RefundNews {
+        transaction_id: TransactionId::parse("420009").unwrap(),
+        total: Fen::new(total).unwrap(),
+        ..from_the_console(fen, status)
+    };
+    settle_parked_refund(&paid(), &second_payment(state), &facts(), &news, &context())
+}
+
+#[test]
+fn a_console_refund_of_a_parked_payment_gives_that_back_and_touches_no_other_money() {
+    for (status, becomes) in [
+        (ReportedRefundStatus::Succeeded(AT), ParkedState::Refunded),
+        (ReportedRefundStatus::Processing, ParkedState::Refunding),
+        (ReportedRefundStatus::Abnormal, ParkedState::Refunding),
+    ] {
+        let settlement = of_second(70, 70, status, ParkedState::Parked);
+        let RefundSettlement::Change(change) = settlement else {
+            panic!("{settlement:?}")
+        };
+        let imported = new_refund(&change);
+        assert_eq!(imported.of, PaymentKind::Parked);
+        assert_eq!(imported.refund_no.as_str(), "console-500001");
+        assert_eq!((imported.amount.get(), imported.total.get()), (70, 70));
+        let parked = change.parked_payment.as_ref().unwrap();
+        assert_eq!((parked.from, parked.to), (ParkedState::Parked, becomes));
+        assert_eq!(
+            (change.refunds.committed_fen, change.refunds.refunded_fen),
+            (40, 0)
+        );
+        assert_eq!(change.to, paid().state);
+    }
+    let closed = of_second(70, 70, ReportedRefundStatus::Closed, ParkedState::Parked);
+    assert_eq!(closed, RefundSettlement::AlreadyDone);
+}
+
+#[test]
+fn a_console_refund_that_does_not_fit_a_parked_payment_waits_for_a_person() {
+    let at = ReportedRefundStatus::Succeeded(AT);
+    for (fen, total, state, reason) in [
+        (69, 70, ParkedState::Parked, RefundParkReason::PartOfParked),
+        (
+            70,
+            71,
+            ParkedState::Parked,
+            RefundParkReason::Differs {
+                field: "amount.total",
+            },
+        ),
+        (
+            70,
+            70,
+            ParkedState::Refunding,
+            RefundParkReason::ExceedsPayment,
+        ),
+        (
+            70,
+            70,
+            ParkedState::Refunded,
+            RefundParkReason::ExceedsPayment,
+        ),
+        (
+            70,
+            70,
+            ParkedState::Released,
+            RefundParkReason::ExceedsPayment,
+        ),
+    ] {
+        let settlement = of_second(fen, total, at, state);
+        let RefundSettlement::Park(parked) = settlement else {
+            panic!("{settlement:?}")
+        };
+        assert_eq!(parked.reason, reason);
+    }
+    let since_booked = of_second(70, 70, at, ParkedState::Booked);
+    assert_eq!(since_booked, RefundSettlement::PaymentNotBooked);
+}
+
+#[test]
+fn a_console_refund_that_is_told_before_its_payment_comes_again() {
+    let unpaid = order(OrderState::Reserved);
+    let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
+    assert_eq!(
+        settle_refund(&unpaid, None, &facts(), &news, &context()),
+        RefundSettlement::PaymentNotBooked
+    );
+}
+
+#[test]
+fn a_refund_whose_money_a_person_gave_free_is_parked_when_it_moves_all_the_same() {
+    let mut released = refund(RefundState::Closed);
+    released.decided = Some(crate::model::decision::DecidedBy {
+        who: "Li".into(),
+        why: "paid in cash".into(),
+    });
+    for status in [
+        ReportedRefundStatus::Processing,
+        ReportedRefundStatus::Abnormal,
+    ] {
+        let judged = settle_refund(
+            &paid(),
+            Some(&released),
+            &facts(),
+            &news(status),
+            &context(),
+        );
+        assert!(matches!(judged, RefundSettlement::Park(_)), "{judged:?}");
+    }
+}
+
+#[test]
+fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
+    let news = from_the_console(60, ReportedRefundStatus::Processing);
+    let RefundSettlement::Change(change) =
+        settle_refund(&paid(), None, &facts(), &news, &context())
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (change.refunds.committed_fen, change.refunds.refunded_fen),
+        (100, 0)
+    );
+    assert_eq!(change.to.name(), "paid");
+    let imported = new_refund(&change);
+    assert!(imported.due.is_some() && imported.tries > 0);
+}
+
+#[test]
+fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever_sent_it_there() {
+    let told = |received_by, status| RefundNews {
+        received_by,
+        ..news(status)
+    };
+    let through = |found: &Refund, received_by| {
+        let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
+        let judged = settle_refund(&paid(), Some(found), &facts(), &news, &context());
+        let RefundSettlement::Change(change) = judged else {
+            panic!("{judged:?}")
+        };
+        let Some(crate::rules::change::RefundChange::Updated(_, to)) = change.refund else {
+            panic!()
+        };
+        *to
+    };
+    let abnormal = refund(RefundState::Abnormal);
+    let merchant = Some(ReceivedBy::Merchant);
+    let owed = through(&abnormal, merchant);
+    assert!(owed.owes_its_payer() && owed.due.is_some());
+    assert_eq!(owed.redirected.unwrap().decided.who, "WeChat Pay's console");
+    for received_by in [None, Some(ReceivedBy::Payer)] {
+        assert!(!through(&abnormal, received_by).owes_its_payer());
+    }
+    // The operator who redirected it here stays on record.
+    let li = |to| Redirection {
+        to,
+        decided: crate::model::decision::DecidedBy {
+            who: "Li".into(),
+            why: "card gone".into(),
+        },
+        at: AT,
+        told_again_at: None,
+    };
+    let sent = |to| Refund {
+        redirected: Some(li(to)),
+        ..abnormal.clone()
+    };
+    let to_merchant = sent(Destination::Merchant);
+    let known = through(&to_merchant, merchant).redirected;
+    assert_eq!(known, Some(li(Destination::Merchant)));
+    let to_card = sent(Destination::User);
+    assert!(through(&to_card, merchant).owes_its_payer());
+    // In the opposite case an operator is notified, since no payer must be paid twice.
+    let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
+    assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
+    let early = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
+    assert!(!early.contradicts(&to_merchant), "it is not through");
+
+    let console = RefundNews {
+        received_by: merchant,
+        ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
+    };
+    let RefundSettlement::Change(change) =
+        settle_refund(&paid(), None, &facts(), &console, &context())
+    else {
+        panic!()
+    };
+    assert!(new_refund(&change).owes_its_payer());
+    let early = told(merchant, ReportedRefundStatus::Processing);
+    assert!(!early.went_to_merchant());
+}
+
+#[test]
+fn when_a_refund_was_accepted_is_kept_from_the_first_who_tells_it() {
+    let told = |at: i64, status| RefundNews {
+        accepted_at: Some(UnixSeconds(at)),
+        ..news(status)
+    };
+    let moved = |found: &Refund, news: &RefundNews| {
+        let settlement = settle_refund(&paid(), Some(found), &facts(), news, &context());
+        let RefundSettlement::Change(change) = settlement else {
+            panic!("{settlement:?}")
+        };
+        let Some(crate::rules::change::RefundChange::Updated(from, to)) = change.refund else {
+            panic!("{change:?}")
+        };
+        assert_eq!(*from, *found, "as it was read");
+        *to
+    };
+    let reserved = refund(RefundState::Reserved);
+    let abnormal = moved(&reserved, &news(ReportedRefundStatus::Abnormal));
+    assert_eq!(abnormal.accepted_at, None, "a notice does not tell");
+    let succeeded = moved(&abnormal, &told(7, ReportedRefundStatus::Succeeded(AT)));
+    assert_eq!(succeeded.accepted_at, Some(UnixSeconds(7)));
+    let processing = moved(&reserved, &told(7, ReportedRefundStatus::Processing));
+    let later = moved(&processing, &told(8, ReportedRefundStatus::Closed));
+    assert_eq!(later.accepted_at, Some(UnixSeconds(7)));
+
+    let console = RefundNews {
+        accepted_at: Some(UnixSeconds(9)),
+        ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
+    };
+    let RefundSettlement::Change(change) =
+        settle_refund(&paid(), None, &facts(), &console, &context())
+    else {
+        panic!()
+    };
+    assert_eq!(new_refund(&change).accepted_at, Some(UnixSeconds(9)));
+}
+
+#[test]
+fn no_refusal_frees_money_and_only_one_of_the_refund_itself_stops_it_at_once() {
+    let refusal = |status: u16, code: &str| {
+        Refusal::read(status, format!(r#"{{"code":"{code}"}}"#).as_bytes())
+    };
+    let refuse = |code: &str| RefusalStep::Refuse { code: code.into() };
+    let (later, pause) = (|_: &str| RefusalStep::Later, |_: &str| RefusalStep::Pause);
+    type Expected<'a> = &'a dyn Fn(&str) -> RefusalStep;
+    // When it has just been asked for, and after a day of trying.
+    let table: [(&str, u16, [Expected<'_>; 2]); 36] = [
+        ("SYSTEM_ERROR", 500, [&later, &later]),
+        ("BANK_ERROR", 500, [&later, &later]),
+        ("SERVICE_UNAVAILABLE", 502, [&later, &later]),
+        ("BIZ_ERR_NEED_RETRY", 400, [&later, &later]),
+        ("FREQUENCY_LIMITED", 429, [&later, &later]),
+        ("STATEMENT_CREATING", 400, [&later, &later]),
+        ("SIGN_ERROR", 401, [&later, &later]),
+        ("", 502, [&later, &later]),
+        ("", 400, [&later, &later]),
+        ("A_NEW_ONE", 500, [&later, &later]),
+        ("NOT_ENOUGH", 403, [&pause, &pause]),
+        ("NO_AUTH", 403, [&later, &refuse]),
+        ("REQUEST_BLOCKED", 403, [&later, &refuse]),
+        ("APPID_MCHID_NOT_MATCH", 400, [&later, &refuse]),
+        ("MCH_NOT_EXISTS", 404, [&later, &refuse]),
+        ("NOT_FOUND", 404, [&later, &refuse]),
+        ("RULE_LIMIT", 403, [&later, &refuse]),
+        ("USERPAYING", 202, [&later, &refuse]),
+        ("A_NEW_ONE", 400, [&later, &refuse]),
+        ("PARAM_ERROR", 400, [&refuse, &refuse]),
+        ("INVALID_REQUEST", 400, [&refuse, &refuse]),
+        ("TRADE_ERROR", 403, [&refuse, &refuse]),
+        ("OPENID_MISMATCH", 500, [&refuse, &refuse]),
+        ("ORDER_CLOSED", 400, [&refuse, &refuse]),
+        ("ORDERPAID", 400, [&refuse, &refuse]),
+        ("ORDER_REVERSED", 400, [&refuse, &refuse]),
+        ("OUT_TRADE_NO_USED", 403, [&refuse, &refuse]),
+        ("ORDER_NOT_EXIST", 404, [&refuse, &refuse]),
+        ("INVALID_TRANSACTIONID", 500, [&refuse, &refuse]),
+        ("ACCOUNT_ERROR", 403, [&refuse, &refuse]),
+        ("USER_ACCOUNT_ABNORMAL", 403, [&refuse, &refuse]),
+        ("RESOURCE_NOT_EXISTS", 404, [&refuse, &refuse]),
+        ("TRADE_OVERDUE", 403, [&refuse, &refuse]),
+        ("REFUND_FEE_MISMATCH", 400, [&refuse, &refuse]),
+        ("ALREADY_EXISTS", 400, [&refuse, &refuse]),
+        ("NO_STATEMENT_EXIST", 400, [&refuse, &refuse]),
+    ];
+    for (code, status, expected) in &table {
+        let told = refusal(*status, code);
+        let [at_first, after_a_day] = expected.map(|expected| expected(code));
+        assert_eq!(after_refusal(&told, 0), at_first, "{code}");
+        assert_eq!(after_refusal(&told, REPEATED_FOR_S - 1), at_first, "{code}");
+        assert_eq!(after_refusal(&told, REPEATED_FOR_S), after_a_day, "{code}");
+    }
+    for code in ErrorCode::all() {
+        assert!(
+            table
+                .iter()
+                .any(|(raw, _, _)| ErrorCode::parse(raw) == code),
+            "{code:?} is not in the table"
+        );
+    }
+}

@@ -1,0 +1,345 @@
+use super::*;
+use crate::model::decision::{Destination, RefundDecision};
+
+fn detail() -> Value {
+    json!({
+        "order_no": "ORDER-1",
+        "client_id": "shop",
+        "version": 3,
+        "subject": "order",
+        "subject_id": "ORDER-1",
+        "from": "awaiting_payment",
+        "to": "paid",
+        "amount_fen": 100,
+        "cause_kind": "notice",
+        "cause_id": "n-1",
+        "at": 1_785_556_801,
+        "trace": "0af7651916cd43dd8448eb211c80319c",
+    })
+}
+
+fn event() -> OutgoingEvent {
+    serde_json::from_value(detail()).unwrap()
+}
+
+#[test]
+fn a_webhook_says_what_a_person_decided_and_who_and_why() {
+    let decision = OperatorDecision {
+        what: RefundDecision::Redirect,
+        to: Some(Destination::Merchant),
+        who: "Li".to_owned(),
+        why: "the payer has no \"card\"".to_owned(),
+    };
+    let mut detail = detail();
+    detail["decision"] = decision.to_text().into();
+    let event: OutgoingEvent = serde_json::from_value(detail.clone()).unwrap();
+    let body: Value = serde_json::from_str(&event.body()).unwrap();
+    let told = json!({"what": "redirect", "to": "merchant", "who": "Li", "why": "the payer has no \"card\""});
+    assert_eq!(body["data"]["decision"], told);
+    let sent_again = serde_json::to_value(&event).unwrap();
+    assert_eq!(sent_again["decision"], detail["decision"]);
+    for none in [json!(""), json!("?"), json!(1), Value::Null] {
+        detail["decision"] = none;
+        let event: OutgoingEvent = serde_json::from_value(detail.clone()).unwrap();
+        let body: Value = serde_json::from_str(&event.body()).unwrap();
+        assert!(
+            body["data"].get("decision").is_none(),
+            "{}",
+            detail["decision"]
+        );
+    }
+}
+
+#[test]
+fn attempts_follow_five_seconds_five_minutes_half_an_hour_two_five_ten_and_ten_hours() {
+    let ladder: Vec<Option<i32>> = (1..=9).map(next_attempt_after_s).collect();
+    let (minute, hour) = (60, 3600);
+    assert_eq!(
+        ladder,
+        [
+            Some(5),
+            Some(5 * minute),
+            Some(30 * minute),
+            Some(2 * hour),
+            Some(5 * hour),
+            Some(10 * hour),
+            Some(10 * hour),
+            None,
+            None,
+        ]
+    );
+}
+
+#[test]
+fn a_count_that_no_queue_gives_has_an_answer_too() {
+    assert_eq!(next_attempt_after_s(0), Some(5));
+    assert_eq!(next_attempt_after_s(u32::MAX), None);
+}
+
+#[test]
+fn an_event_is_looked_for_on_record_when_it_was_sent_again_came_before_or_is_older_than_a_quarter_of_an_hour()
+ {
+    let event = event();
+    let after = |age_s, replay, attempt| {
+        may_be_on_record(&event, replay, attempt, UnixSeconds(event.at.0 + age_s))
+    };
+    assert!(!after(899, false, 1));
+    assert!(after(900, false, 1) && after(0, true, 1) && after(0, false, 2));
+}
+
+#[test]
+fn a_receiver_rests_for_as_long_as_it_took_where_that_was_long_and_longer_where_it_hangs() {
+    for (took_ms, timed_out, rest_ms) in [
+        (150, false, None),
+        (2_999, false, None),
+        (3_000, false, Some(3_000)),
+        (14_000, false, Some(14_000)),
+        (15_000, true, Some(45_000)),
+        // Cut off sooner, since its batch had no more time.
+        (7_000, true, Some(45_000)),
+        // The machine's clock was set.
+        (7_200_000, false, Some(15_000)),
+        (-7_200_000, false, None),
+    ] {
+        let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
+        lane.waited_for(&shop, took_ms, timed_out, 1_000_000);
+        let left_ms = match lane.asking(&shop, 1_000_000) {
+            Asking::Now => None,
+            Asking::Later { left_ms, .. } => Some(left_ms),
+        };
+        assert_eq!(left_ms, rest_ms, "{took_ms}");
+    }
+}
+
+#[test]
+fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() {
+    let (mut lane, shop, kiosk) = (
+        Lane::default(),
+        ClientId::new("shop"),
+        ClientId::new("kiosk"),
+    );
+    let rests = |left_ms, hangs| Asking::Later { left_ms, hangs };
+    lane.waited_for(&shop, 4_000, false, 4_000);
+    assert_eq!(lane.asking(&kiosk, 4_000), Asking::Now);
+    lane.waited_for(&kiosk, 4_000, false, 8_000);
+    assert_eq!(lane.asking(&shop, 8_000), Asking::Now);
+    assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000, false));
+    // The clock says so, and what was known before is no shorter for it.
+    lane.waited_for(&kiosk, 3_000, false, 8_001);
+    assert_eq!(lane.asking(&kiosk, 8_001), rests(11_999, false));
+    lane.waited_for(&shop, 15_000, true, 23_000);
+    assert_eq!(lane.asking(&shop, 23_000), rests(45_000, true));
+    lane.waited_for(&kiosk, 100, false, 23_100);
+    assert_eq!(lane.asking(&kiosk, 23_100), Asking::Now);
+    lane.waited_for(&shop, 4_000, false, 72_000);
+    assert_eq!(
+        lane.asking(&shop, 72_000),
+        rests(4_000, false),
+        "it is alone"
+    );
+}
+
+/// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
+/// all times.
+fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
+    let mut lane = Lane::default();
+    let name = |n: usize| ClientId::new(format!("slow-{n}"));
+    let (mut now_ms, mut turn) = (0, 0);
+    let mut held_up_s = vec![0; slow.len()];
+    while now_ms < 3_600_000 {
+        // One after the other, which is worse than in parallel.
+        turn = (turn + 1) % slow.len();
+        let (took_ms, hangs) = slow[turn];
+        if lane.asking(&name(turn), now_ms) == Asking::Now {
+            now_ms += took_ms;
+            held_up_s[turn] += took_ms / 1_000;
+            lane.waited_for(&name(turn), took_ms, hangs, now_ms);
+        } else {
+            now_ms += 100;
+        }
+    }
+    held_up_s
+}
+
+#[test]
+fn of_3600_fast_events_one_a_second_half_find_the_lane_free_however_many_receivers_are_slow() {
+    let (slow, hangs) = ((7_000, false), (15_000, true));
+    for (receivers, at_most) in [
+        (vec![hangs], 3_600 / 4),
+        (vec![slow], 3_600 / 2),
+        (vec![slow; 2], 3_600 / 2),
+        (vec![hangs; 4], 3_600 / 2),
+        (vec![slow, hangs, slow, hangs, hangs], 3_600 / 2),
+        (vec![hangs; 40], 3_600 / 2),
+    ] {
+        let held_up_s = held_up_s_by(&receivers);
+        let all: i64 = held_up_s.iter().sum();
+        // Each is called once before it is known to be slow, and again before all the others
+        // are.
+        let at_first: i64 = receivers.iter().map(|(took_ms, _)| took_ms / 500).sum();
+        assert!(all <= at_most + at_first, "{receivers:?}: {held_up_s:?}");
+        // None takes what is another's.
+        let least = at_most / i64::try_from(receivers.len()).unwrap() / 2;
+        assert!(
+            held_up_s.iter().all(|held_s| *held_s >= least),
+            "{receivers:?}: {held_up_s:?}"
+        );
+    }
+}
+
+/// The answers at these ages, in seconds; when the last of them came the webhook ended or did
+/// not.
+fn ends_after(answers: &[(i64, &str)]) -> bool {
+    let mut last: Option<LastAnswer> = None;
+    let mut ends = false;
+    for (age_s, answer) in answers {
+        let now = UnixSeconds(1_000_000 + age_s);
+        if let Some(next) = LastAnswer::after(last.as_ref(), answer, now) {
+            last = Some(next);
+        }
+        let run = last.as_ref().and_then(|last| last.gone);
+        ends = run.is_some_and(|run| run.ends_the_webhook(now));
+    }
+    ends
+}
+
+#[test]
+fn one_410_or_a_thousand_within_a_moment_do_not_end_a_webhook() {
+    assert!(!ends_after(&[(0, "410")]));
+    let burst: Vec<(i64, &str)> = (0..1_000).map(|age_s| (age_s, "410")).collect();
+    assert!(!ends_after(&burst));
+}
+
+#[test]
+fn a_webhook_ends_when_its_receiver_says_410_and_nothing_else_for_six_hours() {
+    let hour = 3_600;
+    let hourly: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();
+    assert!(ends_after(&hourly));
+    assert!(!ends_after(&hourly[..6]), "five hours are too few");
+    // One event alone, on its ladder: the fourth that counts comes after seven and a half
+    // hours.
+    let ladder = [0, 5, 305, 2_105, 9_305, 27_305].map(|age_s| (age_s, "410"));
+    assert!(ends_after(&ladder));
+    assert!(!ends_after(&ladder[..5]));
+    assert!(
+        !ends_after(&[(0, "410"), (7 * hour, "410")]),
+        "two are too few"
+    );
+}
+
+#[test]
+fn any_other_answer_begins_the_six_hours_anew_and_silence_does_not() {
+    let hour = 3_600;
+    let with = |answer| {
+        let mut answers: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();
+        answers.insert(3, (2 * hour + 1_800, answer));
+        ends_after(&answers)
+    };
+    let ends_a_run = |answer| {
+        let answer = LastAnswer::after(None, answer, UnixSeconds(0));
+        answer.is_some_and(|answer| answer.ends_a_run())
+    };
+    for other in ["204", "404", "500", "301"] {
+        assert!(!with(other) && ends_a_run(other), "{other}");
+    }
+    for silence in ["timed_out", "unreachable"] {
+        assert!(with(silence) && !ends_a_run(silence), "{silence}");
+    }
+    assert!(!ends_a_run("410"));
+}
+
+#[test]
+fn an_answer_is_written_down_when_it_changes_and_once_a_minute() {
+    let at = |age_s: i64| UnixSeconds(1_000_000 + age_s);
+    let first = LastAnswer::after(None, "204", at(0)).unwrap();
+    assert_eq!((first.at, first.since), (at(0), at(0)));
+    assert_eq!(LastAnswer::after(Some(&first), "204", at(59)), None);
+    let again = LastAnswer::after(Some(&first), "204", at(60)).unwrap();
+    assert_eq!((again.at, again.since), (at(60), at(0)));
+    let other = LastAnswer::after(Some(&again), "500", at(61)).unwrap();
+    assert_eq!((other.at, other.since), (at(61), at(61)));
+}
+
+#[test]
+fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
+    for (status, meaning) in [
+        (100, DeliveryResult::NotTaken),
+        (200, DeliveryResult::Taken),
+        (204, DeliveryResult::Taken),
+        (299, DeliveryResult::Taken),
+        (301, DeliveryResult::NotTaken),
+        (307, DeliveryResult::NotTaken),
+        (404, DeliveryResult::NotTaken),
+        (410, DeliveryResult::Gone),
+        (429, DeliveryResult::NotTaken),
+        (500, DeliveryResult::NotTaken),
+    ] {
+        assert_eq!(DeliveryResult::with(status), meaning, "{status}");
+    }
+}
+
+#[test]
+fn the_body_tells_the_change_and_not_whose_client_it_is() {
+    let body: Value = serde_json::from_str(&event().body()).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "type": "order.changed",
+            "timestamp": "2026-08-01T12:00:01+08:00",
+            "data": {
+                "order_no": "ORDER-1",
+                "version": 3,
+                "subject": "order",
+                "subject_id": "ORDER-1",
+                "from": "awaiting_payment",
+                "to": "paid",
+                "amount_fen": 100,
+                "currency": "CNY",
+                "cause": {"kind": "notice", "id": "n-1"},
+                "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            },
+        })
+    );
+    assert_eq!(event().webhook_id(), "ORDER-1_3");
+}
+
+#[test]
+fn the_first_event_of_an_order_has_no_state_before() {
+    for from in [json!(""), Value::Null] {
+        let mut first = detail();
+        if from.is_null() {
+            first.as_object_mut().unwrap().remove("from");
+        } else {
+            first["from"] = from;
+        }
+        let first: OutgoingEvent = serde_json::from_value(first).unwrap();
+        let body: Value = serde_json::from_str(&first.body()).unwrap();
+        assert_eq!(body["data"].get("from"), None);
+    }
+}
+
+#[test]
+fn numbers_are_read_from_text_too_and_nothing_else_is() {
+    let mut texts = detail();
+    texts["version"] = json!("3");
+    texts["amount_fen"] = json!("100");
+    texts["at"] = json!("1785556801");
+    assert_eq!(
+        serde_json::from_value::<OutgoingEvent>(texts).unwrap(),
+        event()
+    );
+    for wrong in [json!("3.0"), json!(3.5), json!(""), json!(true), json!(-1)] {
+        let mut detail = detail();
+        detail["version"] = wrong.clone();
+        assert!(
+            serde_json::from_value::<OutgoingEvent>(detail).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let written = serde_json::to_value(event()).unwrap();
+    assert_eq!(written, detail());
+}
