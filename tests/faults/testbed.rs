@@ -33,6 +33,7 @@ use wechatpay_simulator::{
 };
 
 use crate::{
+    books::Records,
     call::Function,
     client::{ApiAnswer, Client, PendingRequest},
     cloud::{Cloud, Message, SandboxConnector},
@@ -87,6 +88,8 @@ pub(crate) struct Testbed {
     wechat: Running,
     site: Site,
     state: Mutex<Observed>,
+    /// What was read of the tables, after so many writes.
+    records: Mutex<Option<(u64, Arc<Records>)>>,
     listening: OnceLock<JoinHandle<()>>,
 }
 
@@ -215,6 +218,7 @@ impl Testbed {
                 simulated_ms: BEGIN_S * 1000,
                 ..Observed::default()
             }),
+            records: Mutex::default(),
             listening: OnceLock::new(),
         });
         let listening = listen(listener, Arc::downgrade(&scene));
@@ -631,6 +635,20 @@ impl Testbed {
             value: value.to_owned(),
             until_ms: until.0 * 1000,
         });
+    }
+
+    /// What `read` gave after the last write to the tables.
+    pub(crate) fn records(&self, read: impl FnOnce() -> Records) -> Arc<Records> {
+        let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes = self.cloud.writes();
+        match &*kept {
+            Some((of, records)) if *of == writes => Arc::clone(records),
+            Some(_) | None => {
+                let records = Arc::new(read());
+                *kept = Some((writes, Arc::clone(&records)));
+                records
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, Observed> {

@@ -12,7 +12,7 @@ mod tables;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use adapters::{
@@ -97,6 +97,11 @@ impl Cloud {
     /// The bytes of a file, if it is there.
     pub(crate) fn file(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.files.object(bucket, key).map(|object| object.body)
+    }
+
+    /// How many writes the tables were asked for.
+    pub(crate) fn writes(&self) -> u64 {
+        self.tables.writes()
     }
 
     /// Everything in a table, in DynamoDB's JSON.
@@ -241,7 +246,7 @@ impl SandboxConnector {
             return Ok(self.cloud.answer(&asked));
         };
         if let Some(alias) = &self.alias {
-            asked.body = asked.body.replace(&alias.found, alias.kept);
+            asked.body = asked.body.replace(&alias.found, alias.kept); // not parsed yet
         }
         let asked_ms = self.cloud.clock.now_ms();
         let (fate, turn) = caller
@@ -313,6 +318,8 @@ struct AwsRequest<'a> {
     operation: String,
     /// JSON; empty for S3, which has no JSON.
     body: String,
+    /// The same once it was parsed.
+    parsed: OnceLock<Value>,
     /// What S3 is asked.
     file: Option<S3Request<'a>>,
 }
@@ -335,6 +342,7 @@ impl<'a> AwsRequest<'a> {
             service,
             operation: operation.to_owned(),
             body: String::from_utf8(body.to_vec()).expect("JSON is text"),
+            parsed: OnceLock::new(),
             file: None,
         }
     }
@@ -348,20 +356,21 @@ impl<'a> AwsRequest<'a> {
                 .unwrap_or_else(|| panic!("no function has asked S3 for {file:?} so far"))
                 .to_owned(),
             body: String::new(),
+            parsed: OnceLock::new(),
             file: Some(file),
         }
     }
 
     /// The body as JSON; `null` for S3.
-    fn json(&self) -> Value {
-        match self.service {
+    fn json(&self) -> &Value {
+        self.parsed.get_or_init(|| match self.service {
             Service::S3 => Value::Null,
             Service::DynamoDb
             | Service::Sqs
             | Service::Kms
             | Service::WechatPay
             | Service::Receiver => serde_json::from_str(&self.body).expect("JSON"),
-        }
+        })
     }
 
     fn call(&self, function: Function) -> Call {
@@ -374,7 +383,7 @@ impl<'a> AwsRequest<'a> {
                     .map(item_of_transaction)
                     .collect::<Vec<_>>()
                     .join(" + "),
-                None => item(&body),
+                None => item(body),
             },
             Service::Sqs => body["QueueUrl"]
                 .as_str()
@@ -439,7 +448,7 @@ impl<'a> AwsRequest<'a> {
                 return None;
             }
         };
-        testing::refusal(service, &self.operation, &self.json())
+        testing::refusal(service, &self.operation, self.json())
     }
 
     fn attempt_limit_ms(&self) -> i64 {

@@ -1,21 +1,55 @@
 //! DynamoDB in this process: the engine that the other tests reach over HTTP, called by its JSON.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Reply;
 
+/// Operations that change no item.
+const READS: [&str; 9] = [
+    "BatchGetItem",
+    "DescribeStream",
+    "GetItem",
+    "GetRecords",
+    "GetShardIterator",
+    "ListStreams",
+    "Query",
+    "Scan",
+    "TransactGetItems",
+];
+
 /// The tables of one scene.
-pub(crate) struct Tables(Database);
+pub(crate) struct Tables {
+    engine: Database,
+    writes: AtomicU64,
+}
 
 impl Tables {
     pub(crate) fn new() -> Self {
-        Self(Database::memory().expect("a database in memory"))
+        Self {
+            engine: Database::memory().expect("a database in memory"),
+            writes: AtomicU64::new(0),
+        }
+    }
+
+    /// How many writes were asked for. As long as it is the same, so is what the tables hold.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::SeqCst)
     }
 
     /// Does what a request asks for.
     pub(crate) fn answer(&self, operation: &str, body: &str) -> Reply {
-        let engine = &self.0;
+        let reply = self.execute(operation, body);
+        if !READS.contains(&operation) {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+        }
+        reply
+    }
+
+    fn execute(&self, operation: &str, body: &str) -> Reply {
+        let engine = &self.engine;
         let outcome = match operation {
             "CreateTable" => with(body, |request| engine.create_table(request)),
             "UpdateTimeToLive" => with(body, |request| engine.update_time_to_live(request)),
