@@ -203,6 +203,8 @@ fn text(text: Option<&str>) -> String {
     }
 }
 
+/// Not by the `csv` crate: it leaves a tab unquoted, at which some spreadsheet programs part a cell,
+/// and gives errors of a buffer that cannot fail here and would have to be answered.
 fn line<const N: usize>(file: &mut String, cells: [String; N]) {
     for (position, cell) in cells.iter().enumerate() {
         if position > 0 {

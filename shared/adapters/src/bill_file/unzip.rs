@@ -2,6 +2,10 @@
 //!
 //! A bill of a large merchant has gigabytes of text, so only a buffer of 64 KiB is kept. Files
 //! other than gzip pass through: WeChat Pay sends them if gzip was not requested.
+//!
+//! Not by `flate2::write::MultiGzDecoder` into a sink that hashes: its errors have one kind for a
+//! damaged file and for what follows its end, and less than ten bytes that follow are a header cut
+//! short to it, so that a person would be told to load a file again which stays as it is.
 
 use std::fmt;
 
