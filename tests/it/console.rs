@@ -284,6 +284,43 @@ async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_day_since_the_first_known_one_that_no_run_has_done_is_red_in_the_chart() {
+    let testbed = Testbed::start().await;
+    testbed.until(testbed.day(-1), 13, 0).await;
+    for back in [20, 19, 9, 3, 2, 1] {
+        let day = testbed.day(back);
+        testbed
+            .write_run(&testbed.done(day, [100, 0], [100, 0]))
+            .await;
+    }
+    let red = async |shown: i64| {
+        let asked = get(&format!("/console/{}", testbed.day(shown)));
+        let page = testbed.console(li(), asked).await.into_body();
+        let is_red = |back: &i64| {
+            let day = testbed.day(*back);
+            let link = format!("href=\"/console/{day}\" aria-label");
+            let column = page.split(&link).nth(1);
+            let column = column.and_then(|rest| rest.split("</a>").next());
+            column.is_some_and(|column| column.contains("none missing"))
+        };
+        let red: Vec<i64> = (0..50).filter(is_red).collect();
+        let banner = page.split("id=\"missing\"").nth(1);
+        let banner = banner.and_then(|rest| rest.split("</section>").next());
+        (
+            red,
+            banner.map_or(0, |banner| banner.matches("href=").count()),
+        )
+    };
+    let days: Vec<i64> = (4..9).chain(10..19).collect();
+    // Of the last seven days every page tells; the page of one of them only of the others.
+    assert_eq!(red(1).await, (days.clone(), 4));
+    assert_eq!(red(5).await, (days, 3));
+    // A month that ends within the gap, and one that ends at the first run.
+    assert_eq!(red(30).await.0, [15, 16, 17, 18]);
+    assert_eq!(red(35).await, (vec![], 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_file_leaves_the_function_byte_for_byte() {
     let testbed = Testbed::start().await;
     testbed.a_month().await;

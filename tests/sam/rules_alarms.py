@@ -124,6 +124,7 @@ def expected(resources):
         ("BillsLate", 0, "Maximum", within(60, 45, 1)),
         # As it stands: where nobody looks, it stands as it did.
         ("DaysMissing", 0, "Maximum", within(60, 2, 1) | {"TreatMissingData": "ignore"}),
+        ("EarlierDaysMissing", 0, "Maximum", within(60, 2, 1) | {"TreatMissingData": "ignore"}),
         ("NoticesParked", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
         # One figure a day: between two of them nothing is better than it was.
         ("OpenDifferences", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
@@ -152,6 +153,7 @@ OF_METRIC = {
     "WebhookReceiversGone": "WebhookReceiverGoneAlarm",
     "BillsLate": "BillLateAlarm",
     "DaysMissing": "ReconciliationMissingAlarm",
+    "EarlierDaysMissing": "EarlierDayMissingAlarm",
     "DaysFailed": "DayFailedAlarm",
     "FundSidesFailed": "FundSideFailedAlarm",
 }

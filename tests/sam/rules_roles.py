@@ -117,7 +117,7 @@ GRANTS = {
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
-        items("ReconciliationTable", WRITE | {"Query"}, DAYS),
+        items("ReconciliationTable", WRITE | {"BatchGetItem", "Query"}, DAYS),
         items("ReconciliationTable", {"PutItem", "DeleteItem", "Query"}, "followed#${Mchid}"),
         items("ReconciliationTable", {"GetItem", "PutItem"}, "followed-from#${Mchid}"),
         items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),

@@ -6,7 +6,7 @@ use payments::{
         decision::{Destination, OperatorDecision, RefundDecision},
     },
     reconcile::{
-        day_runs::DayRuns,
+        day_runs::{self, DayRuns},
         difference::{
             Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
             RefundStage, Remedy, TrackedRefund,
@@ -482,11 +482,30 @@ pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
     now.0 >= date.ends_at().0.saturating_add(RUN_BY_S)
 }
 
-/// Whether a day's run is missing: there is no real run; if the daily run is a preview
-/// (`RECONCILE_REPAIRS` is `false`), no preview either.
-pub(crate) fn is_missing(runs: &DayRuns, repairs: bool) -> bool {
+/// Those of these days whose run is missing. Of the last day that is one that did not come, from
+/// 10:45 on; from 13:00 on it is one that is not done.
+pub(crate) fn missing_days(
+    days: &[BillDate],
+    runs: &[(BillDate, DayRuns)],
+    repairs: bool,
+    now: UnixSeconds,
+) -> Vec<BillDate> {
+    let late = BillDate::of(UnixSeconds(now.0.saturating_sub(BILL_BY_S))).plus_days(-1);
+    let mut missing = day_runs::missing_days(runs, days, late, repairs);
+    let yesterday = BillDate::of(now).plus_days(-1);
+    if late < yesterday && days.contains(&yesterday) && is_overdue(yesterday, now) {
+        let mut of_day = runs.iter().filter(|(date, _)| *date == yesterday);
+        let has_come = of_day.any(|(_, runs)| has_come(runs, repairs));
+        missing.extend((!has_come).then_some(yesterday));
+    }
+    missing
+}
+
+/// Whether a day has a real run, or, if the daily run is a preview (`RECONCILE_REPAIRS` is
+/// `false`), any.
+fn has_come(runs: &DayRuns, repairs: bool) -> bool {
     let run = if repairs { runs.run() } else { runs.shown() };
-    run.is_none()
+    run.is_some()
 }
 
 /// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs
@@ -1057,11 +1076,42 @@ mod tests {
     fn where_the_daily_run_only_looks_its_preview_is_the_run_that_has_to_come() {
         let preview = Run::begun(date(), "run-1", true, NOW);
         let previewed = DayRuns::new(None, Some(preview));
-        assert!(is_missing(&previewed, true) && !is_missing(&previewed, false));
+        assert!(!has_come(&previewed, true) && has_come(&previewed, false));
         let run = DayRuns::new(Some(run_that(RunState::Done)), None);
-        assert!(!is_missing(&run, true) && !is_missing(&run, false));
+        assert!(has_come(&run, true) && has_come(&run, false));
         let none = DayRuns::default();
-        assert!(is_missing(&none, true) && is_missing(&none, false));
+        assert!(!has_come(&none, true) && !has_come(&none, false));
+    }
+
+    #[test]
+    fn a_day_is_missing_from_1045_on_without_a_run_and_from_1300_on_until_one_is_done() {
+        let day = |back: i64| date().plus_days(-back);
+        let run_of = |back, state| {
+            let mut run = Run::begun(day(back), "run-1", false, day(back).ends_at());
+            run.state = state;
+            (day(back), DayRuns::new(Some(run), None))
+        };
+        let days: Vec<BillDate> = (0..6).rev().map(day).collect();
+        let missing = |runs: &[(BillDate, DayRuns)], hour: i64, minute: i64| {
+            let now = date().ends_at().0 + hour * 3600 + minute * 60;
+            missing_days(&days, runs, true, UnixSeconds(now))
+        };
+        let mut runs = vec![
+            run_of(5, RunState::Done),
+            run_of(2, RunState::Failed),
+            run_of(1, RunState::Done),
+        ];
+        let earlier = [day(4), day(3), day(2)];
+        assert_eq!(missing(&runs, 10, 44), earlier);
+        let all = [day(4), day(3), day(2), day(0)];
+        assert_eq!(missing(&runs, 10, 45), all);
+        assert_eq!(missing(&runs, 13, 0), all);
+        runs.push(run_of(0, RunState::Waiting));
+        assert_eq!(missing(&runs, 12, 59), earlier, "its bill may come");
+        assert_eq!(missing(&runs, 13, 0), all);
+        runs.pop();
+        runs.push(run_of(0, RunState::Done));
+        assert_eq!(missing(&runs, 13, 0), earlier);
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
         deadline_ms,
         lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
-    let missing = day::latest_is_missing(app, looks.began_at).await;
+    let missing = day::days_missing(app, looks.began_at).await;
     let mut report = Report::default();
     let unreadable = schedule::run(&looks, bounds, &mut report).await;
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {

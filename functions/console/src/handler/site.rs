@@ -25,6 +25,10 @@ use crate::{
 const STARTING_S: i64 = 900;
 /// How many days the chart shows.
 const CHART_DAYS: i64 = 30;
+/// Of how many days each page says first that their run is missing: as many as the sweep watches.
+const LISTED_DAYS: i64 = 7;
+/// Of how many days before them the runs are read, by which a gap at their beginning is known.
+const EARLIER_DAYS: i64 = 7;
 
 impl Request<'_> {
     pub(super) async fn page(&self, route: Page<'_>) -> Result<Response<String>, Problem> {
@@ -71,14 +75,23 @@ impl Request<'_> {
         Ok(runs.shown().is_some())
     }
 
-    /// Yesterday, if its run is overdue: every page shows that first.
-    async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
-        let date = self.app.yesterday();
-        if self.app.today_too || !text::is_overdue(date, self.app.clock.now()) {
-            return Ok(None);
+    /// The days of the last week whose run is overdue: every page shows them first.
+    async fn missing_days(&self) -> Result<Vec<BillDate>, ReconciliationError> {
+        if self.app.today_too {
+            return Ok(Vec::new());
         }
-        let runs = self.app.table.day_runs(date).await?;
-        Ok(text::is_missing(&runs, self.app.repairs).then_some(date))
+        let read = days(self.app.yesterday(), LISTED_DAYS + EARLIER_DAYS);
+        let runs = self.app.table.runs(&read).await?;
+        let listed = days(self.app.yesterday(), LISTED_DAYS);
+        Ok(self.missing_of(&listed, &runs))
+    }
+
+    /// Those of these days whose run is overdue. `runs` has some earlier ones too.
+    fn missing_of(&self, days: &[BillDate], runs: &[(BillDate, DayRuns)]) -> Vec<BillDate> {
+        if self.app.today_too {
+            return Vec::new();
+        }
+        text::missing_days(days, runs, self.app.repairs, self.app.clock.now())
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
@@ -92,13 +105,16 @@ impl Request<'_> {
         let read = async {
             let of_day = table.day_runs(date).await?;
             let day = listing::day(table, date, of_day.shown(), filter).await?;
-            let runs = table.runs(&shown).await?;
+            let mut earlier = table.runs(&with_earlier(&shown)).await?;
+            let red = self.missing_of(&shown, &earlier);
+            earlier.retain(|(date, _)| shown.contains(date));
+            let runs = earlier;
             let needing = listing::needing_of_each(table, &runs).await?;
-            let missing = self.missing_day().await?;
-            Ok::<_, ReconciliationError>((of_day, day, runs, needing, missing))
+            let missing = self.missing_days().await?;
+            Ok::<_, ReconciliationError>((of_day, day, runs, needing, red, missing))
         };
         let read = read.await;
-        let (of_day, day, runs, needing, missing) =
+        let (of_day, day, runs, needing, red, missing) =
             read.map_err(|error| Problem::try_again(&error))?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
@@ -107,7 +123,7 @@ impl Request<'_> {
                 let run = runs.iter().find(|(day, _)| *day == date);
                 let run = run.and_then(|(_, runs)| runs.shown());
                 ChartDay::of(date, run, needing.map(|(_, needing)| *needing))
-                    .missing(missing == Some(date))
+                    .missing(red.contains(&date))
             })
             .collect();
         let view = DayView {
@@ -115,7 +131,8 @@ impl Request<'_> {
             date,
             run: of_day.shown(),
             preview: of_day.preview_beside(),
-            missing,
+            is_missing: red.contains(&date),
+            missing: &missing,
             day: &day,
             filter,
             chart: &chart,
@@ -235,12 +252,12 @@ impl Request<'_> {
     }
 
     /// The same for a page that is of use without it.
-    async fn missing_if_known(&self) -> Option<BillDate> {
-        match self.missing_day().await {
+    async fn missing_if_known(&self) -> Vec<BillDate> {
+        match self.missing_days().await {
             Ok(missing) => missing,
             Err(error) => {
-                warn!(error = %ErrorChain(&error), "whether yesterday was run is not shown");
-                None
+                warn!(error = %ErrorChain(&error), "whether the last days were run is not shown");
+                Vec::new()
             }
         }
     }
@@ -285,6 +302,15 @@ impl Request<'_> {
 /// So many days, `last` being the last one.
 fn days(last: BillDate, count: i64) -> Vec<BillDate> {
     (0..count).rev().map(|back| last.plus_days(-back)).collect()
+}
+
+/// These days, and some before them.
+fn with_earlier(shown: &[BillDate]) -> Vec<BillDate> {
+    let first = shown.first().map(|first| first.plus_days(-1));
+    let earlier = first.map(|last| days(last, EARLIER_DAYS));
+    let mut all = earlier.unwrap_or_default();
+    all.extend_from_slice(shown);
+    all
 }
 
 fn see_other(location: &str) -> Response<String> {

@@ -78,6 +78,7 @@ impl ChartDay {
             return format!("{day}: no run{overdue}");
         };
         let run = match state {
+            RunState::Done if self.is_missing => "only a preview, and the run is overdue, ",
             RunState::Done => "",
             RunState::Waiting => "waits for the bill, ",
             RunState::Running => "runs, ",
@@ -192,7 +193,10 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
                     path.failed d=(format!("M{} {}l8 8m0 -8l-8 8", middle - 4, base - 14)) {}
                 }
                 Some(RunState::Waiting | RunState::Running) => {
-                    circle.waits cx=(middle) cy=(base - 8) r="4" {}
+                    circle.waits.missing[day.is_missing] cx=(middle) cy=(base - 8) r="4" {}
+                }
+                Some(RunState::Done) if day.is_missing => {
+                    rect.none.missing x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
                 }
                 Some(RunState::Done) | None => {}
             }
@@ -290,5 +294,38 @@ mod tests {
         assert!(drawn(never).contains("class=\"none\" x=\"76\""));
         assert!(!drawn(quiet).contains("class=\"none\" x=\"76\""));
         assert!(drawn(quiet).contains("href=\"/console/2026-08-03\""));
+    }
+
+    #[test]
+    fn a_day_whose_run_is_missing_is_red_whatever_there_is_of_it() {
+        let date = BillDate::parse("2026-08-03").unwrap();
+        let run = |state, dry_run| {
+            let begun = Run::begun(date, "r", dry_run, wechatpay::UnixSeconds(0));
+            Run { state, ..begun }
+        };
+        for (run, class, told) in [
+            (None, "none missing", "no run, which is overdue"),
+            (
+                Some(run(RunState::Done, true)),
+                "none missing",
+                "only a preview, and the run is overdue",
+            ),
+            (
+                Some(run(RunState::Waiting, false)),
+                "waits missing",
+                "waits for the bill",
+            ),
+            (Some(run(RunState::Running, false)), "waits missing", "runs"),
+            (
+                Some(run(RunState::Failed, false)),
+                "failed",
+                "the run failed",
+            ),
+        ] {
+            let day = ChartDay::of(date, run.as_ref(), None).missing(true);
+            assert!(day.told().contains(told), "{}", day.told());
+            let drawn = chart(&[day], date).into_string();
+            assert!(drawn.contains(&format!("class=\"{class}\"")), "{drawn}");
+        }
     }
 }

@@ -28,8 +28,10 @@ pub(crate) struct DayView<'a> {
     pub(crate) run: Option<&'a Run>,
     /// The latest preview, if the run is a real one.
     pub(crate) preview: Option<&'a Run>,
-    /// Yesterday, where its run is missing: said before all else.
-    pub(crate) missing: Option<BillDate>,
+    /// Whether its run is missing.
+    pub(crate) is_missing: bool,
+    /// The last days whose run is missing: said before all else.
+    pub(crate) missing: &'a [BillDate],
     pub(crate) day: &'a DayListing,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
@@ -49,7 +51,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let read = view.run.filter(|run| !run.parts_done.is_empty());
     let has_items = view.day.len() > 0;
     let body = html! {
-        (missing(view.missing.filter(|missing| *missing != view.date)))
+        (missing(view.missing, Some(view.date)))
         (head(view))
         @if let Some(asked) = view.started {
             p.notice role="status" {
@@ -120,7 +122,10 @@ fn head(view: &DayView<'_>) -> Markup {
 
 fn state(view: &DayView<'_>) -> Markup {
     let words = text::run(view.date, view.run, view.day, view.later_are_done, view.now);
-    let only_previewed = view.missing == Some(view.date) && view.run.is_some();
+    let only_previewed = view.is_missing
+        && view
+            .run
+            .is_some_and(|run| run.dry_run && run.state == RunState::Done);
     let tone = if only_previewed {
         Tone::Bad
     } else {

@@ -29,8 +29,8 @@ use crate::{
 /// What the page shows.
 pub(crate) struct DifferenceView<'a> {
     pub(crate) viewer: &'a Viewer,
-    /// Yesterday, where its run is missing: said before all else.
-    pub(crate) missing: Option<BillDate>,
+    /// The last days whose run is missing: said before all else.
+    pub(crate) missing: Vec<BillDate>,
     pub(crate) difference: &'a Difference,
     /// What happened to the order in our books; `None` when that is not known.
     pub(crate) journal: Option<Vec<Event>>,
@@ -58,7 +58,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let name = list::name(one);
     let day = format!("/console/{}", one.date);
     let body = html! {
-        (missing(view.missing))
+        (missing(&view.missing, None))
         p.back { a href=(day) { "← " (text::long_day(one.date)) } }
         div.title.left {
             h1 { (text::kind_title(one.kind)) }

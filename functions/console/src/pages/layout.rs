@@ -63,16 +63,27 @@ pub(super) fn notice(text: Option<&str>) -> Markup {
     }
 }
 
-/// Says of yesterday that its run is missing.
-pub(super) fn missing(date: Option<BillDate>) -> Markup {
+/// Says of the last days which run is missing, the latest first; the page of one says so itself.
+pub(super) fn missing(days: &[BillDate], but: Option<BillDate>) -> Markup {
+    let mut days = days.to_vec();
+    days.retain(|day| Some(*day) != but);
+    days.sort_unstable();
     html! {
-        @if let Some(date) = date {
+        @if let Some(last) = days.pop() {
             section.banner.bad #missing role="alert" {
                 div {
-                    h2 { (text::long_day(date)) " is not reconciled" }
-                    p { "Its run was due at 10:30 on the next day and did not come." }
+                    h2 { (text::long_day(last)) " is not reconciled" }
+                    p { "Its run was due at 10:30 on the next day, and none is done." }
+                    @if !days.is_empty() {
+                        p {
+                            "Nor is:"
+                            @for day in days.iter().rev() {
+                                " " a href=(format!("/console/{day}")) { (text::long_day(*day)) }
+                            }
+                        }
+                    }
                 }
-                a.button href=(format!("/console/{date}")) { "To that day" }
+                a.button href=(format!("/console/{last}")) { "To that day" }
             }
         }
     }

@@ -90,7 +90,8 @@ fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String
         date: date(),
         run,
         preview: None,
-        missing: None,
+        is_missing: false,
+        missing: &[],
         day: all,
         filter,
         chart: &chart,
@@ -106,7 +107,7 @@ fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String
 fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -> String {
     let view = DifferenceView {
         viewer,
-        missing: None,
+        missing: Vec::new(),
         difference: difference_,
         journal,
         now: NOW,
@@ -535,7 +536,8 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
         date: date(),
         run: None,
         preview: None,
-        missing: Some(date().plus_days(1)),
+        is_missing: false,
+        missing: &[date().plus_days(1), date().plus_days(-3)],
         day: &DayListing::default(),
         filter: Filter::default(),
         chart: &[],
@@ -549,8 +551,10 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
     let (missing, first) = (page.find("id=\"missing\""), page.find("<h1"));
     assert!(missing.is_some() && missing < first, "{page}");
     assert!(page.contains("Sunday, 2 August 2026 is not reconciled"));
+    assert!(page.contains(">Wednesday, 29 July 2026</a>"), "{page}");
     let own = DayView {
-        missing: Some(date()),
+        is_missing: true,
+        missing: &[date()],
         ..view
     };
     let own = day(&own).into_string();
@@ -562,7 +566,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
     let view = DifferenceView {
         explain_alone: SoloExplainLimit::default(),
         viewer: &li(),
-        missing: Some(date().plus_days(1)),
+        missing: vec![date().plus_days(1)],
         difference: &found,
         journal: None,
         now: NOW,
@@ -649,7 +653,8 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
             date: date(),
             run: Some(run),
             preview: None,
-            missing: None,
+            is_missing: false,
+            missing: &[],
             day: &all,
             filter: Filter::default(),
             chart: &[],

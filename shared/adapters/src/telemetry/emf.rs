@@ -35,7 +35,7 @@ const MERCHANT: &str = "Mchid";
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
-const METRICS: [(&str, &str); 37] = [
+const METRICS: [(&str, &str); 38] = [
     // Result of getting a prepay value for an order. `PrepaysPutOff` is 1 or 0 for each, so that
     // its average is their share.
     ("PrepaysIssued", "Count"),
@@ -64,6 +64,8 @@ const METRICS: [(&str, &str); 37] = [
     ("YesterdaysReconciled", "Count"),
     // 1 or 0 from each sweep: whether the last day that had to be reconciled by 13:00 was not.
     ("DaysMissing", "Count"),
+    // How many of the days of the week before it were not.
+    ("EarlierDaysMissing", "Count"),
     ("DaysReconciled", "Count"),
     ("DaysPreviewed", "Count"),
     ("DaysFailed", "Count"),

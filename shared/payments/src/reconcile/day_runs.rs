@@ -98,6 +98,16 @@ impl DayRuns {
         runs.any(Run::was_ever_done)
     }
 
+    /// Whether one of the runs began in time, so that the system ran by then. A run of an old day
+    /// that somebody starts by hand says nothing of the days after that one.
+    fn shows_that_the_system_ran(&self) -> bool {
+        let runs = self.run().into_iter().chain(self.preview());
+        runs.into_iter().any(|run| {
+            let in_time = run.date.ends_at().0.saturating_add(IN_TIME_S);
+            run.was_done_before || run.started_at.0 < in_time
+        })
+    }
+
     /// Whether a run that counts has found any difference.
     pub fn has_found_any(&self) -> bool {
         let runs = self.run().into_iter().chain(self.preview());
@@ -182,6 +192,31 @@ impl DayRuns {
             .find(|facts| facts.kept_as.is_some())
             .or_else(|| known().next())
     }
+}
+
+/// How long after its day's end a run begins that is no run of an old day, in seconds.
+const IN_TIME_S: i64 = 48 * 3600;
+
+/// Those of these days up to `last` that were not reconciled. `last` is the latest day that should
+/// be by now. `runs` are the runs of these days and, so that a gap at their beginning is found, of
+/// some days before. Days before the first run that began in time are not missing: the system may
+/// not have been there. Only `last` is missing without that.
+pub fn missing_days(
+    runs: &[(BillDate, DayRuns)],
+    days: &[BillDate],
+    last: BillDate,
+    repairs: bool,
+) -> Vec<BillDate> {
+    let known = runs
+        .iter()
+        .filter(|(_, runs)| runs.shows_that_the_system_ran());
+    let first = known.map(|(day, _)| *day).min().unwrap_or(last).min(last);
+    let was_reconciled = |day: BillDate| {
+        let mut of_day = runs.iter().filter(|(date, _)| *date == day);
+        of_day.any(|(_, runs)| runs.was_reconciled(repairs))
+    };
+    let due = days.iter().filter(|day| (first..=last).contains(*day));
+    due.copied().filter(|day| !was_reconciled(*day)).collect()
 }
 
 #[cfg(test)]
@@ -272,6 +307,42 @@ mod tests {
             runs = after(&runs, &request(again, false, at_ms));
             assert_eq!(is_reconciled(&runs), (true, true), "{again}");
         }
+    }
+
+    #[test]
+    fn each_day_from_the_first_known_one_on_is_missing_until_a_run_of_it_is_done() {
+        let day = |number: i64| request("", false, 0).date.plus_days(number);
+        let run_after = |number: i64, state, days: i64| {
+            let at = UnixSeconds(day(number).ends_at().0 + days * 86_400);
+            let begun = Run::begun(day(number), "run", false, at);
+            let runs = DayRuns::new(Some(Run { state, ..begun }), None);
+            (day(number), runs)
+        };
+        let done = |number| run_after(number, RunState::Done, 0);
+        let week: Vec<BillDate> = (1..=7).map(day).collect();
+        let missing = |runs: &[(BillDate, DayRuns)], last| {
+            let missing = missing_days(runs, &week, day(last), true);
+            (1..=9)
+                .filter(|number| missing.contains(&day(*number)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&[], 7), [7], "a new stack has only its last day");
+        assert_eq!(missing(&[done(3), done(5)], 7), [4, 6, 7]);
+        assert_eq!(missing(&[done(3), done(5)], 6), [4, 6], "7 is not due");
+        assert_eq!(missing(&[done(7)], 7), [0_i64; 0]);
+        assert_eq!(missing(&[done(7)], 6), [6]);
+        // What is known of the days before the week: nothing was run since.
+        assert_eq!(missing(&[done(-2)], 7), [1, 2, 3, 4, 5, 6, 7]);
+        for state in [RunState::Running, RunState::Waiting, RunState::Failed] {
+            let runs = [done(4), run_after(5, state, 0), done(6), done(7)];
+            assert_eq!(missing(&runs, 7), [5], "{state:?}");
+        }
+        // Somebody runs a day by hand on which there was no system here.
+        let by_hand = run_after(2, RunState::Done, 4);
+        assert_eq!(missing(&[by_hand.clone(), done(6), done(7)], 7), [0; 0]);
+        let mut again = by_hand;
+        again.1.run.as_mut().unwrap().was_done_before = true;
+        assert_eq!(missing(&[again, done(6), done(7)], 7), [3, 4, 5]);
     }
 
     #[test]
