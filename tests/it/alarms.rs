@@ -24,7 +24,9 @@ use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallb
 
 use crate::{
     runbooks,
-    support::{Lines, LocalAws, MCHID, Testbed, native, native_for, start_wechat},
+    support::{
+        Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID, Testbed, native, native_for, start_wechat,
+    },
     webhooks::{self, WebhookTestbed},
 };
 use cloudwatch::CloudWatch;
@@ -878,6 +880,54 @@ async fn one_time_out_of_a_receiver_is_no_alarm_and_one_that_hangs_is() {
     }
     scene.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_given_up_is_counted_and_calls_once_by_its_dead_letter() {
+    let scene = WebhookTestbed::start().await;
+    let mut watch = Watch::by(&scene.clock);
+    let lines = Lines::by(scene.clock.clone());
+    let given_up = async |attempt| {
+        scene
+            .receiver
+            .answer_next(axum::http::StatusCode::BAD_GATEWAY);
+        assert_eq!(lines.of(scene.again("ORDER-1", attempt)).await, 1);
+        let counted = lines.take_all().into_iter().find_map(|line| {
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array()?;
+            let mut metrics = directives
+                .iter()
+                .filter_map(|one| one["Metrics"].as_array());
+            let is_counted = metrics.any(|metrics| {
+                let mut names = metrics.iter().map(|metric| &metric["Name"]);
+                names.any(|name| name == "WebhooksGivenUp")
+            });
+            is_counted.then(|| {
+                (
+                    line["WebhooksGivenUp"].clone(),
+                    line["level"].clone(),
+                    line["message"].clone(),
+                )
+            })
+        });
+        scene.clock.advance(MINUTE);
+        counted
+    };
+    assert_eq!(given_up(MAX_RECEIVE_COUNT - 1).await, None);
+    let message = "webhook given up: it goes to the dead-letter queue";
+    assert_eq!(
+        given_up(MAX_RECEIVE_COUNT).await,
+        Some((json!(1), json!("ERROR"), json!(message)))
+    );
+    // The alarm of the dead-letter queue calls: that of new error lines would be a second call.
+    scene
+        .receiver
+        .answer_next(axum::http::StatusCode::BAD_GATEWAY);
+    let last = scene.again("ORDER-2", MAX_RECEIVE_COUNT);
+    assert_eq!(watch.of(last).await, 1);
+    scene.clock.advance(MINUTE * 60);
+    assert!(watch.is_met("error-lines"), "{:?}", watch.met());
+    assert!(!watch.not_quiet().contains("new-error-lines"));
+    watch.says(message, "webhooks.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]
