@@ -174,7 +174,7 @@ pub(super) fn read_day_runs(items: &[Item]) -> Result<DayRuns, ReconciliationErr
 pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationError> {
     let difference: Difference = body(item)?;
     same_version(item, difference.version)?;
-    Ok(difference)
+    Ok(difference.with_mark_of_history())
 }
 
 /// Reads a carried trade.

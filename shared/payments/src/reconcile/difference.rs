@@ -704,7 +704,8 @@ pub struct Difference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<TrackedRefund>,
     /// A person has decided that its money is not refunded: no run proposes that again unless a
-    /// person reopens it.
+    /// person reopens it. Earlier versions did not store it:
+    /// [`with_mark_of_history`](Self::with_mark_of_history).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refund_rejected: bool,
     /// Counts its steps; each write names the version that it was decided on.
@@ -982,12 +983,87 @@ impl Difference {
     /// for these.
     #[must_use]
     pub fn with_other_amounts(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
-        let why = "a later run finds it with other amounts";
+        let why = OTHER_AMOUNTS;
         Self {
             there: found.there.clone(),
             here: found.here.clone(),
             ..self.reopened(run, why, at)
         }
+    }
+
+    /// The difference as it was read. Earlier versions did not store that a person rejected its
+    /// refund: the history says so.
+    #[must_use]
+    pub fn with_mark_of_history(self) -> Self {
+        Self {
+            refund_rejected: self.refund_rejected || self.history_rejects_the_refund(),
+            ..self
+        }
+    }
+
+    /// Whether a person rejected the refund that was proposed last, and nobody has opened the
+    /// question since. A proposal of a person that has no decision stored may be one of something
+    /// else, and does not count.
+    fn history_rejects_the_refund(&self) -> bool {
+        let (mut is_rejected, mut is_for_refund) = (false, false);
+        let mut before = DifferenceState::Open;
+        for step in &self.history {
+            match (&step.who, step.decision) {
+                (Actor::Run(_), _) => match step.to {
+                    DifferenceState::Proposed => {
+                        is_for_refund = is_for_refund || before != DifferenceState::Proposed;
+                    }
+                    DifferenceState::Open => {
+                        let is_noted = before == DifferenceState::Open && step.why != OTHER_AMOUNTS;
+                        is_rejected = is_rejected && is_noted;
+                    }
+                    DifferenceState::OnItsWay => is_rejected = false,
+                    DifferenceState::Approved
+                    | DifferenceState::Repaired
+                    | DifferenceState::Rejected
+                    | DifferenceState::Explained => {}
+                },
+                (Actor::Person(_), Some(Decision::Propose)) => {
+                    (is_rejected, is_for_refund) = (false, true);
+                }
+                (Actor::Person(_), Some(Decision::Reopen)) => is_rejected = false,
+                (Actor::Person(_), Some(Decision::Approve)) => {}
+                (Actor::Person(_), Some(Decision::Reject)) => {
+                    is_rejected = is_rejected || is_for_refund;
+                }
+                (
+                    Actor::Person(_),
+                    Some(
+                        Decision::ProposePaid
+                        | Decision::Explain
+                        | Decision::Retry
+                        | Decision::Release
+                        | Decision::Redirect
+                        | Decision::PayerPaid,
+                    ),
+                ) => is_for_refund = false,
+                (Actor::Person(_), None) => match (before, step.to) {
+                    (
+                        DifferenceState::Proposed,
+                        DifferenceState::Open | DifferenceState::Rejected,
+                    ) => is_rejected = is_rejected || is_for_refund,
+                    // An approval, of which there are more than one.
+                    (DifferenceState::Proposed, DifferenceState::Proposed) => {}
+                    (_, DifferenceState::Proposed) => (is_rejected, is_for_refund) = (false, false),
+                    (_, DifferenceState::Open) => is_rejected = false,
+                    (
+                        _,
+                        DifferenceState::Approved
+                        | DifferenceState::OnItsWay
+                        | DifferenceState::Repaired
+                        | DifferenceState::Rejected
+                        | DifferenceState::Explained,
+                    ) => {}
+                },
+            }
+            before = step.to;
+        }
+        is_rejected
     }
 
     /// The remedy; an aggregated difference can only be examined by a person.
@@ -1637,6 +1713,9 @@ fn id(kind: DifferenceKind, about: &DifferenceSubject) -> String {
     format!("{}-{hash}", kind.name().replace('_', "-"))
 }
 
+/// Why a later run opens a difference again whose amounts have changed.
+const OTHER_AMOUNTS: &str = "a later run finds it with other amounts";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -2169,6 +2248,87 @@ mod tests {
         assert!(!turned_down.refund_rejected, "no refund was proposed");
         let stored = serde_json::to_value(&large).unwrap();
         assert!(stored.get("refund_rejected").is_none());
+    }
+
+    #[test]
+    fn a_refund_that_was_rejected_before_that_was_stored_is_known_by_the_history() {
+        let large = Difference {
+            there: of_fen(Some(1_000_000), None).there,
+            ..difference(DifferenceKind::DuplicatePayment)
+        };
+        for open in [large, difference(DifferenceKind::DuplicatePayment)] {
+            let proposed = open.proposed("run-1", "twice", NOW);
+            let rejected = decide(&proposed, Decision::Reject, "li").unwrap();
+            let noted = rejected.noted("run-2", "looked at it", NOW);
+            // The first versions stored no decision either.
+            for stores_decisions in [true, false] {
+                let stored = |one: &Difference| {
+                    let mut one = one.clone();
+                    one.refund_rejected = false;
+                    if !stores_decisions {
+                        one.history.iter_mut().for_each(|step| step.decision = None);
+                    }
+                    one.with_mark_of_history().refund_rejected
+                };
+                assert!(stored(&rejected) && stored(&noted));
+                assert!(!stored(&open) && !stored(&proposed));
+                let again = decide(&rejected, Decision::Propose, "wang").unwrap();
+                assert!(!stored(&again), "a person wants it after all");
+            }
+        }
+    }
+
+    #[test]
+    fn the_history_says_of_a_rejected_refund_what_is_stored_whatever_was_decided() {
+        let shop = ClientId::new("shop");
+        let next = |one: &Difference| {
+            let deciding = DecisionContext {
+                client: Some(&shop),
+                ..DecisionContext::default()
+            };
+            let decisions = [
+                Decision::Propose,
+                Decision::ProposePaid,
+                Decision::Approve,
+                Decision::Reject,
+                Decision::Explain,
+                Decision::Reopen,
+            ];
+            let by = |who| {
+                let decided = decisions.iter().map(move |decision| (who, *decision));
+                decided.filter_map(|(who, decision)| {
+                    one.decided_by_rules(decision, &deciding, who, "so", NOW)
+                        .ok()
+                })
+            };
+            let mut next: Vec<Difference> = by("li").chain(by("wang")).collect();
+            next.push(one.noted("run", "looked at it", NOW));
+            if one.state == DifferenceState::Open {
+                next.push(one.with_other_amounts(one, "run", NOW));
+                next.push(one.repaired("run", "agrees", NOW));
+                if !one.refund_rejected {
+                    next.push(one.proposed("run", "to be given back", NOW));
+                }
+            }
+            if one.state == DifferenceState::Repaired || one.state == DifferenceState::Approved {
+                next.push(one.reopened("run", "found again", NOW));
+            }
+            next
+        };
+        for amount_fen in [1, 1_000_000] {
+            let mut all = vec![Difference {
+                there: of_fen(Some(amount_fen), None).there,
+                ..difference(DifferenceKind::UnknownOrderThere)
+            }];
+            for _ in 0..5 {
+                all = all.iter().flat_map(&next).collect();
+                for one in &all {
+                    let derived = one.history_rejects_the_refund();
+                    assert_eq!(derived, one.refund_rejected, "{:?}", one.history);
+                }
+            }
+            assert!(all.iter().any(|one| one.refund_rejected));
+        }
     }
 
     #[test]
