@@ -458,6 +458,28 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
     assert!(!due.contains_key("due_at"), "nobody is told of it any more");
 }
 
+/// The last event takes back the redirect that the one before told of.
+async fn decided_and_taken_back(testbed: &Testbed) {
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
+    let last: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .take(2)
+        .map(|event| (&event["from"], &event["to"], &event["decision"]["what"]))
+        .collect();
+    let abnormal = json!("abnormal");
+    assert_eq!(
+        last,
+        [
+            (&abnormal, &abnormal, &Value::Null),
+            (&abnormal, &abnormal, &json!("redirect")),
+        ],
+        "{events}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be_decided_about_anew()
  {
@@ -502,6 +524,7 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
         refund.get("redirected").is_none(),
         "never carried out: {refund}"
     );
+    decided_and_taken_back(&testbed).await;
     assert_eq!(testbed.post(REDIRECT, &other).await.status, 202);
     let repeat = testbed.post(REDIRECT, &other).await;
     assert_eq!(repeat.status, 202, "{}", repeat.body);
@@ -742,24 +765,7 @@ async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in
     assert!(refund.get("redirected").is_none(), "{refund}");
     let kept = testbed.items("refund#").await.remove(0);
     assert!(!kept.contains_key("sent_again_at"), "{kept:?}");
-    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
-    let last: Vec<_> = events["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .rev()
-        .take(2)
-        .map(|event| (&event["from"], &event["to"], &event["decision"]["what"]))
-        .collect();
-    let abnormal = json!("abnormal");
-    assert_eq!(
-        last,
-        [
-            (&abnormal, &abnormal, &Value::Null),
-            (&abnormal, &abnormal, &json!("redirect")),
-        ],
-        "told, and taken back: {events}"
-    );
+    decided_and_taken_back(&testbed).await;
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
     assert_eq!(testbed.post(REDIRECT, &other).await.status, 202);
 }

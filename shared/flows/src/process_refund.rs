@@ -1459,10 +1459,11 @@ impl RefundFlow {
             }
             (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => {
                 match &claimed.redirected {
-                    Some(told) if told.told_again_at.is_some() => {
+                    Some(told) => {
                         return self.take_back(claimed, told, news, cause, trace).await;
                     }
-                    Some(_) | None => ABNORMAL_AGAIN,
+                    // In WeChat Pay's console: there is no decision of ours to take back.
+                    None => ABNORMAL_AGAIN,
                 }
             }
             (_, _) => return Ok(claimed.clone()),
@@ -1486,9 +1487,10 @@ impl RefundFlow {
         })
     }
 
-    /// Takes back, with an event, a redirect that WeChat Pay was called for more than once while
-    /// the refund stays abnormal. A refusal of one of these calls does not do that, because the
-    /// other one may be under way. Not if something was decided or another call was made meanwhile.
+    /// Takes back, with an event, a redirect that WeChat Pay was called for while the refund stays
+    /// abnormal. Where it was called more than once, a refusal of one of these calls does not do
+    /// that, because the other one may be under way. Not if something was decided or another call
+    /// was made meanwhile.
     async fn take_back(
         &self,
         claimed: &Refund,
