@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adapters::testing::{Fault as WireFault, Match, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::next_check::shard_of;
 use serde_json::json;
@@ -138,6 +139,42 @@ async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_
     });
     let asked = testbed.post("/v1/orders/ORDER-1/refunds", &body).await;
     assert_eq!(asked.status, 202, "{}", asked.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_is_answered_as_done_though_the_order_s_refunds_cannot_be_read() {
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    assert_eq!(testbed.close("ORDER-1").await.status, 200);
+    // As after a refund of a parked payment, which leaves the order closed.
+    let order_no = number("ORDER-1");
+    let written = testbed
+        .dynamo()
+        .update_item()
+        .table_name(&testbed.tables.orders)
+        .key("pk", AttributeValue::S(format!("order#{MCHID}#{order_no}")))
+        .key("sk", AttributeValue::S("order".to_owned()))
+        .update_expression(
+            "SET refund_count = :one, refunded_fen = :none, refund_committed_fen = :none, next_refund_at = :none",
+        )
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+        .expression_attribute_values(":none", AttributeValue::N("0".to_owned()))
+        .send()
+        .await;
+    written.expect("a table");
+    let of_refunds = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.orders);
+    testbed.wire.break_all(of_refunds, WireFault::ServiceFault);
+    let closed = testbed.close("ORDER-1").await;
+    assert_eq!(
+        (closed.status, closed.body["state"].as_str()),
+        (200, Some("closed")),
+        "{}",
+        closed.body
+    );
+    // Whether a payer is owed is not known then, and not denied.
+    assert_eq!(testbed.get_order("ORDER-1").await.status, 503);
+    testbed.wire.mend();
+    assert_eq!(testbed.get_order("ORDER-1").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use adapters::{
     guards::{Lease, LeaseKey},
     keys_table::WebhookState,
+    order_table::TableError,
     undelivered::EventCursor,
 };
 use flows::{
@@ -259,9 +260,9 @@ impl Request<'_> {
         match close_eligibility(&order) {
             CloseEligibility::Paid => Err(Problem::order_paid()),
             CloseEligibility::Over if before == CloseEligibility::Over => {
-                Ok(view::replayed(self.shown(&order).await?))
+                Ok(view::replayed(self.shown_closed(&order).await))
             }
-            CloseEligibility::Over => self.shown(&order).await,
+            CloseEligibility::Over => Ok(self.shown_closed(&order).await),
             // WeChat Pay has not answered. The sweep continues at the order's next check.
             CloseEligibility::Closing | CloseEligibility::Open => {
                 let now = self.app.clock.now();
@@ -562,17 +563,38 @@ impl Request<'_> {
         view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
     }
 
-    /// The order's present state. Its refunds are read if it ever had any.
+    /// The order's present state.
     async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
-        let refunds = if order.refunds.count > 0 {
-            let refunds = self.app.orders.refunds(&order.order_no).await;
-            refunds.map_err(|error| Problem::unavailable(&error))?
-        } else {
+        let refunds = self.refunds_of(order).await;
+        let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
+        Ok(self.shown_with(order, &refunds))
+    }
+
+    /// The same of an order that is closed: a failure would say that it is not. Without its refunds
+    /// the answer does not say whether a payer is owed; the order's own address does.
+    async fn shown_closed(&self, order: &Order) -> Response<String> {
+        let refunds = self.refunds_of(order).await.unwrap_or_else(|error| {
+            warn!(
+                order_no = order.order_no.as_str(),
+                error = %ErrorChain(&error),
+                "a closed order is shown without its refunds"
+            );
             Vec::new()
-        };
-        let now = self.app.clock.now();
-        let view = view::order_and_refunds(order, &refunds, now);
-        Ok(view::answer(StatusCode::OK, &view))
+        });
+        self.shown_with(order, &refunds)
+    }
+
+    fn shown_with(&self, order: &Order, refunds: &[Refund]) -> Response<String> {
+        let view = view::order_and_refunds(order, refunds, self.app.clock.now());
+        view::answer(StatusCode::OK, &view)
+    }
+
+    /// The order's refunds, which are read if it ever had any.
+    async fn refunds_of(&self, order: &Order) -> Result<Vec<Refund>, TableError> {
+        if order.refunds.count == 0 {
+            return Ok(Vec::new());
+        }
+        self.app.orders.refunds(&order.order_no).await
     }
 }
 
