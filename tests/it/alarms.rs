@@ -694,6 +694,11 @@ async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_
     let day = testbed.fresh_day().await;
     let late = Rule::always(Fault::StatementCreating).at(Endpoint::FundFlowBill);
     testbed.wechat.admin().add_fault(late).unwrap();
+    // Nobody has run the day before, whose movements are asked for first.
+    testbed.until(day.plus_days(1), 10, 30).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(!watch.not_quiet().contains("bill-late"), "it is 10:31");
     testbed.until(day.plus_days(1), 13, 0).await;
     asked_for(&testbed, &mut watch, day).await;
     testbed.advance(MINUTE).await;

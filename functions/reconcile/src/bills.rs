@@ -450,7 +450,10 @@ async fn link<C: Call<Answer = BillLink>>(
             if none && is_believed(app, run, date) {
                 Ok(None)
             } else if none || refusal.code == ErrorCode::StatementCreating {
-                Err(DayError::NotReady { date })
+                Err(DayError::NotReady {
+                    date,
+                    run_date: run.date,
+                })
             } else {
                 Err(of_refusal(bill, &refusal))
             }

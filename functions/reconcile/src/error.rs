@@ -25,6 +25,8 @@ pub(crate) enum DayError {
     NotReady {
         /// Whose bill.
         date: BillDate,
+        /// The day whose run waits for it.
+        run_date: BillDate,
     },
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]

@@ -215,10 +215,10 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
 async fn verdict(app: &App, record: &SqsRecord, error: &DayError) -> Verdict {
     let text = ErrorChain(error).to_string();
     let again_s = match error {
-        DayError::NotReady { date } => {
+        DayError::NotReady { date, run_date } => {
             let now = app.clock.now();
-            metrics::bill_awaited(*date, now);
-            bill_again_s(*date, now)
+            metrics::bill_awaited(*date, *run_date, now);
+            bill_again_s(*run_date, now)
         }
         DayError::Superseded => {
             info!("another run has taken the day over");

@@ -91,13 +91,15 @@ pub(crate) fn failed(run: &Run, side: RunSide) {
     );
 }
 
-/// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 of the next day on: most
-/// bills are there at 10:00 (shared/wechatpay/PROTOCOL.md, 8.2).
-pub(crate) fn bill_awaited(date: BillDate, now: UnixSeconds) {
+/// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 on after the day whose run
+/// waits for it: most bills are there at 10:00 (shared/wechatpay/PROTOCOL.md, 8.2). A run may be the
+/// first one that asks for an earlier day's bill, which is no reason to call at 10:30.
+pub(crate) fn bill_awaited(date: BillDate, run_date: BillDate, now: UnixSeconds) {
     info!(
         %date,
+        %run_date,
         BillsAwaited = 1,
-        BillsLate = u32::from(now >= late_at(date)),
+        BillsLate = u32::from(now >= late_at(run_date)),
         "the bill is not there yet: it is asked for again"
     );
 }
