@@ -1,6 +1,7 @@
 //! Reading a day: how often, how much is held, and how much memory it takes.
 
 use std::{
+    collections::BTreeMap,
     env,
     process::Command,
     sync::{
@@ -23,6 +24,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
+use matching::totals::{Gap, Gaps};
 use payments::reconcile::{difference::DifferenceSubject, run::PartDone};
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
@@ -216,22 +218,40 @@ async fn the_differences_of_a_month_are_counted_where_they_lie_and_none_is_read(
     assert_eq!(bench.reads(), 2, "one for each day that has some");
 }
 
-/// A DynamoDB whose days never end: each page has this many differences of several kilobytes.
-#[derive(Clone, Debug, Default)]
+/// A DynamoDB whose days never end: each page has this many differences of several kilobytes. What
+/// a run's differences make of its sums, and the trades that it left, are as many as are kept.
+#[derive(Clone, Debug)]
 struct Endless {
+    /// How many pages of differences it gave, and how many there are.
     pages: Arc<AtomicUsize>,
+    pages_max: usize,
+    /// How long a difference's last note is.
+    note_bytes: usize,
 }
 
 /// What a difference of [`Endless`] takes, at the least, and how many a page has.
 const ONE_BYTES: usize = 3_000;
 const OF_A_PAGE: usize = 200;
+/// How many gaps an item has, and how many items a page.
+const GAPS_OF_AN_ITEM: usize = 500;
+const ITEMS_OF_GAPS: usize = 2;
+
+impl Default for Endless {
+    fn default() -> Self {
+        Self {
+            pages: Arc::default(),
+            pages_max: usize::MAX,
+            note_bytes: ONE_BYTES,
+        }
+    }
+}
 
 impl Endless {
     fn page(&self) -> Value {
         let page = self.pages.fetch_add(1, Ordering::Relaxed);
         let items = (0..OF_A_PAGE).map(|at| {
             let line = u64::try_from(page * OF_A_PAGE + at).unwrap();
-            let why = "x".repeat(ONE_BYTES);
+            let why = "x".repeat(self.note_bytes);
             let one = found(DifferenceKind::AmountDiffers, line);
             let one = one.noted("r", &why, UnixSeconds(0));
             json!({
@@ -242,14 +262,60 @@ impl Endless {
             })
         });
         let items: Vec<Value> = items.collect();
-        let last = json!({"pk": {"S": "day"}, "sk": {"S": format!("difference#{page:06}")}});
-        json!({"Items": items, "Count": OF_A_PAGE, "LastEvaluatedKey": last})
+        let mut answer = json!({"Items": items, "Count": OF_A_PAGE});
+        if page + 1 < self.pages_max {
+            let last = format!("difference#{page:06}");
+            answer["LastEvaluatedKey"] = json!({"pk": {"S": "day"}, "sk": {"S": last}});
+        }
+        answer
+    }
+
+    /// A page of gaps, behind the item whose number ends this key.
+    fn gaps(prefix: &str, after: Option<&str>) -> Value {
+        let after = after.and_then(|key| key.rsplit('#').next()?.parse().ok());
+        let first = after.map_or(0, |after: usize| after + 1);
+        let items = (first..first + ITEMS_OF_GAPS).map(|number| {
+            let gaps = (0..GAPS_OF_AN_ITEM).map(|at| {
+                let line = u64::try_from(number * GAPS_OF_AN_ITEM + at).unwrap();
+                let one = Gap {
+                    payments: 1,
+                    paid_fen: 100,
+                    ..Gap::default()
+                };
+                let mut gaps = Gaps::default();
+                gaps.add("native", one);
+                (found(DifferenceKind::AmountDiffers, line).id, gaps)
+            });
+            let gaps: BTreeMap<String, Gaps> = gaps.collect();
+            json!({
+                "pk": {"S": "day"},
+                "sk": {"S": format!("{prefix}{number:06}")},
+                "body": {"S": serde_json::to_string(&gaps).unwrap()},
+            })
+        });
+        let items: Vec<Value> = items.collect();
+        let mut answer = json!({"Items": items, "Count": items.len()});
+        let next = first + ITEMS_OF_GAPS;
+        if next * GAPS_OF_AN_ITEM < GAPS_MAX {
+            let last = format!("{prefix}{:06}", next - 1);
+            answer["LastEvaluatedKey"] = json!({"pk": {"S": "day"}, "sk": {"S": last}});
+        }
+        answer
     }
 }
 
 impl HttpConnector for Endless {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        let body = SdkBody::from(self.page().to_string());
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let prefix = asked["ExpressionAttributeValues"][":prefix"]["S"]
+            .as_str()
+            .unwrap();
+        let body = if prefix == "difference#" {
+            self.page()
+        } else {
+            Self::gaps(prefix, asked["ExclusiveStartKey"]["sk"]["S"].as_str())
+        };
+        let body = SdkBody::from(body.to_string());
         let mut answer = HttpResponse::new(200.try_into().unwrap(), body);
         let headers = answer.headers_mut();
         headers.insert("content-type", "application/x-amz-json-1.0");
@@ -275,33 +341,43 @@ fn peak_bytes() -> usize {
     kib * 1024
 }
 
-/// A process of its own reads a day without an end, so that nothing else is in its memory.
-#[tokio::test]
-async fn a_day_of_any_size_takes_the_memory_of_a_page() {
-    const NAME: &str = "listing::tests::a_day_of_any_size_takes_the_memory_of_a_page";
+/// Runs a test in a process of its own, so that nothing else is in its memory. `true` in there.
+fn is_alone(name: &str) -> bool {
     const IS_CHILD: &str = "READS_AN_ENDLESS_DAY";
-    if env::var_os(IS_CHILD).is_none() {
-        let child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", NAME])
-            .env(IS_CHILD, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stdout);
-        assert!(
-            child.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
-        return;
+    if env::var_os(IS_CHILD).is_some() {
+        return true;
     }
-    let endless = Endless::default();
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(IS_CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    false
+}
+
+/// The table over it, and the memory that clients and runtime need once.
+async fn table_of(endless: &Endless) -> (ReconciliationTable, usize) {
     let clock = Clock::manual(UnixSeconds(0));
     let client = SharedHttpClient::new(endless.clone());
     let aws = Aws::with_http_client(&AwsSettings::local("http://127.0.0.1:1"), &clock, client);
     let table = ReconciliationTable::new(aws.dynamodb(), "table", MCHID);
-    // What clients and runtime need once is there after a first page.
     table.differences(date(), None, 500).await.unwrap();
-    let before = peak_bytes();
     endless.pages.store(0, Ordering::Relaxed);
+    (table, peak_bytes())
+}
+
+#[tokio::test]
+async fn a_day_of_any_size_takes_the_memory_of_a_page() {
+    if !is_alone("listing::tests::a_day_of_any_size_takes_the_memory_of_a_page") {
+        return;
+    }
+    let endless = Endless::default();
+    let (table, before) = table_of(&endless).await;
     let day = day(&table, date(), None, Filter::default()).await.unwrap();
     let pages = endless.pages.load(Ordering::Relaxed);
     assert_eq!((pages, day.is_cut), (DAY_READS_MAX, true));
@@ -317,4 +393,62 @@ async fn a_day_of_any_size_takes_the_memory_of_a_page() {
     assert_eq!(held(&day), OF_ONE_KIND);
     let grown = peak_bytes() - before;
     assert!(grown < of_all / 4, "{grown} bytes for a kind of {of_all}");
+}
+
+/// The most memory that a request may take beside the program itself, in bytes. The function has
+/// 256 MB.
+const OF_A_REQUEST: usize = 96_000_000;
+
+#[tokio::test]
+async fn what_differences_and_trades_left_over_make_of_a_run_s_sums_fits_the_function() {
+    if !is_alone(
+        "listing::tests::what_differences_and_trades_left_over_make_of_a_run_s_sums_fits_the_function",
+    ) {
+        return;
+    }
+    let endless = Endless::default();
+    let (table, before) = table_of(&endless).await;
+    let mut run = Run::begun(date(), "r", false, UnixSeconds(0));
+    let part = PartDone {
+        gaps_of: Some("attempt".to_owned()),
+        left_of: Some("attempt".to_owned()),
+        ..PartDone::default()
+    };
+    run.parts_done.insert(0, part);
+    let gaps = table.gaps(&run, GAPS_MAX).await.unwrap().unwrap();
+    assert_eq!(gaps.len(), GAPS_MAX, "as many as are kept");
+    let left = table.left(&run, GAPS_MAX).await.unwrap().unwrap();
+    assert_eq!(left.len(), GAPS_MAX);
+    drop((gaps, left));
+    let all = Filter::default();
+    let day = day(&table, date(), Some(&run), all).await.unwrap();
+    let of_next_day = 2;
+    let pages = endless.pages.load(Ordering::Relaxed);
+    assert_eq!(pages, of_next_day + DAY_READS_MAX);
+    assert_eq!(day.len(), DAY_READS_MAX * OF_A_PAGE);
+    let grown = peak_bytes() - before;
+    assert!(grown < OF_A_REQUEST, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn the_largest_file_takes_the_memory_of_a_few_of_its_size() {
+    if !is_alone("listing::tests::the_largest_file_takes_the_memory_of_a_few_of_its_size") {
+        return;
+    }
+    let endless = Endless {
+        pages_max: FILE_MAX / OF_A_PAGE,
+        note_bytes: 200,
+        ..Endless::default()
+    };
+    let (table, before) = table_of(&endless).await;
+    let file = file(&table, date(), Filter::default()).await.unwrap();
+    let file = file.expect("as many as a file holds");
+    assert_eq!(file.lines().count(), FILE_MAX + 1);
+    assert!(file.len() > 2_500_000, "{} bytes", file.len());
+    let grown = peak_bytes() - before;
+    assert!(
+        grown < 6 * file.len(),
+        "{grown} bytes for {} bytes",
+        file.len()
+    );
 }
