@@ -158,10 +158,14 @@ async fn deliver(
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
     let asking = app.lane().asking(&event.client_id, began_ms);
-    // The last attempt is always made, with a short time-out so that a hanging receiver does not
-    // block others for long.
+    // The last attempt is always made; with a short time-out where others before it have used up
+    // the receiver's share of the lane, so that it does not block others for long.
     let within_ms = match asking {
-        Asking::Later { hangs: true, .. } if is_last => left_ms.min(SLOW_MS),
+        Asking::Later {
+            hangs: true,
+            may_wait: false,
+            ..
+        } if is_last => left_ms.min(SLOW_MS),
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
         Asking::Later { .. } | Asking::Now => left_ms,
     };
@@ -170,7 +174,7 @@ async fn deliver(
     let timed_out = matches!(posted, Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)));
     let took_ms = now_ms.saturating_sub(began_ms);
     app.lane()
-        .waited_for(&event.client_id, took_ms, timed_out, now_ms);
+        .waited_for(&event.client_id, took_ms, timed_out, asking, now_ms);
     let answer = match &posted {
         Ok((_, status)) => Some(status.to_string()),
         Err(failure) => failure.answer(),

@@ -60,7 +60,7 @@ const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
 /// five lanes of ten events still carry 17 a second. A hanging receiver in its pause is still
-/// called for an event's last attempt, but with this time-out.
+/// called for an event's last attempt; where the pause is longer than one, with this time-out.
 pub const SLOW_MS: i64 = 3_000;
 
 /// Upper limit of a wait, in milliseconds. A clock that was set meanwhile may show a longer one.
@@ -86,6 +86,8 @@ struct Rest {
     waited_ms: i64,
     /// End of its pause (Unix milliseconds).
     until_ms: i64,
+    /// How long a single pause is, in milliseconds.
+    rest_ms: i64,
     /// Whether it did not answer in time.
     hangs: bool,
 }
@@ -101,6 +103,9 @@ pub enum Asking {
         left_ms: i64,
         /// Whether it did not answer in time at the last call.
         hangs: bool,
+        /// Whether an event's last attempt may wait for it as long as any other: the pause only
+        /// becomes longer by that. Not while it already is longer than a single one.
+        may_wait: bool,
     },
 }
 
@@ -112,11 +117,21 @@ impl Lane {
         rest.map_or(Asking::Now, |rest| Asking::Later {
             left_ms: left_ms(rest),
             hangs: rest.hangs,
+            may_wait: left_ms(rest) <= rest.rest_ms,
         })
     }
 
-    /// Records a wait for a client's receiver until `now_ms`.
-    pub fn waited_for(&mut self, client_id: &ClientId, took_ms: i64, hangs: bool, now_ms: i64) {
+    /// Records a wait for a client's receiver until `now_ms`; `asked` is how the lane treated it
+    /// when the wait began. What was left of a pause then is added to the new one, so that last
+    /// attempts take no more than their share either.
+    pub fn waited_for(
+        &mut self,
+        client_id: &ClientId,
+        took_ms: i64,
+        hangs: bool,
+        asked: Asking,
+        now_ms: i64,
+    ) {
         if !hangs && took_ms < SLOW_MS {
             self.0.remove(client_id);
             return;
@@ -132,11 +147,23 @@ impl Lane {
         if hangs {
             rest_ms = rest_ms.max(HANGS_RESTS_MS);
         }
-        let until_ms = now_ms.saturating_add(rest_ms.min(COUNTED_MS));
+        let owed_ms = match asked {
+            Asking::Later {
+                left_ms,
+                may_wait: true,
+                ..
+            } => left_ms,
+            Asking::Later {
+                may_wait: false, ..
+            }
+            | Asking::Now => 0,
+        };
+        let until_ms = now_ms.saturating_add(rest_ms.saturating_add(owed_ms).min(COUNTED_MS));
         let known_ms = self.0.get(client_id).map_or(until_ms, |rest| rest.until_ms);
         let rest = Rest {
             waited_ms: now_ms,
             until_ms: until_ms.max(known_ms),
+            rest_ms,
             hangs,
         };
         self.0.insert(client_id.clone(), rest);

@@ -102,7 +102,7 @@ fn a_receiver_rests_for_as_long_as_it_took_where_that_was_long_and_longer_where_
         (-7_200_000, false, None),
     ] {
         let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
-        lane.waited_for(&shop, took_ms, timed_out, 1_000_000);
+        lane.waited_for(&shop, took_ms, timed_out, Asking::Now, 1_000_000);
         let left_ms = match lane.asking(&shop, 1_000_000) {
             Asking::Now => None,
             Asking::Later { left_ms, .. } => Some(left_ms),
@@ -118,25 +118,71 @@ fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() 
         ClientId::new("shop"),
         ClientId::new("kiosk"),
     );
-    let rests = |left_ms, hangs| Asking::Later { left_ms, hangs };
-    lane.waited_for(&shop, 4_000, false, 4_000);
+    let rests = |left_ms, hangs| Asking::Later {
+        left_ms,
+        hangs,
+        may_wait: true,
+    };
+    let waited_for = |lane: &mut Lane, who: &ClientId, took_ms, hangs, now_ms| {
+        lane.waited_for(who, took_ms, hangs, Asking::Now, now_ms);
+    };
+    waited_for(&mut lane, &shop, 4_000, false, 4_000);
     assert_eq!(lane.asking(&kiosk, 4_000), Asking::Now);
-    lane.waited_for(&kiosk, 4_000, false, 8_000);
+    waited_for(&mut lane, &kiosk, 4_000, false, 8_000);
     assert_eq!(lane.asking(&shop, 8_000), Asking::Now);
     assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000, false));
     // The clock says so, and what was known before is no shorter for it.
-    lane.waited_for(&kiosk, 3_000, false, 8_001);
-    assert_eq!(lane.asking(&kiosk, 8_001), rests(11_999, false));
-    lane.waited_for(&shop, 15_000, true, 23_000);
+    waited_for(&mut lane, &kiosk, 3_000, false, 8_001);
+    let longer = Asking::Later {
+        left_ms: 11_999,
+        hangs: false,
+        may_wait: false,
+    };
+    assert_eq!(lane.asking(&kiosk, 8_001), longer);
+    waited_for(&mut lane, &shop, 15_000, true, 23_000);
     assert_eq!(lane.asking(&shop, 23_000), rests(45_000, true));
-    lane.waited_for(&kiosk, 100, false, 23_100);
+    waited_for(&mut lane, &kiosk, 100, false, 23_100);
     assert_eq!(lane.asking(&kiosk, 23_100), Asking::Now);
-    lane.waited_for(&shop, 4_000, false, 72_000);
+    waited_for(&mut lane, &shop, 4_000, false, 72_000);
     assert_eq!(
         lane.asking(&shop, 72_000),
         rests(4_000, false),
         "it is alone"
     );
+}
+
+#[test]
+fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share() {
+    for (receivers, at_most_s) in [(1, 3_600 / 4), (2, 3_600 / 2), (5, 3_600 / 2)] {
+        let mut lane = Lane::default();
+        let name = |n: usize| ClientId::new(format!("hangs-{n}"));
+        let (mut now_ms, mut turn) = (0, 0);
+        let (mut waited_s, mut waits, mut last_attempts) = (0, vec![0; receivers], 0);
+        while now_ms < 3_600_000 {
+            turn = (turn + 1) % receivers;
+            let asked = lane.asking(&name(turn), now_ms);
+            let took_ms = match asked {
+                Asking::Now | Asking::Later { may_wait: true, .. } => 15_000,
+                // Somebody else's events: there would be no end of these.
+                Asking::Later {
+                    may_wait: false, ..
+                } => {
+                    now_ms += 100;
+                    continue;
+                }
+            };
+            last_attempts += i64::from(asked != Asking::Now);
+            now_ms += took_ms;
+            waited_s += took_ms / 1_000;
+            waits[turn] += 1;
+            lane.waited_for(&name(turn), took_ms, true, asked, now_ms);
+        }
+        // Both pauses may be behind the end.
+        let spare_s = 30 * i64::try_from(receivers).unwrap();
+        assert!(waited_s <= at_most_s + spare_s, "{receivers}: {waited_s} s");
+        assert!(last_attempts > 20, "{receivers}: {last_attempts}");
+        assert!(waits.iter().all(|count| *count > 5), "{waits:?}");
+    }
 }
 
 /// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
@@ -153,7 +199,7 @@ fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
         if lane.asking(&name(turn), now_ms) == Asking::Now {
             now_ms += took_ms;
             held_up_s[turn] += took_ms / 1_000;
-            lane.waited_for(&name(turn), took_ms, hangs, now_ms);
+            lane.waited_for(&name(turn), took_ms, hangs, Asking::Now, now_ms);
         } else {
             now_ms += 100;
         }
