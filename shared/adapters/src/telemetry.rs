@@ -5,6 +5,10 @@
 //! left the process before the function is frozen. Third-party crates are limited to `info`,
 //! whatever the setting: at `debug` the AWS SDK prints requests and answers, which contain data
 //! that must never be in a log. Lines that carry a metric ([`emf`]) are written at any level.
+//!
+//! Each ERROR line calls a person (`infra/runbooks/error-lines.md`). Third-party crates also use
+//! that level for what a retry settles (the AWS SDK: a connection that was never made) or for what
+//! has an alarm of its own (the Lambda runtime: a panic), so their ERROR is written as WARN.
 
 pub mod emf;
 
@@ -37,6 +41,12 @@ const OURS: [&str; 13] = [
     "standard_webhooks",
     "wechatpay",
 ];
+
+/// Whether one of our crates logs under this target, which begins with the crate's name.
+fn is_ours(target: &str) -> bool {
+    let name = target.split_once("::").map_or(target, |(name, _)| name);
+    OURS.contains(&name)
+}
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or
 /// `off`; `info` if it is left out or not one of these), with metrics of the merchant
@@ -186,6 +196,28 @@ pub(crate) mod tests {
         assert_eq!(line["message"], "order\nreserved");
         assert_eq!(line["outcome"], "stored");
         assert_eq!(line["span"]["order_no"], "A-1");
+    }
+
+    #[test]
+    fn what_another_crate_calls_an_error_is_written_as_a_warning() {
+        let lines = written(Clock::system(), LevelFilter::INFO, || {
+            tracing::event!(target: "aws_smithy_runtime::client", Level::ERROR, "no \"level\":\"ERROR\"");
+            tracing::event!(target: "adapters::kms", Level::ERROR, "ours");
+            tracing::event!(target: "adapters_of_others", Level::ERROR, "not ours");
+        });
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line["level"].as_str(), line["message"].as_str()))
+            .collect();
+        let expected = [
+            ("WARN", "no \"level\":\"ERROR\""),
+            ("ERROR", "ours"),
+            ("WARN", "not ours"),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|(level, text)| (Some(level), Some(text)))
+        );
     }
 
     #[test]

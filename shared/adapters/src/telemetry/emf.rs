@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -21,6 +21,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::is_ours;
 use crate::clock::Clock;
 
 /// The namespace of metrics if none is set; deployed functions always have one set.
@@ -112,7 +113,8 @@ fn unit_of(field: &Field) -> Option<&'static str> {
     known.map(|(_, unit)| *unit)
 }
 
-/// Writes events as lines of JSON, with the members that make metrics of them.
+/// Writes events as lines of JSON, with the members that make metrics of them. ERROR is kept for
+/// our own crates.
 pub(super) struct WithMetrics {
     json: Format<Json>,
     namespace: String,
@@ -153,12 +155,21 @@ where
         if carries_metrics(event.metadata()) {
             event.record(&mut told);
         }
-        if told.metrics.is_empty() {
+        let is_lowered =
+            *event.metadata().level() == Level::ERROR && !is_ours(event.metadata().target());
+        if told.metrics.is_empty() && !is_lowered {
             return self.json.format_event(context, writer, event);
         }
         let mut line = String::new();
         self.json
             .format_event(context, Writer::new(&mut line), event)?;
+        if is_lowered {
+            // Only a time is written before the level.
+            line = line.replacen(r#""level":"ERROR""#, r#""level":"WARN""#, 1);
+        }
+        if told.metrics.is_empty() {
+            return writer.write_str(&line);
+        }
         let members = told.members(&self.namespace, self.mchid.as_deref(), self.clock.now_ms());
         match line.trim_end().strip_suffix('}') {
             Some(open) => writeln!(writer, "{open},{members}}}"),
