@@ -213,7 +213,7 @@ def permissions(template):
 
 
 def point_in_time_recovery(template):
-    """Point-in-time recovery: the engine's CloudFormation drops it, so no table can be restored here."""
+    """Point-in-time recovery: the engine's CloudFormation drops it; a table can be restored only as it is now."""
     tables = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table"]
     return any("PointInTimeRecoverySpecification" in table for table in tables)
 

@@ -573,6 +573,9 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     assert!(told.starts_with(&sha1), "{told}");
     testbed.run("reconciliation.md", "logs reconcile", &[]);
+    let restore = "aws dynamodb restore-table-to-point-in-time";
+    let told = testbed.run("reconciliation.md", restore, &[of_day[0], tea[0]]);
+    assert!(told.contains("#TEA-0001\""), "{told}");
 
     // Money that went to the merchant: WeChat Pay has reported that, and a person records how the
     // payer was paid.
