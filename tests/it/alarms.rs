@@ -12,6 +12,7 @@ use adapters::{
     clock::Clock,
     notices::{DecideOutcome, Notices},
     queues::ReconcileWork,
+    testing::{Fault as AwsFault, Match, Service},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -19,6 +20,7 @@ use payments::{
     model::bill_date::BillDate,
     reconcile::run::{FundState, Run, RunState},
 };
+use reconcile::handler::Output;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
@@ -815,6 +817,75 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
     // A client that calls too often, and a stranger's callback.
     assert_eq!(met_after("POST /v1/orders", 429), [false, false]);
     assert_eq!(met_after(callback, 401), [false, false]);
+}
+
+#[test]
+fn a_function_that_crashes_or_is_throttled_is_an_alarm_of_its_own_and_has_its_row() {
+    let functions = [
+        ("create-order", "CreateOrder"),
+        ("manage-order", "ManageOrder"),
+        ("receive-callback", "ReceiveCallback"),
+        ("process-payment", "ProcessPayment"),
+        ("reconcile", "Reconcile"),
+        ("send-webhook", "SendWebhook"),
+        ("console", "Console"),
+    ];
+    let minutes = |count: i64| (29_759_280 + count) * 60_000;
+    for (name, resource) in functions {
+        for (metric, suffix) in [("Errors", "errors"), ("Throttles", "throttles")] {
+            let mut cloud = CloudWatch::of_template(MCHID);
+            let well: Vec<String> = cloud
+                .met(minutes(5))
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+            cloud.take_invocation(resource, metric, minutes(1));
+            let mut met: Vec<&str> = cloud.met(minutes(5)).into_iter().collect();
+            met.retain(|alarm| !well.iter().any(|other| other == alarm));
+            let alarm = format!("{name}-{suffix}");
+            assert_eq!(met, [alarm.as_str()], "{resource} {metric}");
+            assert!(!cloud.not_quiet(minutes(30)).contains(alarm.as_str()));
+        }
+        let page = runbooks::page("functions.md");
+        let (_, throttles) = page.split_once("## `...-throttles`").unwrap();
+        let (throttles, _) = throttles.split_once("\n## ").unwrap();
+        assert!(throttles.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_can_read_nothing_says_why_and_fails_as_lambda_counts_it() {
+    let testbed = Testbed::start().await;
+    for (fault, says) in [
+        (AwsFault::Throttled, "was throttled"),
+        (AwsFault::Denied, "AccessDenied"),
+    ] {
+        let query = Match::operation(Service::DynamoDb, "Query");
+        let query = query.on(&testbed.tables.orders);
+        testbed.wire.break_all(query, fault);
+        let lines = Lines::default();
+        let swept = lines.of(testbed.try_sweep()).await;
+        testbed.wire.mend();
+        match swept {
+            Err(_) => {}
+            // Repeats of calls that are throttled take up its time.
+            Ok(Output::Sweep(report)) if fault == AwsFault::Throttled => {
+                assert!(report.parts_unreadable > 0, "{report:?}");
+            }
+            Ok(other) => panic!("{fault:?}: {other:?}"),
+        }
+        let told = lines.take("WARN");
+        let unread = told
+            .iter()
+            .find(|line| line["message"] == "a part of the index could not be read");
+        let error = unread.expect("a line")["error"].to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let row = runbooks::row("functions.md", "`a part of the index could not be read`");
+    for words in ["`was throttled`", "`AccessDeniedException`"] {
+        assert!(row.contains(words), "{words}");
+    }
+    assert!(testbed.try_sweep().await.is_ok(), "the next minute's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

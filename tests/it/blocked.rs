@@ -18,7 +18,7 @@ fn refuse(status: u16, code: &str) -> Rule {
 }
 
 /// Minutes pass, with all that runs in each.
-async fn minutes(testbed: &Testbed, count: u32) {
+pub(crate) async fn minutes(testbed: &Testbed, count: u32) {
     for _ in 0..count {
         testbed.advance(MINUTE).await;
         testbed.sweep().await;

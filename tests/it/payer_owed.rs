@@ -13,11 +13,11 @@ use wechatpay_simulator::RefundOutcome;
 use crate::support::Testbed;
 
 /// The difference of one order, as staff have it before them.
-struct Desk<'a> {
-    testbed: &'a Testbed,
-    day: BillDate,
-    id: String,
-    order_no: &'static str,
+pub(crate) struct Desk<'a> {
+    pub(crate) testbed: &'a Testbed,
+    pub(crate) day: BillDate,
+    pub(crate) id: String,
+    pub(crate) order_no: &'static str,
 }
 
 /// A person with a token of the console's group.
@@ -35,7 +35,7 @@ impl Desk<'_> {
     }
 
     /// The page, as this person's browser shows it.
-    async fn page(&self, person: &str) -> String {
+    pub(crate) async fn page(&self, person: &str) -> String {
         let request = Request::get(self.path()).body(String::new());
         let request = request.expect("a request");
         let page = Box::pin(self.testbed.console(claims(person), request)).await;
@@ -44,7 +44,7 @@ impl Desk<'_> {
     }
 
     /// The version in a page's form.
-    fn version(page: &str) -> u64 {
+    pub(crate) fn version(page: &str) -> u64 {
         let (_, rest) = page
             .split_once("name=\"version\" value=\"")
             .expect("a form with its version");
@@ -53,7 +53,7 @@ impl Desk<'_> {
     }
 
     /// A person presses a button on the page of this version.
-    async fn presses(
+    pub(crate) async fn presses(
         &self,
         person: &str,
         (decision, why): (&str, &str),
@@ -73,7 +73,7 @@ impl Desk<'_> {
     }
 
     /// A person opens the page, finds the button there and presses it.
-    async fn decides(&self, person: &str, decision: &str, why: &str) {
+    pub(crate) async fn decides(&self, person: &str, decision: &str, why: &str) {
         let page = self.page(person).await;
         let button = format!("value=\"{decision}\">");
         assert!(page.contains(&button), "no button {decision} in {page}");
@@ -90,7 +90,7 @@ impl Desk<'_> {
         assert_eq!(Box::pin(self.testbed.work_off_days()).await, 0);
     }
 
-    async fn stands(&self) -> Difference {
+    pub(crate) async fn stands(&self) -> Difference {
         let read = self.testbed.reconciliation.difference(self.day, &self.id);
         read.await.expect("a table").expect("the difference")
     }

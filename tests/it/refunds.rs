@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A paid order of 100 fen.
-async fn paid() -> Testbed {
+pub(crate) async fn paid() -> Testbed {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
@@ -41,7 +41,7 @@ async fn paid() -> Testbed {
 }
 
 /// Queue, callbacks and sweep do their work for so many simulated minutes.
-async fn minutes(testbed: &Testbed, minutes: u32) {
+pub(crate) async fn minutes(testbed: &Testbed, minutes: u32) {
     for _ in 0..minutes {
         testbed.work_off().await;
         testbed.advance(Duration::from_secs(60)).await;
@@ -356,7 +356,7 @@ async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
 }
 
 /// An abnormal refund of the whole of `ORDER-1`.
-async fn abnormal() -> Testbed {
+pub(crate) async fn abnormal() -> Testbed {
     let testbed = paid().await;
     let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
@@ -367,7 +367,7 @@ async fn abnormal() -> Testbed {
     testbed
 }
 
-const REDIRECT: &str = "/v1/orders/ORDER-1/refunds/R1/abnormal";
+pub(crate) const REDIRECT: &str = "/v1/orders/ORDER-1/refunds/R1/abnormal";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_says_how_it_was_paid()
@@ -1162,7 +1162,7 @@ async fn told_after(testbed: &Testbed, hours: u64) -> usize {
 }
 
 /// The refund of 100 fen that WeChat Pay has accepted and not ended.
-async fn processing() -> Testbed {
+pub(crate) async fn processing() -> Testbed {
     let testbed = paid().await;
     testbed
         .wechat

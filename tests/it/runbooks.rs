@@ -1,19 +1,27 @@
 //! Incidents from the runbooks, reproduced: an operator sees what the page describes.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use adapters::queues::ReconcileWork;
+use adapters::{
+    keys_table::{AddedApiV3Key, MerchantChange},
+    queues::ReconcileWork,
+};
+use axum::Router;
 use payments::{reconcile::run::RunState, rules::retry::retry_after_s};
 use serde_json::Value;
-use wechatpay_simulator::{Endpoint, Fault, Rule};
+use tokio::net::TcpListener;
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native};
+use crate::support::{
+    Lines, LocalAws, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native, start_wechat,
+};
 
 /// A page for on-call.
-fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     let path = format!("{}/../infra/runbooks/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).expect("a page")
 }
@@ -67,26 +75,39 @@ fn error_messages(source: &str) -> Vec<String> {
     messages.filter(|message| !message.is_empty()).collect()
 }
 
-#[test]
-fn each_line_that_calls_a_person_stands_on_the_page_of_such_lines() {
+/// The module that a file holds, as its lines name it: `functions/send-webhook/src/handler.rs` is
+/// `send_webhook::handler`.
+fn module_of(file: &Path) -> String {
+    let names: Vec<&str> = file
+        .iter()
+        .map(|name| name.to_str().expect("text"))
+        .collect();
+    let src = names.iter().rposition(|name| *name == "src");
+    let src = src.expect("a file of a crate");
+    let mut path = vec![names[src - 1].replace('-', "_")];
+    for name in &names[src + 1..] {
+        match name.trim_end_matches(".rs") {
+            "lib" | "main" | "mod" => {}
+            module => path.push(module.to_owned()),
+        }
+    }
+    path.join("::")
+}
+
+/// Each place in the code that logs at ERROR: its module and its message.
+pub(crate) fn error_places() -> BTreeSet<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
     for directory in ["functions", "shared"] {
         sources(&root.join(directory), &mut files);
     }
-    let page = page("error-lines.md");
-    let mut count = 0;
-    for file in files {
-        for message in error_messages(&std::fs::read_to_string(&file).expect("a file")) {
-            count += 1;
-            assert!(
-                page.contains(&format!("`{message}`")),
-                "{}: {message}",
-                file.display()
-            );
-        }
-    }
-    assert!(count > 25, "{count} such lines were found");
+    let places = files.iter().flat_map(|file| {
+        let module = module_of(file);
+        let source = std::fs::read_to_string(file).expect("a file");
+        let messages = error_messages(&source).into_iter();
+        messages.map(move |message| (module.clone(), message))
+    });
+    places.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +180,161 @@ async fn certificates_fail(testbed: &Testbed, lines: &Lines) -> Value {
     line.clone()
 }
 
+/// Something else answers in WeChat Pay's place, and signs nothing.
+async fn somebody_else_answers(testbed: &mut Testbed) {
+    let address = testbed.wechat.addr;
+    let public_key = &LocalAws::get().await.merchant_public_key;
+    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
+    // The one before is still being shut down.
+    let free = async {
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let listener = tokio::time::timeout(Duration::from_secs(20), free).await;
+    let listener = listener.expect("the address");
+    let other = Router::new().fallback(async || "{}");
+    tokio::spawn(async move { axum::serve(listener, other).await });
+}
+
+/// A merchant who verifies by platform certificate alone.
+async fn by_certificate() -> Testbed {
+    Testbed::with(TestbedOptions {
+        by_certificate: true,
+        ..TestbedOptions::default()
+    })
+    .await
+}
+
+/// The last line at ERROR with this message. (What asks both hosts has two.)
+fn the_line(lines: &Lines, message: &str) -> Value {
+    let told = lines.take("ERROR");
+    let mut told_so = told.iter().filter(|line| line["message"] == message);
+    let line = told_so.next_back();
+    line.unwrap_or_else(|| panic!("no line `{message}`: {told:?}"))
+        .clone()
+}
+
+const REFUSED: &str = "callback refused: none of WeChat Pay's keys here verifies it";
+const NOT_BELIEVED: &str = "an answer was not believed";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_it_is() {
+    // A key of WeChat Pay's that is not here, until it is added or fetched.
+    for (mut testbed, mode, begins) in [
+        (
+            Testbed::start().await,
+            SigningMode::PublicKey,
+            "`unknown_serial`, `PUB_KEY_ID_...`",
+        ),
+        (
+            by_certificate().await,
+            SigningMode::Certificate,
+            "`unknown_serial`, 40 hexadecimal digits",
+        ),
+    ] {
+        let lines = Lines::default();
+        testbed.post_order(&native("ORDER-1")).await;
+        let admin = testbed.wechat.admin();
+        admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+        let id = admin.rotate(mode).unwrap();
+        let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+        lines.of(testbed.receive(&callback)).await;
+        let of_callback = the_line(&lines, REFUSED);
+        lines.of(testbed.post_order(&native("ORDER-2"))).await;
+        for line in [of_callback, the_line(&lines, NOT_BELIEVED)] {
+            assert_eq!(line["cause"], "unknown_serial");
+            let error = line["error"].as_str().expect("words");
+            assert!(error.contains(&id), "{error}");
+        }
+        row("keys.md", begins);
+        if mode == SigningMode::Certificate {
+            assert_eq!(
+                testbed.certificates().await,
+                reconcile::RefreshOutcome::Changed
+            );
+            testbed.advance(Duration::from_secs(61)).await;
+            assert_eq!(testbed.post_order(&native("ORDER-3")).await.status, 201);
+        }
+        somebody_else_answers(&mut testbed).await;
+        lines.of(testbed.post_order(&native("ORDER-4"))).await;
+        assert_eq!(the_line(&lines, NOT_BELIEVED)["cause"], "missing_header");
+        row("keys.md", "`missing_header` of answers");
+    }
+
+    let (testbed, lines) = (Testbed::start().await, Lines::default());
+    testbed.post_order(&native("ORDER-1")).await;
+    let admin = testbed.wechat.admin();
+    admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+    let damage = Damage::WrongSignature;
+    let callback = admin.signed_callback("ORDER-1", &damage).unwrap();
+    lines.of(testbed.receive(&callback)).await;
+    assert_eq!(the_line(&lines, REFUSED)["cause"], "wrong_signature");
+    row("keys.md", "`wrong_signature` of some callbacks only");
+
+    // Our clock is wrong: WeChat Pay says so before its answers could look old.
+    testbed.clock.advance(Duration::from_secs(600));
+    lines.of(testbed.post_order(&native("ORDER-2"))).await;
+    let message = "WeChat Pay refuses the merchant, and not this request alone";
+    let refused = the_line(&lines, message)["refusal"].to_string();
+    assert!(refused.contains("SIGN_ERROR"), "{refused}");
+    let row = row("keys.md", "`stale`, `from_the_future` of answers");
+    assert!(row.contains("refuses with `SIGN_ERROR`"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_do_not_open_or_are_not_wechat_pays_say_so_and_are_fetched_once_that_is_mended()
+ {
+    let testbed = by_certificate().await;
+    let other_key = "another-key-of-32-bytes-and-more".as_bytes();
+    let right_key = "0123456789abcdefghijklmnopqrstuv".as_bytes();
+    let change = async |from: u32, to: &[u8]| {
+        let added = [AddedApiV3Key {
+            version: None,
+            bytes: to.to_vec().into(),
+        }];
+        let add = MerchantChange {
+            add_apiv3: &added,
+            ..MerchantChange::default()
+        };
+        testbed.keys.change_merchant(&add).await.expect("written");
+        let remove = MerchantChange {
+            remove_apiv3: Some(from),
+            ..MerchantChange::default()
+        };
+        let removed = testbed.keys.change_merchant(&remove).await;
+        removed.expect("written");
+    };
+    change(1, other_key).await;
+    let line = certificates_fail(&testbed, &Lines::default()).await;
+    let error = line["error"].as_str().expect("words");
+    assert!(error.contains("does not open"), "{error}");
+    row("keys.md", "`does not open`");
+    change(2, right_key).await;
+    for hours in [11, 1] {
+        testbed.advance(Duration::from_secs(hours * 3600)).await;
+        let expected = match hours {
+            11 => reconcile::RefreshOutcome::NotDue,
+            _ => reconcile::RefreshOutcome::Unchanged,
+        };
+        assert_eq!(testbed.certificates().await, expected, "{hours} hours more");
+    }
+    assert!(page("keys.md").contains("twelve hours\nafter the failure at the latest"));
+
+    let mut testbed = by_certificate().await;
+    somebody_else_answers(&mut testbed).await;
+    let line = certificates_fail(&testbed, &Lines::default()).await;
+    let error = line["error"].as_str().expect("words");
+    assert!(
+        error.contains("cannot be taken for WeChat Pay's"),
+        "{error}"
+    );
+    row("keys.md", "`cannot be taken for WeChat Pay's`");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the_page_it_is() {
     for (status, code, begins, says) in [
@@ -170,11 +346,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
         ),
         (403, "NOT_ENOUGH", "`NOT_ENOUGH`", ["refused", "NOT_ENOUGH"]),
     ] {
-        let testbed = Testbed::with(TestbedOptions {
-            by_certificate: true,
-            ..TestbedOptions::default()
-        })
-        .await;
+        let testbed = by_certificate().await;
         let refuse = Fault::Refuse {
             status,
             code: code.to_owned(),

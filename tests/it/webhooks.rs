@@ -130,7 +130,8 @@ impl WebhookTestbed {
         self.send(&on_the_bus(event)).await;
     }
 
-    async fn send(&self, body: &str) {
+    /// Somebody puts this into the queue.
+    pub(crate) async fn send(&self, body: &str) {
         let sent = self.sqs.send_message().queue_url(&self.queue_url);
         sent.message_body(body).send().await.expect("a message");
     }
@@ -183,7 +184,7 @@ impl WebhookTestbed {
     }
 
     /// The receiver says 410 to one event each hour, until its webhook is disabled.
-    async fn say_410_for_hours(&self) {
+    pub(crate) async fn say_410_for_hours(&self) {
         self.say_410_each_hour(7).await;
     }
 

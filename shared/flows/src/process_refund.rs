@@ -1605,6 +1605,7 @@ fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
         refund_no = refund.refund_no.as_str(),
         out_refund_no = refund.out_refund_no.as_str(),
         state = refund.state.name(),
+        error = %unreadable,
         %unreadable,
         what_to_do = "look the refund up in WeChat Pay's console, and tell the developers what its answers have come to look like; nothing is sent twice meanwhile",
         "WeChat Pay's answer about a refund cannot be read"

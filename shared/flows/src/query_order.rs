@@ -175,6 +175,7 @@ pub(crate) fn report_unreadable(
         Err(QueryError::Unreadable(unreadable)) => {
             error!(
                 order_no = order_no.as_str(),
+                error = %unreadable,
                 %unreadable,
                 what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
                 "WeChat Pay's answer about an order cannot be read"

@@ -112,6 +112,12 @@ impl CloudWatch {
         self.put(("AWS::StackName", name, of), at_ms, value);
     }
 
+    /// Lambda counts this of a function, by the name of its resource.
+    pub(crate) fn take_invocation(&mut self, function: &str, metric: &str, at_ms: i64) {
+        let of = vec![("FunctionName".to_owned(), function.to_owned())];
+        self.put(("AWS/Lambda", metric, of), at_ms, 1);
+    }
+
     /// The API answers a call.
     pub(crate) fn take_access(&mut self, route: &str, status: u16, at_ms: i64) {
         let text = self

@@ -17,11 +17,11 @@ use adapters::{
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
     notices::Notices,
-    order_table::OrderTable,
+    order_table::{OrderTable, TableError},
     queues::Queue,
     random::Random,
     reconciliation::ReconciliationTable,
-    testing::{DynamoEngine, FaultyTransport, Match, Tables},
+    testing::{DynamoEngine, Fault, FaultyTransport, Match, Tables},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::{ids::OrderNo, journal::Event, order::Order};
@@ -343,6 +343,28 @@ impl Testbed {
             .await
     }
 
+    /// Lambda hands over what the results queue holds, and the function crashes at its first call.
+    /// Later the queue shows it again. Says how many messages that are.
+    pub(crate) async fn crash_over_results(&self) -> usize {
+        let app = &self.process_payment;
+        self.wire.break_next(Match::any(), Fault::DieBefore);
+        let crashes = async |batch| {
+            let deadline_ms = self.clock.now_ms() + 30_000;
+            let works = process_payment::handler::process(app, batch, deadline_ms);
+            let lived = self.wire.run_until_crash(works).await;
+            assert!(lived.is_none(), "no call was made");
+        };
+        let url = &self.queues.results_url;
+        let count = self.queues.hand_over_and_leave(url, crashes).await;
+        self.wire.mend();
+        count
+    }
+
+    /// The function that works off the queues.
+    pub(crate) fn process_payment(&self) -> Arc<process_payment::app::App> {
+        Arc::clone(&self.process_payment)
+    }
+
     /// Hands one batch of these bodies to `process-payment`, with so much time left. Gives the
     /// positions that failed.
     pub(crate) async fn process_batch(&self, bodies: &[String], left_ms: i64) -> Vec<usize> {
@@ -357,6 +379,11 @@ impl Testbed {
     /// The same for the requests queue.
     pub(crate) async fn forge_request(&self, body: &str) {
         self.queues.send(&self.queues.requests_url, body).await;
+    }
+
+    /// The same for the queue of days.
+    pub(crate) async fn forge_work(&self, body: &str) {
+        self.queues.send(&self.queues.work_url, body).await;
     }
 
     /// What the dead-letter queues hold: of requests and of results, each sorted.
@@ -381,11 +408,16 @@ impl Testbed {
         self.wire.count(which)
     }
 
-    /// One run of the sweep.
-    pub(crate) async fn sweep(&self) -> reconcile::Report {
+    /// One run of the sweep, which fails as far as Lambda is told.
+    pub(crate) async fn try_sweep(&self) -> Result<handler::Output, TableError> {
         let deadline_ms = self.clock.now_ms() + 60_000;
         let event = handler::Input::Task(handler::Task::Sweep);
-        match handler::run(&self.reconcile, event, deadline_ms).await {
+        handler::run(&self.reconcile, event, deadline_ms).await
+    }
+
+    /// One run of the sweep.
+    pub(crate) async fn sweep(&self) -> reconcile::Report {
+        match self.try_sweep().await {
             Ok(handler::Output::Sweep(report)) => report,
             other => panic!("not a sweep: {other:?}"),
         }
@@ -434,6 +466,21 @@ impl Testbed {
             .send()
             .await;
         deleted.expect("a table");
+    }
+
+    /// An order's item loses an attribute.
+    pub(crate) async fn damage(&self, order_no: &str, attribute: &str) {
+        let damaged = self
+            .dynamo()
+            .update_item()
+            .table_name(&self.tables.orders)
+            .key("pk", AttributeValue::S(format!("order#{MCHID}#{order_no}")))
+            .key("sk", AttributeValue::S("order".to_owned()))
+            .update_expression("REMOVE #a")
+            .expression_attribute_names("#a", attribute)
+            .send()
+            .await;
+        damaged.expect("a table");
     }
 
     /// Everything in the ledger of notices.

@@ -118,6 +118,25 @@ impl Queues {
         failed
     }
 
+    /// Hands over what is visible, in one batch, to a function that never answers; then the queue's
+    /// own time passes, and it is visible again. Says how many messages that are.
+    pub(crate) async fn hand_over_and_leave(
+        &self,
+        url: &str,
+        function: impl AsyncFnOnce(SqsBatch),
+    ) -> usize {
+        let messages = self.receive(url).await;
+        let records = messages.iter().map(record).collect();
+        function(SqsBatch { records }).await;
+        for message in &messages {
+            let shown = self.client.change_message_visibility().queue_url(url);
+            let receipt = message.receipt_handle().expect("a receipt");
+            let shown = shown.receipt_handle(receipt).visibility_timeout(0);
+            shown.send().await.expect("visible again");
+        }
+        messages.len()
+    }
+
     /// Works off the queue of days, one message at a time, as the template has it, until nothing is
     /// left that is visible. Gives how often each message was hidden for a later try: it is left
     /// hidden.
