@@ -6,8 +6,7 @@ use std::{net::TcpListener, time::Duration};
 use adapters::{
     keys_table::SignWith,
     random::Random,
-    settings::WechatSettings,
-    wechat_api::{Host, Hosts, Limits, NotSent, WechatApi},
+    wechat_api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings},
 };
 use payments::news::call_outcome::CallOutcome;
 use wechatpay::{

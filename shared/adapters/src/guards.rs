@@ -25,7 +25,10 @@ use aws_sdk_dynamodb::{
 use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
-use crate::aws::AwsError;
+use crate::{
+    attributes::{number, text},
+    aws::AwsError,
+};
 
 /// The `guards` table.
 #[derive(Clone, Debug)]
@@ -366,14 +369,6 @@ fn unknown_serial(mchid: &str) -> String {
 fn expires_at(item: &std::collections::HashMap<String, AttributeValue>) -> Option<UnixSeconds> {
     let seconds = item.get("expires_at")?.as_n().ok()?;
     seconds.parse().ok().map(UnixSeconds)
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> GuardsError

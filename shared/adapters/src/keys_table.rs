@@ -19,7 +19,6 @@ mod unknown_serials;
 mod webhook;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ use zeroize::Zeroizing;
 use payments::model::ids::BadClientId;
 
 use crate::{
+    attributes::Item,
     aws::AwsError,
     cache::{Memo, TimedCache},
     clock::Clock,
@@ -72,8 +72,6 @@ const WEBHOOKS_MAX: usize = 1024;
 const SECRETS_MAX: usize = 2048;
 /// The longest key id that is looked up.
 const KEYID_LENGTH_MAX: usize = 128;
-
-type Item = HashMap<String, AttributeValue>;
 
 /// Reads and writes the `keys` table for one merchant. Clones share what was read.
 #[derive(Clone, Debug)]

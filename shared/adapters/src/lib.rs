@@ -5,6 +5,7 @@
 //! each sandbox, make no call before they are needed, and take clock and randomness as values, so
 //! that the same code runs in tests on simulated time.
 
+mod attributes;
 pub mod aws;
 pub mod backoff;
 pub mod bill_file;

@@ -27,11 +27,12 @@ use aws_sdk_dynamodb::{
 use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
-use crate::aws::AwsError;
+use crate::{
+    attributes::{Item, number, text},
+    aws::AwsError,
+};
 
 pub use money::ParkedMoneyRecord;
-
-use item::Item;
 
 /// The state of a parked record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -553,14 +554,6 @@ fn status(status: NoticeStatus) -> AttributeValue {
 
 fn expires_at(now: UnixSeconds) -> AttributeValue {
     number(now.0.saturating_add(Notices::KEPT_S))
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// Leaves out the message: it is encrypted, but carries WeChat Pay's signature, which does not

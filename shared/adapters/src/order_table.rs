@@ -24,6 +24,7 @@ use payments::model::{
 use wechatpay::UnixSeconds;
 
 use crate::{
+    attributes::{number, text},
     aws::AwsError,
     notices::{Notices, NoticesError},
 };
@@ -31,11 +32,16 @@ use crate::{
 mod change;
 mod day_index;
 mod due_index;
+mod fields;
 mod item;
 mod journal;
+mod keys;
 mod parked;
+mod refund_day;
 mod refund_item;
 mod refunds;
+
+use keys::due_shard;
 
 pub use crate::notices::ParkedStatus;
 pub use day_index::{DayCursor, DayLine, DayPage};
@@ -170,7 +176,7 @@ impl OrderTable {
             .get_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text(item::ORDER_SK))
+            .key("sk", text(keys::ORDER_SK))
             .consistent_read(true)
             .send()
             .await
@@ -300,7 +306,7 @@ impl OrderTable {
             .update_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text(item::ORDER_SK))
+            .key("sk", text(keys::ORDER_SK))
             .update_expression(set)
             .condition_expression(condition)
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
@@ -352,18 +358,6 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     TableError::Unavailable(AwsError::new(operation, error))
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-fn due_shard(shard: u8) -> String {
-    format!("due#{shard}")
 }
 
 /// Whether a conditional update was written.

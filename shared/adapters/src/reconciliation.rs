@@ -33,14 +33,13 @@ use payments::{
 };
 
 use crate::{
+    attributes::{Item, number, text},
     aws::AwsError,
     notices::{Notices, NoticesError},
     random::Random,
 };
 
 pub use followed::{TrackedCursor, TrackedDifference, TrackedPage};
-
-use item::{Item, number, text};
 
 /// The `reconciliation` table of one merchant.
 #[derive(Clone, Debug)]

@@ -13,13 +13,15 @@ use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
-    types::AttributeValue,
 };
 use payments::rules::webhook::{OutgoingEvent, UNDELIVERED_KEPT_S};
 use strict_json::Null;
 use wechatpay::UnixSeconds;
 
-use crate::aws::AwsError;
+use crate::{
+    attributes::{number, text},
+    aws::AwsError,
+};
 
 /// The table of undelivered events, for one merchant.
 #[derive(Clone, Debug)]
@@ -251,12 +253,4 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     UndeliveredError::Unavailable(AwsError::new(operation, error))
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }

@@ -13,6 +13,7 @@ mod bucket;
 mod causes;
 mod certificates;
 mod hosts;
+mod settings;
 mod wire;
 
 use std::{
@@ -36,7 +37,6 @@ use crate::{
     clock::Clock,
     keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
-    settings::WechatSettings,
     signer::MerchantSigner,
 };
 
@@ -47,6 +47,7 @@ use wire::{HttpAnswer, HttpResult, build_client};
 pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
+pub use settings::{Limits, WechatSettings};
 
 /// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is
 /// known about the hosts, and the limits.
@@ -71,18 +72,6 @@ struct Shared {
     random: Random,
     /// Built at the first call: a function that is only started makes no TLS set-up.
     http: OnceCell<reqwest::Client>,
-}
-
-/// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run
-/// at once. Two seconds' worth may be used at once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// `WECHATPAY_CALLS_PER_S`: calls to WeChat Pay.
-    pub calls_per_s: u32,
-    /// `WECHATPAY_REFUNDS_PER_S`: those of them that ask for a refund.
-    pub refunds_per_s: u32,
-    /// `MERCHANT_SIGNATURES_PER_S`: signatures by KMS.
-    pub signatures_per_s: u32,
 }
 
 /// Result of one call, and WeChat Pay's `Request-ID` of it.

@@ -11,10 +11,13 @@ use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
-use super::item::{VerificationEntry, apiv3_value, is_of, number, sealed_apiv3, text};
-use super::write::{APIV3_KEYS_MAX, not_a_key};
-use super::{Item, KeysError, KeysTable, SealedApiV3Key, apiv3_context, merchant_pk};
-use crate::aws::AwsError;
+use super::{
+    Item, KeysError, KeysTable, SealedApiV3Key, apiv3_context,
+    item::{VerificationEntry, apiv3_value, is_of, sealed_apiv3, text},
+    merchant_pk,
+    write::{APIV3_KEYS_MAX, not_a_key},
+};
+use crate::{attributes::number_of, aws::AwsError};
 
 /// A change of a merchant's item. Values that are not named stay.
 #[derive(Debug, Default)]
@@ -323,7 +326,9 @@ impl Parts {
             signer: signer
                 .ok_or_else(|| damaged("it has no map `signer`"))?
                 .clone(),
-            version: Some(number(&item, "version").ok_or_else(|| damaged("it has no `version`"))?),
+            version: Some(
+                number_of(&item, "version").ok_or_else(|| damaged("it has no `version`"))?,
+            ),
         })
     }
 

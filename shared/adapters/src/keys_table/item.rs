@@ -12,9 +12,10 @@ use message_signatures::{Algorithm, VerifyingKey};
 use tokio::sync::OnceCell;
 use wechatpay::verify::VerificationKeys;
 
+use crate::attributes::{Item, bytes_of, number_of, text_of};
+
 use super::{
-    ClientKey, Item, KeysError, MerchantKeys, SealedApiV3Key, SecretCache, client_context,
-    merchant_pk,
+    ClientKey, KeysError, MerchantKeys, SealedApiV3Key, SecretCache, client_context, merchant_pk,
 };
 
 /// One of WeChat Pay's keys as it is stored.
@@ -136,7 +137,7 @@ pub(super) fn merchant(
             .ok_or_else(|| damaged("it has no `response_serial`"))?,
         signer_serial: text(signer, "serial_no")
             .ok_or_else(|| damaged("its `signer` has no `serial_no`"))?,
-        version: number(item, "version").ok_or_else(|| damaged("it has no `version`"))?,
+        version: number_of(item, "version").ok_or_else(|| damaged("it has no `version`"))?,
         mchid: mchid.to_owned(),
         sealed_apiv3: sealed_apiv3(item)
             .ok_or_else(|| damaged("its APIv3 keys are not stored as they should be"))?,
@@ -234,28 +235,20 @@ pub(super) fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
         .map(|value| {
             let fields = value.as_m().ok()?;
             Some(SealedApiV3Key {
-                version: number(fields, "version")?,
+                version: number_of(fields, "version")?,
                 ciphertext: bytes(fields, "sealed")?,
             })
         })
         .collect()
 }
 
+/// A text attribute; an empty one counts as none.
 pub(super) fn text(item: &Item, name: &str) -> Option<String> {
-    item.get(name)?
-        .as_s()
-        .ok()
+    text_of(item, name)
         .filter(|text| !text.is_empty())
-        .cloned()
-}
-
-pub(super) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
-    item.get(name)?.as_n().ok()?.parse().ok()
+        .map(str::to_owned)
 }
 
 pub(super) fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
-    item.get(name)?
-        .as_b()
-        .ok()
-        .map(|blob| blob.as_ref().to_vec())
+    bytes_of(item, name).map(<[u8]>::to_vec)
 }

@@ -5,9 +5,12 @@ use wechatpay::UnixSeconds;
 use wechatpay::certificates::ends;
 use wechatpay::verify::VerificationKeys;
 
-use super::item::{VerificationEntry, VerificationKind, bytes, number, sealed_apiv3, text};
-use super::{Item, KeysError, KeysTable, merchant_pk};
-use crate::aws::AwsError;
+use super::{
+    Item, KeysError, KeysTable,
+    item::{VerificationEntry, VerificationKind, bytes, sealed_apiv3, text},
+    merchant_pk,
+};
+use crate::{attributes::number_of, aws::AwsError};
 
 /// What a table holds. No secret is read for it but those that are sealed, and those are not shown.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +138,7 @@ fn merchant(item: &Item) -> MerchantOverview {
         apiv3_versions: apiv3.iter().map(|key| key.version).collect(),
         signer_serial: signer.and_then(|signer| text(signer, "serial_no")),
         has_sealed_key: signer.is_some_and(|signer| bytes(signer, "sealed").is_some()),
-        version: number(item, "version"),
+        version: number_of(item, "version"),
     }
 }
 
@@ -178,8 +181,8 @@ fn webhook(item: &Item, client_id: &str) -> WebhookOverview {
         secrets: secrets.map_or(0, Vec::len),
         state: text(item, "state"),
         why: text(item, "why"),
-        since: number(item, "since").map(UnixSeconds),
-        version: number(item, "version"),
+        since: number_of(item, "since").map(UnixSeconds),
+        version: number_of(item, "version"),
     }
 }
 

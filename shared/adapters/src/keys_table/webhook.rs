@@ -23,9 +23,9 @@ use payments::rules::webhook::{GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
-use super::item::{number, text};
-use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, SecretCache, is_keyid};
+use super::{FRESH_MS, KeysError, KeysTable, MISSING_MS, SecretCache, is_keyid, item::text};
 use crate::{
+    attributes::{Item, number_of},
     aws::AwsError,
     kms::Context,
     webhook_http::{Reach, WebhookUrl},
@@ -192,7 +192,7 @@ impl KeysTable {
         let secrets = secrets
             .into_iter()
             .map(|sealed| AttributeValue::B(Blob::new(sealed)));
-        let seen: Option<u64> = found.as_ref().and_then(|item| number(item, "version"));
+        let seen: Option<u64> = found.as_ref().and_then(|item| number_of(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
         let plain = |value: &str| AttributeValue::S(value.to_owned());
         let item = Item::from([
@@ -495,7 +495,7 @@ fn disabled(item: &Item, pk: &str) -> Result<Option<(String, UnixSeconds)>, Keys
         Some("active") => Ok(None),
         Some("disabled") => Ok(Some((
             text(item, "why").unwrap_or_default(),
-            UnixSeconds(number(item, "since").unwrap_or_default()),
+            UnixSeconds(number_of(item, "since").unwrap_or_default()),
         ))),
         Some(_) | None => Err(KeysError::Damaged {
             pk: pk.to_owned(),
@@ -506,12 +506,12 @@ fn disabled(item: &Item, pk: &str) -> Result<Option<(String, UnixSeconds)>, Keys
 
 /// Items of earlier versions have none.
 fn last_answer(item: &Item) -> Option<LastAnswer> {
-    let seconds = |name| number(item, name).map(UnixSeconds);
+    let seconds = |name| number_of(item, name).map(UnixSeconds);
     let gone = || {
         Some(GoneRun {
             since: seconds("gone_since")?,
             counted_at: seconds("gone_counted_at")?,
-            count: number(item, "gone_count")?,
+            count: number_of(item, "gone_count")?,
         })
     };
     Some(LastAnswer {

@@ -13,20 +13,16 @@
 //! | `decided_by`, `decided_why` | who decided, and why so |
 //! | `expires_at` | Unix seconds; only with `ok` and `decided` |
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
-use super::{Notice, NoticeStatus, NoticesError};
+use crate::attributes::{Item, text_of};
 
-/// A DynamoDB item.
-pub(super) type Item = HashMap<String, AttributeValue>;
+use super::{Notice, NoticeStatus, NoticesError};
 
 /// Reads a record.
 pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
-    let order_no = match optional(item, "order_no") {
+    let order_no = match text_of(item, "order_no") {
         Some(number) => Some(OrderNo::parse(number).map_err(|_not_one| damaged(item, "order_no"))?),
         None => None,
     };
@@ -38,8 +34,8 @@ pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
         // A notice that was parked at its first try has not failed.
         retries: number(item, "retries")?.unwrap_or(0),
         next_retry_at: number(item, "next_retry_at")?.map(UnixSeconds),
-        last_error: optional(item, "last_error").map(str::to_owned),
-        what_to_do: optional(item, "what_to_do").map(str::to_owned),
+        last_error: text_of(item, "last_error").map(str::to_owned),
+        what_to_do: text_of(item, "what_to_do").map(str::to_owned),
         // A payment that was found by a query has none before a callback reports it.
         message: match item.get("message") {
             Some(_) => text(item, "message")?,
@@ -47,26 +43,26 @@ pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
         },
         first_seen_at: time(item, "first_seen_at")?,
         updated_at: time(item, "updated_at")?,
-        decided_by: optional(item, "decided_by").map(str::to_owned),
-        decided_why: optional(item, "decided_why").map(str::to_owned),
+        decided_by: text_of(item, "decided_by").map(str::to_owned),
+        decided_why: text_of(item, "decided_why").map(str::to_owned),
     })
 }
 
 /// The state of a record.
 pub(super) fn status(item: &Item) -> Result<NoticeStatus, NoticesError> {
-    optional(item, "status")
+    text_of(item, "status")
         .and_then(NoticeStatus::named)
         .ok_or_else(|| damaged(item, "status"))
 }
 
 /// A record's key.
 pub(super) fn pk(item: &Item) -> Option<&str> {
-    optional(item, "pk")
+    text_of(item, "pk")
 }
 
 fn damaged(item: &Item, attribute: &'static str) -> NoticesError {
     NoticesError::Damaged {
-        notice_id: optional(item, "notice_id")
+        notice_id: text_of(item, "notice_id")
             .or_else(|| pk(item))
             .unwrap_or("?")
             .to_owned(),
@@ -74,12 +70,8 @@ fn damaged(item: &Item, attribute: &'static str) -> NoticesError {
     }
 }
 
-fn optional<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
-
 fn text(item: &Item, name: &'static str) -> Result<String, NoticesError> {
-    optional(item, name)
+    text_of(item, name)
         .map(str::to_owned)
         .ok_or_else(|| damaged(item, name))
 }

@@ -19,12 +19,15 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use crate::notices::ParkedMoneyRecord;
+use crate::{
+    attributes::{Item, number, text},
+    notices::ParkedMoneyRecord,
+};
 
 use super::{
-    ApplyOutcome, OrderTable, TableError,
-    day_index::{self, day_shard},
-    due_shard, item, number, refund_item, text, unavailable,
+    ApplyOutcome, OrderTable, TableError, item,
+    keys::{self, day_shard, due_shard},
+    refund_day, refund_item, unavailable,
 };
 
 impl OrderTable {
@@ -149,7 +152,7 @@ impl OrderTable {
         }
     }
 
-    fn new_item(&self, item: item::Item) -> Result<Put, TableError> {
+    fn new_item(&self, item: Item) -> Result<Put, TableError> {
         Ok(Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
@@ -174,7 +177,7 @@ impl OrderTable {
         let mut update = Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
-            .key("sk", text(item::ORDER_SK))
+            .key("sk", text(keys::ORDER_SK))
             .condition_expression("version = :version")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":version", number(change.from.version))
@@ -232,7 +235,7 @@ impl OrderTable {
         let mut update = Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
-            .key("sk", text(refund_item::sk(&from.refund_no)))
+            .key("sk", text(keys::refund_sk(&from.refund_no)))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":from", text(from.state.name()))
             .expression_attribute_values(":to", text(to.state.name()))
@@ -261,8 +264,8 @@ impl OrderTable {
                 None => remove.push(name),
             }
         }
-        if let Some(day_at) = day_index::refund_day(Some(from), to, at) {
-            for (name, value) in day_index::refund_attributes(to, day_at) {
+        if let Some(day_at) = refund_day::refund_day(Some(from), to, at) {
+            for (name, value) in refund_day::refund_attributes(to, day_at) {
                 set.push_str(&format!(", {name} = :{name}"));
                 update = update.expression_attribute_values(format!(":{name}"), value);
             }
@@ -277,7 +280,7 @@ impl OrderTable {
         Ok(Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
-            .key("sk", text(item::payment_sk(&change.transaction_id)))
+            .key("sk", text(keys::payment_sk(&change.transaction_id)))
             .update_expression("SET #state = :to")
             .condition_expression("#state = :from")
             .expression_attribute_names("#state", "state")

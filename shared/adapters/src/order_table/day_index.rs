@@ -18,16 +18,17 @@
 use payments::model::{
     bill_date::BillDate,
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
-    next_check,
     order::Product,
-    refund::{Refund, RefundState},
 };
 use wechatpay::UnixSeconds;
 
+use crate::attributes::{Item, text};
+
 use super::{
     OrderTable, TableError,
-    item::{self, Fields, Item},
-    refund_item, text, unavailable,
+    fields::Fields,
+    keys::{self, shard_key},
+    unavailable,
 };
 
 /// Something that the books have on a day.
@@ -100,7 +101,7 @@ pub struct DayPage {
 pub struct DayCursor(Item);
 
 impl OrderTable {
-    /// What the books have on a day in one part of the index (0 to [`next_check::SHARDS`] less one), at
+    /// What the books have on a day in one part of the index (0 to [`payments::model::next_check::SHARDS`] less one), at
     /// most `most` lines at a time, from the beginning or from where a piece before ended.
     ///
     /// # Errors
@@ -129,7 +130,7 @@ impl OrderTable {
             .items()
             .iter()
             // The index holds the orders of every merchant that shares the table.
-            .filter(|found| item::pk(found).is_some_and(|pk| pk.starts_with(&ours)))
+            .filter(|found| keys::pk(found).is_some_and(|pk| pk.starts_with(&ours)))
             .map(line)
             .collect::<Result<_, _>>()?;
         Ok(DayPage {
@@ -146,7 +147,7 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
     let amount_fen = fields.fen("amount_fen")?.get();
     let state = fields.text("state")?.to_owned();
     let sk = fields.text("sk")?;
-    Ok(if sk == item::ORDER_SK {
+    Ok(if sk == keys::ORDER_SK {
         DayLine::Payment {
             order_no,
             transaction_id,
@@ -156,7 +157,7 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
             state,
             at: UnixSeconds(fields.number("paid_at")?),
         }
-    } else if sk.starts_with(refund_item::SK_PREFIX) {
+    } else if sk.starts_with(keys::REFUND_SK_PREFIX) {
         DayLine::Refund {
             order_no,
             refund_no: fields.parsed("refund_no", |text| RefundNo::parse(text).ok())?,
@@ -169,7 +170,7 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
             state,
             at: UnixSeconds(fields.number("day_at")?),
         }
-    } else if sk.starts_with(item::PAYMENT_SK_PREFIX) {
+    } else if sk.starts_with(keys::PAYMENT_SK_PREFIX) {
         DayLine::Parked {
             order_no,
             transaction_id,
@@ -180,185 +181,4 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
     } else {
         return Err(fields.damaged("sk"));
     })
-}
-
-/// The time under which a refund that becomes `to` is put into the index or moved in it; `None` if
-/// its place does not change or it stays out. `at` is the time of the change by our clock.
-pub(super) fn refund_day(
-    from: Option<&Refund>,
-    to: &Refund,
-    at: UnixSeconds,
-) -> Option<UnixSeconds> {
-    if !to.is_accepted() {
-        return None;
-    }
-    let was_there = from.is_some_and(Refund::is_accepted);
-    match (to.accepted_at, from.and_then(|from| from.accepted_at)) {
-        (Some(accepted_at), before) if !was_there || before.is_none() => Some(accepted_at),
-        (None, _) if !was_there => Some(match &to.state {
-            RefundState::Succeeded(succeeded_at) => *succeeded_at,
-            RefundState::Reserved
-            | RefundState::Processing
-            | RefundState::Closed
-            | RefundState::Refused(_)
-            | RefundState::Abnormal => at,
-        }),
-        (Some(_) | None, _) => None,
-    }
-}
-
-/// The attributes that put a refund into the index.
-pub(super) fn refund_attributes(
-    refund: &Refund,
-    day_at: UnixSeconds,
-) -> [(&'static str, aws_sdk_dynamodb::types::AttributeValue); 3] {
-    let (order_no, refund_no) = (&refund.order_no, &refund.refund_no);
-    [
-        ("day_at", super::number(day_at.0)),
-        ("day_shard", text(day_shard(day_at, order_no))),
-        ("day_id", text(format!("{order_no}#{refund_no}"))),
-    ]
-}
-
-/// The part of the index for something that happened to an order: the Beijing day of WeChat Pay's
-/// own time, never of our clock where its own is known.
-pub(super) fn day_shard(at: UnixSeconds, order_no: &OrderNo) -> String {
-    shard_key(BillDate::of(at), next_check::shard_of(order_no))
-}
-
-fn shard_key(date: BillDate, shard: u8) -> String {
-    format!("{date}#{shard}")
-}
-
-#[cfg(test)]
-mod tests {
-    use payments::model::{
-        decision::DecidedBy,
-        fingerprint::Fingerprint,
-        ids::{OutRefundNo, RefundNo, TransactionId},
-        money::Fen,
-        refund::PaymentKind,
-    };
-
-    use super::*;
-
-    const AT: UnixSeconds = UnixSeconds(1_785_556_900);
-    const SUCCEEDED: UnixSeconds = UnixSeconds(1_785_556_850);
-    const ACCEPTED: UnixSeconds = UnixSeconds(1_785_556_799);
-
-    fn refund(state: RefundState, accepted_at: Option<UnixSeconds>) -> Refund {
-        let order_no = OrderNo::parse("ORDER-1").expect("a number");
-        let refund_no = RefundNo::parse("R1").expect("a number");
-        Refund {
-            out_refund_no: OutRefundNo::of(&order_no, &refund_no),
-            order_no,
-            refund_no,
-            transaction_id: TransactionId::parse("4200001").expect("a number"),
-            of: PaymentKind::Booked,
-            amount: Fen::new(40).expect("fen"),
-            total: Fen::new(100).expect("fen"),
-            reason: None,
-            notify_url: String::new(),
-            fingerprint: Fingerprint([0; 32]),
-            state,
-            refund_id: None,
-            trouble: None,
-            trouble_since: None,
-            overdue_since: None,
-            decided: None,
-            redirected: None,
-            payer_paid: None,
-            accepted_at,
-            created_at: AT,
-            slot_at: AT,
-            tries: 1,
-            due: None,
-        }
-    }
-
-    #[test]
-    fn a_refund_enters_the_index_when_wechat_pay_has_accepted_it_and_moves_once_when_it_is_told_when()
-     {
-        let succeeded = || RefundState::Succeeded(SUCCEEDED);
-        let refused = || RefundState::Refused("NO_AUTH".to_owned());
-        let told = Some(ACCEPTED);
-        for (from, to, day) in [
-            (
-                (RefundState::Reserved, None),
-                (RefundState::Processing, told),
-                told,
-            ),
-            (
-                (RefundState::Reserved, None),
-                (RefundState::Processing, None),
-                Some(AT),
-            ),
-            (
-                (RefundState::Reserved, None),
-                (succeeded(), None),
-                Some(SUCCEEDED),
-            ),
-            ((RefundState::Reserved, None), (succeeded(), told), told),
-            (
-                (RefundState::Reserved, None),
-                (RefundState::Closed, None),
-                Some(AT),
-            ),
-            ((RefundState::Reserved, None), (refused(), None), None),
-            ((refused(), None), (RefundState::Reserved, None), None),
-            ((refused(), None), (RefundState::Abnormal, None), Some(AT)),
-            ((RefundState::Abnormal, None), (succeeded(), told), told),
-            ((RefundState::Abnormal, None), (succeeded(), None), None),
-            ((RefundState::Processing, told), (succeeded(), told), None),
-            (
-                (RefundState::Processing, told),
-                (RefundState::Closed, told),
-                None,
-            ),
-        ] {
-            let (from, to) = (refund(from.0, from.1), refund(to.0, to.1));
-            assert_eq!(
-                refund_day(Some(&from), &to, AT),
-                day,
-                "{} to {}",
-                from.state.name(),
-                to.state.name()
-            );
-        }
-    }
-
-    #[test]
-    fn a_refund_that_a_person_gave_up_was_never_accepted() {
-        let released = Refund {
-            decided: Some(DecidedBy {
-                who: "li".to_owned(),
-                why: "paid in cash".to_owned(),
-            }),
-            ..refund(RefundState::Closed, None)
-        };
-        let refused = refund(RefundState::Refused("NO_AUTH".to_owned()), None);
-        assert_eq!(refund_day(Some(&refused), &released, AT), None);
-    }
-
-    #[test]
-    fn a_refund_that_was_made_elsewhere_is_there_from_the_beginning() {
-        let processing = refund(RefundState::Processing, Some(ACCEPTED));
-        assert_eq!(refund_day(None, &processing, AT), Some(ACCEPTED));
-        let reserved = refund(RefundState::Reserved, None);
-        assert_eq!(refund_day(None, &reserved, AT), None);
-    }
-
-    #[test]
-    fn a_day_is_beijings_and_an_order_is_always_in_the_same_part() {
-        let order_no = OrderNo::parse("ORDER-1").expect("a number");
-        let shard = next_check::shard_of(&order_no);
-        assert_eq!(
-            day_shard(UnixSeconds(1_785_513_599), &order_no),
-            format!("2026-07-31#{shard}")
-        );
-        assert_eq!(
-            day_shard(UnixSeconds(1_785_513_600), &order_no),
-            format!("2026-08-01#{shard}")
-        );
-    }
 }

@@ -11,9 +11,13 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
+use crate::attributes::{Item, number, text};
+
 use super::{
-    OrderTable, TableError, WriteOutcome, change::set_and_remove, due_shard, item, number,
-    refund_item, text, unavailable,
+    OrderTable, TableError, WriteOutcome,
+    change::set_and_remove,
+    keys::{self, due_shard},
+    unavailable,
 };
 
 /// Something that is due.
@@ -55,7 +59,7 @@ pub struct CheckPage {
 
 /// A place in one part of the due index.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CheckCursor(item::Item);
+pub struct CheckCursor(Item);
 
 impl OrderTable {
     /// What is due at `now` in one part of the index, oldest first, `most` at a time.
@@ -85,7 +89,7 @@ impl OrderTable {
         let items = page
             .items()
             .iter()
-            .filter_map(|found| item::due_key(found, &self.pk_prefix()))
+            .filter_map(|found| due_key(found, &self.pk_prefix()))
             .collect();
         Ok(CheckPage {
             items,
@@ -311,7 +315,7 @@ impl OrderTable {
             .update_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(&refund.order_no)))
-            .key("sk", text(refund_item::sk(&refund.refund_no)))
+            .key("sk", text(keys::refund_sk(&refund.refund_no)))
             .update_expression("REMOVE due_shard, due_at")
             .condition_expression("#state = :state AND tries = :tries")
             .expression_attribute_names("#state", "state")
@@ -356,7 +360,7 @@ impl OrderTable {
             .update_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(&refund.order_no)))
-            .key("sk", text(refund_item::sk(&refund.refund_no)))
+            .key("sk", text(keys::refund_sk(&refund.refund_no)))
             .update_expression(set_and_remove(set.to_owned(), &remove))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", text(refund.state.name()))
@@ -378,4 +382,19 @@ impl OrderTable {
         }
         super::conditional(operation, update.send().await)
     }
+}
+
+/// What a hit in the due index is; `None` for another merchant's.
+fn due_key(item: &Item, pk_prefix: &str) -> Option<DueCheck> {
+    let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
+    let order_no = OrderNo::parse(number).ok()?;
+    let sk = item.get("sk")?.as_s().ok()?;
+    let at = item.get("due_at")?.as_n().ok()?.parse().ok()?;
+    Some(DueCheck {
+        item: match sk.strip_prefix(keys::REFUND_SK_PREFIX) {
+            Some(refund_no) => CheckItem::Refund(order_no, RefundNo::parse(refund_no).ok()?),
+            None => CheckItem::Order(order_no),
+        },
+        at: UnixSeconds(at),
+    })
 }

@@ -24,8 +24,6 @@
 //! `amount_fen`, `cause_kind`, `cause_id`, `at`, `trace`, `decision` (an operator's decision as one
 //! text; empty for none).
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
     model::{
@@ -45,15 +43,13 @@ use payments::{
 };
 use wechatpay::{RequestId, UnixSeconds};
 
-use super::{CheckItem, DueCheck, TableError, due_shard, number, refund_item, text};
+use crate::attributes::{Item, number, text};
 
-/// A DynamoDB item.
-pub(super) type Item = HashMap<String, AttributeValue>;
-
-/// The sort key of an order.
-pub(super) const ORDER_SK: &str = "order";
-/// What the sort key of a parked payment begins with.
-pub(super) const PAYMENT_SK_PREFIX: &str = "payment#";
+use super::{
+    TableError,
+    fields::Fields,
+    keys::{ORDER_SK, due_shard},
+};
 
 /// The item of a new order, its first event inside.
 pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
@@ -204,11 +200,6 @@ pub(super) fn event_map(event: &Event) -> AttributeValue {
     AttributeValue::M(map)
 }
 
-/// The sort key of a parked payment.
-pub(super) fn payment_sk(transaction_id: &TransactionId) -> String {
-    format!("{PAYMENT_SK_PREFIX}{transaction_id}")
-}
-
 /// Reads a parked payment's item.
 pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
     let fields = Fields { item };
@@ -232,26 +223,6 @@ pub(super) fn cause_text(cause: &Cause) -> String {
 /// A prepay value as one text. It cannot fail: the type holds strings and whole numbers only.
 pub(super) fn prepay_text(prepay: &Prepay) -> String {
     serde_json::to_string(prepay).unwrap_or_default()
-}
-
-/// An item's partition key.
-pub(super) fn pk(item: &Item) -> Option<&str> {
-    item.get("pk")?.as_s().ok().map(String::as_str)
-}
-
-/// What a hit in the due index is; `None` for another merchant's.
-pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueCheck> {
-    let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
-    let order_no = OrderNo::parse(number).ok()?;
-    let sk = item.get("sk")?.as_s().ok()?;
-    let at = item.get("due_at")?.as_n().ok()?.parse().ok()?;
-    Some(DueCheck {
-        item: match sk.strip_prefix(refund_item::SK_PREFIX) {
-            Some(refund_no) => CheckItem::Refund(order_no, RefundNo::parse(refund_no).ok()?),
-            None => CheckItem::Order(order_no),
-        },
-        at: UnixSeconds(at),
-    })
 }
 
 /// An event with what it is about.
@@ -351,47 +322,7 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
     })
 }
 
-/// An item's attributes by name and type; what is missing or of another type is named in the error.
-pub(super) struct Fields<'a> {
-    pub(super) item: &'a Item,
-}
-
-impl<'a> Fields<'a> {
-    pub(super) fn damaged(&self, attribute: &'static str) -> TableError {
-        TableError::Damaged {
-            order_no: self.optional("order_no").unwrap_or("?").to_owned(),
-            attribute,
-        }
-    }
-
-    pub(super) fn optional(&self, name: &str) -> Option<&'a str> {
-        self.item.get(name)?.as_s().ok().map(String::as_str)
-    }
-
-    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, TableError> {
-        self.optional(name).ok_or_else(|| self.damaged(name))
-    }
-
-    pub(super) fn parsed<T>(
-        &self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, TableError> {
-        parse(self.text(name)?).ok_or_else(|| self.damaged(name))
-    }
-
-    pub(super) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, TableError> {
-        let number = self.item.get(name).and_then(|value| value.as_n().ok());
-        number
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| self.damaged(name))
-    }
-
-    pub(super) fn bytes(&self, name: &'static str) -> Result<&'a [u8], TableError> {
-        let blob = self.item.get(name).and_then(|value| value.as_b().ok());
-        blob.map(AsRef::as_ref).ok_or_else(|| self.damaged(name))
-    }
-
+impl Fields<'_> {
     fn payment(&self) -> Result<Payment, TableError> {
         Ok(Payment {
             transaction_id: self

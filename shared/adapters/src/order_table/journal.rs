@@ -5,7 +5,9 @@ use payments::{
     rules::webhook::OutgoingEvent,
 };
 
-use super::{OrderTable, TableError, item, text, unavailable};
+use crate::attributes::text;
+
+use super::{OrderTable, TableError, item, unavailable};
 
 impl OrderTable {
     /// All events of an order and its parts, oldest first; none if there is no such order.

@@ -12,13 +12,15 @@ use payments::model::{
 };
 use wechatpay::UnixSeconds;
 
-use crate::notices::{Notices, ParkedMoneyRecord, ParkedStatus};
+use crate::{
+    attributes::{Item, number, text},
+    notices::{Notices, ParkedMoneyRecord, ParkedStatus},
+};
 
 use super::{
-    OrderTable, TableError,
-    day_index::day_shard,
-    item::{self, Item},
-    number, text, unavailable,
+    OrderTable, TableError, item,
+    keys::{self, day_shard},
+    unavailable,
 };
 
 impl OrderTable {
@@ -91,7 +93,7 @@ impl OrderTable {
             ("pk".to_owned(), text(self.pk(&parked.order_no))),
             (
                 "sk".to_owned(),
-                text(item::payment_sk(&parked.transaction_id)),
+                text(keys::payment_sk(&parked.transaction_id)),
             ),
             ("state".to_owned(), text("parked")),
             ("order_no".to_owned(), text(parked.order_no.as_str())),
@@ -181,7 +183,7 @@ impl OrderTable {
             .get_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text(item::payment_sk(transaction_id)))
+            .key("sk", text(keys::payment_sk(transaction_id)))
             .consistent_read(true)
             .send()
             .await

@@ -25,26 +25,20 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::model::{
     decision::{DecidedBy, Destination, PayerPaid, Redirection},
     fingerprint::Fingerprint,
-    ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
-    money::Fen,
+    ids::{OrderNo, OutRefundNo, RefundNo, TransactionId},
     order::Product,
     refund::{PaymentKind, Refund, RefundState},
 };
 use wechatpay::UnixSeconds;
 
+use crate::attributes::{Item, number, text};
+
 use super::{
-    TableError, day_index, due_shard,
-    item::{Fields, Item},
-    number, text,
+    TableError,
+    fields::Fields,
+    keys::{due_shard, refund_sk},
+    refund_day,
 };
-
-/// What the sort key of a refund begins with.
-pub(super) const SK_PREFIX: &str = "refund#";
-
-/// The sort key of a refund.
-pub(super) fn sk(refund_no: &RefundNo) -> String {
-    format!("{SK_PREFIX}{refund_no}")
-}
 
 /// The item of a refund that is new at `at`.
 pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds) -> Item {
@@ -54,7 +48,7 @@ pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds
     };
     let mut item = Item::from([
         ("pk".to_owned(), text(pk)),
-        ("sk".to_owned(), text(sk(&refund.refund_no))),
+        ("sk".to_owned(), text(refund_sk(&refund.refund_no))),
         ("order_no".to_owned(), text(refund.order_no.as_str())),
         ("refund_no".to_owned(), text(refund.refund_no.as_str())),
         (
@@ -85,8 +79,8 @@ pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds
     for (name, value) in state_attributes(refund) {
         item.extend(value.map(|value| (name.to_owned(), value)));
     }
-    if let Some(day_at) = day_index::refund_day(None, refund, at) {
-        let attributes = day_index::refund_attributes(refund, day_at);
+    if let Some(day_at) = refund_day::refund_day(None, refund, at) {
+        let attributes = refund_day::refund_attributes(refund, day_at);
         item.extend(attributes.map(|(name, value)| (name.to_owned(), value)));
     }
     if let Some(due) = refund.due {
@@ -242,25 +236,4 @@ fn state(fields: &Fields<'_>) -> Result<RefundState, TableError> {
         "abnormal" => RefundState::Abnormal,
         _ => return Err(fields.damaged("state")),
     })
-}
-
-impl Fields<'_> {
-    /// WeChat Pay's number of a refund, which it has once WeChat Pay has answered.
-    pub(super) fn refund_id(&self) -> Result<Option<RefundId>, TableError> {
-        self.optional("refund_id")
-            .map(|id| RefundId::parse(id).map_err(|_| self.damaged("refund_id")))
-            .transpose()
-    }
-
-    /// A time that may not be there.
-    fn optional_seconds(&self, name: &'static str) -> Result<Option<UnixSeconds>, TableError> {
-        self.item
-            .get(name)
-            .map(|_| self.number(name).map(UnixSeconds))
-            .transpose()
-    }
-
-    pub(super) fn fen(&self, name: &'static str) -> Result<Fen, TableError> {
-        Fen::new(self.number(name)?).ok_or_else(|| self.damaged(name))
-    }
 }

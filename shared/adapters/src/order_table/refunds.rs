@@ -11,7 +11,9 @@ use payments::model::{
     refund::Refund,
 };
 
-use super::{OrderTable, TableError, item, refund_item, text, unavailable};
+use crate::attributes::text;
+
+use super::{OrderTable, TableError, item, keys, refund_item, unavailable};
 
 /// What decides whether a refund that is asked for is taken on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,9 +41,9 @@ impl OrderTable {
         transaction_id: Option<&TransactionId>,
     ) -> Result<RefundBasis, TableError> {
         let keys = [
-            Some(item::ORDER_SK.to_owned()),
-            Some(refund_item::sk(refund_no)),
-            transaction_id.map(item::payment_sk),
+            Some(keys::ORDER_SK.to_owned()),
+            Some(keys::refund_sk(refund_no)),
+            transaction_id.map(keys::payment_sk),
         ];
         let mut reads = Vec::new();
         for sk in keys.into_iter().flatten() {
@@ -97,7 +99,7 @@ impl OrderTable {
             .get_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text(refund_item::sk(refund_no)))
+            .key("sk", text(keys::refund_sk(refund_no)))
             .consistent_read(true)
             .send()
             .await
@@ -117,7 +119,7 @@ impl OrderTable {
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :refund)")
             .expression_attribute_values(":pk", text(self.pk(order_no)))
-            .expression_attribute_values(":refund", text(refund_item::SK_PREFIX))
+            .expression_attribute_values(":refund", text(keys::REFUND_SK_PREFIX))
             .consistent_read(true)
             .into_paginator()
             .send();

@@ -5,12 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::{config::AsyncSleep, types::KeysAndAttributes};
 use payments::{model::bill_date::BillDate, reconcile::day_runs::DayRuns};
 
-use super::{
-    ReconciliationError, ReconciliationTable,
-    item::{self, Item},
-    unavailable,
-};
-use crate::backoff::Backoff;
+use super::{ReconciliationError, ReconciliationTable, item, unavailable};
+use crate::{attributes::Item, backoff::Backoff};
 
 impl ReconciliationTable {
     /// How many items DynamoDB takes in one batch of reads.

@@ -3,11 +3,8 @@
 use aws_sdk_dynamodb::operation::{put_item::PutItemError, update_item::UpdateItemError};
 use payments::{model::bill_date::BillDate, reconcile::carried::CarriedTrade};
 
-use super::{
-    ReconciliationError, ReconciliationTable,
-    item::{self, text},
-    unavailable,
-};
+use super::{ReconciliationError, ReconciliationTable, item, unavailable};
+use crate::attributes::text;
 
 impl ReconciliationTable {
     /// Leaves a trade to the next day's run. One that the next day has judged already stays judged:

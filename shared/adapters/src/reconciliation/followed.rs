@@ -11,11 +11,8 @@
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
 use payments::{model::bill_date::BillDate, reconcile::difference::Difference};
 
-use super::{
-    ReconciliationError, ReconciliationTable,
-    item::{self, Item, number, text},
-    unavailable,
-};
+use super::{ReconciliationError, ReconciliationTable, item, unavailable};
+use crate::attributes::{Item, number, text};
 
 /// A difference in the list.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,11 +7,8 @@ use std::collections::BTreeMap;
 use matching::totals::Gaps;
 use payments::{model::bill_date::BillDate, reconcile::run::Run};
 
-use super::{
-    ReconciliationError, ReconciliationTable,
-    item::{self, Item},
-    unavailable,
-};
+use super::{ReconciliationError, ReconciliationTable, item, unavailable};
+use crate::attributes::Item;
 
 /// Maximum number in one item: about 200 KB, of the 400 KB that an item may have.
 const OF_AN_ITEM: usize = 1_000;

@@ -13,9 +13,8 @@
 //! `body` is what is read; the other attributes are for conditions, and for people who look into
 //! the table. Nothing here expires.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use matching::totals::Gaps;
 use payments::{
     model::bill_date::BillDate,
@@ -24,10 +23,9 @@ use payments::{
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
 
-use super::{ReconciliationError, TrackedDifference};
+use crate::attributes::{Item, number, text, text_of};
 
-/// A DynamoDB item.
-pub(super) type Item = HashMap<String, AttributeValue>;
+use super::{ReconciliationError, TrackedDifference};
 
 /// The sort key of a day's latest real run. Earlier versions wrote previews there too.
 pub(super) const RUN_SK: &str = "run";
@@ -180,7 +178,7 @@ pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationE
 /// Reads a carried trade.
 pub(super) fn read_carried(item: &Item) -> Result<CarriedTrade, ReconciliationError> {
     let carried: CarriedTrade = body(item)?;
-    let settled = match string(item, "state") {
+    let settled = match text_of(item, "state") {
         Some("waiting") => false,
         Some("settled") => true,
         Some(_) | None => return Err(damaged(item, "state")),
@@ -190,12 +188,12 @@ pub(super) fn read_carried(item: &Item) -> Result<CarriedTrade, ReconciliationEr
 
 /// The partition key of an item.
 pub(super) fn pk(item: &Item) -> Result<&str, ReconciliationError> {
-    string(item, "pk").ok_or_else(|| damaged(item, "pk"))
+    text_of(item, "pk").ok_or_else(|| damaged(item, "pk"))
 }
 
 /// The sort key of an item.
 pub(super) fn sk(item: &Item) -> Result<&str, ReconciliationError> {
-    string(item, "sk").ok_or_else(|| damaged(item, "sk"))
+    text_of(item, "sk").ok_or_else(|| damaged(item, "sk"))
 }
 
 /// `body` is decided on, `version` is what conditions compare: apart, a decision could be written
@@ -210,7 +208,7 @@ fn same_version(item: &Item, version: u64) -> Result<(), ReconciliationError> {
 }
 
 fn body<T: DeserializeOwned>(item: &Item) -> Result<T, ReconciliationError> {
-    string(item, "body")
+    text_of(item, "body")
         .and_then(|json| strict_json::read(json.as_bytes(), Null::Absent).ok())
         .ok_or_else(|| damaged(item, "body"))
 }
@@ -221,23 +219,9 @@ fn json<T: Serialize>(value: &T) -> String {
 }
 
 fn damaged(item: &Item, attribute: &'static str) -> ReconciliationError {
-    let part = |name| string(item, name).unwrap_or("?");
+    let part = |name| text_of(item, name).unwrap_or("?");
     ReconciliationError::Damaged {
         item: format!("{} {}", part("pk"), part("sk")),
         attribute,
     }
-}
-
-fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
-
-/// A text as an attribute.
-pub(super) fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-/// A number as an attribute.
-pub(super) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }

@@ -13,8 +13,8 @@ use adapters::keys_table::{
     KeysTable, NewApiV3Key, NewMerchant, SignWith, VerificationEntry, VerificationKind,
 };
 use adapters::random::Random;
-use adapters::settings::WechatSettings;
 use adapters::testing::{DynamoEngine, S3Engine};
+use adapters::wechat_api::WechatSettings;
 use adapters::wechat_api::{Hosts, Limits, NotSent, WechatApi};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
