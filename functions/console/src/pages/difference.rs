@@ -335,8 +335,17 @@ fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Ve
     let mut all = Vec::with_capacity(steps.len().saturating_add(events.len()));
     let mut events = events.iter().peekable();
     for (position, (step, shown)) in one.history.iter().zip(steps).enumerate() {
+        let approved_later = one
+            .history
+            .iter()
+            .skip(position.saturating_add(1))
+            .any(|later| later.to == DifferenceState::Approved && later.at == step.at);
         let is_before = |event: &&Event| {
-            let happened_to_it = position > 0 && tells_of_the_books(step.to);
+            // A refund that was opened again and decided about in one second moves by that decision.
+            let follows_an_approval = approved_later
+                && is_ours(&event.cause)
+                && matches!(event.subject, Subject::Refund(_));
+            let happened_to_it = position > 0 && tells_of_the_books(step) && !follows_an_approval;
             // A run parks a payment and then proposes its refund.
             let led_to_it = is_by_a_run(step) && !matches!(event.subject, Subject::Refund(_));
             let came_first = happened_to_it || led_to_it || !is_ours(&event.cause);
@@ -361,13 +370,12 @@ const fn is_by_a_run(step: &HistoryEntry) -> bool {
 
 /// Whether a step reports a change in our books: the change comes before it. Other steps are
 /// decisions, and their effects come after them.
-const fn tells_of_the_books(to: DifferenceState) -> bool {
-    match to {
+const fn tells_of_the_books(step: &HistoryEntry) -> bool {
+    match step.to {
         DifferenceState::Open | DifferenceState::OnItsWay | DifferenceState::Repaired => true,
-        DifferenceState::Proposed
-        | DifferenceState::Approved
-        | DifferenceState::Rejected
-        | DifferenceState::Explained => false,
+        // A run explains what a person said of the payer once that is in the books.
+        DifferenceState::Explained => matches!(step.who, Actor::Run(_)),
+        DifferenceState::Proposed | DifferenceState::Approved | DifferenceState::Rejected => false,
     }
 }
 
