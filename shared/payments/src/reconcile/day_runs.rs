@@ -98,13 +98,14 @@ impl DayRuns {
         runs.any(Run::was_ever_done)
     }
 
-    /// Whether one of the runs began in time, so that the system ran by then. A run of an old day
-    /// that somebody starts by hand says nothing of the days after that one.
+    /// Whether a run of the day began in time, so that the system ran by then. A run of an old day
+    /// that somebody starts by hand says nothing of the days after that one, however often it is
+    /// repeated.
     fn shows_that_the_system_ran(&self) -> bool {
-        let runs = self.run().into_iter().chain(self.preview());
-        runs.into_iter().any(|run| {
+        let mut runs = self.run().into_iter().chain(self.preview());
+        runs.any(|run| {
             let in_time = run.date.ends_at().0.saturating_add(IN_TIME_S);
-            run.was_done_before || run.started_at.0 < in_time
+            run.first_began_at().0 < in_time
         })
     }
 
@@ -150,6 +151,10 @@ impl DayRuns {
             requested_at_ms: Some(request.requested_at_ms),
             bills: self.whole_bills(),
             was_done_before: place.is_some_and(Run::was_ever_done),
+            first_began_at: {
+                let known = self.run().into_iter().chain(self.preview());
+                known.map(Run::first_began_at).min()
+            },
             funds: Some(FundSide::begun(&request.terms)),
             ..Run::begun(request.date, &request.run_id, request.dry_run, now)
         }))
@@ -340,9 +345,47 @@ mod tests {
         // Somebody runs a day by hand on which there was no system here.
         let by_hand = run_after(2, RunState::Done, 4);
         assert_eq!(missing(&[by_hand.clone(), done(6), done(7)], 7), [0; 0]);
-        let mut again = by_hand;
-        again.1.run.as_mut().unwrap().was_done_before = true;
-        assert_eq!(missing(&[again, done(6), done(7)], 7), [3, 4, 5]);
+        // They run it a second time, in this version or an earlier one.
+        let again = |(date, runs): &(BillDate, DayRuns)| {
+            let late = UnixSeconds(date.ends_at().0 + 5 * 86_400);
+            let at_ms = late.0 * 1000;
+            let request = RunRequest {
+                date: *date,
+                ..request("again", false, at_ms)
+            };
+            let BeginOutcome::Goes(run) = runs.begin(&request, late) else {
+                panic!("it begins");
+            };
+            assert!(run.was_done_before);
+            (*date, DayRuns::new(Some(*run), None))
+        };
+        let twice = again(&by_hand);
+        assert_eq!(missing(&[twice.clone(), done(6), done(7)], 7), [0; 0]);
+        let mut of_an_earlier_version = twice;
+        let run = of_an_earlier_version.1.run.as_mut().unwrap();
+        run.first_began_at = None;
+        assert_eq!(
+            missing(&[of_an_earlier_version, done(6), done(7)], 7),
+            [0; 0]
+        );
+        // A day that was first run in time stays one, however late it is run again.
+        let twice = again(&again(&done(2)));
+        assert_eq!(missing(&[twice, done(6), done(7)], 7), [3, 4, 5]);
+    }
+
+    #[test]
+    fn a_run_that_replaces_a_preview_of_an_earlier_version_keeps_when_the_day_was_first_run() {
+        let date = request("", false, 0).date;
+        let in_time = UnixSeconds(date.ends_at().0 + 3_600);
+        let preview = Run::begun(date, "preview", true, in_time);
+        // Earlier versions stored it in the place of real runs, where the next one overwrites it.
+        let runs = DayRuns::new(Some(preview), None);
+        let late = UnixSeconds(date.ends_at().0 + 5 * 86_400);
+        let request = request("run", false, late.0 * 1000);
+        let BeginOutcome::Goes(run) = runs.begin(&request, late) else {
+            panic!("it begins");
+        };
+        assert!(DayRuns::new(Some(*run), None).shows_that_the_system_ran());
     }
 
     #[test]

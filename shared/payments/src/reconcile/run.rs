@@ -214,6 +214,10 @@ pub struct Run {
     /// Whether the trade side of a run of this kind was done before this run replaced it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_done_before: bool,
+    /// When the earliest run of the day began, in earnest or as a preview, that was replaced since.
+    /// `None` for a first run, and unknown where a run of an earlier version replaced another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_began_at: Option<UnixSeconds>,
     /// The account's movements. `None` for a run of an earlier version, which decided about them
     /// together with the trades.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -265,6 +269,7 @@ impl Run {
             broken: BTreeMap::new(),
             trouble: None,
             was_done_before: false,
+            first_began_at: None,
             funds: Some(FundSide::begun(&FundTerms::default())),
         }
     }
@@ -284,6 +289,12 @@ impl Run {
     /// Whether the trade side of the day was done once: by this run, or by one that it replaced.
     pub fn was_ever_done(&self) -> bool {
         self.state == RunState::Done || self.was_done_before
+    }
+
+    /// When the first run of the day began, as far as this one knows.
+    pub fn first_began_at(&self) -> UnixSeconds {
+        let first = self.first_began_at.unwrap_or(self.started_at);
+        first.min(self.started_at)
     }
 
     /// Whether both its sides are done.
