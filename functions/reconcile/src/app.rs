@@ -1,7 +1,5 @@
 //! What `reconcile` works with; built once per sandbox.
 
-use std::sync::atomic::AtomicBool;
-
 use adapters::{
     aws::Aws, clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, kms::Kms,
     notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
@@ -13,7 +11,7 @@ use flows::{
 };
 use payments::reconcile::run::FundTerms;
 
-use crate::settings::Settings;
+use crate::{days_missing::DaysUnread, settings::Settings};
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
@@ -38,8 +36,7 @@ pub struct App {
     pub(crate) fund_terms: FundTerms,
     /// Lines of a day that one run holds; a bigger day is split.
     pub(crate) lines_max: u64,
-    /// Whether the last sweep of this sandbox could not read if a day is missing.
-    pub(crate) day_was_unread: AtomicBool,
+    pub(crate) days_unread: DaysUnread,
     pub(crate) mchid: String,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -69,7 +66,7 @@ impl App {
             repairs: settings.repairs,
             fund_terms: settings.fund_terms,
             lines_max: settings.lines_max,
-            day_was_unread: AtomicBool::new(false),
+            days_unread: DaysUnread::default(),
             mchid,
             clock,
             random,

@@ -7,7 +7,7 @@
 //! be killed anywhere and run again. A day whose books do not fit into one run's memory is split by
 //! order number into parts that go through the queue; the last part to end closes the trade side.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::collections::BTreeSet;
 
 use adapters::queues::ReconcileWork;
 use flows::{problem::ErrorChain, trace::Trace};
@@ -18,14 +18,13 @@ use payments::{
         journal::Cause,
     },
     reconcile::{
-        day_runs::{RunRequest, missing_days},
+        day_runs::RunRequest,
         difference::{DifferenceKind, RunSide},
         judge::NEAR_MIDNIGHT_S,
         run::{BillFacts, PartDone, Run, RunState},
     },
 };
 use tracing::{info, warn};
-use wechatpay::UnixSeconds;
 
 use crate::{
     app::App,
@@ -59,57 +58,6 @@ pub(crate) async fn reconcile(
     info!(date = %run.date, run_id = run.id, dry_run = run.dry_run, "reconciling the day");
     let done = whole(app, &run, trace).await;
     record::note_trouble(app, run.date, &run.id, TRADES, done).await
-}
-
-/// Days that should be reconciled by now and are not.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DaysMissing {
-    /// Whether the latest one is among them.
-    pub(crate) last: bool,
-    /// How many of those before it.
-    pub(crate) earlier: usize,
-}
-
-/// Which of the last days that should be reconciled by now are not. Checked every minute, so that
-/// on-call is alerted at 13:00 and for as long as this lasts, whatever later days were reconciled.
-/// `None` if it could not be read for the first time: that may pass. From the second time running
-/// on, the last day counts as missing.
-pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> Option<DaysMissing> {
-    let last = metrics::last_late(now);
-    let before = |days: i64| (0..days).map(|back| last.plus_days(-back));
-    let read: Vec<BillDate> = before(WATCHED_DAYS + EARLIER_DAYS).collect();
-    match app.reconciliations.runs(&read).await {
-        Ok(runs) => {
-            app.day_was_unread.store(false, Ordering::Relaxed);
-            let watched: Vec<BillDate> = before(WATCHED_DAYS).collect();
-            let missing = missing_days(&runs, &watched, last, app.repairs);
-            if !missing.is_empty() {
-                info!(days = %listed(&missing), "days that were not reconciled in time");
-            }
-            Some(DaysMissing {
-                last: missing.contains(&last),
-                earlier: missing.iter().filter(|day| **day != last).count(),
-            })
-        }
-        Err(error) => {
-            warn!(date = %last, error = %ErrorChain(&error), "it is not known whether the day was reconciled");
-            let was_unread = app.day_was_unread.swap(true, Ordering::Relaxed);
-            was_unread.then_some(DaysMissing {
-                last: true,
-                earlier: 0,
-            })
-        }
-    }
-}
-
-/// How many days are watched. Whoever has not run a day within a week does not mean to.
-const WATCHED_DAYS: i64 = 7;
-/// Of how many days before them the runs are read, by which a gap at their beginning is known.
-const EARLIER_DAYS: i64 = 7;
-
-fn listed(days: &[BillDate]) -> String {
-    let days: Vec<String> = days.iter().map(BillDate::to_string).collect();
-    days.join(", ")
 }
 
 const TRADES: (RunSide, DayPart) = (RunSide::Trades, DayPart::WHOLE);

@@ -15,6 +15,7 @@ mod certificates;
 mod confirm;
 mod day;
 mod day_part;
+mod days_missing;
 mod differences;
 mod error;
 mod finding;

@@ -12,7 +12,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, day::DaysMissing, sweep::report::Report};
+use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.
@@ -143,8 +143,8 @@ pub(crate) fn overdue(report: &Report) {
 }
 
 /// A run of the sweep is over: the longest overdue time at its start, for each reason; and the
-/// days that should be reconciled by now and are not (`None`: unknown for now).
-pub(crate) fn swept(app: &App, report: &Report, missing: Option<DaysMissing>, trace_id: &str) {
+/// days that should be reconciled by now and are not.
+pub(crate) fn swept(app: &App, report: &Report, missing: DaysMissing, trace_id: &str) {
     let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()
@@ -158,8 +158,8 @@ pub(crate) fn swept(app: &App, report: &Report, missing: Option<DaysMissing>, tr
         OverdueClosing = overdue_s(CheckKind::Closing),
         OverdueLook = overdue_s(CheckKind::StatusQuery),
         HostsAvoided = app.wechat.hosts_avoided(),
-        DaysMissing = missing.map(|days| u32::from(days.last)),
-        EarlierDaysMissing = missing.map(|days| days.earlier),
+        DaysMissing = missing.last.map(u32::from),
+        EarlierDaysMissing = missing.earlier,
         "sweep done"
     );
 }

@@ -32,7 +32,7 @@ use payments::{
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, day, metrics};
+use crate::{app::App, days_missing::days_missing, metrics};
 use report::{CheckOutcome, Report};
 use schedule::{Bounds, Page, Work};
 
@@ -111,7 +111,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
         deadline_ms,
         lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
-    let missing = day::days_missing(app, looks.began_at).await;
+    let missing = days_missing(app, looks.began_at).await;
     let mut report = Report::default();
     let unreadable = schedule::run(&looks, bounds, &mut report).await;
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {

@@ -21,15 +21,29 @@ impl ReconciliationTable {
     /// The runs of several days, the earliest first; days that were never run are left out.
     ///
     /// # Errors
-    /// [`ReconciliationError`].
+    /// [`ReconciliationError`]. One record that cannot be read is one too.
     pub async fn runs(
         &self,
         dates: &[BillDate],
     ) -> Result<Vec<(BillDate, DayRuns)>, ReconciliationError> {
+        let of_each = self.runs_of_each(dates).await?;
+        let read = of_each.into_iter();
+        read.map(|(date, runs)| Ok((date, runs?))).collect()
+    }
+
+    /// The same, with a result for each day: one record that cannot be read says nothing of the
+    /// other days.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`] if nothing could be read.
+    pub async fn runs_of_each(
+        &self,
+        dates: &[BillDate],
+    ) -> Result<Vec<(BillDate, Result<DayRuns, ReconciliationError>)>, ReconciliationError> {
         let dates = BTreeSet::from_iter(dates.iter().copied());
         let places =
             |date| [item::RUN_SK, item::PREVIEW_SK].map(|sk| self.key(date, sk.to_owned()));
-        let keys: Vec<Item> = dates.into_iter().flat_map(places).collect();
+        let keys: Vec<Item> = dates.iter().copied().flat_map(places).collect();
         let mut of_days: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for batch in keys.chunks(Self::BATCH_MAX) {
             for found in self.batch(batch.to_vec()).await? {
@@ -37,14 +51,11 @@ impl ReconciliationTable {
                 of_days.entry(day).or_default().push(found);
             }
         }
-        let mut runs = Vec::with_capacity(of_days.len());
-        for of_day in of_days.values() {
-            let of_day = item::read_day_runs(of_day)?;
-            let date = of_day.shown().map(|run| run.date);
-            runs.extend(date.map(|date| (date, of_day)));
-        }
-        runs.sort_unstable_by_key(|(date, _)| *date);
-        Ok(runs)
+        let of_day = |date| {
+            let found = of_days.get(&self.pk(date))?;
+            Some((date, item::read_day_runs(found)))
+        };
+        Ok(dates.into_iter().filter_map(of_day).collect())
     }
 
     /// Reads items by their keys, at most [`Self::BATCH_MAX`]. DynamoDB may leave some unread when

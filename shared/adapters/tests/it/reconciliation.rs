@@ -614,6 +614,28 @@ async fn the_runs_of_many_days_come_in_one_call_the_earliest_first() {
     assert!(none.is_empty());
 }
 
+#[tokio::test]
+async fn of_many_days_one_damaged_record_is_an_error_of_its_own_day() {
+    let bench = Bench::new().await;
+    let asked: Vec<BillDate> = (-1..=1).map(|days| day().plus_days(days)).collect();
+    for date in &asked {
+        let run = Run::begun(*date, "run-1", false, NOW);
+        assert_eq!(bench.save_run(&run).await, SaveOutcome::Saved);
+    }
+    bench.damage("run", "body").await;
+    let table = bench.table();
+    let of_each = table.runs_of_each(&asked).await.expect("read");
+    let read: Vec<(BillDate, bool)> = of_each
+        .iter()
+        .map(|(date, runs)| (*date, runs.is_ok()))
+        .collect();
+    let [before, damaged, after] = asked[..] else {
+        panic!("three days");
+    };
+    assert_eq!(read, [(before, true), (damaged, false), (after, true)]);
+    assert!(table.runs(&asked).await.is_err(), "all or nothing");
+}
+
 /// DynamoDB leaves out what does not fit into 16 MB.
 #[tokio::test]
 async fn runs_that_a_batch_leaves_out_are_asked_for_again() {
