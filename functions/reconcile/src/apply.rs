@@ -22,11 +22,11 @@ use payments::{
     },
     news::trade::{self, TradeNotice, TradeOutcome},
     reconcile::{
-        adopt::{order_for_unattributed_payment, order_from_lost_record},
         difference::{
             ApprovedAction, Difference, DifferenceState, RefundStage, RefundableMoney, Remedy,
             TrackedRefund,
         },
+        unattributed::{order_for_unattributed_payment, order_from_lost_record},
     },
     rules::reserve_refund::{Approval, REFUNDS_MAX, RefundRequest},
 };

@@ -17,12 +17,12 @@ use payments::{
     },
     reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
-        difference::{DifferenceKind, SideView},
-        judge::{
-            Classification, FoundRecord, about_row, classify_absent_payment,
-            classify_absent_refund, classify_row, counted_fen, gap_of_row, identity_of_row,
-            judge_absent_parked, side_of_row, sides_of_fee,
+        classify::{
+            Classification, FoundRecord, about_row, classify_absent_parked,
+            classify_absent_payment, classify_absent_refund, classify_row, counted_fen, gap_of_row,
+            identity_of_row, side_of_row, sides_of_fee,
         },
+        difference::{DifferenceKind, SideView},
     },
 };
 
@@ -210,7 +210,7 @@ async fn parked_payment(
         .orders
         .parked_payment(&order_no, &transaction_id)
         .await?;
-    Ok(judge_absent_parked(parked.as_ref()))
+    Ok(classify_absent_parked(parked.as_ref()))
 }
 
 /// The trade of a line, and its kind of difference if the bill does not have it. Parked payments

@@ -18,9 +18,9 @@ use payments::{
         journal::Cause,
     },
     reconcile::{
+        classify::NEAR_MIDNIGHT_S,
         day_runs::RunRequest,
         difference::{DifferenceKind, RunSide},
-        judge::NEAR_MIDNIGHT_S,
         run::{BillFacts, PartDone, Run, RunState},
     },
 };

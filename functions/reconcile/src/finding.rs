@@ -11,8 +11,8 @@ use payments::{
     model::bill_date::{BillDate, BillName},
     reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
+        classify::{NearMidnight, gap_of_row, near},
         difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
-        judge::{NearMidnight, gap_of_row, near},
         run::Run,
     },
 };
@@ -317,7 +317,7 @@ fn amount_fen(difference: &Difference) -> i64 {
 #[cfg(test)]
 mod tests {
     use matching::bill_line::LineKind;
-    use payments::reconcile::judge::about_row;
+    use payments::reconcile::classify::about_row;
 
     use super::*;
 

@@ -26,10 +26,10 @@ use payments::{
         ids::{OrderNo, OutRefundNo, TransactionId},
     },
     reconcile::{
+        classify::{about_row, side_of_row},
         difference::{
             Difference, DifferenceKind, DifferenceState, DifferenceSubject, RunSide, SideView,
         },
-        judge::{about_row, side_of_row},
         run::{BillFacts, FundSide, FundState, FundsDone, Run},
     },
 };

@@ -3,18 +3,19 @@
 //!
 //! A day is a Beijing day, by WeChat Pay's own times. Its bills are a snapshot from the next
 //! morning; our books are read while the run goes. So a first difference is only a candidate.
-//! [`judge`] decides once the order was read consistently.
+//! [`classify`] decides once the order was read consistently.
 //!
 //! How a bill row passes: [`matching`] compares it with our side of the day and with the account's
-//! movements. [`judge`] decides after a consistent read. [`difference`] defines the kinds of
+//! movements. [`classify`] decides after a consistent read. [`difference`] defines the kinds of
 //! differences, what each means and who may decide what. [`carried`] holds trades that are judged
-//! with the next day. [`adopt`] creates orders for payments that are not ours, so that they can be
-//! refunded. [`run`] is the record of a run. [`day_runs`] says which run of a day counts.
+//! with the next day. [`unattributed`] creates orders for payments whose order our books do not
+//! have, so that they can be refunded or the order restored. [`run`] is the record of a run.
+//! [`day_runs`] says which run of a day counts.
 
-pub mod adopt;
 mod booked_refund;
 pub mod carried;
+pub mod classify;
 pub mod day_runs;
 pub mod difference;
-pub mod judge;
 pub mod run;
+pub mod unattributed;
