@@ -123,10 +123,8 @@ async fn left_to_next_day(
     };
     breakdown.leave(left);
     let date = run.date.plus_days(1);
-    for kind in [
-        DifferenceKind::PaidHereAbsentThere,
-        DifferenceKind::RefundHereAbsentThere,
-    ] {
+    let absent_there = DifferenceKind::ALL.into_iter();
+    for kind in absent_there.filter(|kind| kind.only_here().is_some()) {
         let mut many = Vec::new();
         let is_all = each_of_kind(table, date, kind, reads, |one| {
             if one.aggregate.is_some() {

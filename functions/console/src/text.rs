@@ -8,8 +8,8 @@ use payments::{
     reconcile::{
         day_runs::{self, DayRuns},
         difference::{
-            Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
-            RefundStage, Remedy, TrackedRefund,
+            Actor, ApprovedAction, Decision, Difference, DifferenceState, PERSONS, RefundStage,
+            Remedy, TrackedRefund,
         },
         run::{FundSide, FundState, Run, RunState},
     },
@@ -36,52 +36,6 @@ impl Tone {
             Self::Bad => "bad",
             Self::Quiet => "quiet",
         }
-    }
-}
-
-/// A kind's heading.
-pub(crate) const fn kind_title(kind: DifferenceKind) -> &'static str {
-    match kind {
-        DifferenceKind::PaidThereUnpaidHere => "Paid at WeChat Pay, unpaid in our books",
-        DifferenceKind::PaidHereAbsentThere => "Paid in our books, not in the bill",
-        DifferenceKind::AmountDiffers => "Payment with another amount",
-        DifferenceKind::StatusDiffers => "Payment that did not succeed",
-        DifferenceKind::IdentityDiffers => {
-            "Payment to another appid or merchant, or in another currency"
-        }
-        DifferenceKind::UnknownOrderThere => "Payment of an unknown order",
-        DifferenceKind::DuplicatePayment => "Second payment of an order",
-        DifferenceKind::RefundThereUnknownHere => "Refund that our books do not have",
-        DifferenceKind::RefundHereAbsentThere => "Refund that the bill does not have",
-        DifferenceKind::RefundAmountDiffers => "Refund with another amount",
-        DifferenceKind::RefundStateDiffers => "Refund in another state",
-        DifferenceKind::FeeOffTheRate => "Fee off the agreed rate",
-        DifferenceKind::FundFlowWithoutTrade => "Account movement without a trade",
-        DifferenceKind::TradeWithoutFundFlow => "Trade without an account movement",
-        DifferenceKind::SummaryDiffers => "The bill's own sum is wrong",
-        DifferenceKind::UncheckedRows => "Rows that were only counted",
-    }
-}
-
-/// The other side of WeChat Pay's values: our books, or the fee from its own rate.
-pub(crate) const fn ours(kind: DifferenceKind) -> &'static str {
-    match kind {
-        DifferenceKind::FeeOffTheRate => "The rate gives",
-        DifferenceKind::PaidThereUnpaidHere
-        | DifferenceKind::PaidHereAbsentThere
-        | DifferenceKind::AmountDiffers
-        | DifferenceKind::StatusDiffers
-        | DifferenceKind::IdentityDiffers
-        | DifferenceKind::UnknownOrderThere
-        | DifferenceKind::DuplicatePayment
-        | DifferenceKind::RefundThereUnknownHere
-        | DifferenceKind::RefundHereAbsentThere
-        | DifferenceKind::RefundAmountDiffers
-        | DifferenceKind::RefundStateDiffers
-        | DifferenceKind::FundFlowWithoutTrade
-        | DifferenceKind::TradeWithoutFundFlow
-        | DifferenceKind::SummaryDiffers
-        | DifferenceKind::UncheckedRows => "Our books",
     }
 }
 
@@ -864,7 +818,7 @@ pub(crate) fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use payments::reconcile::{
-        difference::{Aggregate, DifferenceSubject},
+        difference::{Aggregate, DifferenceKind, DifferenceSubject},
         run::PartDone,
     };
 

@@ -385,31 +385,12 @@ fn numbers(about: &DifferenceSubject) -> (Option<String>, Option<String>) {
 }
 
 fn explains(known: &Difference) -> bool {
-    let explains = match known.kind {
-        DifferenceKind::AmountDiffers
-        | DifferenceKind::StatusDiffers
-        | DifferenceKind::IdentityDiffers
-        | DifferenceKind::RefundAmountDiffers
-        | DifferenceKind::RefundStateDiffers
-        | DifferenceKind::FeeOffTheRate
-        | DifferenceKind::TradeWithoutFundFlow => true,
-        DifferenceKind::PaidThereUnpaidHere
-        | DifferenceKind::PaidHereAbsentThere
-        | DifferenceKind::UnknownOrderThere
-        | DifferenceKind::DuplicatePayment
-        | DifferenceKind::RefundThereUnknownHere
-        | DifferenceKind::RefundHereAbsentThere
-        | DifferenceKind::FundFlowWithoutTrade
-        | DifferenceKind::SummaryDiffers
-        | DifferenceKind::UncheckedRows => false,
-    };
     if known.aggregate.is_some() {
         return false; // it is about no trade of its own
     }
     // What was repaired by asking proves the bill right, so it says nothing of the account.
-    let proved_right = known.state == DifferenceState::Repaired
-        && known.kind != DifferenceKind::TradeWithoutFundFlow;
-    explains && !proved_right
+    let proved_right = known.state == DifferenceState::Repaired && !known.kind.is_of_movements();
+    known.kind.explains_movement() && !proved_right
 }
 
 /// A second pass over the trade bill of the due day, for the rows whose movements are missing or

@@ -12,7 +12,7 @@ use payments::{
         refund::Refund,
     },
     reconcile::difference::{
-        Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
+        Difference, DifferenceState, PaymentOrRefund, RefundableMoney, Remedy, TrackedRefund,
     },
 };
 use tracing::info;
@@ -100,8 +100,8 @@ async fn one(
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
         Remedy::Operator => RepairOutcome::NeedsOperator,
-        Remedy::Settle(QuerySubject::Payment) => payment(app, difference, cause, trace).await?,
-        Remedy::Settle(QuerySubject::Refund) => refund(app, difference, cause, trace).await?,
+        Remedy::Settle(PaymentOrRefund::Payment) => payment(app, difference, cause, trace).await?,
+        Remedy::Settle(PaymentOrRefund::Refund) => refund(app, difference, cause, trace).await?,
         Remedy::Refund(whose) => money_of_others(app, difference, whose, cause, trace).await?,
     };
     let now = app.clock.now();

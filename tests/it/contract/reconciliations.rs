@@ -87,6 +87,12 @@ fn ask<'a>(testbed: &'a Testbed, id: &str, who: &str) -> Ask<'a> {
     }
 }
 
+#[test]
+fn the_contract_names_every_kind_of_difference_in_the_order_of_a_report() {
+    let kinds = &CONTRACT["components"]["schemas"]["DifferenceKind"]["enum"];
+    assert_eq!(*kinds, json!(DifferenceKind::ALL.map(DifferenceKind::name)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
     let testbed = Testbed::start().await;

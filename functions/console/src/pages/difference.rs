@@ -9,8 +9,8 @@ use payments::{
         journal::{Cause, Event, Subject},
     },
     reconcile::difference::{
-        Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceKind,
-        DifferenceState, HistoryEntry, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
+        Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceState,
+        HistoryEntry, OurSide, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
     },
 };
 use wechatpay::UnixSeconds;
@@ -61,7 +61,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         (missing(&view.missing, None))
         p.back { a href=(day) { "← " (text::long_day(one.date)) } }
         div.title.left {
-            h1 { (text::kind_title(one.kind)) }
+            h1 { (one.kind.title()) }
             (chip(text::stands(one)))
         }
         p.lead { (text::sentence(one.kind.meaning())) }
@@ -76,11 +76,11 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.sides {
             (side("WeChat Pay says", one.there.as_ref()))
-            @if one.kind != DifferenceKind::FeeOffTheRate {
+            @if one.kind.our_side() == OurSide::Books {
                 (side("Our books say", one.here.as_ref()))
             } @else if one.here.as_ref().is_some_and(|rate| rate.fee_e5.is_some()) {
                 // Earlier versions did not keep it.
-                (side(text::ours(one.kind), one.here.as_ref()))
+                (side(one.kind.our_side().label(), one.here.as_ref()))
             }
         }
         div.columns {

@@ -45,7 +45,7 @@ pub(super) fn list(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
         }
         @if let Some(kind) = filter.kind {
             p.choice {
-                "Only: " strong { (text::kind_title(kind)) } " · "
+                "Only: " strong { (kind.title()) } " · "
                 a href=(address(date, None, filter.state)) { "all kinds" }
             }
         }
@@ -102,14 +102,14 @@ fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter)
         .iter()
         .filter(|one| matches!(one.state, DifferenceState::Open | DifferenceState::Proposed));
     let to_do: BTreeSet<&str> = decided_about.map(text::what_to_do).collect();
-    let ours = text::ours(kind);
+    let ours = kind.our_side().label();
     html! {
         section.kind {
-            h3 { (text::kind_title(kind)) " " span.count { (number(all)) } }
+            h3 { (kind.title()) " " span.count { (number(all)) } }
             p { (text::sentence(kind.meaning())) }
             @for to_do in to_do { p.todo { strong { "What to do: " } (to_do) "." } }
             table.differences role="table" {
-                caption.hidden { (text::kind_title(kind)) }
+                caption.hidden { (kind.title()) }
                 thead role="rowgroup" {
                     tr role="row" {
                         th scope="col" role="columnheader" { "State" }

@@ -10,7 +10,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     model::bill_date::BillDate,
-    reconcile::difference::{Difference, DifferenceKind},
+    reconcile::difference::{Difference, DifferenceKind, PaymentOrRefund},
 };
 
 /// A trade in our books that is not in its day's bill: the next day's bill should have it.
@@ -97,23 +97,10 @@ impl CarriedTrade {
 impl CarriedKind {
     /// The subject of a difference that only our books have.
     pub const fn of_absent(kind: DifferenceKind) -> Option<Self> {
-        match kind {
-            DifferenceKind::PaidHereAbsentThere => Some(Self::Payment),
-            DifferenceKind::RefundHereAbsentThere => Some(Self::Refund),
-            DifferenceKind::PaidThereUnpaidHere
-            | DifferenceKind::AmountDiffers
-            | DifferenceKind::StatusDiffers
-            | DifferenceKind::IdentityDiffers
-            | DifferenceKind::UnknownOrderThere
-            | DifferenceKind::DuplicatePayment
-            | DifferenceKind::RefundThereUnknownHere
-            | DifferenceKind::RefundAmountDiffers
-            | DifferenceKind::RefundStateDiffers
-            | DifferenceKind::FeeOffTheRate
-            | DifferenceKind::FundFlowWithoutTrade
-            | DifferenceKind::TradeWithoutFundFlow
-            | DifferenceKind::SummaryDiffers
-            | DifferenceKind::UncheckedRows => None,
+        match kind.only_here() {
+            Some(PaymentOrRefund::Payment) => Some(Self::Payment),
+            Some(PaymentOrRefund::Refund) => Some(Self::Refund),
+            None => None,
         }
     }
 

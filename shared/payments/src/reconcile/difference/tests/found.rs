@@ -1,0 +1,154 @@
+use super::*;
+
+#[test]
+fn what_was_said_of_one_amount_does_not_hold_for_another_that_a_later_run_finds() {
+    let small = difference(DifferenceKind::AmountDiffers);
+    let explained = decide(&small, Decision::Explain, "li").unwrap();
+    assert!(!explained.has_other_amounts(&small));
+    let mut large = small.clone();
+    large.there.as_mut().unwrap().amount_fen = Some(10_000_000);
+    assert!(explained.has_other_amounts(&large));
+    let open = explained.with_other_amounts(&large, "run-2", NOW);
+    assert_eq!(
+        (open.state, &open.there),
+        (DifferenceState::Open, &large.there)
+    );
+    let again = decide(&open, Decision::Explain, "li").unwrap();
+    assert_eq!(
+        again.state,
+        DifferenceState::Proposed,
+        "not for one person any more"
+    );
+
+    let fee = |fee_e5| {
+        let mut one = small.clone();
+        one.there.as_mut().unwrap().fee_e5 = fee_e5;
+        one
+    };
+    assert!(fee(Some(600)).has_other_amounts(&fee(Some(700))));
+    let of_an_earlier_version = fee(None);
+    assert!(!of_an_earlier_version.has_other_amounts(&fee(Some(700))));
+}
+
+#[test]
+fn that_our_books_have_the_money_by_now_is_no_other_matter_unless_it_is_more() {
+    let proposed = difference(DifferenceKind::UnknownOrderThere).proposed("run-1", "nobody's", NOW);
+    let found = |fen| {
+        let here = Some(SideView {
+            amount_fen: Some(fen),
+            ..SideView::default()
+        });
+        Difference {
+            here,
+            ..difference(DifferenceKind::UnknownOrderThere)
+        }
+    };
+    assert!(!proposed.has_other_amounts(&found(100)), "as the bill says");
+    assert!(proposed.has_other_amounts(&found(101)));
+    assert!(found(100).has_other_amounts(&found(99)));
+}
+
+#[test]
+fn what_an_earlier_version_did_not_write_down_is_added_and_no_more() {
+    let old = difference(DifferenceKind::IdentityDiffers);
+    let explained = decide(&old, Decision::Explain, "li").unwrap();
+    let side = |currency: &str, state: &str| SideView {
+        amount_fen: Some(100),
+        state: Some(state.into()),
+        at: Some(NOW),
+        note: Some("seen".into()),
+        currency: Some(currency.into()),
+        appid: Some("wxa".into()),
+        mchid: Some("1900000001".into()),
+        fee_e5: Some(600),
+        rate: Some("0.60%".into()),
+    };
+    let found = Difference {
+        there: Some(side("USD", "SUCCESS")),
+        here: Some(side("CNY", "paid")),
+        about: DifferenceSubject {
+            line: Some(7),
+            ..old.about.clone()
+        },
+        ..old
+    };
+    let completed = explained.completed_by(&found).unwrap();
+    let expected = Difference {
+        there: found.there.clone(),
+        here: found.here.clone(),
+        about: found.about.clone(),
+        ..explained
+    };
+    assert_eq!(completed, expected, "state, version and history stay");
+    assert_eq!(completed.completed_by(&found), None, "once");
+
+    let later = Difference {
+        there: Some(side("HKD", "REFUND")),
+        here: None,
+        ..found
+    };
+    assert_eq!(completed.completed_by(&later), None, "what is known stays");
+}
+
+#[test]
+fn another_currency_is_not_weighed_as_fen() {
+    let mut foreign = difference(DifferenceKind::IdentityDiffers);
+    let mut paid_in = |currency: &str| {
+        foreign.there.as_mut().unwrap().currency = Some(currency.into());
+        (
+            foreign.amount_fen(),
+            decide(&foreign, Decision::Explain, "li").unwrap().state,
+        )
+    };
+    assert_eq!(paid_in("USD"), (None, DifferenceState::Proposed));
+    assert_eq!(paid_in("CNY"), (Some(100), DifferenceState::Explained));
+}
+
+#[test]
+fn many_of_a_kind_are_one_difference_that_says_how_many_and_moves_no_money() {
+    let many = of_many(DifferenceKind::DuplicatePayment, 20_001);
+    assert_eq!(many.id, "duplicate-payment-all-3");
+    let note = many.there.clone().and_then(|side| side.note).unwrap();
+    assert_eq!(
+        note,
+        "20001 of this kind, 1234.56 yuan in all; among them ORDER-7"
+    );
+    assert_eq!(
+        decide(&many, Decision::Propose, "li"),
+        Err(DecisionRejected::NothingToRefund)
+    );
+    assert!(many.what_to_do().contains("run the day again"));
+    let due = of_many(DifferenceKind::TradeWithoutFundFlow, 20_001);
+    assert!(due.what_to_do().contains("SettlementDays"));
+    let absent = of_many(DifferenceKind::PaidHereAbsentThere, 20_001);
+    assert!(absent.there.is_none() && absent.here.is_some());
+}
+
+#[test]
+fn what_was_explained_of_so_many_is_open_again_once_they_are_others() {
+    let proposed = decide(
+        &of_many(DifferenceKind::FeeOffTheRate, 20_001),
+        Decision::Explain,
+        "li",
+    );
+    let explained = decide(&proposed.unwrap(), Decision::Approve, "wang");
+    let found = of_many(DifferenceKind::FeeOffTheRate, 20_002);
+    let anew = explained.unwrap().counted_anew(&found, "run-2", NOW);
+    assert_eq!((anew.state, anew.version), (DifferenceState::Open, 4));
+    assert_eq!(anew.aggregate, found.aggregate);
+    assert!(anew.history.last().unwrap().why.starts_with("20002 of"));
+}
+
+#[test]
+fn the_same_thing_has_the_same_name_in_every_run_and_every_kind_its_own() {
+    let mut other_line = difference(DifferenceKind::AmountDiffers);
+    other_line.about.line = Some(7);
+    assert_eq!(
+        id(DifferenceKind::AmountDiffers, &other_line.about),
+        difference(DifferenceKind::AmountDiffers).id
+    );
+    let mut ids: Vec<String> = DifferenceKind::ALL.map(|kind| difference(kind).id).into();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), DifferenceKind::ALL.len());
+}

@@ -1,0 +1,159 @@
+use super::*;
+
+#[test]
+fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released() {
+    let released = |to_merchant| {
+        let refund = TrackedRefund {
+            refund_no: RefundNo::parse("R1").unwrap(),
+            stage: RefundStage::Released,
+            to_merchant,
+        };
+        refund.meaning()
+    };
+    assert!(!released(true).contains("released"), "{}", released(true));
+    assert!(released(false).contains("released"));
+}
+
+#[test]
+fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund_does_not_get_on() {
+    let begun = approved(DifferenceKind::DuplicatePayment);
+    let moving = told(&begun, RefundStage::Moving);
+    assert_eq!(moving.state, DifferenceState::OnItsWay);
+    assert_eq!(
+        moving.told(&at(RefundStage::Moving), "run-3", NOW),
+        None,
+        "no news"
+    );
+    for from in [&begun, &moving] {
+        for (stage, to) in [
+            (RefundStage::Succeeded, DifferenceState::Repaired),
+            (RefundStage::Abnormal, DifferenceState::Open),
+            (RefundStage::Refused, DifferenceState::Open),
+            (RefundStage::Closed, DifferenceState::Open),
+            (RefundStage::Released, DifferenceState::Open),
+        ] {
+            let told = told(from, stage);
+            assert_eq!(told.state, to, "{}", stage.name());
+            assert_eq!(
+                told.is_followed(),
+                matches!(stage, RefundStage::Abnormal | RefundStage::Refused),
+                "{}: what can still happen is looked at",
+                stage.name()
+            );
+        }
+    }
+    let abnormal = told(&moving, RefundStage::Abnormal);
+    assert!(abnormal.is_under_way(), "no bill says that it is over");
+    assert_eq!(
+        told(&abnormal, RefundStage::Moving).state,
+        DifferenceState::OnItsWay
+    );
+    assert_eq!(
+        told(&abnormal, RefundStage::Succeeded).state,
+        DifferenceState::Repaired
+    );
+}
+
+#[test]
+fn what_is_over_or_decided_otherwise_is_told_nothing_of_a_refund() {
+    let open = told(
+        &approved(DifferenceKind::DuplicatePayment),
+        RefundStage::Closed,
+    );
+    let proposed = decide(&open, Decision::Propose, "li").unwrap();
+    for over in [
+        proposed.clone(),
+        decide(&proposed, Decision::Reject, "li").unwrap(),
+        decide(&open, Decision::Explain, "li").unwrap(),
+        told(
+            &approved(DifferenceKind::DuplicatePayment),
+            RefundStage::Succeeded,
+        ),
+    ] {
+        assert_eq!(over.told(&at(RefundStage::Abnormal), "run-3", NOW), None);
+        assert!(!over.is_followed());
+    }
+}
+
+#[test]
+fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer() {
+    let stuck = told(
+        &approved(DifferenceKind::DuplicatePayment),
+        RefundStage::Abnormal,
+    );
+    let proposed = decide(&stuck, Decision::Redirect, "li").unwrap();
+    let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
+    let redirected = TrackedRefund {
+        to_merchant: true,
+        ..at(RefundStage::Moving)
+    };
+    let moving = decided.told(&redirected, "run-2", NOW).unwrap();
+    assert_eq!(moving.state, DifferenceState::OnItsWay);
+    let through = told(&moving, RefundStage::Succeeded);
+    assert_eq!(
+        (through.state, through.is_followed()),
+        (DifferenceState::Open, false)
+    );
+    assert!(through.is_under_way(), "only a person ends it");
+    assert!(decide(&through, Decision::Propose, "li").is_err());
+    let explained = decide(&through, Decision::Explain, "li");
+    assert_eq!(explained, Err(DecisionRejected::PayerOwed));
+    let paid = decide(&through, Decision::PayerPaid, "li").unwrap();
+    assert_eq!(
+        (paid.state, &paid.wanted),
+        (DifferenceState::Approved, &ApprovedAction::PayerPaid)
+    );
+    let closed = paid.payer_paid("run-3", NOW);
+    assert_eq!(
+        (closed.state, closed.is_followed()),
+        (DifferenceState::Explained, false)
+    );
+    let why = &closed.history.last().unwrap().why;
+    assert!(why.contains("says li: looked at it"), "{why}");
+}
+
+#[test]
+fn a_refund_that_was_stuck_when_it_was_explained_is_looked_after_once_it_is_open_again() {
+    let stuck = told(
+        &approved(DifferenceKind::DuplicatePayment),
+        RefundStage::Abnormal,
+    );
+    let explained = decide(&stuck, Decision::Explain, "li").unwrap();
+    assert!(!explained.is_followed());
+    let open = decide(&explained, Decision::Reopen, "wang").unwrap();
+    assert!(open.is_followed() && open.is_under_way());
+    assert_eq!(
+        told(&open, RefundStage::Succeeded).state,
+        DifferenceState::Repaired
+    );
+}
+
+#[test]
+fn the_notice_of_its_money_waits_exactly_while_a_person_has_to_act() {
+    let open = difference(DifferenceKind::DuplicatePayment);
+    assert_eq!(open.notice_id().as_deref(), Some("payment#4200001"));
+    assert_eq!(
+        open.notice_step(),
+        None,
+        "it stands there since the money was kept"
+    );
+    let proposed = open.proposed("run-1", "twice", NOW);
+    assert_eq!(proposed.notice_step(), None);
+    let once = decide(&proposed, Decision::Approve, "li").unwrap();
+    assert_eq!(once.notice_step(), None);
+    let closed = |who| {
+        Some(NoticeStep::Decided {
+            who,
+            why: "looked at it",
+        })
+    };
+    let approved = decide(&once, Decision::Approve, "wang").unwrap();
+    assert_eq!(approved.notice_step(), closed("wang"));
+    let moving = told(&approved, RefundStage::Moving);
+    assert_eq!(moving.notice_step(), None);
+    let stuck = told(&moving, RefundStage::Refused);
+    assert_eq!(stuck.notice_step(), Some(NoticeStep::Waits));
+    let explained = decide(&stuck, Decision::Explain, "li").unwrap();
+    assert_eq!(explained.notice_step(), closed("li"));
+    assert_eq!(difference(DifferenceKind::FeeOffTheRate).notice_id(), None);
+}
