@@ -9,6 +9,7 @@ use flows::{
     authenticate::Caller,
     incoming::Incoming,
     issue_prepay::{IssueFlow, IssueOutcome},
+    origin::Origin,
     problem::{ErrorChain, Problem},
     trace::Trace,
     view,
@@ -17,7 +18,7 @@ use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
     model::{
         ids::OrderNo,
-        journal::{Cause, ChangeContext, Subject},
+        journal::{Cause, Subject},
         order::{IssueLease, Order, OrderState, RefundTally},
     },
     rules::{
@@ -41,17 +42,20 @@ const LOOK_AFTER_S: i64 = 2;
 pub async fn create(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = app.random.id();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
+    let origin = Origin {
+        cause: Cause::Request(request_id.clone()),
+        trace: Trace::from_header(incoming.header("traceparent"), &app.random),
+    };
     let created = Request {
         app,
         incoming: &incoming,
         request_id: &request_id,
-        trace: &trace,
+        origin: &origin,
     }
     .create()
     .await;
     let mut answer = created.unwrap_or_else(|problem| problem.answer(&request_id));
-    answer.headers_mut().extend(trace.header());
+    answer.headers_mut().extend(origin.trace.header());
     answer
 }
 
@@ -60,7 +64,7 @@ struct Request<'a> {
     app: &'a App,
     incoming: &'a Incoming,
     request_id: &'a str,
-    trace: &'a Trace,
+    origin: &'a Origin,
 }
 
 impl Request<'_> {
@@ -119,12 +123,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let now = self.app.clock.now();
         let (wanted, body) = self.wanted(asked, caller, now).await?;
-        let because = ChangeContext {
-            cause: self.cause(),
-            trace: self.trace.id().to_owned(),
-            at: now,
-            request_id: None,
-        };
+        let because = self.origin.change_context(now);
         let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
         let (burnt, reserved) = futures_util::join!(
@@ -137,7 +136,7 @@ impl Request<'_> {
                 info!(
                     order_no = wanted.order_no.as_str(),
                     request_id = self.request_id,
-                    trace_id = self.trace.id(),
+                    trace_id = self.origin.trace.id(),
                     "order reserved"
                 );
                 self.carry_on(wanted, Some(body), StatusCode::CREATED).await
@@ -187,7 +186,7 @@ impl Request<'_> {
             state: OrderState::Reserved,
             refunds: RefundTally::NONE,
             version: 1,
-            trace: self.trace.id().to_owned(),
+            trace: self.origin.trace.id().to_owned(),
             due: None,
         };
         let due = schedule::next_order_check(&order, &order.state, now);
@@ -262,13 +261,7 @@ impl Request<'_> {
         match self
             .app
             .issuing
-            .issue(
-                order,
-                body,
-                self.app.prepay_budget,
-                &self.cause(),
-                self.trace.id(),
-            )
+            .issue(order, body, self.app.prepay_budget, self.origin)
             .await
         {
             Ok(IssueOutcome::Order(order)) if order.state == OrderState::Reserved => {
@@ -295,13 +288,13 @@ impl Request<'_> {
         let sent = self
             .app
             .payment_requests
-            .send_request(&message, delay_s, &self.trace.traceparent())
+            .send_request(&message, delay_s, &self.origin.trace.traceparent())
             .await;
         sent.map_err(|error| Problem::unavailable(&error))?;
         info!(
             order_no = order_no.as_str(),
             delay_s,
-            trace_id = self.trace.id(),
+            trace_id = self.origin.trace.id(),
             "order handed to the queue"
         );
         Ok(view::accepted(
@@ -322,9 +315,5 @@ impl Request<'_> {
 
     fn show(&self, order: &Order, status: StatusCode) -> Response<String> {
         view::answer(status, &view::order(order, self.app.clock.now()))
-    }
-
-    fn cause(&self) -> Cause {
-        Cause::Request(self.request_id.to_owned())
     }
 }

@@ -12,6 +12,7 @@ use adapters::{
 use flows::{
     authenticate::Caller,
     incoming::Incoming,
+    origin::Origin,
     problem::{ErrorChain, Problem},
     process_refund::{DecisionOutcome, RefundRef, ReserveRefundOutcome},
     trace::Trace,
@@ -62,17 +63,19 @@ const LOOK_AFTER_S: i64 = 2;
 pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = app.random.id();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
+    let origin = Origin {
+        cause: Cause::Request(request_id.clone()),
+        trace: Trace::from_header(incoming.header("traceparent"), &app.random),
+    };
     let answered = Request {
         app,
         incoming: &incoming,
-        cause: Cause::Request(request_id.clone()),
-        trace: &trace,
+        origin: &origin,
     }
     .answer()
     .await;
     let mut answer = answered.unwrap_or_else(|problem| problem.answer(&request_id));
-    answer.headers_mut().extend(trace.header());
+    answer.headers_mut().extend(origin.trace.header());
     answer
 }
 
@@ -80,8 +83,7 @@ pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> 
 struct Request<'a> {
     app: &'a App,
     incoming: &'a Incoming,
-    cause: Cause,
-    trace: &'a Trace,
+    origin: &'a Origin,
 }
 
 impl Request<'_> {
@@ -160,7 +162,7 @@ impl Request<'_> {
             let asked = self
                 .app
                 .asking
-                .ask(&order.order_no, LOOK_WITHIN, &self.cause, self.trace.id())
+                .ask(&order.order_no, LOOK_WITHIN, self.origin)
                 .await;
             match asked {
                 Ok(_) => order = self.order(caller, order_no).await?,
@@ -251,11 +253,7 @@ impl Request<'_> {
     async fn close(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let before = close_eligibility(&order);
-        let closed = self
-            .app
-            .closing
-            .close(order, ACT_WITHIN, &self.cause, self.trace.id())
-            .await;
+        let closed = self.app.closing.close(order, ACT_WITHIN, self.origin).await;
         let order = closed.map_err(|error| Problem::unavailable(&error))?.order;
         match close_eligibility(&order) {
             CloseEligibility::Paid => Err(Problem::order_paid()),
@@ -291,13 +289,7 @@ impl Request<'_> {
         let taken = self
             .app
             .refunding
-            .reserve(
-                &caller.client_id,
-                &order_no,
-                &wanted,
-                &self.cause,
-                self.trace.id(),
-            )
+            .reserve(&caller.client_id, &order_no, &wanted, self.origin)
             .await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
             ReserveRefundOutcome::Reserved(refund) => {
@@ -305,7 +297,7 @@ impl Request<'_> {
                     order_no = order_no.as_str(),
                     refund_no = refund.refund_no.as_str(),
                     amount_fen = refund.amount.get(),
-                    trace_id = self.trace.id(),
+                    trace_id = self.origin.trace.id(),
                     "refund taken on"
                 );
                 Ok(self.refund_accepted(&refund).await)
@@ -327,11 +319,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
-        let decided = self
-            .app
-            .refunding
-            .retry(&of, None, &self.cause, self.trace.id())
-            .await;
+        let decided = self.app.refunding.retry(&of, None, self.origin).await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "refused")?;
         Ok(self.refund_accepted(&refund).await)
@@ -349,13 +337,7 @@ impl Request<'_> {
         let decided = self
             .app
             .refunding
-            .release(
-                &of,
-                &asked.decided,
-                ACT_WITHIN,
-                &self.cause,
-                self.trace.id(),
-            )
+            .release(&of, &asked.decided, ACT_WITHIN, self.origin)
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "refused")?;
@@ -374,13 +356,7 @@ impl Request<'_> {
         let decided = self
             .app
             .refunding
-            .redirect(
-                &of,
-                &asked.to,
-                &asked.decided,
-                ACT_WITHIN,
-                (&self.cause, self.trace.id()),
-            )
+            .redirect(&of, &asked.to, &asked.decided, ACT_WITHIN, self.origin)
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "abnormal")?;
@@ -400,7 +376,7 @@ impl Request<'_> {
         let decided = self
             .app
             .refunding
-            .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
+            .payer_paid(&of, &asked.decided, self.origin)
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         if matches!(decided, DecisionOutcome::WrongState(_)) {
@@ -426,13 +402,13 @@ impl Request<'_> {
         let sent = self
             .app
             .webhooks
-            .send_webhook(&event, &self.trace.traceparent())
+            .send_webhook(&event, &self.origin.trace.traceparent())
             .await;
         sent.map_err(|error| Problem::unavailable(&error))?;
         info!(
             order_no,
             version,
-            trace_id = self.trace.id(),
+            trace_id = self.origin.trace.id(),
             "event sent again"
         );
         Ok(view::event_accepted(&order.order_no, version))
@@ -490,7 +466,7 @@ impl Request<'_> {
             )
             .await;
         let page = page.map_err(|error| Problem::unavailable(&error))?;
-        let traceparent = self.trace.traceparent();
+        let traceparent = self.origin.trace.traceparent();
         let mut sendings = Vec::with_capacity(page.events.len());
         for event in &page.events {
             sendings.push(self.app.webhooks.send_webhook(event, &traceparent));
@@ -504,7 +480,7 @@ impl Request<'_> {
         info!(
             client_id,
             count,
-            trace_id = self.trace.id(),
+            trace_id = self.origin.trace.id(),
             "undelivered events sent again"
         );
         let next = page.next.as_ref().map(EventCursor::as_str);

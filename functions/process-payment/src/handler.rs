@@ -10,6 +10,7 @@ use adapters::{
 use flows::{
     issue_prepay::IssueOutcome,
     open_callback::{OpenCallbackError, reopen_callback},
+    origin::Origin,
     problem::ErrorChain,
     settle_payment::SettleOutcome,
     sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
@@ -206,12 +207,15 @@ async fn settle(
     request_id: Option<RequestId>,
     trace: &Trace,
 ) -> CallbackOutcome {
-    let cause = Cause::Notice(callback.id.clone());
+    let origin = Origin {
+        cause: Cause::Notice(callback.id.clone()),
+        trace: trace.clone(),
+    };
     let settled = match &callback.plaintext {
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
             Ok(notice) => app
                 .settling
-                .settle(&notice.told_under(request_id), &cause, trace.id())
+                .settle(&notice.told_under(request_id), &origin)
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
@@ -219,7 +223,7 @@ async fn settle(
         Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
             Ok(news) => app
                 .refunding
-                .settle(&news.told_under(request_id), &cause, trace.id())
+                .settle(&news.told_under(request_id), &origin)
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
@@ -299,12 +303,8 @@ async fn issue(
         Err(error) => return error.into(),
     };
     let within = time_left(app, deadline_ms);
-    let cause = Cause::Message(record.message_id.clone());
-    match app
-        .issuing
-        .issue(*order, None, within, &cause, trace.id())
-        .await
-    {
+    let origin = of_message(record, trace);
+    match app.issuing.issue(*order, None, within, &origin).await {
         Ok(IssueOutcome::Order(order)) if order.needs_prepay(app.clock.now()) => Verdict::Retry,
         Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
         Ok(IssueOutcome::Later(_)) => Verdict::Retry,
@@ -322,11 +322,11 @@ async fn refund(
     deadline_ms: i64,
     trace: &Trace,
 ) -> Verdict {
-    let cause = Cause::Message(record.message_id.clone());
+    let origin = of_message(record, trace);
     let within = time_left(app, deadline_ms);
     match app
         .refunding
-        .advance(order_no, refund_no, within, &cause, trace.id())
+        .advance(order_no, refund_no, within, &origin)
         .await
     {
         Ok(driven) => {
@@ -340,6 +340,14 @@ async fn refund(
             Verdict::Done
         }
         Err(error) => error.into(),
+    }
+}
+
+/// What is done because of a message.
+fn of_message(record: &SqsRecord, trace: &Trace) -> Origin {
+    Origin {
+        cause: Cause::Message(record.message_id.clone()),
+        trace: trace.clone(),
     }
 }
 

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use adapters::{order_table::ReserveOutcome, queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::{
+    origin::Origin,
     problem::ErrorChain,
     process_refund::{DecisionOutcome, RedirectTarget, RefundRef, ReserveRefundOutcome},
     settle_payment::SettleOutcome,
-    trace::Trace,
 };
 use payments::{
     model::{
         bill_date::BillDate,
         decision,
         ids::{ClientId, OrderNo, RefundNo, TransactionId},
-        journal::{Cause, ChangeContext},
         order::Order,
         parked::ParkedState,
         refund::{Refund, RefundTerms},
@@ -46,8 +45,7 @@ pub(crate) async fn approved(
     app: &App,
     date: BillDate,
     id: &str,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<(), DayError> {
     let Some(difference) = app.reconciliations.difference(date, id).await? else {
         return Ok(());
@@ -66,16 +64,16 @@ pub(crate) async fn approved(
     }
     let applied = match payment_facts::numbers(&difference) {
         None => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into()),
-        Some(numbers) => Box::pin(carried_out(app, &difference, &numbers, cause, trace)).await?,
+        Some(numbers) => Box::pin(carried_out(app, &difference, &numbers, origin)).await?,
     };
     let now = app.clock.now();
     let done = match &applied {
-        Ok(ActionDone::RefundUnderWay(refund)) => difference.told(refund, cause.id(), now),
-        Ok(ActionDone::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
-        Ok(ActionDone::PayerPaid) => Some(difference.payer_paid(cause.id(), now)),
+        Ok(ActionDone::RefundUnderWay(refund)) => difference.told(refund, origin.cause.id(), now),
+        Ok(ActionDone::Repaired(why)) => Some(difference.repaired(origin.cause.id(), why, now)),
+        Ok(ActionDone::PayerPaid) => Some(difference.payer_paid(origin.cause.id(), now)),
         Err(why) => {
             warn!(%date, id, why, "what was approved could not be done: people decide anew");
-            Some(difference.reopened(cause.id(), why, now))
+            Some(difference.reopened(origin.cause.id(), why, now))
         }
     };
     let Some(done) = done else {
@@ -85,7 +83,7 @@ pub(crate) async fn approved(
         SaveOutcome::Saved => {
             info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
             if done.state == DifferenceState::OnItsWay {
-                look_soon(app, date, id, trace).await;
+                look_soon(app, date, id, origin).await;
             }
         }
         // Another run carried it out too, and wrote first.
@@ -96,13 +94,13 @@ pub(crate) async fn approved(
 
 /// Most refunds succeed within seconds: a person at the console need not wait for the next minute's
 /// run.
-async fn look_soon(app: &App, date: BillDate, id: &str, trace: &Trace) {
+async fn look_soon(app: &App, date: BillDate, id: &str, origin: &Origin) {
     const SOON_S: i64 = 15;
     let message = ReconcileWork::ApplyV1 {
         date,
         id: id.to_owned(),
     };
-    let traceparent = trace.traceparent();
+    let traceparent = origin.trace.traceparent();
     let sent = app.work.send_reconcile(&message, SOON_S, &traceparent);
     if let Err(error) = sent.await {
         info!(%date, id, error = %ErrorChain(&error), "the minute's run looks how the refund stands");
@@ -132,21 +130,20 @@ async fn carried_out(
     app: &App,
     difference: &Difference,
     (order_no, transaction_id): &(OrderNo, TransactionId),
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     match (&difference.wanted, difference.kind.remedy()) {
         (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::SecondPayment)) => {
-            second_payment(app, order_no, transaction_id, cause, trace).await
+            second_payment(app, order_no, transaction_id, origin).await
         }
         (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Unattributed)) => {
-            nobodys_money(app, order_no, transaction_id, cause, trace).await
+            nobodys_money(app, order_no, transaction_id, origin).await
         }
         (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Operator) => {
             Ok(Err("no money goes back for this kind of difference".into()))
         }
         (ApprovedAction::TakeOn { client_id }, _) => {
-            paid_again(app, transaction_id, client_id, cause, trace).await
+            paid_again(app, transaction_id, client_id, origin).await
         }
         (
             ApprovedAction::Retry
@@ -154,7 +151,7 @@ async fn carried_out(
             | ApprovedAction::Redirect
             | ApprovedAction::PayerPaid,
             _,
-        ) => sent_on(app, difference, order_no, cause, trace).await,
+        ) => sent_on(app, difference, order_no, origin).await,
         (ApprovedAction::Explain, _) => {
             Ok(Err("an explanation has nothing to be carried out".into()))
         }
@@ -166,13 +163,12 @@ async fn second_payment(
     app: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     let mut parked = app.orders.parked_payment(order_no, transaction_id).await?;
     if parked.is_none() {
         // Its news was lost, and no run was allowed to ask for it.
-        match query_and_settle::settled(app, transaction_id, cause, trace).await? {
+        match query_and_settle::settled(app, transaction_id, origin).await? {
             Err(why) => return Ok(Err(why)),
             Ok(_) => parked = app.orders.parked_payment(order_no, transaction_id).await?,
         }
@@ -207,7 +203,7 @@ async fn second_payment(
         transaction_id: Some(transaction_id.clone()),
     };
     let number = |nth| RefundNo::of_second_payment(transaction_id, nth);
-    given_back(app, &order, &terms, number, cause, trace).await
+    given_back(app, &order, &terms, number, origin).await
 }
 
 /// One refund after the other under the numbers that follow from a payment's, until one does not
@@ -217,8 +213,7 @@ async fn given_back(
     order: &Order,
     terms: &RefundTerms,
     number: impl Fn(u32) -> RefundNo,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     for nth in 1..=REFUNDS_MAX {
         let wanted = RefundRequest {
@@ -228,13 +223,7 @@ async fn given_back(
         };
         let taken = app
             .refunding
-            .reserve(
-                &order.client_id,
-                &order.order_no,
-                &wanted,
-                cause,
-                trace.id(),
-            )
+            .reserve(&order.client_id, &order.order_no, &wanted, origin)
             .await?;
         let known = match taken {
             ReserveRefundOutcome::Reserved(refund)
@@ -268,8 +257,7 @@ async fn sent_on(
     app: &App,
     difference: &Difference,
     order_no: &OrderNo,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     let order = app.orders.read(order_no).await?;
     let (Some(order), Some(followed)) = (order, &difference.refund) else {
@@ -285,35 +273,29 @@ async fn sent_on(
     let (who, why) = difference.decided_by();
     let by = decision::DecidedBy { who, why };
     let decided = match &difference.wanted {
-        ApprovedAction::Retry => refunding.retry(&of, Some(&by), cause, trace.id()).await?,
-        ApprovedAction::Release => {
-            refunding
-                .release(&of, &by, ACT_WITHIN, cause, trace.id())
-                .await?
-        }
+        ApprovedAction::Retry => refunding.retry(&of, Some(&by), origin).await?,
+        ApprovedAction::Release => refunding.release(&of, &by, ACT_WITHIN, origin).await?,
         ApprovedAction::Redirect => {
             let to = RedirectTarget::Merchant;
             refunding
-                .redirect(&of, &to, &by, ACT_WITHIN, (cause, trace.id()))
+                .redirect(&of, &to, &by, ACT_WITHIN, origin)
                 .await?
         }
         ApprovedAction::PayerPaid => {
-            return Ok(
-                match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
-                    // `NotNow`: an earlier version redirected it without recording that in our
-                    // books.
-                    DecisionOutcome::Done(_) | DecisionOutcome::WrongState(_) => {
-                        Ok(ActionDone::PayerPaid)
-                    }
-                    DecisionOutcome::RefundNotFound => Err(NO_SUCH_REFUND.into()),
-                    DecisionOutcome::InProgress(_)
-                    | DecisionOutcome::NeedsTwoPersons
-                    | DecisionOutcome::Refused(_)
-                    | DecisionOutcome::Unknown => {
-                        Err("nothing of the kind can be said of the refund".into())
-                    }
-                },
-            );
+            return Ok(match refunding.payer_paid(&of, &by, origin).await? {
+                // `NotNow`: an earlier version redirected it without recording that in our
+                // books.
+                DecisionOutcome::Done(_) | DecisionOutcome::WrongState(_) => {
+                    Ok(ActionDone::PayerPaid)
+                }
+                DecisionOutcome::RefundNotFound => Err(NO_SUCH_REFUND.into()),
+                DecisionOutcome::InProgress(_)
+                | DecisionOutcome::NeedsTwoPersons
+                | DecisionOutcome::Refused(_)
+                | DecisionOutcome::Unknown => {
+                    Err("nothing of the kind can be said of the refund".into())
+                }
+            });
         }
         ApprovedAction::Refund | ApprovedAction::TakeOn { .. } | ApprovedAction::Explain => {
             return Ok(Err("nothing of the kind was decided about a refund".into()));
@@ -400,8 +382,7 @@ async fn nobodys_money(
     app: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     let QueriedPayments {
         notice,
@@ -416,7 +397,7 @@ async fn nobodys_money(
     if money.refunded && app.orders.refund(order_no, &number(1)).await?.is_none() {
         return Ok(Err(payment_facts::GIVEN_BACK.into()));
     }
-    let context = change_context(app, cause, trace);
+    let context = origin.change_context(app.clock.now());
     let (order, event) =
         order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &context);
     let is_settled = match app.orders.reserve(&order, &event).await? {
@@ -426,7 +407,7 @@ async fn nobodys_money(
         ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
     };
     if !is_settled {
-        match app.settling.settle(&notice, cause, trace.id()).await? {
+        match app.settling.settle(&notice, origin).await? {
             SettleOutcome::Changed | SettleOutcome::AlreadyDone => {}
             SettleOutcome::StillOpen => return Ok(Err(DID_NOT_SUCCEED.into())),
             SettleOutcome::Parked { what_to_do, .. } => return Ok(Err(what_to_do)),
@@ -445,7 +426,7 @@ async fn nobodys_money(
         reason: None,
         transaction_id: None,
     };
-    given_back(app, &order, &terms, number, cause, trace).await
+    given_back(app, &order, &terms, number, origin).await
 }
 
 /// The text about a payment that is not a success.
@@ -462,8 +443,7 @@ async fn paid_again(
     app: &App,
     transaction_id: &TransactionId,
     client_id: &ClientId,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     let QueriedPayments {
         notice,
@@ -479,7 +459,7 @@ async fn paid_again(
                 .into(),
         ));
     }
-    let context = change_context(app, cause, trace);
+    let context = origin.change_context(app.clock.now());
     let (order, event) = order_from_lost_record(
         &notice,
         &money,
@@ -496,7 +476,7 @@ async fn paid_again(
     }
     // WeChat Pay says `REFUND` if it was refunded in part before the record was lost. It is parked
     // with that reason: running the day of that refund again books it.
-    let settled = app.settling.settle(&notice, cause, trace.id()).await?;
+    let settled = app.settling.settle(&notice, origin).await?;
     let order = app.orders.read(&notice.order_no).await?;
     let is_booked = order.is_some_and(|order| {
         order.client_id == *client_id
@@ -518,13 +498,4 @@ async fn paid_again(
             }
         })
     })
-}
-
-fn change_context(app: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
-    ChangeContext {
-        cause: cause.clone(),
-        trace: trace.id().to_owned(),
-        at: app.clock.now(),
-        request_id: None,
-    }
 }

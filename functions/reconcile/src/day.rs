@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use adapters::queues::ReconcileWork;
-use flows::{problem::ErrorChain, trace::Trace};
+use flows::{origin::Origin, problem::ErrorChain, trace::Trace};
 use matching::{books::DayBooks, totals::Gaps};
 use payments::{
     model::{
@@ -206,7 +206,10 @@ async fn one_part(
 ) -> Result<(), DayError> {
     let last = last_minutes(app, run, part).await?;
     let trades = bills::trades(app, run, part, books).await?;
-    let cause = Cause::Reconciliation(run.id.clone());
+    let origin = Origin {
+        cause: Cause::Reconciliation(run.id.clone()),
+        trace: trace.clone(),
+    };
     let run = &record::save(app, run.date, &run.id, |run| {
         note_trade_bill(run, &trades.facts);
     })
@@ -245,7 +248,7 @@ async fn one_part(
     let found = if run.dry_run {
         found
     } else {
-        repair::all(app, found, &run.id, &cause, trace).await?
+        repair::all(app, found, &run.id, &origin).await?
     };
     metrics::found(run, &found);
     let gaps = finding.gaps();

@@ -3,6 +3,7 @@
 
 use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
+    origin::Origin,
     problem::ErrorChain,
     sqs_event::{self, SqsBatch, SqsRecord, work_off},
     trace::Trace,
@@ -168,7 +169,7 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
         }
         Ok(ReconcileWork::ApplyV1 { date, id }) => {
             let cause = Cause::Reconciliation(record.message_id.clone());
-            apply::approved(app, date, &id, &cause, &trace).await
+            apply::approved(app, date, &id, &Origin { cause, trace }).await
         }
         Err(error) => {
             error!(

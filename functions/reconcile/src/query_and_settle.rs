@@ -1,7 +1,7 @@
 //! A payment of a difference -> WeChat Pay is asked -> what it says is settled.
 
-use flows::{settle_payment::SettleOutcome, trace::Trace};
-use payments::model::{ids::TransactionId, journal::Cause};
+use flows::{origin::Origin, settle_payment::SettleOutcome};
+use payments::model::ids::TransactionId;
 
 use crate::{
     app::App,
@@ -16,11 +16,10 @@ use crate::{
 pub(crate) async fn settled(
     app: &App,
     transaction_id: &TransactionId,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<QueryResult<SettleOutcome>, DayError> {
     Ok(match query::payment(app, transaction_id).await? {
-        Ok(told) => Ok(app.settling.settle(&told.notice, cause, trace.id()).await?),
+        Ok(told) => Ok(app.settling.settle(&told.notice, origin).await?),
         Err(why) => Err(why),
     })
 }

@@ -3,12 +3,11 @@
 //! approve it.
 
 use adapters::reconciliation::SaveOutcome;
-use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
+use flows::{origin::Origin, process_refund::RefundError, settle_payment::SettleOutcome};
 use matching::books::BookedRefund;
 use payments::{
     model::{
         ids::{OutRefundNo, RefundId, TransactionId},
-        journal::Cause,
         refund::Refund,
     },
     reconcile::difference::{
@@ -34,8 +33,7 @@ pub(crate) async fn all(
     app: &App,
     found: Vec<Difference>,
     run_id: &str,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<Vec<Difference>, DayError> {
     let mut after = Vec::with_capacity(found.len());
     for difference in found {
@@ -51,9 +49,9 @@ pub(crate) async fn all(
             DifferenceState::Open if difference.is_followed() || owes_its_payer(&difference) => {
                 difference
             }
-            DifferenceState::Open => one(app, &difference, run_id, cause, trace).await?,
+            DifferenceState::Open => one(app, &difference, run_id, origin).await?,
             DifferenceState::Approved => {
-                apply::approved(app, difference.date, &difference.id, cause, trace).await?;
+                apply::approved(app, difference.date, &difference.id, origin).await?;
                 let read = app
                     .reconciliations
                     .difference(difference.date, &difference.id)
@@ -95,14 +93,13 @@ async fn one(
     app: &App,
     difference: &Difference,
     run_id: &str,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
         Remedy::Operator => RepairOutcome::NeedsOperator,
-        Remedy::Settle(PaymentOrRefund::Payment) => payment(app, difference, cause, trace).await?,
-        Remedy::Settle(PaymentOrRefund::Refund) => refund(app, difference, cause, trace).await?,
-        Remedy::Refund(whose) => money_of_others(app, difference, whose, cause, trace).await?,
+        Remedy::Settle(PaymentOrRefund::Payment) => payment(app, difference, origin).await?,
+        Remedy::Settle(PaymentOrRefund::Refund) => refund(app, difference, origin).await?,
+        Remedy::Refund(whose) => money_of_others(app, difference, whose, origin).await?,
     };
     let now = app.clock.now();
     let next = match outcome {
@@ -155,13 +152,12 @@ pub(crate) async fn written(
 async fn payment(
     app: &App,
     difference: &Difference,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<RepairOutcome, DayError> {
     let Some((order_no, transaction_id)) = numbers(difference) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    Ok(match settled(app, &transaction_id, cause, trace).await? {
+    Ok(match settled(app, &transaction_id, origin).await? {
         Err(why) => RepairOutcome::NotRepaired(why),
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone) => {
             let order = app.orders.read(&order_no).await?;
@@ -184,8 +180,7 @@ async fn payment(
 async fn refund(
     app: &App,
     difference: &Difference,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<RepairOutcome, DayError> {
     let number = difference.about.out_refund_no.as_deref();
     let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
@@ -195,7 +190,7 @@ async fn refund(
         Ok(news) => news,
         Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
-    match app.refunding.settle(&news, cause, trace.id()).await {
+    match app.refunding.settle(&news, origin).await {
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
         Ok(SettleOutcome::Parked { what_to_do, .. }) => {
             return Ok(RepairOutcome::NotRepaired(what_to_do));
@@ -247,8 +242,7 @@ async fn money_of_others(
     app: &App,
     difference: &Difference,
     whose: RefundableMoney,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<RepairOutcome, DayError> {
     let number = difference.about.transaction_id.as_deref();
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
@@ -272,7 +266,7 @@ async fn money_of_others(
         return Ok(RepairOutcome::RefundUnderWay(Box::new(refund)));
     }
     // Parked as by a callback, so that it can be refunded.
-    let settled = app.settling.settle(&notice, cause, trace.id()).await?;
+    let settled = app.settling.settle(&notice, origin).await?;
     Ok(match settled {
         SettleOutcome::Parked { .. } => RepairOutcome::Propose(match whose {
             RefundableMoney::SecondPayment => {

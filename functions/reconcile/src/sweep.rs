@@ -13,6 +13,7 @@ use adapters::{
 use flows::{
     close_order::CloseError,
     order_store::OrderStoreError,
+    origin::Origin,
     problem::ErrorChain,
     process_refund::{Advanced, RefundError},
     query_order::{QueryError, QueryOutcome},
@@ -91,8 +92,7 @@ impl CheckError {
 struct Checks<'a> {
     app: &'a App,
     began_at: UnixSeconds,
-    cause: Cause,
-    trace: Trace,
+    origin: Origin,
 }
 
 /// Processes everything that is due. `deadline_ms` is when the run must end (Unix milliseconds).
@@ -103,8 +103,10 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
     let looks = Checks {
         app,
         began_at: app.clock.now(),
-        cause: Cause::Sweep(app.random.id()),
-        trace: Trace::from_header(None, &app.random),
+        origin: Origin {
+            cause: Cause::Sweep(app.random.id()),
+            trace: Trace::from_header(None, &app.random),
+        },
     };
     let bounds = Bounds {
         began_at: looks.began_at,
@@ -117,7 +119,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
     }
-    metrics::swept(app, &report, missing, looks.trace.id());
+    metrics::swept(app, &report, missing, looks.origin.trace.id());
     Ok(report)
 }
 
@@ -166,19 +168,17 @@ impl Work for Checks<'_> {
     }
 
     async fn look(&self, item: CheckItem) -> CheckOutcome {
-        let Self {
-            app, cause, trace, ..
-        } = self;
+        let Self { app, origin, .. } = self;
         let looked = match &item {
             CheckItem::Order(order_no) => {
-                let looked = order(app, order_no, cause, trace).await;
+                let looked = order(app, order_no, origin).await;
                 if comes_again_soon(&looked) {
                     look_again(app, order_no).await;
                 }
                 looked
             }
             CheckItem::Refund(order_no, refund_no) => {
-                refund(app, order_no, refund_no, cause, trace).await
+                refund(app, order_no, refund_no, origin).await
             }
         };
         looked.unwrap_or_else(|error| {
@@ -223,12 +223,7 @@ async fn look_again(app: &App, order_no: &OrderNo) {
 
 /// One order: read again, since the index lags; claimed, since another run may be at it; then asked
 /// about or closed.
-async fn order(
-    app: &App,
-    order_no: &OrderNo,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<CheckOutcome, CheckError> {
+async fn order(app: &App, order_no: &OrderNo, origin: &Origin) -> Result<CheckOutcome, CheckError> {
     let now = app.clock.now();
     let Some(order) = app.orders.read(order_no).await? else {
         return Ok(CheckOutcome::NotOurs);
@@ -241,11 +236,11 @@ async fn order(
         return Ok(CheckOutcome::NotOurs);
     }
     match &order.state {
-        OrderState::Closing => close(app, order, cause, trace).await,
+        OrderState::Closing => close(app, order, origin).await,
         OrderState::Reserved | OrderState::AwaitingPayment(_)
             if is_past_payment_time(&order, now) =>
         {
-            close(app, order, cause, trace).await
+            close(app, order, origin).await
         }
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
@@ -254,21 +249,13 @@ async fn order(
         | OrderState::Refunded(_)
         | OrderState::Closed
         | OrderState::Rejected(_)
-        | OrderState::PaidAfterClose(_) => ask(app, &order, cause, trace).await,
+        | OrderState::PaidAfterClose(_) => ask(app, &order, origin).await,
     }
 }
 
 /// Queries an unpaid order.
-async fn ask(
-    app: &App,
-    order: &Order,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<CheckOutcome, CheckError> {
-    let asked = app
-        .asking
-        .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
-        .await?;
+async fn ask(app: &App, order: &Order, origin: &Origin) -> Result<CheckOutcome, CheckError> {
+    let asked = app.asking.ask(&order.order_no, LOOK_WITHIN, origin).await?;
     match asked {
         QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
         QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
@@ -276,7 +263,7 @@ async fn ask(
         // Whether or not WeChat Pay has the order, there is no prepay value yet, and the same bytes
         // get one.
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
-            resume(app, order, trace).await
+            resume(app, order, &origin.trace).await
         }
         QueryOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
             Ok(CheckOutcome::Failed)
@@ -286,16 +273,8 @@ async fn ask(
 }
 
 /// Closes an order that can no longer be paid, or whose closing was left half done.
-async fn close(
-    app: &App,
-    order: Order,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<CheckOutcome, CheckError> {
-    let after = app
-        .closing
-        .close(order, LOOK_WITHIN, cause, trace.id())
-        .await?;
+async fn close(app: &App, order: Order, origin: &Origin) -> Result<CheckOutcome, CheckError> {
+    let after = app.closing.close(order, LOOK_WITHIN, origin).await?;
     Ok(match &after.order.state {
         _ if after.unanswered => CheckOutcome::Unanswered,
         OrderState::Closed | OrderState::Rejected(_) => CheckOutcome::Closed,
@@ -327,12 +306,11 @@ async fn refund(
     app: &App,
     order_no: &OrderNo,
     refund_no: &RefundNo,
-    cause: &Cause,
-    trace: &Trace,
+    origin: &Origin,
 ) -> Result<CheckOutcome, CheckError> {
     let driven = app
         .refunding
-        .advance(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
+        .advance(order_no, refund_no, LOOK_WITHIN, origin)
         .await?;
     Ok(match driven {
         Advanced::NotOurs => CheckOutcome::NotOurs,

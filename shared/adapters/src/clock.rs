@@ -53,6 +53,15 @@ impl Clock {
         AsyncSleep::sleep(self, duration).await;
     }
 
+    /// The end of the time that work may take from now on.
+    pub fn deadline(&self, within: Duration) -> Deadline {
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        Deadline {
+            ends_ms: self.now_ms().saturating_add(within_ms),
+            clock: self.clone(),
+        }
+    }
+
     /// Whether time passes by itself. Time limits must not be used on a clock that stands still:
     /// waiting for one ends at once, and would cut off every call.
     pub fn passes_by_itself(&self) -> bool {
@@ -61,6 +70,37 @@ impl Clock {
             #[cfg(any(test, feature = "testing"))]
             ClockKind::Manual(_) => false,
         }
+    }
+}
+
+/// An instant until which work may run. What one piece of work leaves of the time is the next
+/// one's.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    /// Milliseconds since 1970.
+    ends_ms: i64,
+    clock: Clock,
+}
+
+impl Deadline {
+    /// The same, or this instant if it comes first.
+    #[must_use]
+    pub fn no_later_than(self, until: UnixSeconds) -> Self {
+        Self {
+            ends_ms: self.ends_ms.min(until.0.saturating_mul(1000)),
+            ..self
+        }
+    }
+
+    /// The time that is left; zero once it is over.
+    pub fn left(&self) -> Duration {
+        let left_ms = self.ends_ms.saturating_sub(self.clock.now_ms());
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
+    }
+
+    /// Whether no time is left.
+    pub fn is_over(&self) -> bool {
+        self.left().is_zero()
     }
 }
 
@@ -189,6 +229,24 @@ mod tests {
                 .abs_diff(u64::try_from(clock.now().0).expect("after 1970"))
                 <= 1
         );
+    }
+
+    #[test]
+    fn a_deadline_leaves_what_time_is_left_and_is_over_from_its_instant_on() {
+        let clock = Clock::manual(NOON);
+        let deadline = clock.deadline(Duration::from_millis(2500));
+        clock.advance(Duration::from_millis(1000));
+        assert_eq!(deadline.left(), Duration::from_millis(1500));
+        assert!(!deadline.is_over());
+        let earlier = deadline.clone().no_later_than(UnixSeconds(NOON.0 + 2));
+        assert_eq!(earlier.left(), Duration::from_millis(1000));
+        let later = deadline.clone().no_later_than(UnixSeconds(NOON.0 + 60));
+        assert_eq!(later.left(), deadline.left());
+        clock.advance(Duration::from_millis(1500));
+        assert!(deadline.is_over() && earlier.is_over());
+        clock.advance(Duration::from_secs(9));
+        assert_eq!(deadline.left(), Duration::ZERO);
+        assert!(!clock.deadline(Duration::MAX).is_over());
     }
 
     #[test]

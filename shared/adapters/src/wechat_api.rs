@@ -34,7 +34,7 @@ use wechatpay::{
 
 use crate::{
     backoff::Backoff,
-    clock::Clock,
+    clock::{Clock, Deadline},
     keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
     signer::MerchantSigner,
@@ -167,7 +167,8 @@ impl WechatApi {
     /// [`NotSent::Keys`], and [`NotSent::Busy`] when its turn would come too late.
     pub async fn signer(&self) -> Result<MerchantSigner, NotSent> {
         let keys = self.0.keys.merchant().await?;
-        self.signer_by(&keys, self.deadline_ms(SIGN_WITHIN)).await
+        let deadline = self.0.clock.deadline(SIGN_WITHIN);
+        self.signer_by(&keys, &deadline).await
     }
 
     /// The host to ask first, and the other one.
@@ -232,13 +233,13 @@ impl WechatApi {
         host: Host,
         within: Duration,
     ) -> Result<CallReply<C::Answer>, NotSent> {
-        let deadline_ms = self.deadline_ms(within);
+        let deadline = self.0.clock.deadline(within);
         let outgoing = call.outgoing();
         let asks = outgoing.method == Method::Get;
         if asks_for_a_refund(&outgoing) {
-            self.wait_for(&self.0.refunds, deadline_ms).await?;
+            self.wait_for(&self.0.refunds, &deadline).await?;
         }
-        let (keys, received) = self.exchange(outgoing, host, deadline_ms).await?;
+        let (keys, received) = self.exchange(outgoing, host, &deadline).await?;
         let answer = match received {
             Ok(Some(received)) => {
                 return Ok(CallReply {
@@ -282,21 +283,18 @@ impl WechatApi {
         call: &C,
         within: Duration,
     ) -> Result<CallReply<C::Answer>, NotSent> {
-        let deadline_ms = self.deadline_ms(within);
+        let deadline = self.0.clock.deadline(within);
         let [first, other] = self.hosts_for_a_question();
         let answer = self.call(call, first, first_share(within)).await?;
         if !goes_to_the_other_host(&answer.answer) {
             return Ok(answer);
         }
         let pause = BETWEEN_HOSTS.pause(1, &self.0.random);
-        if self.left(deadline_ms) < pause.saturating_add(CALL_MIN) {
+        if deadline.left() < pause.saturating_add(CALL_MIN) {
             return Ok(answer);
         }
         self.0.clock.sleep(pause).await;
-        match self
-            .call(call, other, self.left(deadline_ms).min(CALL_MAX))
-            .await
-        {
+        match self.call(call, other, deadline.left().min(CALL_MAX)).await {
             Ok(answer) => Ok(answer),
             // The first call was sent, so its outcome counts.
             Err(error) => {
@@ -317,8 +315,8 @@ impl WechatApi {
         }
     }
 
-    /// Signs a request, sends it to one host, and reads what comes back. All within the deadline
-    /// (Unix milliseconds), waiting for the limits on calls and signatures too. The keys are those
+    /// Signs a request, sends it to one host, and reads what comes back. All within the deadline,
+    /// waiting for the limits on calls and signatures too. The keys are those
     /// that were read for it.
     ///
     /// # Errors
@@ -327,11 +325,11 @@ impl WechatApi {
         &self,
         outgoing: Outgoing,
         host: Host,
-        deadline_ms: i64,
+        deadline: &Deadline,
     ) -> Result<(Arc<MerchantKeys>, HttpResult), NotSent> {
-        self.wait_for(&self.0.calls, deadline_ms).await?;
+        self.wait_for(&self.0.calls, deadline).await?;
         let keys = self.0.keys.merchant().await?;
-        let (request, left) = self.signed(outgoing, host, &keys, deadline_ms).await?;
+        let (request, left) = self.signed(outgoing, host, &keys, deadline).await?;
         let request = request
             .header("wechatpay-serial", &keys.response_serial)
             .timeout(left);
@@ -347,15 +345,15 @@ impl WechatApi {
     /// A request to one host, signed by the merchant's key, and how long it may still take.
     ///
     /// # Errors
-    /// [`NotSent`], also when the deadline (Unix milliseconds) is over once it is signed.
+    /// [`NotSent`], also when the deadline is over once it is signed.
     async fn signed(
         &self,
         outgoing: Outgoing,
         host: Host,
         keys: &MerchantKeys,
-        deadline_ms: i64,
+        deadline: &Deadline,
     ) -> Result<(reqwest::RequestBuilder, Duration), NotSent> {
-        let signer = self.signer_by(keys, deadline_ms).await?;
+        let signer = self.signer_by(keys, deadline).await?;
         let authorization = authorization(
             &signer,
             &self.0.mchid,
@@ -369,7 +367,7 @@ impl WechatApi {
             .http
             .get_or_try_init(|| async { build_client() })
             .await?;
-        let left = self.left(deadline_ms);
+        let left = deadline.left();
         if left.is_zero() {
             return Err(NotSent::TooLate);
         }
@@ -449,26 +447,24 @@ impl WechatApi {
     async fn signer_by(
         &self,
         keys: &MerchantKeys,
-        deadline_ms: i64,
+        deadline: &Deadline,
     ) -> Result<MerchantSigner, NotSent> {
         if let Some(signatures) = &self.0.kms_signatures {
-            self.wait_for(signatures, deadline_ms).await?;
+            self.wait_for(signatures, deadline).await?;
         }
         Ok(keys.signer(&self.0.sign_with).await?)
     }
 
     /// Takes a token, and waits until it is valid. It does not wait if less than [`CALL_MIN`] would
     /// be left: a host without enough time to answer would be blamed for the time spent here.
-    async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline_ms: i64) -> Result<(), NotSent> {
+    async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline: &Deadline) -> Result<(), NotSent> {
         let now_ms = self.0.clock.now_ms();
-        let call_min_ms = i64::try_from(CALL_MIN.as_millis()).unwrap_or(i64::MAX);
-        let wait_ms_max = deadline_ms
-            .saturating_sub(now_ms)
-            .saturating_sub(call_min_ms);
+        let wait_max = deadline.left().saturating_sub(CALL_MIN);
+        let wait_ms_max = i64::try_from(wait_max.as_millis()).unwrap_or(i64::MAX);
         let wait_ms = bucket
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(now_ms, wait_ms_max.max(0))
+            .take(now_ms, wait_ms_max)
             .ok_or(NotSent::Busy)?;
         if wait_ms > 0 {
             debug!(wait_ms, "a call is held back to keep to the limits");
@@ -482,15 +478,6 @@ impl WechatApi {
             .failover
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn deadline_ms(&self, within: Duration) -> i64 {
-        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        self.0.clock.now_ms().saturating_add(within_ms)
-    }
-
-    fn left(&self, deadline_ms: i64) -> Duration {
-        millis(deadline_ms.saturating_sub(self.0.clock.now_ms()))
     }
 
     /// Verifies and parses the answer. An unknown serial reloads the keys once: WeChat Pay may have

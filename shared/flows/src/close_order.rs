@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
-    model::{
-        journal::Cause,
-        order::{Order, OrderState},
-    },
+    model::order::{Order, OrderState},
     news::call_outcome::is_transient_refusal,
     rules::{
         change::OrderChange,
@@ -20,6 +17,7 @@ use wechatpay::{RequestId, api::Close};
 
 use crate::{
     order_store::{OrderStore, OrderStoreError, TRIES},
+    origin::Origin,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
 };
@@ -84,15 +82,14 @@ impl CloseFlow {
         &self,
         order: Order,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<CloseOutcome, CloseError> {
         let answered = |order| CloseOutcome {
             order,
             unanswered: false,
         };
-        let began_ms = self.books.clock.now_ms();
-        let order = self.begin(order, cause, trace).await?;
+        let deadline = self.books.clock.deadline(within);
+        let order = self.begin(order, origin).await?;
         if order.state != OrderState::Closing {
             return Ok(answered(order));
         }
@@ -108,10 +105,7 @@ impl CloseFlow {
         let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
         match close_order::after_close_answer(&order, asked_at, &answer) {
-            CloseStep::Closed => self
-                .end(order, told_under, cause, trace)
-                .await
-                .map(answered),
+            CloseStep::Closed => self.end(order, told_under, origin).await.map(answered),
             CloseStep::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
@@ -120,10 +114,8 @@ impl CloseFlow {
                 Ok(answered(order))
             }
             CloseStep::Ask => {
-                let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
-                let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
-                let left = within.saturating_sub(spent);
-                let asked = self.asking.ask(&order.order_no, left, cause, trace).await;
+                let left = deadline.left();
+                let asked = self.asking.ask(&order.order_no, left, origin).await;
                 let asked = report_unreadable(&order.order_no, asked)?;
                 if order.issued && asked == QueryOutcome::NotThere {
                     error!(
@@ -140,10 +132,7 @@ impl CloseFlow {
                 if matches!(asked, QueryOutcome::Settled(SettleOutcome::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
-                    return self
-                        .end(order, told_under, cause, trace)
-                        .await
-                        .map(answered);
+                    return self.end(order, told_under, origin).await.map(answered);
                 }
                 self.say_if_stuck(&order, told_under);
                 let unanswered = match &asked {
@@ -173,12 +162,7 @@ impl CloseFlow {
     }
 
     /// To `closing`. In this state no process gets a lease to request a prepay value.
-    async fn begin(
-        &self,
-        mut order: Order,
-        cause: &Cause,
-        trace: &str,
-    ) -> Result<Order, CloseError> {
+    async fn begin(&self, mut order: Order, origin: &Origin) -> Result<Order, CloseError> {
         for round in 0..TRIES {
             if round > 0 {
                 self.books.pause(round).await;
@@ -190,7 +174,7 @@ impl CloseFlow {
                 }
                 CloseEligibility::Open => {}
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let change = OrderChange::new(&order, OrderState::Closing, &context);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());
@@ -204,8 +188,7 @@ impl CloseFlow {
         &self,
         mut order: Order,
         told_under: Option<&RequestId>,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Order, CloseError> {
         for round in 0..TRIES {
             if round > 0 {
@@ -215,7 +198,7 @@ impl CloseFlow {
             if order.state != OrderState::Closing {
                 return Ok(order);
             }
-            let context = self.books.context(cause, trace).told_under(told_under);
+            let context = self.books.context(origin).told_under(told_under);
             let change = OrderChange::new(&order, OrderState::Closed, &context);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use adapters::{
-    clock::Clock,
+    clock::{Clock, Deadline},
     fields::{FieldError, FieldSeal},
     order_table::{ApplyOutcome, OrderTable, TableError, WriteOutcome},
     random::Random,
@@ -13,7 +13,6 @@ use adapters::{
 use payments::{
     model::{
         ids::OrderNo,
-        journal::{Cause, ChangeContext},
         order::{
             Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
             WrongValue, prepay_delivery,
@@ -34,6 +33,7 @@ use wechatpay::{
 };
 
 use crate::{
+    origin::Origin,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
 };
@@ -126,15 +126,12 @@ impl IssueFlow {
         order: Order,
         body: Option<Vec<u8>>,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
         // Never beyond the lease: after it another process may get a prepay value, which a call
         // from here would invalidate.
-        let now_ms = self.clock.now_ms();
-        let deadline_ms = now_ms
-            .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
-            .min(order.attempt.until.0.saturating_mul(1000));
+        let deadline = self.clock.deadline(within);
+        let deadline = deadline.no_later_than(order.attempt.until);
         if self.wechat.is_down() {
             return Ok(self.give_up(
                 &order.order_no,
@@ -145,7 +142,7 @@ impl IssueFlow {
             issue_order::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
         if order.state == OrderState::Reserved
             && !clean
-            && let Some(known) = self.ask_first(&order, deadline_ms, cause, trace).await?
+            && let Some(known) = self.ask_first(&order, &deadline, origin).await?
         {
             return Ok(known);
         }
@@ -161,7 +158,7 @@ impl IssueFlow {
         let mut hosts = self.wechat.hosts().into_iter();
         let mut last_cause = "there was no time left to ask".to_owned();
         while let Some(host) = hosts.next() {
-            let Some(share) = self.share(deadline_ms) else {
+            let Some(share) = share(&deadline) else {
                 break;
             };
             let CallReply { answer, request_id } = match self.wechat.call(&call, host, share).await
@@ -178,7 +175,7 @@ impl IssueFlow {
             match issue_order::after_prepay_answer(answer, tries_left, clean) {
                 IssueStep::Store(value) => {
                     let told_under = request_id.as_ref();
-                    return self.store(order, value, told_under, cause, trace).await;
+                    return self.store(order, value, told_under, origin).await;
                 }
                 IssueStep::Repeat => {
                     clean = false;
@@ -190,12 +187,12 @@ impl IssueFlow {
                         clean,
                         foreign,
                         refusal,
-                        deadline_ms,
+                        deadline,
                     };
-                    return self.ask(order, doubt, cause, trace).await;
+                    return self.ask(order, doubt, origin).await;
                 }
                 IssueStep::Reject(refusal) => {
-                    return self.reject(&order, refusal, cause, trace).await;
+                    return self.reject(&order, refusal, origin).await;
                 }
                 IssueStep::GiveUp(reason) => return Ok(self.give_up(&order.order_no, reason)),
             }
@@ -208,17 +205,16 @@ impl IssueFlow {
     async fn ask_first(
         &self,
         order: &Order,
-        deadline_ms: i64,
-        cause: &Cause,
-        trace: &str,
+        deadline: &Deadline,
+        origin: &Origin,
     ) -> Result<Option<IssueOutcome>, IssueError> {
-        let Some(share) = self.share(deadline_ms) else {
+        let Some(share) = share(deadline) else {
             let reason = "there was no time left to query".to_owned();
             return Ok(Some(
                 self.give_up(&order.order_no, IssueFailure::Unknown(reason)),
             ));
         };
-        let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
+        let asked = self.asking.ask(&order.order_no, share, origin).await;
         match report_unreadable(&order.order_no, asked)? {
             QueryOutcome::NotThere | QueryOutcome::Settled(SettleOutcome::StillOpen) => Ok(None),
             QueryOutcome::Settled(
@@ -268,21 +264,12 @@ impl IssueFlow {
         IssueOutcome::Later(reason)
     }
 
-    /// The time left, limited to the maximum for one call; `None` if it is too short for a call.
-    fn share(&self, deadline_ms: i64) -> Option<Duration> {
-        let left_ms =
-            u64::try_from(deadline_ms.saturating_sub(self.clock.now_ms())).unwrap_or_default();
-        let left = Duration::from_millis(left_ms);
-        (left >= CALL_MIN).then(|| left.min(CALL_MAX))
-    }
-
     async fn store(
         &self,
         order: Order,
         value: PrepayValue,
         told_under: Option<&RequestId>,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
         let now = self.clock.now();
         let params = match prepay_delivery(order.product, value)? {
@@ -290,12 +277,7 @@ impl IssueFlow {
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
         let prepay = Prepay::issued(params, order.product, now, order.expires_at);
-        let context = ChangeContext {
-            cause: cause.clone(),
-            trace: trace.to_owned(),
-            at: now,
-            request_id: told_under.cloned(),
-        };
+        let context = origin.change_context(now).told_under(told_under);
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
         let next_look = schedule::next_order_check(&order, &awaiting, now);
         let change = OrderChange::new(&order, awaiting, &context);
@@ -362,10 +344,9 @@ impl IssueFlow {
         &self,
         order: Order,
         doubt: ExistenceQuery,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let Some(share) = self.share(doubt.deadline_ms) else {
+        let Some(share) = share(&doubt.deadline) else {
             return Ok(self.give_up(
                 &order.order_no,
                 IssueFailure::Unknown("there was no time left to query".to_owned()),
@@ -374,16 +355,16 @@ impl IssueFlow {
         let order_no = &order.order_no;
         let asked = if doubt.foreign {
             self.asking
-                .query_used_elsewhere(order_no, share, cause, trace)
+                .query_used_elsewhere(order_no, share, origin)
                 .await
         } else {
-            self.asking.ask(order_no, share, cause, trace).await
+            self.asking.ask(order_no, share, origin).await
         };
         match (report_unreadable(order_no, asked)?, doubt.refusal) {
             (QueryOutcome::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
             (QueryOutcome::NotThere, Some(refusal)) if doubt.clean => {
-                self.reject(&order, refusal, cause, trace).await
+                self.reject(&order, refusal, origin).await
             }
             (QueryOutcome::NotThere, _) => Ok(self.give_up(
                 &order.order_no,
@@ -403,15 +384,10 @@ impl IssueFlow {
         &self,
         order: &Order,
         refusal: Refusal,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let context = ChangeContext {
-            cause: cause.clone(),
-            trace: trace.to_owned(),
-            at: self.clock.now(),
-            request_id: refusal.request_id.clone(),
-        };
+        let context = origin.change_context(self.clock.now());
+        let context = context.told_under(refusal.request_id.as_ref());
         let told = OrderRefusal::from(&refusal);
         let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
         let change = OrderChange::new(order, rejected, &context);
@@ -452,7 +428,13 @@ struct ExistenceQuery {
     foreign: bool,
     /// The refusal that counts if the order does not exist.
     refusal: Option<Refusal>,
-    deadline_ms: i64,
+    deadline: Deadline,
+}
+
+/// The time left, limited to the maximum for one call; `None` if it is too short for a call.
+fn share(deadline: &Deadline) -> Option<Duration> {
+    let left = deadline.left();
+    (left >= CALL_MIN).then(|| left.min(CALL_MAX))
 }
 
 /// The outcome for an order that was read again: it may be rejected by now.

@@ -16,6 +16,7 @@ pub mod incoming;
 pub mod issue_prepay;
 pub mod open_callback;
 pub mod order_store;
+pub mod origin;
 pub mod problem;
 pub mod process_refund;
 pub mod query_order;

@@ -10,7 +10,7 @@ use adapters::{
 };
 use payments::{
     model::{
-        journal::{Cause, ChangeContext},
+        journal::ChangeContext,
         merchant::MerchantFacts,
         refund::{PaymentKind, REDIRECTED, Refund, RefundState},
     },
@@ -25,7 +25,7 @@ use wechatpay::{
     api::{ErrorCode, Side},
 };
 
-use crate::problem::ErrorChain;
+use crate::{origin::Origin, problem::ErrorChain};
 
 /// The orders table with what is needed to change it by the rules. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -76,13 +76,8 @@ impl OrderStore {
     }
 
     /// The context that all events of a change decided now share.
-    pub(crate) fn context(&self, cause: &Cause, trace: &str) -> ChangeContext {
-        ChangeContext {
-            cause: cause.clone(),
-            trace: trace.to_owned(),
-            at: self.clock.now(),
-            request_id: None,
-        }
+    pub(crate) fn context(&self, origin: &Origin) -> ChangeContext {
+        origin.change_context(self.clock.now())
     }
 
     /// Writes a change; `false` if the order changed or is locked at this moment: read and decide

@@ -51,6 +51,7 @@ use crate::{
     order_store::{
         OrderStore, OrderStoreError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do,
     },
+    origin::Origin,
     problem::ErrorChain,
     settle_payment::SettleOutcome,
 };
@@ -235,13 +236,12 @@ impl RefundFlow {
         client: &ClientId,
         order_no: &OrderNo,
         wanted: &RefundRequest,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<ReserveRefundOutcome, RefundError> {
         let books = &self.books;
         for round in 0..TRIES {
             books.pause(round).await;
-            let context = books.context(cause, trace);
+            let context = books.context(origin);
             let (order, known) = futures_util::try_join!(
                 books.orders.read(order_no),
                 books.orders.refund(order_no, &wanted.refund_no)
@@ -329,8 +329,7 @@ impl RefundFlow {
         order_no: &OrderNo,
         refund_no: &RefundNo,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let now = self.books.clock.now();
         let Some(seen) = self.books.orders.refund(order_no, refund_no).await? else {
@@ -358,7 +357,7 @@ impl RefundFlow {
             ..seen.clone()
         };
         // Boxed because this future is large: it covers everything that can happen to a refund.
-        let driven = Box::pin(self.get_on(&seen, &claimed, within, cause, trace)).await;
+        let driven = Box::pin(self.get_on(&seen, &claimed, within, origin)).await;
         if comes_again_soon(&driven) {
             self.look_again(&claimed).await;
         }
@@ -372,8 +371,7 @@ impl RefundFlow {
         seen: &Refund,
         claimed: &Refund,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         if claimed.state == RefundState::Closed {
@@ -388,12 +386,12 @@ impl RefundFlow {
             match self.ask(&claimed.out_refund_no, within / 2).await? {
                 RefundQueryOutcome::News(news) => {
                     let which = RefundLookup::Ours(refund_no);
-                    let settled = self.settle_found(&news, &which, cause, trace).await?;
-                    let noted = self.note_redirection(claimed, &news, cause, trace).await?;
+                    let settled = self.settle_found(&news, &which, origin).await?;
+                    let noted = self.note_redirection(claimed, &news, origin).await?;
                     match &settled {
                         SettleOutcome::StillOpen => {
                             let no_end = PendingAnswer::Processing;
-                            return self.without_end(&noted, &no_end, cause, trace).await;
+                            return self.without_end(&noted, &no_end, origin).await;
                         }
                         SettleOutcome::AlreadyDone => say_who_is_needed(&noted),
                         SettleOutcome::Changed | SettleOutcome::Parked { .. } => {}
@@ -419,14 +417,14 @@ impl RefundFlow {
                     return Ok(Advanced::Open);
                 }
                 RefundQueryOutcome::Unreadable(unreadable) => {
-                    return self.known_unread(claimed, &unreadable, cause, trace).await;
+                    return self.known_unread(claimed, &unreadable, origin).await;
                 }
                 RefundQueryOutcome::Untold(no_end) => {
-                    return self.without_end(claimed, &no_end, cause, trace).await;
+                    return self.without_end(claimed, &no_end, origin).await;
                 }
             }
         }
-        self.send(claimed, within / 2, cause, trace).await
+        self.send(claimed, within / 2, origin).await
     }
 
     /// Makes a claimed refund due again soon when it could not be queried or sent. After a crash
@@ -483,11 +481,9 @@ impl RefundFlow {
     pub async fn settle(
         &self,
         news: &RefundNews,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<SettleOutcome, RefundError> {
-        self.settle_found(news, &RefundLookup::Named, cause, trace)
-            .await
+        self.settle_found(news, &RefundLookup::Named, origin).await
     }
 
     /// Retries a refused refund on an operator's decision. `decided` is who and why, if given.
@@ -498,8 +494,7 @@ impl RefundFlow {
         &self,
         of: &RefundRef<'_>,
         decided: Option<&decision::DecidedBy>,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -507,7 +502,7 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let Some(change) = decide_refund::retry(&order, &refund, decided, &context) else {
                 return Ok(if self.was_retried(&refund).await? {
                     DecisionOutcome::Done(Box::new(refund))
@@ -549,17 +544,16 @@ impl RefundFlow {
         of: &RefundRef<'_>,
         decided: &decision::DecidedBy,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
-        let deadline_ms = self.deadline_ms(within);
+        let deadline = self.books.clock.deadline(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let Some(change) = decide_refund::release(&order, &refund, decided.clone(), &context)
             else {
                 // The same decision by the same person again: the first answer was lost, or a
@@ -571,7 +565,7 @@ impl RefundFlow {
                     DecisionOutcome::WrongState(Box::new(refund))
                 });
             };
-            let left = self.left_until(deadline_ms);
+            let left = deadline.left();
             if left.is_zero() {
                 return Ok(DecisionOutcome::Unknown);
             }
@@ -584,7 +578,7 @@ impl RefundFlow {
                 RefundQueryOutcome::Untold(_) => return Ok(DecisionOutcome::Unknown),
                 RefundQueryOutcome::News(news) => {
                     let which = RefundLookup::Ours(of.refund_no);
-                    self.settle_found(&news, &which, cause, trace).await?;
+                    self.settle_found(&news, &which, origin).await?;
                     let refund = self.reread(refund).await?;
                     return Ok(DecisionOutcome::WrongState(Box::new(refund)));
                 }
@@ -608,11 +602,11 @@ impl RefundFlow {
         to: &RedirectTarget,
         decided: &decision::DecidedBy,
         within: Duration,
-        (cause, trace): (&Cause, &str),
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
         // Boxed because this future is large: it covers everything that can happen to an abnormal
         // refund.
-        Box::pin(self.send_on(of, to, decided, within, (cause, trace))).await
+        Box::pin(self.send_on(of, to, decided, within, origin)).await
     }
 
     async fn send_on(
@@ -621,7 +615,7 @@ impl RefundFlow {
         to: &RedirectTarget,
         decided: &decision::DecidedBy,
         within: Duration,
-        (cause, trace): (&Cause, &str),
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
         let wanted = Redirection {
             to: to.destination(),
@@ -640,9 +634,9 @@ impl RefundFlow {
         match self.ask(&refund.out_refund_no, within / 4).await? {
             RefundQueryOutcome::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
             RefundQueryOutcome::News(news) => {
-                let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                let refund = self.after_news(of, &news, refund, origin).await?;
                 // For example redirected in WeChat Pay's console: no decision is needed for now.
-                let refund = self.note_redirection(&refund, &news, cause, trace).await?;
+                let refund = self.note_redirection(&refund, &news, origin).await?;
                 return Ok(redirected_before(refund, &wanted));
             }
             RefundQueryOutcome::Unreadable(unreadable) => {
@@ -654,7 +648,7 @@ impl RefundFlow {
             }
         }
         let call = self.abnormal_call(&refund, to).await?;
-        let refund = match self.write_redirected(of, &wanted, cause, trace).await? {
+        let refund = match self.write_redirected(of, &wanted, origin).await? {
             Ok(refund) => refund,
             Err(not) => return Ok(not),
         };
@@ -664,7 +658,7 @@ impl RefundFlow {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
                     let news = news.told_under(request_id);
-                    let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                    let refund = self.after_news(of, &news, refund, origin).await?;
                     Ok(DecisionOutcome::Done(Box::new(refund)))
                 }
                 // It was accepted after all.
@@ -681,7 +675,7 @@ impl RefundFlow {
             CallOutcome::Refused(refusal) => match after_refusal(&refusal, i64::MAX) {
                 RefusalStep::Refuse { .. } | RefusalStep::Pause => {
                     let refused = (refusal, within / 4);
-                    self.not_taken(of, &wanted, refused, cause, trace).await
+                    self.not_taken(of, &wanted, refused, origin).await
                 }
                 // A 5xx or 429, signed or not, may have been carried out.
                 RefusalStep::Later => Ok(DecisionOutcome::Unknown),
@@ -728,8 +722,7 @@ impl RefundFlow {
         &self,
         of: &RefundRef<'_>,
         wanted: &Redirection,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Result<Refund, DecisionOutcome>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -748,7 +741,7 @@ impl RefundFlow {
             if let Some(decided) = cannot_be_redirected(&refund, wanted) {
                 return Ok(Err(decided));
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let change = decide_refund::redirect(&order, &refund, wanted.clone(), &context);
             if let Some(change) = change
                 && self.books.write(&change).await?
@@ -767,10 +760,9 @@ impl RefundFlow {
         of: &RefundRef<'_>,
         wanted: &Redirection,
         (refusal, within): (Refusal, Duration),
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
-        let deadline_ms = self.deadline_ms(within);
+        let deadline = self.books.clock.deadline(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
@@ -779,7 +771,7 @@ impl RefundFlow {
             };
             // Checked in every round: the write before may have failed because of a concurrent
             // duplicate.
-            let left = self.left_until(deadline_ms);
+            let left = deadline.left();
             if left.is_zero() {
                 break;
             }
@@ -787,7 +779,7 @@ impl RefundFlow {
                 RefundQueryOutcome::News(news) if news.status == ReportedRefundStatus::Abnormal => {
                 }
                 RefundQueryOutcome::News(news) => {
-                    let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                    let refund = self.after_news(of, &news, refund, origin).await?;
                     return Ok(redirected_before(refund, wanted));
                 }
                 // The sweep queries it in a minute, and operators are asked again if it is
@@ -796,7 +788,7 @@ impl RefundFlow {
                 | RefundQueryOutcome::NotThere(_)
                 | RefundQueryOutcome::Untold(_) => break,
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let context = context.told_under(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
             let change = decide_refund::undo_redirect(&order, &refund, wanted, code, &context);
@@ -821,11 +813,10 @@ impl RefundFlow {
         of: &RefundRef<'_>,
         news: &RefundNews,
         refund: Refund,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Refund, RefundError> {
         let which = RefundLookup::Ours(of.refund_no);
-        self.settle_found(news, &which, cause, trace).await?;
+        self.settle_found(news, &which, origin).await?;
         self.reread(refund).await
     }
 
@@ -837,8 +828,7 @@ impl RefundFlow {
         &self,
         of: &RefundRef<'_>,
         decided: &decision::DecidedBy,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<DecisionOutcome, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -857,7 +847,7 @@ impl RefundFlow {
                 }
                 Some(_) | None => {}
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let change =
                 decide_refund::confirm_payer_paid(&order, &refund, decided.clone(), &context);
             let Some(change) = change else {
@@ -876,15 +866,14 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let now = self.books.clock.now();
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
             let next = schedule::refund_check_at(order_no, until.0);
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             self.rest(claimed, LOW_BALANCE, next, &context).await?;
             return Ok(Advanced::Open);
         }
@@ -893,7 +882,7 @@ impl RefundFlow {
         let now = self.books.clock.now();
         match self.guards.lease(&minute, holder, SLOT_S, now).await? {
             Lease::Acquired => {}
-            Lease::Held { until, .. } => return self.put_off(claimed, until, trace).await,
+            Lease::Held { until, .. } => return self.put_off(claimed, until, origin).await,
         }
         let [host, _] = self.wechat.hosts();
         let CallReply { answer, request_id } =
@@ -903,7 +892,7 @@ impl RefundFlow {
                 Ok(news) => {
                     let which = RefundLookup::Ours(refund_no);
                     let news = news.told_under(request_id);
-                    let settled = self.settle_found(&news, &which, cause, trace).await?;
+                    let settled = self.settle_found(&news, &which, origin).await?;
                     return Ok(driven(settled));
                 }
                 Err(unreadable) => return self.note_unreadable(claimed, &unreadable).await,
@@ -942,7 +931,7 @@ impl RefundFlow {
                     order_no,
                     until.0.saturating_add(BALANCE_PAUSE_S / 2),
                 );
-                let context = self.books.context(cause, trace);
+                let context = self.books.context(origin);
                 let context = context.told_under(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &context)
                     .await?;
@@ -950,7 +939,7 @@ impl RefundFlow {
             }
             RefusalStep::Refuse { code } => {
                 let refused = (code, refusal.request_id.as_ref());
-                self.refuse(claimed, refused, within, cause, trace).await
+                self.refuse(claimed, refused, within, origin).await
             }
         }
     }
@@ -1012,7 +1001,7 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         until: UnixSeconds,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let next = schedule::after_order_interval(claimed, until);
         if self.books.orders.put_off_refund(claimed, next).await? {
@@ -1022,7 +1011,8 @@ impl RefundFlow {
                 until = next.at.0,
                 "another refund of the order was sent within the minute: this one waits"
             );
-            self.books.announce_refund(claimed, next.at, trace).await;
+            let trace_id = origin.trace.id();
+            self.books.announce_refund(claimed, next.at, trace_id).await;
         }
         Ok(Advanced::Open)
     }
@@ -1080,10 +1070,9 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         unreadable: &UnreadableNotice,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
-        let context = self.books.context(cause, trace);
+        let context = self.books.context(origin);
         let moved = self.moved_on(claimed, &RefundState::Processing, &context);
         match moved.await? {
             Some((_, refund)) => self.note_unreadable(&refund, unreadable).await,
@@ -1098,8 +1087,7 @@ impl RefundFlow {
         claimed: &Refund,
         (code, told_under): (String, Option<&RequestId>),
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         match self.ask(&claimed.out_refund_no, within).await? {
             RefundQueryOutcome::Untold(PendingAnswer::Unanswered) => {
@@ -1110,17 +1098,15 @@ impl RefundFlow {
                 return Ok(Advanced::Open);
             }
             RefundQueryOutcome::Unreadable(unreadable) => {
-                return self.known_unread(claimed, &unreadable, cause, trace).await;
+                return self.known_unread(claimed, &unreadable, origin).await;
             }
             RefundQueryOutcome::News(news) => {
                 let which = RefundLookup::Ours(&claimed.refund_no);
-                return Ok(driven(
-                    self.settle_found(&news, &which, cause, trace).await?,
-                ));
+                return Ok(driven(self.settle_found(&news, &which, origin).await?));
             }
             RefundQueryOutcome::NotThere(_) => {}
         }
-        let context = self.books.context(cause, trace).told_under(told_under);
+        let context = self.books.context(origin).told_under(told_under);
         let refused = RefundState::Refused(code);
         let moved = self.moved_on(claimed, &refused, &context);
         Ok(match moved.await? {
@@ -1196,8 +1182,7 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         no_end: &PendingAnswer,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let note = async |trouble: Option<&Trouble>| match claimed.due {
             Some(due) => {
@@ -1212,9 +1197,9 @@ impl RefundFlow {
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
             OverdueStep::ForgetTrouble => note(None).await?,
             OverdueStep::MarkOverdue(trouble) => {
-                self.mark(claimed, Some(&trouble), cause, trace).await?;
+                self.mark(claimed, Some(&trouble), origin).await?;
             }
-            OverdueStep::ClearOverdue => self.mark(claimed, None, cause, trace).await?,
+            OverdueStep::ClearOverdue => self.mark(claimed, None, origin).await?,
         }
         Ok(match no_end {
             PendingAnswer::Unanswered => Advanced::Unanswered,
@@ -1227,8 +1212,7 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         overdue: Option<&Trouble>,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<(), RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -1246,7 +1230,7 @@ impl RefundFlow {
             if has_moved || is_marked {
                 return Ok(());
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let change = overdue_refund::mark_overdue(&order, &refund, overdue, &context);
             if self.books.write(&change).await? {
                 return Ok(());
@@ -1259,8 +1243,7 @@ impl RefundFlow {
         &self,
         news: &RefundNews,
         which: &RefundLookup<'_>,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<SettleOutcome, RefundError> {
         let books = &self.books;
         for round in 0..TRIES {
@@ -1277,9 +1260,7 @@ impl RefundFlow {
                         .refund_known_as(&news.order_no, &news.out_refund_no)
                 )?,
             };
-            let context = books
-                .context(cause, trace)
-                .told_under(news.request_id.as_ref());
+            let context = books.context(origin).told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), RefundLookup::Named, None) => {
                     // Made elsewhere. For a payment that is not the order's, its parked record
@@ -1325,7 +1306,8 @@ impl RefundFlow {
                     if found.is_none() && self.is_known(news, which).await? {
                         continue;
                     }
-                    self.park(&parked, news.request_id.as_ref(), cause).await?;
+                    self.park(&parked, news.request_id.as_ref(), &origin.cause)
+                        .await?;
                     return Ok(SettleOutcome::Parked {
                         what_to_do: parked.reason.to_string(),
                         notice_id: parked.notice_id(),
@@ -1418,18 +1400,6 @@ impl RefundFlow {
         Ok(order.zip(refund))
     }
 
-    /// The time after this delay, in Unix milliseconds.
-    fn deadline_ms(&self, within: Duration) -> i64 {
-        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        self.books.clock.now_ms().saturating_add(within_ms)
-    }
-
-    /// What is left until then.
-    fn left_until(&self, deadline_ms: i64) -> Duration {
-        let left_ms = deadline_ms.saturating_sub(self.books.clock.now_ms());
-        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
-    }
-
     /// The stored refund after a decision.
     async fn reread(&self, before: Refund) -> Result<Refund, RefundError> {
         let found = self
@@ -1447,8 +1417,7 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         news: &RefundNews,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Refund, RefundError> {
         let is_sent_on = claimed.is_redirected() || claimed.redirected.is_some();
         let trouble = match (&claimed.state, news.status) {
@@ -1460,7 +1429,7 @@ impl RefundFlow {
             (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => {
                 match &claimed.redirected {
                     Some(told) => {
-                        return self.take_back(claimed, told, news, cause, trace).await;
+                        return self.take_back(claimed, told, news, origin).await;
                     }
                     // In WeChat Pay's console: there is no decision of ours to take back.
                     None => ABNORMAL_AGAIN,
@@ -1496,8 +1465,7 @@ impl RefundFlow {
         claimed: &Refund,
         told: &Redirection,
         news: &RefundNews,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<Refund, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -1508,7 +1476,7 @@ impl RefundFlow {
             if refund.tries != claimed.tries {
                 return Ok(refund);
             }
-            let context = self.books.context(cause, trace);
+            let context = self.books.context(origin);
             let context = context.told_under(news.request_id.as_ref());
             let change =
                 decide_refund::undo_redirect(&order, &refund, told, ABNORMAL_AGAIN, &context);

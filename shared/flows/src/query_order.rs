@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
-    model::{
-        ids::{OrderNo, TransactionId},
-        journal::Cause,
-    },
+    model::ids::{OrderNo, TransactionId},
     news::{call_outcome::CallOutcome, trade::TradeNotice, unreadable::UnreadableNotice},
 };
 use tracing::error;
@@ -19,6 +16,7 @@ use wechatpay::{
 
 use crate::{
     order_store::OrderStoreError,
+    origin::Origin,
     settle_payment::{SettleFlow, SettleOutcome},
 };
 
@@ -72,11 +70,10 @@ impl QueryFlow {
         &self,
         order_no: &OrderNo,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<QueryOutcome, QueryError> {
         Ok(match self.order(order_no, within).await? {
-            Ok(notice) => QueryOutcome::Settled(self.settling.settle(&notice, cause, trace).await?),
+            Ok(notice) => QueryOutcome::Settled(self.settling.settle(&notice, origin).await?),
             Err(untold) => untold,
         })
     }
@@ -90,15 +87,12 @@ impl QueryFlow {
         &self,
         order_no: &OrderNo,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<QueryOutcome, QueryError> {
         Ok(match self.order(order_no, within).await? {
-            Ok(notice) => QueryOutcome::Settled(
-                self.settling
-                    .settle_used_elsewhere(&notice, cause, trace)
-                    .await?,
-            ),
+            Ok(notice) => {
+                QueryOutcome::Settled(self.settling.settle_used_elsewhere(&notice, origin).await?)
+            }
             Err(untold) => untold,
         })
     }

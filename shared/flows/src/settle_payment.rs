@@ -2,12 +2,7 @@
 
 use adapters::{order_table::ParkedStatus, order_table::TableError};
 use payments::{
-    model::{
-        journal::{Cause, ChangeContext},
-        merchant::MerchantFacts,
-        order::Order,
-        parked::PaymentToPark,
-    },
+    model::{journal::ChangeContext, merchant::MerchantFacts, order::Order, parked::PaymentToPark},
     news::trade::TradeNotice,
     rules::{
         change::OrderChange,
@@ -17,7 +12,10 @@ use payments::{
 use tracing::error;
 use wechatpay::RequestId;
 
-use crate::order_store::{OrderStore, OrderStoreError, TRIES};
+use crate::{
+    order_store::{OrderStore, OrderStoreError, TRIES},
+    origin::Origin,
+};
 
 /// Settles news about payments, from whatever source.
 #[derive(Clone, Debug)]
@@ -59,10 +57,9 @@ impl SettleFlow {
     pub async fn settle(
         &self,
         notice: &TradeNotice,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle_trade::settle_trade, notice, cause, trace)
+        self.settle_by(settle_trade::settle_trade, notice, origin)
             .await
     }
 
@@ -74,10 +71,9 @@ impl SettleFlow {
     pub async fn settle_used_elsewhere(
         &self,
         notice: &TradeNotice,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle_trade::settle_foreign_trade, notice, cause, trace)
+        self.settle_by(settle_trade::settle_foreign_trade, notice, origin)
             .await
     }
 
@@ -85,16 +81,13 @@ impl SettleFlow {
         &self,
         judge: SettleRule,
         notice: &TradeNotice,
-        cause: &Cause,
-        trace: &str,
+        origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
         let Self(books) = self;
         for round in 0..TRIES {
             books.pause(round).await;
             let found = books.orders.read(&notice.order_no).await?;
-            let context = books
-                .context(cause, trace)
-                .told_under(notice.request_id.as_ref());
+            let context = books.context(origin).told_under(notice.request_id.as_ref());
             let settlement = match &found {
                 Some(order) => judge(order, &books.facts, notice, &context),
                 None => settle_trade::settle_unknown_trade(notice),

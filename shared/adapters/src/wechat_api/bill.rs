@@ -36,11 +36,11 @@ impl WechatApi {
                 origin: download.origin,
             });
         };
-        let deadline_ms = self.deadline_ms(within);
-        self.wait_for(&self.0.calls, deadline_ms).await?;
+        let deadline = self.0.clock.deadline(within);
+        self.wait_for(&self.0.calls, &deadline).await?;
         let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
         let (request, left) = self
-            .signed(download.outgoing, host, &keys, deadline_ms)
+            .signed(download.outgoing, host, &keys, &deadline)
             .await?;
         let sent_at_ms = self.0.clock.now_ms();
         // A time limit on the request would apply to the whole file.

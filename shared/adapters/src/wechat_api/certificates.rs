@@ -64,10 +64,10 @@ impl WechatApi {
     /// # Errors
     /// [`DownloadError`].
     pub async fn certificates(&self, within: Duration) -> Result<Download, DownloadError> {
-        let deadline_ms = self.deadline_ms(within);
+        let deadline = self.0.clock.deadline(within);
         let [host, _] = self.hosts();
         let (keys, received) = self
-            .exchange(Certificates.outgoing(), host, deadline_ms)
+            .exchange(Certificates.outgoing(), host, &deadline)
             .await?;
         let received = match received {
             Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
