@@ -16,7 +16,7 @@ use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
 
 use crate::{
-    order_store::{OrderStore, OrderStoreError, TRIES},
+    order_store::{OrderStore, OrderStoreError},
     origin::Origin,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
@@ -163,9 +163,10 @@ impl CloseFlow {
 
     /// To `closing`. In this state no process gets a lease to request a prepay value.
     async fn begin(&self, mut order: Order, origin: &Origin) -> Result<Order, CloseError> {
-        for round in 0..TRIES {
-            if round > 0 {
-                self.books.pause(round).await;
+        let mut rounds = self.books.rounds();
+        loop {
+            rounds.begin().await?;
+            if rounds.is_another() {
                 order = self.reread(order).await?;
             }
             match close_order::close_eligibility(&order) {
@@ -180,7 +181,6 @@ impl CloseFlow {
                 return Ok(change.order_after());
             }
         }
-        Err(OrderStoreError::Contended.into())
     }
 
     /// From `closing` to `closed`, unless a payment arrived meanwhile.
@@ -190,9 +190,10 @@ impl CloseFlow {
         told_under: Option<&RequestId>,
         origin: &Origin,
     ) -> Result<Order, CloseError> {
-        for round in 0..TRIES {
-            if round > 0 {
-                self.books.pause(round).await;
+        let mut rounds = self.books.rounds();
+        loop {
+            rounds.begin().await?;
+            if rounds.is_another() {
                 order = self.reread(order).await?;
             }
             if order.state != OrderState::Closing {
@@ -204,7 +205,6 @@ impl CloseFlow {
                 return Ok(change.order_after());
             }
         }
-        Err(OrderStoreError::Contended.into())
     }
 
     async fn reread(&self, order: Order) -> Result<Order, CloseError> {

@@ -49,7 +49,7 @@ pub enum OrderStoreError {
 }
 
 /// How often one call decides again because the order changed.
-pub(crate) const TRIES: u32 = 6;
+const TRIES: u32 = 6;
 
 /// The pause before each further round.
 const BETWEEN_ROUNDS: Backoff = Backoff {
@@ -129,14 +129,43 @@ impl OrderStore {
         }
     }
 
-    /// Waits before round `round` of read, decide and write, so that two processes that collided do
-    /// not collide again. No wait before the first.
-    pub(crate) async fn pause(&self, round: u32) {
-        if round > 0 {
-            self.clock
-                .sleep(BETWEEN_ROUNDS.pause(round, &self.random))
-                .await;
+    /// The rounds of one call that reads, decides and writes.
+    pub(crate) fn rounds(&self) -> Rounds<'_> {
+        Rounds {
+            store: self,
+            begun: 0,
         }
+    }
+}
+
+/// Rounds of read, decide and write on the version that was read: another one while somebody else
+/// was faster.
+pub(crate) struct Rounds<'a> {
+    store: &'a OrderStore,
+    begun: u32,
+}
+
+impl Rounds<'_> {
+    /// Begins a round. Waits before each further one, so that two processes that collided do not
+    /// collide again.
+    ///
+    /// # Errors
+    /// [`OrderStoreError::Contended`] when there were enough of them.
+    pub(crate) async fn begin(&mut self) -> Result<(), OrderStoreError> {
+        if self.begun == TRIES {
+            return Err(OrderStoreError::Contended);
+        }
+        if self.begun > 0 {
+            let pause = BETWEEN_ROUNDS.pause(self.begun, &self.store.random);
+            self.store.clock.sleep(pause).await;
+        }
+        self.begun = self.begun.saturating_add(1);
+        Ok(())
+    }
+
+    /// Whether this round is not the first.
+    pub(crate) fn is_another(&self) -> bool {
+        self.begun > 1
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::error;
 use wechatpay::RequestId;
 
 use crate::{
-    order_store::{OrderStore, OrderStoreError, TRIES},
+    order_store::{OrderStore, OrderStoreError},
     origin::Origin,
 };
 
@@ -84,8 +84,9 @@ impl SettleFlow {
         origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
         let Self(books) = self;
-        for round in 0..TRIES {
-            books.pause(round).await;
+        let mut rounds = books.rounds();
+        loop {
+            rounds.begin().await?;
             let found = books.orders.read(&notice.order_no).await?;
             let context = books.context(origin).told_under(notice.request_id.as_ref());
             let settlement = match &found {
@@ -114,7 +115,6 @@ impl SettleFlow {
                 }
             }
         }
-        Err(OrderStoreError::Contended)
     }
 
     /// The change in the form that can be written: a parked record of its payment may exist, from

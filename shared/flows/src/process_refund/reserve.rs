@@ -1,0 +1,127 @@
+//! Accepting a refund: its money is reserved, and the queue is told.
+
+use adapters::order_table::{RefundBasis, TableError};
+use payments::{
+    model::{
+        ids::{ClientId, OrderNo},
+        journal::ChangeContext,
+        refund::Refund,
+    },
+    rules::{
+        change::{OrderChange, RefundChange},
+        reserve_refund::{self, RefundRejected, RefundRequest},
+    },
+};
+
+use super::flow::{RefundError, RefundFlow};
+use crate::origin::Origin;
+
+/// Result of a refund request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReserveRefundOutcome {
+    /// Its money is reserved; the queue continues.
+    Reserved(Box<Refund>),
+    /// It was requested before; this is its present state.
+    AlreadyReserved(Box<Refund>),
+    /// Another refund of the order has this number.
+    NumberReused,
+    /// This client has no such order.
+    OrderNotFound,
+    /// The rules do not allow it.
+    Rejected(RefundRejected),
+}
+
+impl RefundFlow {
+    /// Accepts a client's refund: reserves its money and sends a message to the queue.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn reserve(
+        &self,
+        client: &ClientId,
+        order_no: &OrderNo,
+        wanted: &RefundRequest,
+        origin: &Origin,
+    ) -> Result<ReserveRefundOutcome, RefundError> {
+        let books = &self.books;
+        let mut rounds = books.rounds();
+        loop {
+            rounds.begin().await?;
+            let context = books.context(origin);
+            let (order, known) = futures_util::try_join!(
+                books.orders.read(order_no),
+                books.orders.refund(order_no, &wanted.refund_no)
+            )?;
+            let parked = match &wanted.terms.transaction_id {
+                Some(id) => books.orders.parked_payment(order_no, id).await?,
+                None => None,
+            };
+            let basis = RefundBasis {
+                order,
+                refund: known,
+                parked,
+            };
+            let change = match self.judge(client, wanted, basis, &context).await? {
+                Ok(change) => change,
+                Err(
+                    known @ (ReserveRefundOutcome::Reserved(_)
+                    | ReserveRefundOutcome::AlreadyReserved(_)
+                    | ReserveRefundOutcome::NumberReused),
+                ) => {
+                    return Ok(known);
+                }
+                // If a concurrent duplicate commits between these reads, some of them show it and
+                // some do not, and this request would be rejected because of its own money. So a
+                // rejection is only based on reads of one moment (a transaction).
+                Err(ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::Rejected(_)) => {
+                    let transaction_id = wanted.terms.transaction_id.as_ref();
+                    let at_once = books
+                        .orders
+                        .refund_basis(order_no, &wanted.refund_no, transaction_id)
+                        .await;
+                    let basis = match at_once {
+                        Err(TableError::Conflict) => continue,
+                        basis => basis?,
+                    };
+                    match self.judge(client, wanted, basis, &context).await? {
+                        Ok(change) => change,
+                        Err(taken) => return Ok(taken),
+                    }
+                }
+            };
+            if books.write(&change).await?
+                && let Some(RefundChange::New(refund)) = change.refund
+            {
+                return Ok(ReserveRefundOutcome::Reserved(refund));
+            }
+        }
+    }
+
+    /// The write that accepts a refund, or why it is rejected.
+    async fn judge(
+        &self,
+        client: &ClientId,
+        wanted: &RefundRequest,
+        basis: RefundBasis,
+        context: &ChangeContext,
+    ) -> Result<Result<OrderChange, ReserveRefundOutcome>, TableError> {
+        let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
+            return Ok(Err(ReserveRefundOutcome::OrderNotFound));
+        };
+        if let Some(refund) = basis.refund {
+            return Ok(Err(if refund.fingerprint == wanted.terms.fingerprint() {
+                ReserveRefundOutcome::AlreadyReserved(Box::new(refund))
+            } else {
+                ReserveRefundOutcome::NumberReused
+            }));
+        }
+        let earlier = if reserve_refund::asks_for_owed_money(&order, wanted) {
+            self.books.orders.refunds(&order.order_no).await?
+        } else {
+            Vec::new()
+        };
+        let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
+        let change = reserve_refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
+        Ok(change.map_err(ReserveRefundOutcome::Rejected))
+    }
+}
