@@ -96,8 +96,8 @@ impl Request<'_> {
             .app
             .guards
             .lease(&lease, &holder, PayerKey::HOLDS_S, now)
-            .await;
-        match taken.map_err(|error| Problem::unavailable(&error))? {
+            .await?;
+        match taken {
             Lease::Acquired => {}
             Lease::Held { until, holder } => {
                 let wait_s = until.0.saturating_sub(now.0);
@@ -131,7 +131,7 @@ impl Request<'_> {
             self.app.orders.reserve(&wanted, &first)
         );
         burnt?;
-        match reserved.map_err(|error| Problem::unavailable(&error))? {
+        match reserved? {
             ReserveOutcome::New => {
                 info!(
                     order_no = wanted.order_no.as_str(),
@@ -159,12 +159,7 @@ impl Request<'_> {
         );
         let body = call.body().to_vec();
         let context = IssueFlow::body_context(&asked.order_no);
-        let sealed_body = self
-            .app
-            .fields
-            .seal(&context, &body)
-            .await
-            .map_err(|error| Problem::unavailable(&error))?;
+        let sealed_body = self.app.fields.seal(&context, &body).await?;
         let id = self.app.random.id();
         let attempt = if self.incoming.prefers_async() {
             IssueLease::none(id)
@@ -218,8 +213,8 @@ impl Request<'_> {
                     .app
                     .orders
                     .take_issue_lease(&found, &wanted.attempt.id, self.app.clock.now())
-                    .await;
-                match taken.map_err(|error| Problem::unavailable(&error))? {
+                    .await?;
+                match taken {
                     // The stored body is the one to send: this request's own has another
                     // `time_expire`.
                     WriteOutcome::Written(order) => self
@@ -272,7 +267,7 @@ impl Request<'_> {
             // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the
             // same bytes.
             Ok(IssueOutcome::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
-            Err(error) => Err(Problem::unavailable(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 

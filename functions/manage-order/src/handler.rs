@@ -212,8 +212,7 @@ impl Request<'_> {
     /// What happened to the order and its refunds, oldest first.
     async fn events(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
-        let journal = self.app.orders.journal(&order.order_no).await;
-        let journal = journal.map_err(|error| Problem::unavailable(&error))?;
+        let journal = self.app.orders.journal(&order.order_no).await?;
         Ok(view::answer(
             StatusCode::OK,
             &view::events(&order.order_no, &journal),
@@ -222,8 +221,7 @@ impl Request<'_> {
 
     async fn refunds(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
-        let refunds = self.app.orders.refunds(&order.order_no).await;
-        let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
+        let refunds = self.app.orders.refunds(&order.order_no).await?;
         Ok(view::answer(
             StatusCode::OK,
             &view::refunds(
@@ -242,10 +240,8 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let refund_no = RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?;
-        let found = self.app.orders.refund(&order.order_no, &refund_no).await;
-        let refund = found
-            .map_err(|error| Problem::unavailable(&error))?
-            .ok_or_else(Problem::refund_not_found)?;
+        let found = self.app.orders.refund(&order.order_no, &refund_no).await?;
+        let refund = found.ok_or_else(Problem::refund_not_found)?;
         self.shown_refund(&refund).await
     }
 
@@ -253,8 +249,12 @@ impl Request<'_> {
     async fn close(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let before = close_eligibility(&order);
-        let closed = self.app.closing.close(order, ACT_WITHIN, self.origin).await;
-        let order = closed.map_err(|error| Problem::unavailable(&error))?.order;
+        let closed = self
+            .app
+            .closing
+            .close(order, ACT_WITHIN, self.origin)
+            .await?;
+        let order = closed.order;
         match close_eligibility(&order) {
             CloseEligibility::Paid => Err(Problem::order_paid()),
             CloseEligibility::Over if before == CloseEligibility::Over => {
@@ -290,8 +290,8 @@ impl Request<'_> {
             .app
             .refunding
             .reserve(&caller.client_id, &order_no, &wanted, self.origin)
-            .await;
-        match taken.map_err(|error| Problem::unavailable(&error))? {
+            .await?;
+        match taken {
             ReserveRefundOutcome::Reserved(refund) => {
                 info!(
                     order_no = order_no.as_str(),
@@ -319,8 +319,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
-        let decided = self.app.refunding.retry(&of, None, self.origin).await;
-        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+        let decided = self.app.refunding.retry(&of, None, self.origin).await?;
         let refund = decided_refund(decided, "refused")?;
         Ok(self.refund_accepted(&refund).await)
     }
@@ -338,8 +337,7 @@ impl Request<'_> {
             .app
             .refunding
             .release(&of, &asked.decided, ACT_WITHIN, self.origin)
-            .await;
-        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+            .await?;
         let refund = decided_refund(decided, "refused")?;
         self.shown_refund(&refund).await
     }
@@ -357,8 +355,7 @@ impl Request<'_> {
             .app
             .refunding
             .redirect(&of, &asked.to, &asked.decided, ACT_WITHIN, self.origin)
-            .await;
-        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+            .await?;
         let refund = decided_refund(decided, "abnormal")?;
         Ok(self.refund_accepted(&refund).await)
     }
@@ -377,8 +374,7 @@ impl Request<'_> {
             .app
             .refunding
             .payer_paid(&of, &asked.decided, self.origin)
-            .await;
-        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+            .await?;
         if matches!(decided, DecisionOutcome::WrongState(_)) {
             return Err(Problem::payer_not_owed());
         }
@@ -395,10 +391,8 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let version: u64 = version.parse().map_err(|_| Problem::event_not_found())?;
-        let found = self.app.orders.outgoing_event(&order, version).await;
-        let event = found
-            .map_err(|error| Problem::unavailable(&error))?
-            .ok_or_else(Problem::event_not_found)?;
+        let found = self.app.orders.outgoing_event(&order, version).await?;
+        let event = found.ok_or_else(Problem::event_not_found)?;
         let sent = self
             .app
             .webhooks
@@ -418,8 +412,11 @@ impl Request<'_> {
     /// sent by the webhook itself, so a client can learn that it no longer receives events.
     async fn show_webhook(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let state = self.webhook(caller).await?;
-        let oldest = self.app.undelivered.oldest(caller.client_id.as_str()).await;
-        let oldest = oldest.map_err(|error| Problem::unavailable(&error))?;
+        let oldest = self
+            .app
+            .undelivered
+            .oldest(caller.client_id.as_str())
+            .await?;
         let disabled = state.disabled.as_ref();
         let shown = view::Webhook {
             host: state.host.as_deref(),
@@ -450,8 +447,8 @@ impl Request<'_> {
             .app
             .guards
             .lease(&lease, &holder, RESEND_PAUSE_S, now)
-            .await;
-        if let Lease::Held { until, .. } = taken.map_err(|error| Problem::unavailable(&error))? {
+            .await?;
+        if let Lease::Held { until, .. } = taken {
             return Err(Problem::resent_just_now(until.0.saturating_sub(now.0)));
         }
         let page = self
@@ -464,8 +461,7 @@ impl Request<'_> {
                 asked.after.as_ref(),
                 RESENT_AT_ONCE,
             )
-            .await;
-        let page = page.map_err(|error| Problem::unavailable(&error))?;
+            .await?;
         let traceparent = self.origin.trace.traceparent();
         let mut sendings = Vec::with_capacity(page.events.len());
         for event in &page.events {
@@ -488,18 +484,19 @@ impl Request<'_> {
     }
 
     async fn webhook(&self, caller: &Caller) -> Result<WebhookState, Problem> {
-        let state = self.app.keys.webhook_state(caller.client_id.as_str()).await;
-        state
-            .map_err(|error| Problem::unavailable(&error))?
-            .ok_or_else(Problem::webhook_not_found)
+        let state = self
+            .app
+            .keys
+            .webhook_state(caller.client_id.as_str())
+            .await?;
+        state.ok_or_else(Problem::webhook_not_found)
     }
 
     /// An order of this client's. Another client's does not exist for it.
     async fn order(&self, caller: &Caller, order_no: &str) -> Result<Order, Problem> {
         let order_no = OrderNo::parse(order_no)?;
-        let found = self.app.orders.read(&order_no).await;
+        let found = self.app.orders.read(&order_no).await?;
         found
-            .map_err(|error| Problem::unavailable(&error))?
             .filter(|order| order.client_id == caller.client_id)
             .ok_or_else(Problem::order_not_found)
     }
@@ -512,8 +509,7 @@ impl Request<'_> {
         {
             return Ok(None);
         }
-        let until = self.app.refunding.paused_until().await;
-        until.map_err(|error| Problem::unavailable(&error))
+        Ok(self.app.refunding.paused_until().await?)
     }
 
     async fn shown_refund(&self, refund: &Refund) -> Result<Response<String>, Problem> {
@@ -541,8 +537,7 @@ impl Request<'_> {
 
     /// The order's present state.
     async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
-        let refunds = self.refunds_of(order).await;
-        let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
+        let refunds = self.refunds_of(order).await?;
         Ok(self.shown_with(order, &refunds))
     }
 

@@ -18,6 +18,7 @@ use wechatpay::{RequestId, api::Close};
 use crate::{
     order_store::{OrderStore, OrderStoreError},
     origin::Origin,
+    problem::Problem,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
 };
@@ -57,6 +58,12 @@ pub enum CloseError {
 impl From<adapters::order_table::TableError> for CloseError {
     fn from(error: adapters::order_table::TableError) -> Self {
         Self::Books(error.into())
+    }
+}
+
+impl From<CloseError> for Problem {
+    fn from(error: CloseError) -> Self {
+        Self::unavailable(&error)
     }
 }
 

@@ -34,6 +34,7 @@ use wechatpay::{
 
 use crate::{
     origin::Origin,
+    problem::Problem,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
 };
@@ -81,6 +82,12 @@ pub enum IssueError {
     /// The query that decides failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
     Ask(#[from] QueryError),
+}
+
+impl From<IssueError> for Problem {
+    fn from(error: IssueError) -> Self {
+        Self::unavailable(&error)
+    }
 }
 
 /// The pause before a write is retried after a conflict with another transaction.

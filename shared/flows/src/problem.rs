@@ -4,6 +4,7 @@
 //! never sees internals.
 
 mod reconciliation;
+mod unavailable;
 
 use std::error::Error;
 

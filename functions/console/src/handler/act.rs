@@ -78,10 +78,8 @@ impl Request<'_> {
     /// The difference, if the day has it. One that is approved is started again, in case that was
     /// lost.
     pub(super) async fn difference(&self, date: BillDate, id: &str) -> Result<Difference, Problem> {
-        let found = self.app.table.difference(date, id).await;
-        let difference = found
-            .map_err(|error| Problem::try_again(&error))?
-            .ok_or_else(Problem::difference_not_found)?;
+        let found = self.app.table.difference(date, id).await?;
+        let difference = found.ok_or_else(Problem::difference_not_found)?;
         let last = difference.history.last().map_or(0, |step| step.at.0);
         let age_s = self.app.clock.now().0.saturating_sub(last);
         if difference.state == DifferenceState::Approved && age_s > STARTING_S {
@@ -101,10 +99,8 @@ impl Request<'_> {
         asked: &DecisionRequest,
         person: &Person,
     ) -> Result<Difference, Problem> {
-        let found = self.app.table.difference(date, id).await;
-        let difference = found
-            .map_err(|error| Problem::try_again(&error))?
-            .ok_or_else(Problem::difference_not_found)?;
+        let found = self.app.table.difference(date, id).await?;
+        let difference = found.ok_or_else(Problem::difference_not_found)?;
         if difference.version != asked.version {
             return self.decided_before(difference, asked, person).await;
         }
@@ -123,14 +119,12 @@ impl Request<'_> {
                 return Err(not.into());
             }
         };
-        let saved = self.app.table.save_difference(&decided).await;
-        match saved.map_err(|error| Problem::try_again(&error))? {
+        let saved = self.app.table.save_difference(&decided).await?;
+        match saved {
             SaveOutcome::Saved => {}
             SaveOutcome::VersionMoved => {
-                let found = self.app.table.difference(date, id).await;
-                let stands = found
-                    .map_err(|error| Problem::try_again(&error))?
-                    .ok_or_else(Problem::difference_not_found)?;
+                let found = self.app.table.difference(date, id).await?;
+                let stands = found.ok_or_else(Problem::difference_not_found)?;
                 return self.decided_before(stands, asked, person).await;
             }
         }

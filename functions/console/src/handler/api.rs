@@ -44,11 +44,9 @@ impl Request<'_> {
     }
 
     async fn show_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        let runs = self.app.table.day_runs(date).await;
-        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let runs = self.app.table.day_runs(date).await?;
         let run = runs.shown().ok_or_else(|| Problem::not_reconciled(date))?;
-        let day = listing::day(&self.app.table, date, Some(run), Filter::default()).await;
-        let day = day.map_err(|error| Problem::try_again(&error))?;
+        let day = listing::day(&self.app.table, date, Some(run), Filter::default()).await?;
         Ok(view::answer(
             StatusCode::OK,
             &json::day(run, runs.preview_beside(), &day),
@@ -70,15 +68,13 @@ impl Request<'_> {
 
     async fn list(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let asked = query.list()?;
-        let piece = listing::piece(&self.app.table, date, &asked).await;
-        let piece = piece.map_err(|error| Problem::try_again(&error))?;
+        let piece = listing::piece(&self.app.table, date, &asked).await?;
         Ok(view::answer(StatusCode::OK, &json::list(&piece)))
     }
 
     async fn csv(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let filter = query.filter()?;
-        let file = listing::file(&self.app.table, date, filter).await;
-        let file = file.map_err(|error| Problem::try_again(&error))?;
+        let file = listing::file(&self.app.table, date, filter).await?;
         let file = file.ok_or_else(Problem::too_many_for_a_file)?;
         let mut answer = Response::new(file);
         set(&mut answer, CONTENT_TYPE, "text/csv; charset=utf-8");

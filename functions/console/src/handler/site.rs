@@ -70,8 +70,7 @@ impl Request<'_> {
     }
 
     async fn is_run(&self, date: BillDate) -> Result<bool, Problem> {
-        let runs = self.app.table.day_runs(date).await;
-        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let runs = self.app.table.day_runs(date).await?;
         Ok(runs.shown().is_some())
     }
 
@@ -113,9 +112,7 @@ impl Request<'_> {
             let missing = self.missing_days().await?;
             Ok::<_, ReconciliationError>((of_day, day, runs, needing, red, missing))
         };
-        let read = read.await;
-        let (of_day, day, runs, needing, red, missing) =
-            read.map_err(|error| Problem::try_again(&error))?;
+        let (of_day, day, runs, needing, red, missing) = read.await?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
             .map(|date| {
@@ -152,8 +149,7 @@ impl Request<'_> {
         };
         let until = i64::from(text::left_for_days(run));
         let later: Vec<BillDate> = (1..=until).map(|days| run.date.plus_days(days)).collect();
-        let runs = self.app.table.runs(&later).await;
-        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let runs = self.app.table.runs(&later).await?;
         let through = runs.iter().filter(|(_, runs)| {
             let shown = runs.shown();
             shown.is_some_and(Run::is_through)

@@ -15,6 +15,7 @@ use wechatpay::sensitive::EncryptFieldError;
 
 use crate::{
     order_store::{OrderStore, OrderStoreError, Rounds},
+    problem::Problem,
     settle_payment::SettleOutcome,
 };
 
@@ -75,6 +76,12 @@ pub enum RefundError {
 impl From<TableError> for RefundError {
     fn from(error: TableError) -> Self {
         Self::Books(error.into())
+    }
+}
+
+impl From<RefundError> for Problem {
+    fn from(error: RefundError) -> Self {
+        Self::unavailable(&error)
     }
 }
 
