@@ -9,6 +9,7 @@ mod events;
 mod orders;
 mod reconciliations;
 mod refunds;
+mod replays;
 mod values;
 mod webhook;
 

@@ -55,14 +55,25 @@ impl Api<'_> {
         }
     }
 
-    /// Whether a request of it says something in its body.
-    pub(crate) const fn takes_a_body(self) -> bool {
+    /// Whether a request of it changes or starts something, and says in its body what. It is
+    /// checked before anything else is done that no page of another site sent it.
+    pub(crate) const fn changes_something(self) -> bool {
         match self {
             Self::Run { .. } | Self::Decide { .. } => true,
             Self::Day { .. }
             | Self::Differences { .. }
             | Self::Csv { .. }
             | Self::Difference { .. } => false,
+        }
+    }
+}
+
+impl Page<'_> {
+    /// As [`Api::changes_something`], by a form.
+    pub(crate) const fn changes_something(self) -> bool {
+        match self {
+            Self::Run { .. } | Self::Decide { .. } => true,
+            Self::Latest | Self::Style | Self::Day { .. } | Self::Difference { .. } => false,
         }
     }
 }
@@ -177,6 +188,14 @@ mod tests {
             ("GET", "", None),
         ] {
             assert_eq!(route(method, path), expected, "{method} {path}");
+            let changes = expected.map(|route| match route {
+                Route::Api(route) => route.changes_something(),
+                Route::Page(route) => route.changes_something(),
+            });
+            assert!(
+                changes.is_none_or(|changes| changes == (method == "POST")),
+                "{method} {path}"
+            );
         }
         assert!(is_page("/console") && is_page("/console/nowhere"));
         assert!(!is_page("/consoles") && !is_page("/v1/reconciliations/console"));

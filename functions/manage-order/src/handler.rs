@@ -98,6 +98,10 @@ impl Request<'_> {
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;
         }
+        // Here for all routes, so that none can forget it.
+        if route.changes_something() {
+            self.app.nonces.consume(&caller).await?;
+        }
         match route {
             Route::Show { order_no } => self.show(&caller, order_no).await,
             Route::Events { order_no } => self.events(&caller, order_no).await,
@@ -107,50 +111,26 @@ impl Request<'_> {
                 refund_no,
             } => self.show_refund(&caller, order_no, refund_no).await,
             Route::ShowWebhook => self.show_webhook(&caller).await,
-            Route::Resend => {
-                self.app.nonces.consume(&caller).await?;
-                self.resend(&caller).await
-            }
-            Route::Close { order_no } => {
-                self.app.nonces.consume(&caller).await?;
-                self.close(&caller, order_no).await
-            }
-            Route::Refund { order_no } => {
-                self.app.nonces.consume(&caller).await?;
-                self.refund(&caller, order_no).await
-            }
+            Route::Resend => self.resend(&caller).await,
+            Route::Close { order_no } => self.close(&caller, order_no).await,
+            Route::Refund { order_no } => self.refund(&caller, order_no).await,
             Route::Retry {
                 order_no,
                 refund_no,
-            } => {
-                self.app.nonces.consume(&caller).await?;
-                self.retry(&caller, order_no, refund_no).await
-            }
+            } => self.retry(&caller, order_no, refund_no).await,
             Route::Release {
                 order_no,
                 refund_no,
-            } => {
-                self.app.nonces.consume(&caller).await?;
-                self.release(&caller, order_no, refund_no).await
-            }
+            } => self.release(&caller, order_no, refund_no).await,
             Route::Abnormal {
                 order_no,
                 refund_no,
-            } => {
-                self.app.nonces.consume(&caller).await?;
-                self.redirect(&caller, order_no, refund_no).await
-            }
+            } => self.redirect(&caller, order_no, refund_no).await,
             Route::PayerPaid {
                 order_no,
                 refund_no,
-            } => {
-                self.app.nonces.consume(&caller).await?;
-                self.payer_paid(&caller, order_no, refund_no).await
-            }
-            Route::Replay { order_no, version } => {
-                self.app.nonces.consume(&caller).await?;
-                self.replay(&caller, order_no, version).await
-            }
+            } => self.payer_paid(&caller, order_no, refund_no).await,
+            Route::Replay { order_no, version } => self.replay(&caller, order_no, version).await,
         }
     }
 

@@ -47,6 +47,26 @@ pub(crate) enum Route<'a> {
 }
 
 impl Route<'_> {
+    /// Whether a request of it changes or sends something. Its nonce is consumed before anything
+    /// else is done.
+    pub(crate) const fn changes_something(self) -> bool {
+        match self {
+            Self::Replay { .. }
+            | Self::Resend
+            | Self::Close { .. }
+            | Self::Refund { .. }
+            | Self::Retry { .. }
+            | Self::Release { .. }
+            | Self::Abnormal { .. }
+            | Self::PayerPaid { .. } => true,
+            Self::Show { .. }
+            | Self::Events { .. }
+            | Self::ShowWebhook
+            | Self::Refunds { .. }
+            | Self::ShowRefund { .. } => false,
+        }
+    }
+
     /// Whether a request of it says something in its body.
     pub(crate) const fn takes_a_body(self) -> bool {
         match self {
@@ -201,6 +221,11 @@ mod tests {
             ("GET", "/v2/orders/ORDER-1", None),
         ] {
             assert_eq!(route(method, path), expected, "{method} {path}");
+            let changes = expected.map(Route::changes_something);
+            assert!(
+                changes.is_none_or(|changes| changes == (method == "POST")),
+                "{method} {path}"
+            );
         }
     }
 }

@@ -16,7 +16,7 @@ struct Bad {
 }
 
 /// Every route and method of the API, and whether it has a body.
-fn operations() -> Vec<(&'static str, &'static str, bool)> {
+pub(super) fn operations() -> Vec<(&'static str, &'static str, bool)> {
     let paths = CONTRACT["paths"].as_object().unwrap();
     paths
         .iter()
@@ -34,14 +34,18 @@ fn operations() -> Vec<(&'static str, &'static str, bool)> {
         .collect()
 }
 
-async fn send(testbed: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswer {
-    let path = route
+/// A path of a route.
+pub(super) fn path_of(testbed: &Testbed, route: &str) -> String {
+    route
         .replace("{order_no}", "ORDER-1")
         .replace("{refund_no}", "R1")
         .replace("{version}", "1")
         .replace("{date}", &testbed.day(1).to_string())
-        .replace("{id}", "amount-differs-0");
-    let target = format!("{path}{}", bad.query);
+        .replace("{id}", "amount-differs-0")
+}
+
+async fn send(testbed: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswer {
+    let target = format!("{}{}", path_of(testbed, route), bad.query);
     let body = bad.body.as_ref().map(Value::to_string).unwrap_or_default();
     let method = method.to_ascii_uppercase();
     if route.starts_with("/v1/reconciliations") {

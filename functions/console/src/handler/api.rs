@@ -20,7 +20,10 @@ impl Request<'_> {
     pub(super) async fn api(&self, route: Api<'_>) -> Result<Response<String>, Problem> {
         let query = self.incoming.query().unwrap_or_default().as_bytes();
         let query = FormFields::query(query, route.parameters())?;
-        if !route.takes_a_body() {
+        // Here for all routes, so that none can forget it.
+        if route.changes_something() {
+            self.needs_json()?;
+        } else {
             self.incoming.has_no_body()?;
         }
         match route {
@@ -33,7 +36,6 @@ impl Request<'_> {
                 Ok(view::answer(StatusCode::OK, &json::difference(&difference)))
             }
             Api::Decide { date, id } => {
-                self.needs_json()?;
                 let asked: DecisionRequest = input::json(self.incoming.body())?;
                 let person = self.viewer.decides(None)?;
                 let date = input::day(date)?;
@@ -54,7 +56,6 @@ impl Request<'_> {
     }
 
     async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        self.needs_json()?;
         let asked: RunForm = input::json(self.incoming.body())?;
         let run_id = self.start_run(date, asked).await?;
         let body = json!({"date": date, "run_id": run_id, "dry_run": asked.dry_run});

@@ -32,13 +32,17 @@ const EARLIER_DAYS: i64 = 7;
 
 impl Request<'_> {
     pub(super) async fn page(&self, route: Page<'_>) -> Result<Response<String>, Problem> {
+        // Here for all routes, so that none can forget it.
+        if route.changes_something() {
+            self.needs_our_form()?;
+        }
         match route {
             Page::Latest => self.latest().await,
             Page::Style => Ok(style::answer()),
             Page::Day { date } => self.day_page(input::day(date)?).await,
             Page::Run { date } => {
                 let date = input::day(date)?;
-                let asked = self.form()?.run()?;
+                let asked = self.form().run()?;
                 let at = self.app.clock.now().0;
                 self.start_run(date, asked).await?;
                 let done = if asked.dry_run { "preview" } else { "run" };
@@ -177,7 +181,7 @@ impl Request<'_> {
     }
 
     async fn decide_by_form(&self, date: BillDate, id: &str) -> Result<Response<String>, Problem> {
-        let form = self.form()?;
+        let form = self.form();
         let decided = async {
             let person = self
                 .viewer
@@ -271,9 +275,9 @@ impl Request<'_> {
         }
     }
 
-    /// A form that one of our pages sent: browsers state the origin of a form, and a page cannot
-    /// fake it.
-    fn form(&self) -> Result<FormFields, Problem> {
+    /// Only a form that one of our pages sent: browsers state the origin of a form, and a page
+    /// cannot fake it.
+    fn needs_our_form(&self) -> Result<(), Problem> {
         let is_ours = match self.incoming.header("sec-fetch-site") {
             Some(site) => site == "same-origin",
             None => {
@@ -291,7 +295,11 @@ impl Request<'_> {
         {
             return Err(Problem::not_a_form());
         }
-        Ok(FormFields::read(self.incoming.body()))
+        Ok(())
+    }
+
+    fn form(&self) -> FormFields {
+        FormFields::read(self.incoming.body())
     }
 }
 
