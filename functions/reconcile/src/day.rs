@@ -28,7 +28,8 @@ use tracing::{info, warn};
 
 use crate::{
     app::App,
-    bills, confirm,
+    bills::BillReader,
+    confirm,
     day_part::DayPart,
     differences,
     error::DayError,
@@ -95,7 +96,7 @@ async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
         Loaded::Books(books) => Box::pin(one_part(app, run, DayPart::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // Bills are fetched once, for all parts.
-            let facts = bills::fetch_trade(app, run, run.date).await?;
+            let facts = BillReader::new(app, run).fetch_trade(run.date).await?;
             let before = fetch_before(app, run).await?;
             let parts = DayPart::count_for(facts.rows);
             let run = record::save(app, run.date, &run.id, |run| {
@@ -133,10 +134,10 @@ fn note_trade_bill(run: &mut Run, facts: &BillFacts) {
 /// for itself.
 async fn fetch_before(app: &App, run: &Run) -> Result<Option<BillFacts>, DayError> {
     let date = run.date.plus_days(-1);
-    if !bills::can_be_read(app, date).await? {
+    if !BillReader::new(app, run).can_be_read(date).await? {
         return Ok(None);
     }
-    or_without(bills::fetch_trade(app, run, date).await).map(Result::ok)
+    or_without(BillReader::new(app, run).fetch_trade(date).await).map(Result::ok)
 }
 
 /// The result of reading the previous day's bill. A temporary failure is waited for. After any
@@ -165,20 +166,21 @@ async fn last_minutes(app: &App, run: &Run, part: DayPart) -> Result<LastMinutes
     let date = run.date.plus_days(-1);
     let mut last = LastMinutes::default();
     // For days long ago WeChat Pay no longer provides bills.
-    if !bills::can_be_read(app, date).await? {
+    if !BillReader::new(app, run).can_be_read(date).await? {
         return Ok(last);
     }
     let last_from = last_minutes_from(date);
-    let read = bills::read_trade(app, run, date, |rows| {
-        for row in rows {
-            if row.at() >= last_from.as_str() && part.has(row.out_trade_no()) {
-                let kind = kind_of(row.kind);
-                let number = number_of(kind, row.transaction_id(), row.out_refund_no());
-                last.numbers.insert(number);
+    let read = BillReader::new(app, run)
+        .read_trade(date, |rows| {
+            for row in rows {
+                if row.at() >= last_from.as_str() && part.has(row.out_trade_no()) {
+                    let kind = kind_of(row.kind);
+                    let number = number_of(kind, row.transaction_id(), row.out_refund_no());
+                    last.numbers.insert(number);
+                }
             }
-        }
-    })
-    .await;
+        })
+        .await;
     if let Err(why) = or_without(read)? {
         last = LastMinutes {
             numbers: BTreeSet::new(),
@@ -205,7 +207,7 @@ async fn one_part(
     trace: &Trace,
 ) -> Result<(), DayError> {
     let last = last_minutes(app, run, part).await?;
-    let trades = bills::trades(app, run, part, books).await?;
+    let trades = BillReader::new(app, run).trades(part, books).await?;
     let origin = Origin {
         cause: Cause::Reconciliation(run.id.clone()),
         trace: trace.clone(),

@@ -38,7 +38,7 @@ use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
     app::App,
-    bills,
+    bills::BillReader,
     day_part::DayPart,
     differences,
     error::DayError,
@@ -178,16 +178,16 @@ async fn gather_into(
 ) -> Result<(), DayError> {
     for (date, _) in days(run, funds) {
         // For days long ago WeChat Pay no longer provides bills.
-        if !bills::can_be_read(app, date).await? {
+        if !BillReader::new(app, run).can_be_read(date).await? {
             continue;
         }
         let of_day = fetched.entry(date).or_default();
         if let Entry::Vacant(place) = of_day.entry(BillName::Trade) {
-            place.insert(bills::fetch_trade(app, run, date).await?);
+            place.insert(BillReader::new(app, run).fetch_trade(date).await?);
         }
         for bill in &funds.accounts {
             if let Entry::Vacant(place) = of_day.entry(*bill) {
-                place.insert(bills::fetch_fund(app, run, date, *bill).await?);
+                place.insert(BillReader::new(app, run).fetch_fund(date, *bill).await?);
             }
         }
     }
@@ -302,23 +302,25 @@ async fn judge(
     let (read, unread): (Vec<_>, Vec<_>) =
         days(run, funds).partition(|(date, _)| run.fetched.contains_key(date));
     for (date, day) in &read {
-        bills::read_trade(app, run, *date, |rows| {
-            for row in rows.iter().filter(|row| part.has(id_of(row))) {
-                books.expect(row, *day);
-            }
-        })
-        .await?;
+        BillReader::new(app, run)
+            .read_trade(*date, |rows| {
+                for row in rows.iter().filter(|row| part.has(id_of(row))) {
+                    books.expect(row, *day);
+                }
+            })
+            .await?;
     }
     // Up to which movement without a trade each bill goes.
     let mut strays_until = Vec::new();
     for (date, day) in &read {
         for bill in &funds.accounts {
-            let read = bills::read_fund(app, run, *date, *bill, |row| {
-                if part.has(row.business_id()) {
-                    books.take(row, *day);
-                }
-            })
-            .await?;
+            let read = BillReader::new(app, run)
+                .read_fund(*date, *bill, |row| {
+                    if part.has(row.business_id()) {
+                        books.take(row, *day);
+                    }
+                })
+                .await?;
             strays_until.push((*bill, books.strays()));
             if let (FundDay::Same, true, Some(what)) = (day, part.is_first(), &read.summary_differs)
             {
@@ -405,35 +407,36 @@ async fn name_them(
 ) -> Result<(), DayError> {
     let date = due_date(run, funds);
     let told_before = Explained::by(&differences::all(app, date).await?);
-    bills::read_trade(app, run, date, |rows| {
-        for row in rows.iter().filter(|row| part.has(id_of(row))) {
-            let moved = match books.funding(row) {
-                FundMatch::AsExpected => continue,
-                FundMatch::Off { expected, moved } => {
-                    format!("expected {}, moved {}", yuan(expected), yuan(moved))
-                }
-                FundMatch::Missing { expected } => {
-                    let (expected, until) = (yuan(expected), run.date);
-                    format!("expected {expected}, nothing moved until {until}")
-                }
-            };
-            let row = BillLine::from(row);
-            let about = about_row(&row);
-            if !told_before.has(&about) {
-                let there = SideView {
-                    note: Some(moved),
-                    ..side_of_row(&row)
+    BillReader::new(app, run)
+        .read_trade(date, |rows| {
+            for row in rows.iter().filter(|row| part.has(id_of(row))) {
+                let moved = match books.funding(row) {
+                    FundMatch::AsExpected => continue,
+                    FundMatch::Off { expected, moved } => {
+                        format!("expected {}, moved {}", yuan(expected), yuan(moved))
+                    }
+                    FundMatch::Missing { expected } => {
+                        let (expected, until) = (yuan(expected), run.date);
+                        format!("expected {expected}, nothing moved until {until}")
+                    }
                 };
-                finding.add(
-                    DifferenceKind::TradeWithoutFundFlow,
-                    about,
-                    Some(there),
-                    None,
-                );
+                let row = BillLine::from(row);
+                let about = about_row(&row);
+                if !told_before.has(&about) {
+                    let there = SideView {
+                        note: Some(moved),
+                        ..side_of_row(&row)
+                    };
+                    finding.add(
+                        DifferenceKind::TradeWithoutFundFlow,
+                        about,
+                        Some(there),
+                        None,
+                    );
+                }
             }
-        }
-    })
-    .await?;
+        })
+        .await?;
     Ok(())
 }
 

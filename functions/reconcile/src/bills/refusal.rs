@@ -1,0 +1,39 @@
+//! Why WeChat Pay gives no bill.
+
+use payments::model::bill_date::BillName;
+use wechatpay::api::{Refusal, Repeat};
+
+use crate::error::{BrokenBill, DayError};
+
+/// What a refusal means: it passes, or it needs a person.
+pub(super) fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
+    match refusal.repeat() {
+        Repeat::WithBackoff | Repeat::Later | Repeat::AfterQuery => DayError::Passing(
+            format!(
+                "WeChat Pay does not give bill {} now ({})",
+                bill.name(),
+                refusal.raw_code
+            )
+            .into(),
+        ),
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::Never => {
+            refused(bill, &refusal.raw_code)
+        }
+    }
+}
+
+/// A bill that WeChat Pay refuses with this code.
+pub(super) fn refused(bill: BillName, code: &str) -> DayError {
+    DayError::from(BrokenBill::Refused {
+        bill: bill.name(),
+        code: code.to_owned(),
+        next: match bill {
+            BillName::Trade => SEE_THE_CODE,
+            BillName::FundBasic | BillName::FundOperation | BillName::FundFees => {
+                "if the merchant does not have this account, leave it out of the parameter FundAccounts; else see the protocol's page of bills for what the code asks for"
+            }
+        },
+    })
+}
+
+const SEE_THE_CODE: &str = "see the protocol's page of bills for what the code asks for";
