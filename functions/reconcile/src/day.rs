@@ -31,12 +31,14 @@ use crate::{
     bills::BillReader,
     confirm,
     day_part::DayPart,
-    differences,
+    differences::{self, DifferenceStore},
     error::DayError,
     finding::Findings,
     last_minutes::LastMinutes,
     load_books::{self, Loaded},
-    metrics, record, repair,
+    metrics,
+    record::{self, RunRecord},
+    repair,
     trade_identity::{kind_of, number_of},
 };
 
@@ -58,7 +60,7 @@ pub(crate) async fn reconcile(
     }
     info!(date = %run.date, run_id = run.id, dry_run = run.dry_run, "reconciling the day");
     let done = whole(app, &run, trace).await;
-    record::note_trouble(app, run.date, &run.id, TRADES, done).await
+    RunRecord::of(app, &run).note_trouble(TRADES, done).await
 }
 
 const TRADES: (RunSide, DayPart) = (RunSide::Trades, DayPart::WHOLE);
@@ -74,7 +76,7 @@ pub(crate) async fn reconcile_part(
     part: u8,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let run = record::current(app, date, run_id).await?;
+    let run = RunRecord::new(app, date, run_id).current().await?;
     if run.parts_done.contains_key(&part) {
         return close_if_whole(app, &run, trace).await;
     }
@@ -87,7 +89,9 @@ pub(crate) async fn reconcile_part(
         Box::pin(one_part(app, &run, part, books, trace)).await
     }
     .await;
-    record::note_trouble(app, date, run_id, (RunSide::Trades, part), done).await
+    RunRecord::new(app, date, run_id)
+        .note_trouble((RunSide::Trades, part), done)
+        .await
 }
 
 /// The whole day in one go, or, where the books are too many, its split.
@@ -99,15 +103,16 @@ async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
             let facts = BillReader::new(app, run).fetch_trade(run.date).await?;
             let before = fetch_before(app, run).await?;
             let parts = DayPart::count_for(facts.rows);
-            let run = record::save(app, run.date, &run.id, |run| {
-                run.parts = parts;
-                note_trade_bill(run, &facts);
-                if let Some(before) = &before {
-                    let of_day = run.fetched.entry(run.date.plus_days(-1)).or_default();
-                    of_day.insert(BillName::Trade, before.clone());
-                }
-            })
-            .await?;
+            let run = RunRecord::of(app, run)
+                .save(|run| {
+                    run.parts = parts;
+                    note_trade_bill(run, &facts);
+                    if let Some(before) = &before {
+                        let of_day = run.fetched.entry(run.date.plus_days(-1)).or_default();
+                        of_day.insert(BillName::Trade, before.clone());
+                    }
+                })
+                .await?;
             for part in 0..parts {
                 let message = ReconcileWork::PartV1 {
                     date: run.date,
@@ -212,10 +217,11 @@ async fn one_part(
         cause: Cause::Reconciliation(run.id.clone()),
         trace: trace.clone(),
     };
-    let run = &record::save(app, run.date, &run.id, |run| {
-        note_trade_bill(run, &trades.facts);
-    })
-    .await?;
+    let run = &RunRecord::of(app, run)
+        .save(|run| {
+            note_trade_bill(run, &trades.facts);
+        })
+        .await?;
     let matched = trades.matched;
     let mut finding = Findings::new(run, part, app.clock.now());
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
@@ -232,7 +238,9 @@ async fn one_part(
     confirm::absent(app, part, &matched.books, &last, &mut finding).await?;
     confirm::carried(app, part, &carried, &mut finding).await?;
 
-    let found = differences::write_down(app, run, &finding.differences()).await?;
+    let found = DifferenceStore::new(app, run)
+        .write_down(&finding.differences())
+        .await?;
     let mut waits = false;
     for carried in &finding.carried {
         waits |= app.reconciliations.carry(carried).await?;
@@ -246,11 +254,13 @@ async fn one_part(
         let is_over = finding.tells_that_it_is_over(known);
         is_over.then(|| differences::AGREE.to_owned())
     };
-    differences::agree_again(app, run, side, &found, why).await?;
+    DifferenceStore::new(app, run)
+        .agree_again(side, &found, why)
+        .await?;
     let found = if run.dry_run {
         found
     } else {
-        repair::all(app, found, &run.id, &origin).await?
+        repair::all(app, found, run, &origin).await?
     };
     metrics::found(run, &found);
     let gaps = finding.gaps();
@@ -273,10 +283,11 @@ async fn one_part(
         differences: differences::count(&found),
         carried: u64::try_from(finding.carried.len()).unwrap_or(u64::MAX),
     };
-    let run = record::save(app, run.date, &run.id, |run| {
-        run.parts_done.insert(part.number, done.clone());
-    })
-    .await?;
+    let run = RunRecord::of(app, run)
+        .save(|run| {
+            run.parts_done.insert(part.number, done.clone());
+        })
+        .await?;
     close_if_whole(app, &run, trace).await
 }
 
@@ -314,11 +325,12 @@ async fn close_if_whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayEr
     if !run.is_whole() {
         return Ok(());
     }
-    let run = record::save(app, run.date, &run.id, |run| {
-        run.state = RunState::Done;
-        run.trouble = None;
-    })
-    .await?;
+    let run = RunRecord::of(app, run)
+        .save(|run| {
+            run.state = RunState::Done;
+            run.trouble = None;
+        })
+        .await?;
     if run.owes_its_fund_side() {
         let message = ReconcileWork::FundsV1 {
             date: run.date,
@@ -328,7 +340,7 @@ async fn close_if_whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayEr
             .send_reconcile(&message, 0, &trace.traceparent())
             .await?;
     }
-    let open = differences::open(app, &run).await?;
+    let open = DifferenceStore::new(app, &run).open().await?;
     metrics::trades_done(app, &run, open);
     Ok(())
 }

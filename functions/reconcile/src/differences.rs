@@ -11,64 +11,196 @@ use payments::{
     },
 };
 
-use crate::{app::App, day_part::DayPart, error::DayError, record, repair};
+use crate::{app::App, day_part::DayPart, error::DayError, record::RunRecord};
 
-/// Stores differences. Known ones stay unchanged, except those that were repaired before this run
-/// started (the repair did not last) and those with other amounts now (earlier decisions do not
-/// hold). Values that an earlier version did not store are added. Returns all of them as stored.
-///
-/// # Errors
-/// [`DayError::Superseded`] when another run has taken the day over: it may know better. And
-/// others.
-pub(crate) async fn write_down(
-    app: &App,
-    run: &Run,
-    finding: &[Difference],
-) -> Result<Vec<Difference>, DayError> {
-    record::current(app, run.date, &run.id).await?;
-    let mut found = Vec::with_capacity(finding.len());
-    for difference in finding {
-        found.push(match app.reconciliations.find(difference).await? {
-            FindOutcome::New => difference.clone(),
-            FindOutcome::Known(known) if is_counted_otherwise(&known, difference, run) => {
-                let anew = known.counted_anew(difference, &run.id, app.clock.now());
-                repair::written(app, &known, anew).await?
-            }
-            FindOutcome::Known(known) if has_other_amounts(&known, difference, run) => {
-                let anew = known.with_other_amounts(difference, &run.id, app.clock.now());
-                repair::written(app, &known, anew).await?
-            }
-            FindOutcome::Known(known) if was_repaired_before(&known, run) => {
-                let why = "a later run finds it again";
-                let completed = known.completed_by(difference);
-                let open =
-                    completed
-                        .as_ref()
-                        .unwrap_or(&known)
-                        .reopened(&run.id, why, app.clock.now());
-                repair::written(app, &known, open).await?
-            }
-            FindOutcome::Known(known) => completed(app, *known, difference).await?,
-        });
-    }
-    Ok(found)
+/// Reason written into a difference that a later run no longer finds.
+pub(crate) const AGREE: &str = "a later run finds that both sides agree";
+
+/// Differences that are read at a time.
+const PAGE: i32 = 100;
+
+/// The alarm is for open differences of this many days before the present one, whichever day the
+/// run is about: an old day that agrees says nothing about yesterday.
+const OPEN_LAST_DAYS: i64 = 30;
+
+/// So many megabytes of one day's differences are counted: a day with more has enough to be seen.
+const COUNT_PAGES_MAX: usize = 200;
+
+/// The differences of a day as a run writes them.
+#[derive(Clone, Copy)]
+pub(crate) struct DifferenceStore<'a> {
+    app: &'a App,
+    run: &'a Run,
 }
 
-/// A known difference completed with values that an earlier version did not store. If it is being
-/// decided at this moment, the next run adds them.
-async fn completed(
-    app: &App,
-    known: Difference,
-    found: &Difference,
-) -> Result<Difference, DayError> {
-    let Some(completed) = known.completed_by(found) else {
-        return Ok(known);
-    };
-    match app.reconciliations.complete_difference(&completed).await? {
-        SaveOutcome::Saved => Ok(completed),
-        SaveOutcome::VersionMoved => {
-            let read = app.reconciliations.difference(known.date, &known.id);
-            Ok(read.await?.unwrap_or(known))
+impl<'a> DifferenceStore<'a> {
+    pub(crate) const fn new(app: &'a App, run: &'a Run) -> Self {
+        Self { app, run }
+    }
+
+    /// Stores differences. Known ones stay unchanged, except those that were repaired before this
+    /// run started (the repair did not last) and those with other amounts now (earlier decisions do
+    /// not hold). Values that an earlier version did not store are added. Returns all of them as
+    /// stored.
+    ///
+    /// # Errors
+    /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And
+    /// others.
+    pub(crate) async fn write_down(
+        self,
+        finding: &[Difference],
+    ) -> Result<Vec<Difference>, DayError> {
+        RunRecord::of(self.app, self.run).current().await?;
+        let mut found = Vec::with_capacity(finding.len());
+        for difference in finding {
+            found.push(match self.app.reconciliations.find(difference).await? {
+                FindOutcome::New => difference.clone(),
+                FindOutcome::Known(known) if is_counted_otherwise(&known, difference, self.run) => {
+                    let anew = known.counted_anew(difference, &self.run.id, self.app.clock.now());
+                    self.written(&known, anew).await?
+                }
+                FindOutcome::Known(known) if has_other_amounts(&known, difference, self.run) => {
+                    let anew =
+                        known.with_other_amounts(difference, &self.run.id, self.app.clock.now());
+                    self.written(&known, anew).await?
+                }
+                FindOutcome::Known(known) if was_repaired_before(&known, self.run) => {
+                    let why = "a later run finds it again";
+                    let completed = known.completed_by(difference);
+                    let open = completed.as_ref().unwrap_or(&known).reopened(
+                        &self.run.id,
+                        why,
+                        self.app.clock.now(),
+                    );
+                    self.written(&known, open).await?
+                }
+                FindOutcome::Known(known) => self.completed(*known, difference).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// A known difference completed with values that an earlier version did not store. If it is
+    /// being decided at this moment, the next run adds them.
+    async fn completed(
+        self,
+        known: Difference,
+        found: &Difference,
+    ) -> Result<Difference, DayError> {
+        let Some(completed) = known.completed_by(found) else {
+            return Ok(known);
+        };
+        match self
+            .app
+            .reconciliations
+            .complete_difference(&completed)
+            .await?
+        {
+            SaveOutcome::Saved => Ok(completed),
+            SaveOutcome::VersionMoved => {
+                let read = self.app.reconciliations.difference(known.date, &known.id);
+                Ok(read.await?.unwrap_or(known))
+            }
+        }
+    }
+
+    /// Repairs differences of earlier runs that this run no longer finds. `why` gives the reason
+    /// for one difference, or `None` if this run cannot know. Differences of the other side (trades
+    /// or funds) are left alone.
+    ///
+    /// # Errors
+    /// As [`Self::write_down`].
+    pub(crate) async fn agree_again(
+        self,
+        (side, part): (RunSide, DayPart),
+        found: &[Difference],
+        why: impl Fn(&Difference) -> Option<String>,
+    ) -> Result<(), DayError> {
+        let found: BTreeSet<&str> = found
+            .iter()
+            .map(|difference| difference.id.as_str())
+            .collect();
+        // If a later run found it, the later run counts.
+        RunRecord::of(self.app, self.run).current().await?;
+        for difference in self.all(self.run.date).await? {
+            let gone = difference.side() == side
+                && !moved_since(&difference, self.run)
+                && part.has_difference(&difference)
+                && !found.contains(difference.id.as_str());
+            // A difference that waits for a refund is repaired by the arrival of its money,
+            // whatever the bills say.
+            if !gone || !difference.state.needs_somebody() || difference.is_under_way() {
+                continue;
+            }
+            if let Some(why) = why(&difference) {
+                let repaired = difference.repaired(&self.run.id, &why, self.app.clock.now());
+                // Somebody decided meanwhile: the next run looks again.
+                let _: SaveOutcome = self.app.reconciliations.save_difference(&repaired).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All differences of a day.
+    ///
+    /// # Errors
+    /// [`DayError`].
+    pub(crate) async fn all(self, date: BillDate) -> Result<Vec<Difference>, DayError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .app
+                .reconciliations
+                .differences(date, after.as_deref(), PAGE)
+                .await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// How many differences of the last days and of a run's own day need an operator. They are
+    /// counted in the table.
+    ///
+    /// # Errors
+    /// [`DayError`].
+    pub(crate) async fn open(self) -> Result<u64, DayError> {
+        let today = BillDate::of(self.app.clock.now());
+        let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
+            .map(|days| today.plus_days(-days))
+            .collect();
+        dates.insert(self.run.date);
+        let needing = DifferenceState::ALL.into_iter();
+        let needing: Vec<DifferenceState> =
+            needing.filter(|state| state.needs_somebody()).collect();
+        let mut open = 0_u64;
+        for date in dates {
+            let table = &self.app.reconciliations;
+            let of_day = table.count_in(date, &needing, COUNT_PAGES_MAX).await?;
+            open = open.saturating_add(of_day.count);
+        }
+        Ok(open)
+    }
+
+    /// Writes a step; if another write was faster, that one counts.
+    pub(crate) async fn written(
+        self,
+        before: &Difference,
+        next: Difference,
+    ) -> Result<Difference, DayError> {
+        match self.app.reconciliations.save_difference(&next).await? {
+            SaveOutcome::Saved => Ok(next),
+            SaveOutcome::VersionMoved => {
+                let read = self
+                    .app
+                    .reconciliations
+                    .difference(before.date, &before.id)
+                    .await?;
+                Ok(read.unwrap_or_else(|| before.clone()))
+            }
         }
     }
 }
@@ -90,75 +222,11 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     known.state == DifferenceState::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
-/// Repairs differences of earlier runs that this run no longer finds. `why` gives the reason for
-/// one difference, or `None` if this run cannot know. Differences of the other side (trades or
-/// funds) are left alone.
-///
-/// # Errors
-/// As [`write_down`].
-pub(crate) async fn agree_again(
-    app: &App,
-    run: &Run,
-    (side, part): (RunSide, DayPart),
-    found: &[Difference],
-    why: impl Fn(&Difference) -> Option<String>,
-) -> Result<(), DayError> {
-    let found: BTreeSet<&str> = found
-        .iter()
-        .map(|difference| difference.id.as_str())
-        .collect();
-    // If a later run found it, the later run counts.
-    record::current(app, run.date, &run.id).await?;
-    for difference in all(app, run.date).await? {
-        let gone = difference.side() == side
-            && !moved_since(&difference, run)
-            && part.has_difference(&difference)
-            && !found.contains(difference.id.as_str());
-        // A difference that waits for a refund is repaired by the arrival of its money, whatever
-        // the bills say.
-        if !gone || !difference.state.needs_somebody() || difference.is_under_way() {
-            continue;
-        }
-        if let Some(why) = why(&difference) {
-            let repaired = difference.repaired(&run.id, &why, app.clock.now());
-            // Somebody decided meanwhile: the next run looks again.
-            let _: SaveOutcome = app.reconciliations.save_difference(&repaired).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Reason written into a difference that a later run no longer finds.
-pub(crate) const AGREE: &str = "a later run finds that both sides agree";
-
 /// Whether a difference was changed by another process or a person since the run started.
 fn moved_since(difference: &Difference, run: &Run) -> bool {
     let last = difference.history.last();
     last.is_some_and(|step| step.at > run.started_at && step.who != Actor::Run(run.id.clone()))
 }
-
-/// All differences of a day.
-///
-/// # Errors
-/// [`DayError`].
-pub(crate) async fn all(app: &App, date: BillDate) -> Result<Vec<Difference>, DayError> {
-    let mut all = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = app
-            .reconciliations
-            .differences(date, after.as_deref(), PAGE)
-            .await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(all),
-        }
-    }
-}
-
-/// Differences that are read at a time.
-const PAGE: i32 = 100;
 
 /// How many there are of each kind.
 pub(crate) fn count(differences: &[Difference]) -> BTreeMap<DifferenceKind, u32> {
@@ -168,33 +236,4 @@ pub(crate) fn count(differences: &[Difference]) -> BTreeMap<DifferenceKind, u32>
         *count = count.saturating_add(1);
     }
     counts
-}
-
-/// The alarm is for open differences of this many days before the present one, whichever day the
-/// run is about: an old day that agrees says nothing about yesterday.
-const OPEN_LAST_DAYS: i64 = 30;
-
-/// So many megabytes of one day's differences are counted: a day with more has enough to be seen.
-const COUNT_PAGES_MAX: usize = 200;
-
-/// How many differences of the last days and of a run's own day need an operator. They are counted
-/// in the table.
-///
-/// # Errors
-/// [`DayError`].
-pub(crate) async fn open(app: &App, run: &Run) -> Result<u64, DayError> {
-    let today = BillDate::of(app.clock.now());
-    let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
-        .map(|days| today.plus_days(-days))
-        .collect();
-    dates.insert(run.date);
-    let needing = DifferenceState::ALL.into_iter();
-    let needing: Vec<DifferenceState> = needing.filter(|state| state.needs_somebody()).collect();
-    let mut open = 0_u64;
-    for date in dates {
-        let table = &app.reconciliations;
-        let of_day = table.count_in(date, &needing, COUNT_PAGES_MAX).await?;
-        open = open.saturating_add(of_day.count);
-    }
-    Ok(open)
 }

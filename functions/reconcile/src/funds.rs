@@ -40,10 +40,11 @@ use crate::{
     app::App,
     bills::BillReader,
     day_part::DayPart,
-    differences,
+    differences::{self, DifferenceStore},
     error::DayError,
     finding::{DIFFERENCES_MAX, Findings},
-    metrics, query, record,
+    metrics, query,
+    record::RunRecord,
 };
 
 /// Judges the movements of a run's day, or begins to where they have to be split.
@@ -56,7 +57,7 @@ pub(crate) async fn reconcile(
     run_id: &str,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let run = record::current(app, date, run_id).await?;
+    let run = RunRecord::new(app, date, run_id).current().await?;
     let Some(funds) = run.funds.as_ref().filter(|_| run.is_whole()) else {
         return Ok(());
     };
@@ -73,7 +74,9 @@ pub(crate) async fn reconcile(
         FundState::Pending | FundState::Waiting | FundState::Running => {}
     }
     let done = whole(app, &run, trace).await;
-    record::note_trouble(app, date, run_id, (RunSide::Funds, DayPart::WHOLE), done).await
+    RunRecord::new(app, date, run_id)
+        .note_trouble((RunSide::Funds, DayPart::WHOLE), done)
+        .await
 }
 
 /// Judges one part of the movements.
@@ -86,7 +89,7 @@ pub(crate) async fn reconcile_part(
     run_id: &str,
     part: u8,
 ) -> Result<(), DayError> {
-    let run = record::current(app, date, run_id).await?;
+    let run = RunRecord::new(app, date, run_id).current().await?;
     let Some(funds) = &run.funds else {
         return Ok(());
     };
@@ -98,7 +101,9 @@ pub(crate) async fn reconcile_part(
         of: funds.parts,
     };
     let done = Box::pin(one_part(app, &run, part)).await;
-    record::note_trouble(app, date, run_id, (RunSide::Funds, part), done).await
+    RunRecord::new(app, date, run_id)
+        .note_trouble((RunSide::Funds, part), done)
+        .await
 }
 
 /// Everything in one go, or its split.
@@ -155,17 +160,18 @@ async fn gather(app: &App, run: &Run) -> Result<Run, DayError> {
     let mut fetched = run.fetched.clone();
     let gathered = gather_into(app, run, funds, &mut fetched).await;
     let parts = parts_of(app, run, funds, &fetched);
-    let saved = record::save(app, run.date, &run.id, |run| {
-        run.fetched.clone_from(&fetched);
-        if let Some(own) = fetched.get(&run.date) {
-            run.bills.extend(own.clone());
-        }
-        if let (Ok(()), Some(funds)) = (&gathered, &mut run.funds) {
-            funds.state = FundState::Running;
-            funds.parts = parts.max(funds.parts);
-        }
-    })
-    .await;
+    let saved = RunRecord::of(app, run)
+        .save(|run| {
+            run.fetched.clone_from(&fetched);
+            if let Some(own) = fetched.get(&run.date) {
+                run.bills.extend(own.clone());
+            }
+            if let (Ok(()), Some(funds)) = (&gathered, &mut run.funds) {
+                funds.state = FundState::Running;
+                funds.parts = parts.max(funds.parts);
+            }
+        })
+        .await;
     gathered?;
     saved
 }
@@ -220,25 +226,30 @@ async fn one_part(app: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
     };
     let mut finding = Findings::new(run, part, app.clock.now());
     let moves = judge(app, run, funds, part, &mut finding).await?;
-    let found = differences::write_down(app, run, &finding.differences()).await?;
+    let found = DifferenceStore::new(app, run)
+        .write_down(&finding.differences())
+        .await?;
     let side = (RunSide::Funds, part);
     let due = due_date(run, funds);
     let why = |known: &Difference| {
         let is_over = finding.tells_that_it_is_over(known);
         is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
     };
-    differences::agree_again(app, run, side, &found, why).await?;
+    DifferenceStore::new(app, run)
+        .agree_again(side, &found, why)
+        .await?;
     metrics::found(run, &found);
     let done = FundsDone {
         differences: differences::count(&found),
         carried: moves.carried,
     };
-    let run = record::save(app, run.date, &run.id, |run| {
-        if let Some(funds) = &mut run.funds {
-            funds.parts_done.insert(part.number, done.clone());
-        }
-    })
-    .await?;
+    let run = RunRecord::of(app, run)
+        .save(|run| {
+            if let Some(funds) = &mut run.funds {
+                funds.parts_done.insert(part.number, done.clone());
+            }
+        })
+        .await?;
     close_if_whole(app, &run).await
 }
 
@@ -270,14 +281,15 @@ async fn close_if_whole(app: &App, run: &Run) -> Result<(), DayError> {
     if !run.funds.as_ref().is_some_and(FundSide::is_whole) {
         return Ok(());
     }
-    let run = record::save(app, run.date, &run.id, |run| {
-        if let Some(funds) = &mut run.funds {
-            funds.state = FundState::Done;
-            funds.trouble = None;
-        }
-    })
-    .await?;
-    let open = differences::open(app, &run).await?;
+    let run = RunRecord::of(app, run)
+        .save(|run| {
+            if let Some(funds) = &mut run.funds {
+                funds.state = FundState::Done;
+                funds.trouble = None;
+            }
+        })
+        .await?;
+    let open = DifferenceStore::new(app, &run).open().await?;
     metrics::funds_done(&run, open);
     Ok(())
 }
@@ -406,7 +418,7 @@ async fn name_them(
     finding: &mut Findings,
 ) -> Result<(), DayError> {
     let date = due_date(run, funds);
-    let told_before = Explained::by(&differences::all(app, date).await?);
+    let told_before = Explained::by(&DifferenceStore::new(app, run).all(date).await?);
     BillReader::new(app, run)
         .read_trade(date, |rows| {
             for row in rows.iter().filter(|row| part.has(id_of(row))) {

@@ -2,7 +2,6 @@
 //! as its callbacks. Payments that are not ours to keep are proposed for a refund; only persons
 //! approve it.
 
-use adapters::reconciliation::SaveOutcome;
 use flows::{origin::Origin, process_refund::RefundError, settle_payment::SettleOutcome};
 use matching::books::BookedRefund;
 use payments::{
@@ -10,8 +9,11 @@ use payments::{
         ids::{OutRefundNo, RefundId, TransactionId},
         refund::Refund,
     },
-    reconcile::difference::{
-        Difference, DifferenceState, PaymentOrRefund, RefundableMoney, Remedy, TrackedRefund,
+    reconcile::{
+        difference::{
+            Difference, DifferenceState, PaymentOrRefund, RefundableMoney, Remedy, TrackedRefund,
+        },
+        run::Run,
     },
 };
 use tracing::info;
@@ -19,6 +21,7 @@ use tracing::info;
 use crate::{
     app::App,
     apply,
+    differences::DifferenceStore,
     error::DayError,
     payment_facts::{
         GIVEN_BACK, is_booked, is_over, numbers, order_no, refund_of_second, was_refunded,
@@ -32,7 +35,7 @@ use crate::{
 pub(crate) async fn all(
     app: &App,
     found: Vec<Difference>,
-    run_id: &str,
+    run: &Run,
     origin: &Origin,
 ) -> Result<Vec<Difference>, DayError> {
     let mut after = Vec::with_capacity(found.len());
@@ -49,7 +52,7 @@ pub(crate) async fn all(
             DifferenceState::Open if difference.is_followed() || owes_its_payer(&difference) => {
                 difference
             }
-            DifferenceState::Open => one(app, &difference, run_id, origin).await?,
+            DifferenceState::Open => one(app, &difference, run, origin).await?,
             DifferenceState::Approved => {
                 apply::approved(app, difference.date, &difference.id, origin).await?;
                 let read = app
@@ -92,7 +95,7 @@ enum RepairOutcome {
 async fn one(
     app: &App,
     difference: &Difference,
-    run_id: &str,
+    run: &Run,
     origin: &Origin,
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
@@ -105,10 +108,10 @@ async fn one(
     let next = match outcome {
         RepairOutcome::NeedsOperator => return Ok(difference.clone()),
         RepairOutcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
-        RepairOutcome::Repaired(why) => difference.repaired(run_id, why, now),
-        RepairOutcome::Propose(why) => difference.proposed(run_id, why, now),
+        RepairOutcome::Repaired(why) => difference.repaired(&run.id, why, now),
+        RepairOutcome::Propose(why) => difference.proposed(&run.id, why, now),
         RepairOutcome::RefundUnderWay(refund) => {
-            match difference.told(&TrackedRefund::of(&refund), run_id, now) {
+            match difference.told(&TrackedRefund::of(&refund), &run.id, now) {
                 Some(next) => next,
                 None => return Ok(difference.clone()),
             }
@@ -118,7 +121,7 @@ async fn one(
             if difference.history.iter().any(|step| step.why == why) {
                 return Ok(difference.clone());
             }
-            difference.noted(run_id, &why, now)
+            difference.noted(&run.id, &why, now)
         }
     };
     info!(
@@ -127,25 +130,9 @@ async fn one(
         state = next.state.name(),
         "difference looked at"
     );
-    written(app, difference, next).await
-}
-
-/// Writes a step; if another write was faster, that one counts.
-pub(crate) async fn written(
-    app: &App,
-    before: &Difference,
-    next: Difference,
-) -> Result<Difference, DayError> {
-    match app.reconciliations.save_difference(&next).await? {
-        SaveOutcome::Saved => Ok(next),
-        SaveOutcome::VersionMoved => {
-            let read = app
-                .reconciliations
-                .difference(before.date, &before.id)
-                .await?;
-            Ok(read.unwrap_or_else(|| before.clone()))
-        }
-    }
+    DifferenceStore::new(app, run)
+        .written(difference, next)
+        .await
 }
 
 /// Paid there, unpaid here.
