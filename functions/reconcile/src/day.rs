@@ -20,7 +20,7 @@ use payments::{
     reconcile::{
         classify::NEAR_MIDNIGHT_S,
         day_runs::RunRequest,
-        difference::{DifferenceKind, RunSide},
+        difference::RunSide,
         run::{BillFacts, PartDone, Run, RunState},
     },
 };
@@ -29,13 +29,13 @@ use tracing::{info, warn};
 use crate::{
     app::App,
     bills::BillReader,
-    confirm,
+    confirm::Confirmer,
+    day_index::{DayIndex, Loaded},
     day_part::DayPart,
     differences::{self, DifferenceStore},
     error::DayError,
     finding::Findings,
     last_minutes::LastMinutes,
-    load_books::{self, Loaded},
     metrics,
     record::{self, RunRecord},
     repair,
@@ -85,7 +85,7 @@ pub(crate) async fn reconcile_part(
         of: run.parts,
     };
     let done = async {
-        let books = load_books::load(app, date, part).await?;
+        let books = DayIndex::new(app, date).load(part).await?;
         Box::pin(one_part(app, &run, part, books, trace)).await
     }
     .await;
@@ -96,7 +96,7 @@ pub(crate) async fn reconcile_part(
 
 /// The whole day in one go, or, where the books are too many, its split.
 async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
-    match load_books::load_if_they_fit(app, run.date).await? {
+    match DayIndex::new(app, run.date).load_if_they_fit().await? {
         Loaded::Books(books) => Box::pin(one_part(app, run, DayPart::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // Bills are fetched once, for all parts.
@@ -227,16 +227,12 @@ async fn one_part(
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
-    let (candidates, repeated) = (&matched.candidates.kept, &matched.repeated.kept);
-    confirm::rows(app, candidates, repeated, &matched.books, &mut finding).await?;
-    finding.more(DifferenceKind::UncheckedRows, matched.candidates.more);
-    // A row that the bill has twice is a candidate as well, and counted as that.
-    confirm::repeated(repeated, &mut finding);
-    confirm::off_rate(&matched.off_rate.kept, &mut finding);
-    finding.more(DifferenceKind::FeeOffTheRate, matched.off_rate.more);
+    let mut confirmer = Confirmer::new(app, part, &matched, finding);
+    confirmer.rows().await?;
     let carried = app.reconciliations.carried(run.date).await?;
-    confirm::absent(app, part, &matched.books, &last, &mut finding).await?;
-    confirm::carried(app, part, &carried, &mut finding).await?;
+    confirmer.absent(&last).await?;
+    confirmer.carried(&carried).await?;
+    let finding = confirmer.finish();
 
     let found = DifferenceStore::new(app, run)
         .write_down(&finding.differences())

@@ -4,7 +4,7 @@
 //! an operator asks, it compares WeChat Pay's bills of a day with the books (`day`).
 //!
 //! Modules in the order of a day: [`handler`] takes its message, `day` and `funds` have the control
-//! flow of the trade side and the fund side, `record` says which run counts, `load_books` reads our
+//! flow of the trade side and the fund side, `record` says which run counts, `day_index` reads our
 //! side, `bills` reads WeChat Pay's side, `confirm` decides what really differs, `finding` gathers
 //! it, `differences` stores it, `repair` and `apply` act on it.
 
@@ -14,6 +14,7 @@ mod bills;
 mod certificates;
 mod confirm;
 mod day;
+mod day_index;
 mod day_part;
 mod days_missing;
 mod differences;
@@ -22,7 +23,6 @@ mod finding;
 mod funds;
 pub mod handler;
 mod last_minutes;
-mod load_books;
 mod metrics;
 mod payment_facts;
 mod query;

@@ -32,73 +32,95 @@ pub(crate) enum Loaded {
     TooMany,
 }
 
-/// Reads the whole day, unless it is too big for one run.
-///
-/// # Errors
-/// [`TableError`].
-pub(crate) async fn load_if_they_fit(app: &App, date: BillDate) -> Result<Loaded, DayError> {
-    let books = read(app, date, DayPart::WHOLE, app.lines_max).await?;
-    Ok(books.map_or(Loaded::TooMany, |books| Loaded::Books(Box::new(books))))
-}
-
-/// Reads one part of the day, whatever its size.
-///
-/// # Errors
-/// [`TableError`].
-pub(crate) async fn load(app: &App, date: BillDate, part: DayPart) -> Result<DayBooks, DayError> {
-    let books = read(app, date, part, u64::MAX).await?;
-    books.ok_or_else(|| DayError::Passing("a part of the day has no end".into()))
-}
-
-async fn read(
-    app: &App,
-    date: BillDate,
-    part: DayPart,
-    at_most: u64,
-) -> Result<Option<DayBooks>, DayError> {
-    let mut books = DayBooks::with_capacity(
-        usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
-        app.hash_key(),
-    );
-    let mut parked = Vec::new();
-    // All parts of the index side by side, each a page at a time.
-    let mut pages: FuturesUnordered<_> = part
-        .shards()
-        .map(|shard| page(app, date, shard, None))
-        .collect();
-    while let Some(read) = pages.next().await {
-        let (shard, page) = read?;
-        let lines: Vec<BookLine<'_>> = page.lines.iter().filter_map(book_line).collect();
-        books.insert_batch(&lines, shard, |_, inserted| note(inserted, shard));
-        parked.extend(page.lines.iter().filter_map(parked_line));
-        if books.lines() > at_most {
-            return Ok(None);
-        }
-        if let Some(next) = page.next {
-            pages.push(self::page(app, date, shard, Some(next)));
-        }
-    }
-    let mut counted = stream::iter(parked)
-        .map(|parked| async move {
-            let order = app.orders.read(&parked.order_no).await?;
-            let product = order.map(|order| order.product);
-            Ok::<_, TableError>((parked, product))
-        })
-        .buffered(SIDE_BY_SIDE);
-    while let Some((parked, product)) = counted.try_next().await? {
-        books.count_parked(&ParkedLine {
-            transaction_id: parked.transaction_id.as_str(),
-            order_no: parked.order_no.as_str(),
-            amount_fen: parked.amount_fen,
-            at: parked.at,
-            trade_type: product.map(Product::trade_type),
-        });
-    }
-    Ok(Some(books))
-}
+/// Room to begin with; a bigger day makes it grow.
+const FIRST_ROOM: u64 = 4_096;
 
 /// How many orders of parked money are read at once.
 const SIDE_BY_SIDE: usize = 16;
+
+/// The index of our books by Beijing day, for one day.
+#[derive(Clone, Copy)]
+pub(crate) struct DayIndex<'a> {
+    app: &'a App,
+    date: BillDate,
+}
+
+impl<'a> DayIndex<'a> {
+    pub(crate) const fn new(app: &'a App, date: BillDate) -> Self {
+        Self { app, date }
+    }
+
+    /// Reads the whole day, unless it is too big for one run.
+    ///
+    /// # Errors
+    /// [`DayError`].
+    pub(crate) async fn load_if_they_fit(self) -> Result<Loaded, DayError> {
+        let books = self.read(DayPart::WHOLE, self.app.lines_max).await?;
+        Ok(books.map_or(Loaded::TooMany, |books| Loaded::Books(Box::new(books))))
+    }
+
+    /// Reads one part of the day, whatever its size.
+    ///
+    /// # Errors
+    /// [`DayError`].
+    pub(crate) async fn load(self, part: DayPart) -> Result<DayBooks, DayError> {
+        let books = self.read(part, u64::MAX).await?;
+        books.ok_or_else(|| DayError::Passing("a part of the day has no end".into()))
+    }
+
+    async fn read(self, part: DayPart, at_most: u64) -> Result<Option<DayBooks>, DayError> {
+        let mut books = DayBooks::with_capacity(
+            usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
+            self.app.hash_key(),
+        );
+        let mut parked = Vec::new();
+        // All parts of the index side by side, each a page at a time.
+        let mut pages: FuturesUnordered<_> =
+            part.shards().map(|shard| self.page(shard, None)).collect();
+        while let Some(read) = pages.next().await {
+            let (shard, page) = read?;
+            let lines: Vec<BookLine<'_>> = page.lines.iter().filter_map(book_line).collect();
+            books.insert_batch(&lines, shard, |_, inserted| note(inserted, shard));
+            parked.extend(page.lines.iter().filter_map(parked_line));
+            if books.lines() > at_most {
+                return Ok(None);
+            }
+            if let Some(next) = page.next {
+                pages.push(self.page(shard, Some(next)));
+            }
+        }
+        let orders = &self.app.orders;
+        let mut counted = stream::iter(parked)
+            .map(|parked| async move {
+                let order = orders.read(&parked.order_no).await?;
+                let product = order.map(|order| order.product);
+                Ok::<_, TableError>((parked, product))
+            })
+            .buffered(SIDE_BY_SIDE);
+        while let Some((parked, product)) = counted.try_next().await? {
+            books.count_parked(&ParkedLine {
+                transaction_id: parked.transaction_id.as_str(),
+                order_no: parked.order_no.as_str(),
+                amount_fen: parked.amount_fen,
+                at: parked.at,
+                trade_type: product.map(Product::trade_type),
+            });
+        }
+        Ok(Some(books))
+    }
+
+    /// One page of one part of the index.
+    pub(crate) async fn page(
+        self,
+        shard: u8,
+        from: Option<DayCursor>,
+    ) -> Result<(u8, DayPage), TableError> {
+        Ok((
+            shard,
+            self.app.orders.day(self.date, shard, from, PAGE).await?,
+        ))
+    }
+}
 
 /// Parked money: it came, so it counts, though the order is another payment's.
 struct ParkedMoney {
@@ -125,19 +147,6 @@ fn parked_line(line: &DayLine) -> Option<ParkedMoney> {
         }),
         DayLine::Parked { .. } | DayLine::Payment { .. } | DayLine::Refund { .. } => None,
     }
-}
-
-/// Room to begin with; a bigger day makes it grow.
-const FIRST_ROOM: u64 = 4_096;
-
-/// One page of one part of the index.
-pub(crate) async fn page(
-    app: &App,
-    date: BillDate,
-    shard: u8,
-    from: Option<DayCursor>,
-) -> Result<(u8, DayPage), TableError> {
-    Ok((shard, app.orders.day(date, shard, from, PAGE).await?))
 }
 
 /// Logs what is unusual about a line. Every bill row that names such a line is examined.
