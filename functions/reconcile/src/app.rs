@@ -11,7 +11,7 @@ use flows::{
 };
 use payments::reconcile::run::FundTerms;
 
-use crate::{days_missing::DaysUnread, settings::Settings};
+use crate::{days_unread::DaysUnread, settings::Settings};
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]

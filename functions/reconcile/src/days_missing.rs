@@ -1,11 +1,7 @@
 //! Which of the last days should be reconciled by now and are not. Each sweep looks, so that
 //! on-call is alerted at 13:00 and for as long as this lasts, whatever later days were reconciled.
 
-use std::{
-    collections::BTreeSet,
-    mem,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use adapters::reconciliation::ReconciliationError;
 use flows::problem::ErrorChain;
@@ -16,7 +12,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, metrics};
+use crate::{app::App, lateness::last_late};
 
 /// Days that should be reconciled by now and are not. A day whose record could not be read for the
 /// first time is unknown: that may pass. From the second time running on it counts as missing.
@@ -28,19 +24,6 @@ pub(crate) struct DaysMissing {
     pub(crate) earlier: Option<usize>,
 }
 
-/// The days whose records the last sweep of this sandbox could not read.
-#[derive(Debug, Default)]
-pub(crate) struct DaysUnread(Mutex<BTreeSet<BillDate>>);
-
-impl DaysUnread {
-    /// Notes those of this sweep. Gives those that the sweep before could not read either.
-    fn note(&self, unread: &BTreeSet<BillDate>) -> BTreeSet<BillDate> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = mem::replace(&mut *known, unread.clone());
-        before.intersection(unread).copied().collect()
-    }
-}
-
 /// How many days are watched. Whoever has not run a day within a week does not mean to.
 const WATCHED_DAYS: i64 = 7;
 /// Of how many days before them the runs are read, by which a gap at their beginning is known.
@@ -48,7 +31,7 @@ const EARLIER_DAYS: i64 = 7;
 
 /// Which of the last days that should be reconciled by now are not.
 pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> DaysMissing {
-    let last = metrics::last_late(now);
+    let last = last_late(now);
     let before = |days: i64| (0..days).map(|back| last.plus_days(-back));
     let asked: Vec<BillDate> = before(WATCHED_DAYS + EARLIER_DAYS).collect();
     let of_each = match app.reconciliations.runs_of_each(&asked).await {

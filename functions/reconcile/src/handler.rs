@@ -22,9 +22,11 @@ use crate::{
     app::App,
     apply,
     certificates::{self, RefreshOutcome},
-    day,
+    day::Day,
     error::DayError,
-    funds, metrics,
+    funds,
+    lateness::late_at,
+    metrics,
     sweep::{self, report::Report},
     track_refunds,
 };
@@ -141,7 +143,7 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
                 requested_at_ms,
                 terms: app.fund_terms.clone(),
             };
-            day::reconcile(app, &request, &trace).await
+            Day::reconcile(app, &request, &trace).await
         }
         Ok(ReconcileWork::DayV1 {
             date,
@@ -156,10 +158,10 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
                 requested_at_ms: requested_at_ms(app, record, told),
                 terms: app.fund_terms.clone(),
             };
-            day::reconcile(app, &request, &trace).await
+            Day::reconcile(app, &request, &trace).await
         }
         Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
-            day::reconcile_part(app, date, &run_id, part, &trace).await
+            Day::reconcile_part(app, date, &run_id, part, &trace).await
         }
         Ok(ReconcileWork::FundsV1 { date, run_id }) => {
             funds::reconcile(app, date, &run_id, &trace).await
@@ -202,7 +204,7 @@ fn yesterday(scheduled_at_ms: i64) -> BillDate {
 /// When a missing bill is requested again: also at the moment at which it becomes late, so that
 /// operators are notified then.
 fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
-    let late_in_s = metrics::late_at(date).0.saturating_sub(now.0);
+    let late_in_s = late_at(date).0.saturating_sub(now.0);
     let late_in_s = i32::try_from(late_in_s).unwrap_or(BILL_AGAIN_S);
     if late_in_s > 0 {
         late_in_s.min(BILL_AGAIN_S)

@@ -12,7 +12,12 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
+use crate::{
+    app::App,
+    days_missing::DaysMissing,
+    lateness::{late_at, yesterday},
+    sweep::report::Report,
+};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.
@@ -102,24 +107,6 @@ pub(crate) fn bill_awaited(date: BillDate, run_date: BillDate, now: UnixSeconds)
         BillsLate = u32::from(now >= late_at(run_date)),
         "the bill is not there yet: it is asked for again"
     );
-}
-
-/// When a day is late whose bill is not there or that was not reconciled: at 13:00 of the next one,
-/// in Beijing.
-pub(crate) fn late_at(date: BillDate) -> UnixSeconds {
-    UnixSeconds(date.ends_at().0.saturating_add(LATE_AFTER_S))
-}
-
-/// The latest day that should be reconciled by now, unless it is.
-pub(crate) fn last_late(now: UnixSeconds) -> BillDate {
-    yesterday(UnixSeconds(now.0.saturating_sub(LATE_AFTER_S)))
-}
-
-/// How long after its end a day is late, in seconds.
-const LATE_AFTER_S: i64 = 13 * 3600;
-
-fn yesterday(now: UnixSeconds) -> BillDate {
-    BillDate::of(now).plus_days(-1)
 }
 
 /// This many notices wait for an operator.
