@@ -24,7 +24,7 @@ use crate::{
     certificates::{self, RefreshOutcome},
     day::Day,
     error::DayError,
-    funds,
+    funds::Funds,
     lateness::late_at,
     metrics,
     sweep::{self, report::Report},
@@ -164,10 +164,10 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
             Day::reconcile_part(app, date, &run_id, part, &trace).await
         }
         Ok(ReconcileWork::FundsV1 { date, run_id }) => {
-            funds::reconcile(app, date, &run_id, &trace).await
+            Funds::reconcile(app, date, &run_id, &trace).await
         }
         Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
-            funds::reconcile_part(app, date, &run_id, part).await
+            Funds::reconcile_part(app, date, &run_id, part).await
         }
         Ok(ReconcileWork::ApplyV1 { date, id }) => {
             let cause = Cause::Reconciliation(record.message_id.clone());
