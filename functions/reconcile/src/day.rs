@@ -8,13 +8,10 @@
 //! order number into parts that go through the queue; the last part to end closes the trade side.
 
 use adapters::queues::ReconcileWork;
-use flows::{origin::Origin, trace::Trace};
+use flows::trace::Trace;
 use matching::{books::DayBooks, matcher::Matched, totals::Gaps};
 use payments::{
-    model::{
-        bill_date::{BillDate, BillName},
-        journal::Cause,
-    },
+    model::bill_date::{BillDate, BillName},
     reconcile::{
         day_runs::RunRequest,
         difference::{Difference, RunSide},
@@ -36,7 +33,7 @@ use crate::{
     last_minutes::LastMinutes,
     metrics,
     record::{self, RunRecord},
-    repair,
+    repair::Repairer,
 };
 
 /// The trade side of a run: the whole day, or a part of it.
@@ -205,11 +202,8 @@ impl<'a> Day<'a> {
         let found = if self.run.dry_run {
             found
         } else {
-            let origin = Origin {
-                cause: Cause::Reconciliation(self.run.id.clone()),
-                trace: self.trace.clone(),
-            };
-            repair::all(self.app, found, &self.run, &origin).await?
+            let repairer = Repairer::new(self.app, &self.run, self.trace);
+            repairer.all(found).await?
         };
         metrics::found(&self.run, &found);
         self.note_part(&trades.matched, &finding, &found).await?;

@@ -20,7 +20,7 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 use crate::{
     app::App,
-    apply,
+    apply::Applier,
     certificates::{self, RefreshOutcome},
     day::Day,
     error::DayError,
@@ -171,7 +171,8 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
         }
         Ok(ReconcileWork::ApplyV1 { date, id }) => {
             let cause = Cause::Reconciliation(record.message_id.clone());
-            apply::approved(app, date, &id, &Origin { cause, trace }).await
+            let origin = Origin { cause, trace };
+            Applier::new(app, &origin).approved(date, &id).await
         }
         Err(error) => {
             error!(

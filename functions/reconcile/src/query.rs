@@ -9,7 +9,9 @@ use flows::query_order::{QueryError, QueryOutcome};
 use payments::{
     model::ids::{OutRefundNo, TransactionId},
     news::{
-        call_outcome::CallOutcome, refund::RefundNews, trade::TradeNotice,
+        call_outcome::CallOutcome,
+        refund::RefundNews,
+        trade::{ReportedPayment, TradeNotice, TradeOutcome},
         unreadable::UnreadableNotice,
     },
 };
@@ -66,6 +68,42 @@ pub(crate) async fn payment(
         Err(unreadable) => Err(unread("payment", &unreadable)),
     })
 }
+
+/// A payment of which WeChat Pay says that it succeeded.
+pub(crate) struct SucceededPayment {
+    /// As in [`QueriedPayment`].
+    pub(crate) notice: TradeNotice,
+    /// What was paid.
+    pub(crate) money: ReportedPayment,
+    /// As in [`QueriedPayment`].
+    pub(crate) trade_type: Option<String>,
+}
+
+/// Asks about a payment that is to be booked. Nothing is settled.
+///
+/// # Errors
+/// [`DayError`] when it did not answer.
+pub(crate) async fn paid(
+    app: &App,
+    transaction_id: &TransactionId,
+) -> Result<QueryResult<SucceededPayment>, DayError> {
+    let QueriedPayment { notice, trade_type } = match payment(app, transaction_id).await? {
+        Ok(told) => told,
+        Err(why) => return Ok(Err(why)),
+    };
+    let money = match &notice.outcome {
+        TradeOutcome::Paid(money) => money.clone(),
+        TradeOutcome::Unpaid | TradeOutcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
+    };
+    Ok(Ok(SucceededPayment {
+        notice,
+        money,
+        trade_type,
+    }))
+}
+
+/// The text about a payment that is not a success.
+pub(crate) const DID_NOT_SUCCEED: &str = "WeChat Pay says of the payment that it did not succeed";
 
 /// Asks about a refund by the number that WeChat Pay was given. Nothing is settled.
 ///
