@@ -128,6 +128,137 @@ fn is_unreadable(report: &Report) -> bool {
     report.parts_unreadable == u32::from(PARTS)
 }
 
+impl Checks<'_> {
+    /// Moves an order whose look came to nothing to where the next run finds it: its next step may
+    /// be an hour away. Who dies before leaves it at that step.
+    async fn look_again(&self, order_no: &OrderNo) {
+        let moved = async {
+            let order = self.app.orders.read(order_no).await?;
+            let again = order.and_then(|order| {
+                let next = sooner_order_check(&order, self.app.clock.now())?;
+                Some((order, next))
+            });
+            match again {
+                Some((order, next)) => self.app.orders.look_again(&order, next).await,
+                None => Ok(false),
+            }
+        };
+        if let Err(error) = moved.await {
+            let order_no = order_no.as_str();
+            warn!(order_no, error = %ErrorChain(&error), "an order that got no answer waits for its next step");
+        }
+    }
+
+    /// One order: read again, since the index lags; claimed, since another run may be at it; then
+    /// asked about or closed.
+    async fn order(&self, order_no: &OrderNo) -> Result<CheckOutcome, CheckError> {
+        let now = self.app.clock.now();
+        let Some(order) = self.app.orders.read(order_no).await? else {
+            return Ok(CheckOutcome::NotOurs);
+        };
+        let next = match (order.due, next_order_check(&order, &order.state, now)) {
+            (Some(due), Some(next)) if due.at <= now => next,
+            _ => return Ok(CheckOutcome::NotOurs),
+        };
+        if !self.app.orders.claim(&order, next).await? {
+            return Ok(CheckOutcome::NotOurs);
+        }
+        match &order.state {
+            OrderState::Closing => self.close(order).await,
+            OrderState::Reserved | OrderState::AwaitingPayment(_)
+                if is_past_payment_time(&order, now) =>
+            {
+                self.close(order).await
+            }
+            OrderState::Reserved
+            | OrderState::AwaitingPayment(_)
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closed
+            | OrderState::Rejected(_)
+            | OrderState::PaidAfterClose(_) => self.ask(&order).await,
+        }
+    }
+
+    /// Queries an unpaid order.
+    async fn ask(&self, order: &Order) -> Result<CheckOutcome, CheckError> {
+        let asked = self
+            .app
+            .asking
+            .ask(&order.order_no, LOOK_WITHIN, &self.origin)
+            .await?;
+        match asked {
+            QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
+            QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
+            QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
+            // Whether or not WeChat Pay has the order, there is no prepay value yet, and the same
+            // bytes get one.
+            QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
+                self.resume(order).await
+            }
+            QueryOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
+                Ok(CheckOutcome::Failed)
+            }
+            QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(CheckOutcome::Unanswered),
+        }
+    }
+
+    /// Closes an order that can no longer be paid, or whose closing was left half done.
+    async fn close(&self, order: Order) -> Result<CheckOutcome, CheckError> {
+        let after = self
+            .app
+            .closing
+            .close(order, LOOK_WITHIN, &self.origin)
+            .await?;
+        Ok(match &after.order.state {
+            _ if after.unanswered => CheckOutcome::Unanswered,
+            OrderState::Closed | OrderState::Rejected(_) => CheckOutcome::Closed,
+            OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
+                CheckOutcome::Closing
+            }
+            OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::PaidAfterClose(_) => CheckOutcome::Settled,
+        })
+    }
+
+    async fn resume(&self, order: &Order) -> Result<CheckOutcome, CheckError> {
+        if order.state != OrderState::Reserved {
+            return Ok(CheckOutcome::Open);
+        }
+        let message = PaymentRequest::IssueV1 {
+            order_no: order.order_no.clone(),
+        };
+        self.app
+            .payment_requests
+            .send_request(&message, 0, &self.origin.trace.traceparent())
+            .await?;
+        Ok(CheckOutcome::Resumed)
+    }
+
+    /// One refund: the flow reads it again and claims it.
+    async fn refund(
+        &self,
+        order_no: &OrderNo,
+        refund_no: &RefundNo,
+    ) -> Result<CheckOutcome, CheckError> {
+        let driven = self
+            .app
+            .refunding
+            .advance(order_no, refund_no, LOOK_WITHIN, &self.origin)
+            .await?;
+        Ok(match driven {
+            Advanced::NotOurs => CheckOutcome::NotOurs,
+            Advanced::Moved => CheckOutcome::RefundMoved,
+            Advanced::Open => CheckOutcome::RefundOpen,
+            Advanced::Unanswered => CheckOutcome::Unanswered,
+            Advanced::Parked => CheckOutcome::Parked,
+        })
+    }
+}
+
 impl Work for Checks<'_> {
     type From = CheckCursor;
     type Unreadable = TableError;
@@ -168,18 +299,15 @@ impl Work for Checks<'_> {
     }
 
     async fn look(&self, item: CheckItem) -> CheckOutcome {
-        let Self { app, origin, .. } = self;
         let looked = match &item {
             CheckItem::Order(order_no) => {
-                let looked = order(app, order_no, origin).await;
+                let looked = self.order(order_no).await;
                 if comes_again_soon(&looked) {
-                    look_again(app, order_no).await;
+                    self.look_again(order_no).await;
                 }
                 looked
             }
-            CheckItem::Refund(order_no, refund_no) => {
-                refund(app, order_no, refund_no, origin).await
-            }
+            CheckItem::Refund(order_no, refund_no) => self.refund(order_no, refund_no).await,
         };
         looked.unwrap_or_else(|error| {
             let order_no = item.order_no().as_str();
@@ -199,126 +327,6 @@ fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
         Ok(look) => matches!(look, CheckOutcome::Unanswered),
         Err(error) => !error.needs_a_person(),
     }
-}
-
-/// Moves an order whose look came to nothing to where the next run finds it: its next step may be
-/// an hour away. Who dies before leaves it at that step.
-async fn look_again(app: &App, order_no: &OrderNo) {
-    let moved = async {
-        let order = app.orders.read(order_no).await?;
-        let again = order.and_then(|order| {
-            let next = sooner_order_check(&order, app.clock.now())?;
-            Some((order, next))
-        });
-        match again {
-            Some((order, next)) => app.orders.look_again(&order, next).await,
-            None => Ok(false),
-        }
-    };
-    if let Err(error) = moved.await {
-        let order_no = order_no.as_str();
-        warn!(order_no, error = %ErrorChain(&error), "an order that got no answer waits for its next step");
-    }
-}
-
-/// One order: read again, since the index lags; claimed, since another run may be at it; then asked
-/// about or closed.
-async fn order(app: &App, order_no: &OrderNo, origin: &Origin) -> Result<CheckOutcome, CheckError> {
-    let now = app.clock.now();
-    let Some(order) = app.orders.read(order_no).await? else {
-        return Ok(CheckOutcome::NotOurs);
-    };
-    let next = match (order.due, next_order_check(&order, &order.state, now)) {
-        (Some(due), Some(next)) if due.at <= now => next,
-        _ => return Ok(CheckOutcome::NotOurs),
-    };
-    if !app.orders.claim(&order, next).await? {
-        return Ok(CheckOutcome::NotOurs);
-    }
-    match &order.state {
-        OrderState::Closing => close(app, order, origin).await,
-        OrderState::Reserved | OrderState::AwaitingPayment(_)
-            if is_past_payment_time(&order, now) =>
-        {
-            close(app, order, origin).await
-        }
-        OrderState::Reserved
-        | OrderState::AwaitingPayment(_)
-        | OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closed
-        | OrderState::Rejected(_)
-        | OrderState::PaidAfterClose(_) => ask(app, &order, origin).await,
-    }
-}
-
-/// Queries an unpaid order.
-async fn ask(app: &App, order: &Order, origin: &Origin) -> Result<CheckOutcome, CheckError> {
-    let asked = app.asking.ask(&order.order_no, LOOK_WITHIN, origin).await?;
-    match asked {
-        QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
-        QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
-        QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
-        // Whether or not WeChat Pay has the order, there is no prepay value yet, and the same bytes
-        // get one.
-        QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
-            resume(app, order, &origin.trace).await
-        }
-        QueryOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
-            Ok(CheckOutcome::Failed)
-        }
-        QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(CheckOutcome::Unanswered),
-    }
-}
-
-/// Closes an order that can no longer be paid, or whose closing was left half done.
-async fn close(app: &App, order: Order, origin: &Origin) -> Result<CheckOutcome, CheckError> {
-    let after = app.closing.close(order, LOOK_WITHIN, origin).await?;
-    Ok(match &after.order.state {
-        _ if after.unanswered => CheckOutcome::Unanswered,
-        OrderState::Closed | OrderState::Rejected(_) => CheckOutcome::Closed,
-        OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
-            CheckOutcome::Closing
-        }
-        OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::PaidAfterClose(_) => CheckOutcome::Settled,
-    })
-}
-
-async fn resume(app: &App, order: &Order, trace: &Trace) -> Result<CheckOutcome, CheckError> {
-    if order.state != OrderState::Reserved {
-        return Ok(CheckOutcome::Open);
-    }
-    let message = PaymentRequest::IssueV1 {
-        order_no: order.order_no.clone(),
-    };
-    app.payment_requests
-        .send_request(&message, 0, &trace.traceparent())
-        .await?;
-    Ok(CheckOutcome::Resumed)
-}
-
-/// One refund: the flow reads it again and claims it.
-async fn refund(
-    app: &App,
-    order_no: &OrderNo,
-    refund_no: &RefundNo,
-    origin: &Origin,
-) -> Result<CheckOutcome, CheckError> {
-    let driven = app
-        .refunding
-        .advance(order_no, refund_no, LOOK_WITHIN, origin)
-        .await?;
-    Ok(match driven {
-        Advanced::NotOurs => CheckOutcome::NotOurs,
-        Advanced::Moved => CheckOutcome::RefundMoved,
-        Advanced::Open => CheckOutcome::RefundOpen,
-        Advanced::Unanswered => CheckOutcome::Unanswered,
-        Advanced::Parked => CheckOutcome::Parked,
-    })
 }
 
 impl Report {
