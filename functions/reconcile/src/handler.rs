@@ -109,7 +109,7 @@ pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Ta
             Ok(Output::Certificates(certificates::refresh(app).await))
         }
         Input::Work(batch) => {
-            let work = async |record: &SqsRecord| work_on(app, record).await;
+            let work = async |record: &SqsRecord| WorkMessage { app, record }.done().await;
             let clock = &app.clock;
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
             Ok(Output::Work(answer.await))
@@ -126,74 +126,6 @@ async fn count_parked(app: &App) {
             warn!(error = %ErrorChain(&error), "it is not known how many notices wait for a person");
         }
     }
-}
-
-/// One message: a side of a day, a part of one, or a decision that must be executed.
-async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
-    let trace = Trace::from_header(record.traceparent(), &app.random);
-    let done = match ReconcileWork::parse(&record.body) {
-        Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
-            let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
-            let scheduled_at_ms = scheduled_at.map(|at| at.0.saturating_mul(1000));
-            let requested_at_ms = requested_at_ms(app, record, scheduled_at_ms);
-            let request = RunRequest {
-                date: yesterday(requested_at_ms),
-                run_id: record.message_id.clone(),
-                dry_run: !app.repairs,
-                requested_at_ms,
-                terms: app.fund_terms.clone(),
-            };
-            Day::reconcile(app, &request, &trace).await
-        }
-        Ok(ReconcileWork::DayV1 {
-            date,
-            dry_run,
-            run_id,
-            requested_at_ms: told,
-        }) => {
-            let request = RunRequest {
-                date,
-                run_id,
-                dry_run,
-                requested_at_ms: requested_at_ms(app, record, told),
-                terms: app.fund_terms.clone(),
-            };
-            Day::reconcile(app, &request, &trace).await
-        }
-        Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
-            Day::reconcile_part(app, date, &run_id, part, &trace).await
-        }
-        Ok(ReconcileWork::FundsV1 { date, run_id }) => {
-            Funds::reconcile(app, date, &run_id, &trace).await
-        }
-        Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
-            Funds::reconcile_part(app, date, &run_id, part).await
-        }
-        Ok(ReconcileWork::ApplyV1 { date, id }) => {
-            let cause = Cause::Reconciliation(record.message_id.clone());
-            let origin = Origin { cause, trace };
-            Applier::new(app, &origin).approved(date, &id).await
-        }
-        Err(error) => {
-            error!(
-                message_id = record.message_id,
-                length = record.body.len(),
-                "unknown message"
-            );
-            return Verdict::needs_operator(&error);
-        }
-    };
-    match done {
-        Ok(()) => Verdict::Done,
-        Err(error) => verdict(app, record, &error).await,
-    }
-}
-
-/// Time of a run's request in Unix milliseconds: from its message, otherwise the message's send
-/// time. A time in the future is not accepted: it would block all other runs of the day.
-fn requested_at_ms(app: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
-    let now_ms = app.clock.now_ms();
-    told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
 
 /// The day before the schedule's time in the message, however long the message was in a queue. If
@@ -214,39 +146,119 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
     }
 }
 
-/// What happens to a message whose work did not finish. What an operator must know is in the day's
-/// record by then.
-async fn verdict(app: &App, record: &SqsRecord, error: &DayError) -> Verdict {
-    let text = ErrorChain(error).to_string();
-    let again_s = match error {
-        DayError::NotReady { date, run_date } => {
-            let now = app.clock.now();
-            metrics::bill_awaited(*date, *run_date, now);
-            bill_again_s(*run_date, now)
+/// A message of the work queue.
+struct WorkMessage<'a> {
+    app: &'a App,
+    record: &'a SqsRecord,
+}
+
+impl WorkMessage<'_> {
+    /// One message: a side of a day, a part of one, or a decision that must be executed.
+    async fn done(&self) -> Verdict {
+        let Self { app, record } = *self;
+        let trace = Trace::from_header(record.traceparent(), &app.random);
+        let done = match ReconcileWork::parse(&record.body) {
+            Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
+                let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
+                let scheduled_at_ms = scheduled_at.map(|at| at.0.saturating_mul(1000));
+                let requested_at_ms = self.requested_at_ms(scheduled_at_ms);
+                let request = RunRequest {
+                    date: yesterday(requested_at_ms),
+                    run_id: record.message_id.clone(),
+                    dry_run: !app.repairs,
+                    requested_at_ms,
+                    terms: app.fund_terms.clone(),
+                };
+                Day::reconcile(app, &request, &trace).await
+            }
+            Ok(ReconcileWork::DayV1 {
+                date,
+                dry_run,
+                run_id,
+                requested_at_ms: told,
+            }) => {
+                let request = RunRequest {
+                    date,
+                    run_id,
+                    dry_run,
+                    requested_at_ms: self.requested_at_ms(told),
+                    terms: app.fund_terms.clone(),
+                };
+                Day::reconcile(app, &request, &trace).await
+            }
+            Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
+                Day::reconcile_part(app, date, &run_id, part, &trace).await
+            }
+            Ok(ReconcileWork::FundsV1 { date, run_id }) => {
+                Funds::reconcile(app, date, &run_id, &trace).await
+            }
+            Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
+                Funds::reconcile_part(app, date, &run_id, part).await
+            }
+            Ok(ReconcileWork::ApplyV1 { date, id }) => {
+                let cause = Cause::Reconciliation(record.message_id.clone());
+                let origin = Origin { cause, trace };
+                Applier::new(app, &origin).approved(date, &id).await
+            }
+            Err(error) => {
+                error!(
+                    message_id = record.message_id,
+                    length = record.body.len(),
+                    "unknown message"
+                );
+                return Verdict::needs_operator(&error);
+            }
+        };
+        match done {
+            Ok(()) => Verdict::Done,
+            Err(error) => self.verdict(&error).await,
         }
-        DayError::Superseded => {
-            info!("another run has taken the day over");
-            return Verdict::Done;
-        }
-        DayError::BillAgain(_) => {
-            warn!(error = text, "the bill is of no use: it is fetched anew");
-            BILL_AGAIN_S
-        }
-        DayError::Bill(_) | DayError::Damaged(_) => {
-            error!(error = text, "the day needs a person");
-            return Verdict::Done;
-        }
-        DayError::Passing(_) => {
-            warn!(error = text, "the day comes again");
-            let tries = usize::try_from(record.receive_count()).unwrap_or(usize::MAX);
-            let [.., longest] = AGAIN_S;
-            *AGAIN_S.get(tries.saturating_sub(1)).unwrap_or(&longest)
-        }
-    };
-    if let Err(error) = app.work.come_back_in(&record.receipt_handle, again_s).await {
-        warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
     }
-    Verdict::Retry
+
+    /// Time of a run's request in Unix milliseconds: from its message, otherwise the message's send
+    /// time. A time in the future is not accepted: it would block all other runs of the day.
+    fn requested_at_ms(&self, told: Option<i64>) -> i64 {
+        let now_ms = self.app.clock.now_ms();
+        told.or(self.record.sent_at_ms())
+            .unwrap_or(now_ms)
+            .min(now_ms)
+    }
+
+    /// What happens to a message whose work did not finish. What an operator must know is in the
+    /// day's record by then.
+    async fn verdict(&self, error: &DayError) -> Verdict {
+        let Self { app, record } = *self;
+        let text = ErrorChain(error).to_string();
+        let again_s = match error {
+            DayError::NotReady { date, run_date } => {
+                let now = app.clock.now();
+                metrics::bill_awaited(*date, *run_date, now);
+                bill_again_s(*run_date, now)
+            }
+            DayError::Superseded => {
+                info!("another run has taken the day over");
+                return Verdict::Done;
+            }
+            DayError::BillAgain(_) => {
+                warn!(error = text, "the bill is of no use: it is fetched anew");
+                BILL_AGAIN_S
+            }
+            DayError::Bill(_) | DayError::Damaged(_) => {
+                error!(error = text, "the day needs a person");
+                return Verdict::Done;
+            }
+            DayError::Passing(_) => {
+                warn!(error = text, "the day comes again");
+                let tries = usize::try_from(record.receive_count()).unwrap_or(usize::MAX);
+                let [.., longest] = AGAIN_S;
+                *AGAIN_S.get(tries.saturating_sub(1)).unwrap_or(&longest)
+            }
+        };
+        if let Err(error) = app.work.come_back_in(&record.receipt_handle, again_s).await {
+            warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
+        }
+        Verdict::Retry
+    }
 }
 
 #[cfg(test)]
