@@ -271,7 +271,7 @@ const STAGES: &[(Stage, &[Line])] = &[
                 "[refunds.md](refunds.md)",
             ),
             line(
-                "flows::process_refund",
+                "flows::process_refund::overdue",
                 "refund needs a person",
                 &["order_no", "refund_no", "what_to_do"],
                 "[refunds.md](refunds.md)",
@@ -281,7 +281,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || a_refund_is_refused_for_an_hour().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::send",
             "a refund does not get on",
             &["order_no", "refund_no", "refusal", "wechat_request_id"],
             "[refunds.md](refunds.md)",
@@ -290,7 +290,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || the_balance_is_too_low().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::send",
             "all refunds rest: the balance is too low",
             &["order_no", "refund_no", "what_to_do", "wechat_request_id"],
             "[refunds.md](refunds.md)",
@@ -299,7 +299,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || a_refund_of_another_amount_is_told_of().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::settle",
             "refund parked for a person",
             &["order_no", "reason", "what_to_do", "wechat_request_id"],
             "a parked one stands in the ledger too",
@@ -308,7 +308,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || a_refund_is_forgotten_at_wechat_pay().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::advance",
             "WeChat Pay accepted the refund before and does not know it now",
             &["order_no", "refund_no", "what_to_do", "wechat_request_id"],
             "[refunds.md](refunds.md)",
@@ -317,7 +317,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || answers_about_a_refund_cannot_be_read().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::accepted",
             "WeChat Pay's answer about a refund cannot be read",
             &["order_no", "refund_no", "error", "what_to_do"],
             "[refunds.md](refunds.md)",
@@ -326,7 +326,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || a_payer_has_the_money_that_went_to_the_merchant().boxed_local(),
         &[line(
-            "flows::process_refund",
+            "flows::process_refund::settle",
             "a refund was sent to the merchant's account, and WeChat Pay says that the payer has it",
             &["order_no", "what_to_do", "wechat_request_id"],
             "[refunds.md](refunds.md)",
