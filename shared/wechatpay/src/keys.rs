@@ -57,8 +57,12 @@ pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError>
 /// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`, RFC 8017), converted to PKCS#8 DER. The manual
 /// does not know this form; older versions of OpenSSL write it when a key is exported.
 pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let der = lenient_pem::one(pem, RSA_PRIVATE_KEY)?;
-    let key = rsa::RsaPrivateKey::from_pkcs1_der(&der).map_err(|_| KeyError::NotAPrivateKey)?;
+    pkcs8_from_pkcs1(&lenient_pem::one(pem, RSA_PRIVATE_KEY)?)
+}
+
+/// The same of DER.
+pub(crate) fn pkcs8_from_pkcs1(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let key = rsa::RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::NotAPrivateKey)?;
     let document = key.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
     Ok(Zeroizing::new(document.as_bytes().to_vec()))
 }
@@ -74,6 +78,8 @@ pub(crate) struct ReadCertificate {
     /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
     pub(crate) serial_no: String,
     pub(crate) key: RsaPublicKey,
+    /// Of whom it is, if it says so.
+    pub(crate) common_name: Option<String>,
     /// When it begins by its own words.
     pub(crate) not_before: UnixSeconds,
     /// When it ends by its own words.
@@ -98,9 +104,11 @@ pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
         UnixSeconds(i64::try_from(seconds).unwrap_or(i64::MAX))
     };
     let validity = content.validity();
+    let common_name = content.subject().common_name().ok().flatten();
     Ok(ReadCertificate {
         serial_no: serial_as_hex(content.serial_number().as_bytes()),
         key,
+        common_name: common_name.map(|name| name.value().into_owned()),
         not_before: at(&validity.not_before),
         not_after: at(&validity.not_after),
     })

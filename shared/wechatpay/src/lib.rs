@@ -118,6 +118,7 @@ pub mod certificates;
 mod gcm;
 mod keys;
 mod loose;
+pub mod merchant_files;
 mod names;
 mod open_enum;
 mod outgoing;

@@ -1,0 +1,600 @@
+//! The merchant's own key and certificate, as files: `apiclient_key.pem` and `apiclient_cert.pem`
+//! of WeChat Pay's certificate tool (page 4024350132), in every shape that people have them in.
+//! What cannot be used is named, with what to do about it.
+//!
+//! ```
+//! # use wechatpay::merchant_files::{MerchantCertificate, MerchantKey};
+//! # let key_file = include_bytes!("../tests/merchant_files/apiclient_key.pem");
+//! # let certificate_file = include_bytes!("../tests/merchant_files/apiclient_cert.pem");
+//! let key = MerchantKey::read(key_file)?;
+//! let certificate = MerchantCertificate::read(certificate_file)?;
+//! certificate.belongs_to(key.public_key())?;
+//! assert_eq!(certificate.serial_no().len(), 40);
+//! # Ok::<(), wechatpay::merchant_files::MerchantFileError>(())
+//! ```
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::signature::{KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair};
+use lenient_pem::{CERTIFICATE, Kind, NotPem, PRIVATE_KEY, RSA_PRIVATE_KEY};
+use rsa::RsaPublicKey;
+use rsa::pkcs1::RsaPrivateKeyRef;
+use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, PrivateKeyInfoRef};
+use rsa::traits::PublicKeyParts;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use zeroize::Zeroizing;
+
+use crate::keys::{self, KeyError};
+use crate::time::UnixSeconds;
+
+/// The size that WeChat Pay takes (`WECHATPAY2-SHA256-RSA2048`, page 4012365334).
+const BITS: usize = 2048;
+
+/// Why a file is not the merchant's key or certificate, and what to do. Holds nothing of the file.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum MerchantFileError {
+    /// The file is no PEM that can be read.
+    #[error(transparent)]
+    Pem(NotPem),
+    /// The file is neither text nor DER.
+    #[error("this is no text: save it as UTF-8, or copy the whole file again")]
+    NotText,
+    /// The bytes are there without the PEM around them.
+    #[error("this is {0} as DER, and PEM is needed: {advice}", advice = .0.advice())]
+    Der(Der),
+    /// A file of another kind where the private key belongs.
+    #[error("this is {0}, not the merchant's private key: that is in apiclient_key.pem")]
+    NotTheKey(Kind),
+    /// A file of another kind where the certificate belongs.
+    #[error("this is {0}, not the merchant's certificate: that is in apiclient_cert.pem")]
+    NotTheCertificate(Kind),
+    /// A key of another algorithm.
+    #[error(
+        "this is {0}, and WeChat Pay takes RSA of 2048 bits only: give the apiclient_key.pem of its certificate \
+         tool, or make a key with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out NEW_FILE` and \
+         have a certificate made for it"
+    )]
+    OtherAlgorithm(&'static str),
+    /// An RSA key of another size.
+    #[error(
+        "this RSA key has {0} bits, and WeChat Pay takes 2048 only: make a key with `openssl genpkey -algorithm RSA \
+         -pkeyopt rsa_keygen_bits:2048 -out NEW_FILE` and have a certificate made for it"
+    )]
+    OtherSize(usize),
+    /// The numbers of a private key that contradict each other.
+    #[error("the numbers of this private key do not fit together: copy the whole file again")]
+    DamagedKey,
+    /// A key and a certificate of two pairs.
+    #[error(
+        "certificate {serial_no} does not belong to this key: give the two files that were made together, or look up \
+         the key's certificate in the merchant platform"
+    )]
+    OtherKey {
+        /// Of the certificate.
+        serial_no: String,
+    },
+    /// A certificate of somebody else.
+    #[error(
+        "certificate {serial_no} is of {found}, not of merchant {mchid}: take that merchant's file"
+    )]
+    OtherMerchant {
+        /// Of the certificate.
+        serial_no: String,
+        /// Its common name.
+        found: String,
+        /// Whose it should be.
+        mchid: String,
+    },
+}
+
+/// What a DER file holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Der {
+    /// PKCS#8 or PKCS#1.
+    PrivateKey,
+    /// SPKI.
+    PublicKey,
+    /// X.509.
+    Certificate,
+    /// PKCS#12: `apiclient_cert.p12`, which holds both.
+    Pkcs12,
+    /// Anything else, an encrypted key too.
+    Other,
+}
+
+impl Der {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let content = der_content(bytes)?;
+        Some(
+            if PrivateKeyInfoRef::try_from(bytes).is_ok()
+                || RsaPrivateKeyRef::try_from(bytes).is_ok()
+            {
+                Self::PrivateKey
+            } else if RsaPublicKey::from_public_key_der(bytes).is_ok() {
+                Self::PublicKey
+            } else if Certificate::from_der(bytes).is_ok() {
+                Self::Certificate
+            } else if content.starts_with(&[2, 1, 3]) {
+                Self::Pkcs12
+            } else {
+                Self::Other
+            },
+        )
+    }
+
+    /// What makes the right thing of it.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::PrivateKey => "`openssl pkey -inform DER -in FILE -out NEW_FILE` converts it",
+            Self::PublicKey => "the private key is in apiclient_key.pem",
+            Self::Certificate => "`openssl x509 -inform DER -in FILE -out NEW_FILE` converts it",
+            Self::Pkcs12 => "take apiclient_key.pem and apiclient_cert.pem, which come with it",
+            Self::Other => "take apiclient_key.pem or apiclient_cert.pem",
+        }
+    }
+}
+
+impl fmt::Display for Der {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PrivateKey => "a private key",
+            Self::PublicKey => "a public key",
+            Self::Certificate => "a certificate",
+            Self::Pkcs12 => "a key store (PKCS#12)",
+            Self::Other => "something",
+        })
+    }
+}
+
+/// What stands in a DER sequence that is the whole of `bytes`.
+fn der_content(bytes: &[u8]) -> Option<&[u8]> {
+    let [0x30, first, rest @ ..] = bytes else {
+        return None;
+    };
+    let (length, content) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        0x81..=0x84 => {
+            let (length, content) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let length = length.iter().try_fold(0_usize, |sum, byte| {
+                sum.checked_mul(256)?.checked_add(usize::from(*byte))
+            });
+            (length?, content)
+        }
+        0x80 | 0x85..=0xff => return None,
+    };
+    (length == content.len()).then_some(content)
+}
+
+/// The merchant's private key: RSA-2048, its numbers checked.
+pub struct MerchantKey {
+    pkcs8: Zeroizing<Vec<u8>>,
+    public: MerchantPublicKey,
+}
+
+/// Does not show the key.
+impl fmt::Debug for MerchantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MerchantKey").finish_non_exhaustive()
+    }
+}
+
+impl MerchantKey {
+    /// Reads `apiclient_key.pem`: PKCS#8, or PKCS#1 as older tools write it.
+    ///
+    /// # Errors
+    /// [`MerchantFileError`] names what the file is instead.
+    pub fn read(file: &[u8]) -> Result<Self, MerchantFileError> {
+        let text = text(file)?;
+        let pkcs8 = match lenient_pem::one(text, PRIVATE_KEY) {
+            Ok(der) => der,
+            Err(NotPem::Other { found, .. }) => match found {
+                Kind::RsaPrivateKey => {
+                    let pkcs1 =
+                        lenient_pem::one(text, RSA_PRIVATE_KEY).map_err(MerchantFileError::Pem)?;
+                    right_size(&pkcs1)?;
+                    keys::pkcs8_from_pkcs1(&pkcs1).map_err(|_| MerchantFileError::DamagedKey)?
+                }
+                Kind::EcPrivateKey => return Err(MerchantFileError::OtherAlgorithm(ELLIPTIC)),
+                Kind::OpensshKey => {
+                    return Err(MerchantFileError::OtherAlgorithm("a key of OpenSSH's"));
+                }
+                Kind::EncryptedKey => {
+                    return Err(MerchantFileError::Pem(NotPem::Other {
+                        found,
+                        wanted: PRIVATE_KEY,
+                    }));
+                }
+                Kind::PrivateKey
+                | Kind::PublicKey
+                | Kind::RsaPublicKey
+                | Kind::Certificate
+                | Kind::CertificateRequest
+                | Kind::Unknown => return Err(MerchantFileError::NotTheKey(found)),
+            },
+            Err(other) => return Err(MerchantFileError::Pem(other)),
+        };
+        Self::from_pkcs8(pkcs8)
+    }
+
+    fn from_pkcs8(pkcs8: Zeroizing<Vec<u8>>) -> Result<Self, MerchantFileError> {
+        let info = PrivateKeyInfoRef::try_from(pkcs8.as_slice())
+            .map_err(|_| MerchantFileError::DamagedKey)?;
+        match info.algorithm.oid.to_string().as_str() {
+            "1.2.840.113549.1.1.1" => {}
+            "1.2.840.10045.2.1" => return Err(MerchantFileError::OtherAlgorithm(ELLIPTIC)),
+            "1.2.840.113549.1.1.10" => {
+                return Err(MerchantFileError::OtherAlgorithm(
+                    "a key for RSASSA-PSS alone",
+                ));
+            }
+            _ => {
+                return Err(MerchantFileError::OtherAlgorithm(
+                    "a key of another algorithm",
+                ));
+            }
+        }
+        right_size(info.private_key.as_bytes())?;
+        let pair = RsaKeyPair::from_pkcs8(&pkcs8).map_err(|_| MerchantFileError::DamagedKey)?;
+        let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())
+            .map_err(|_| MerchantFileError::DamagedKey)?;
+        let public = MerchantPublicKey::from_der(public.as_ref())?;
+        Ok(Self { pkcs8, public })
+    }
+
+    /// The key as PKCS#8 DER, which KMS takes and which is sealed.
+    pub fn pkcs8_der(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
+    /// Its public half.
+    pub fn public_key(&self) -> &MerchantPublicKey {
+        &self.public
+    }
+}
+
+const ELLIPTIC: &str = "an elliptic-curve key";
+
+/// Looks at the modulus of a PKCS#1 key.
+fn right_size(pkcs1: &[u8]) -> Result<(), MerchantFileError> {
+    let key = RsaPrivateKeyRef::try_from(pkcs1).map_err(|_| MerchantFileError::DamagedKey)?;
+    let modulus = key.modulus.as_bytes();
+    let unused = modulus.first().map_or(0, |byte| byte.leading_zeros());
+    let unused = usize::try_from(unused).unwrap_or_default();
+    match modulus.len().saturating_mul(8).saturating_sub(unused) {
+        BITS => Ok(()),
+        other => Err(MerchantFileError::OtherSize(other)),
+    }
+}
+
+/// The public half of a merchant's key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MerchantPublicKey(RsaPublicKey);
+
+impl MerchantPublicKey {
+    /// From SPKI DER, as KMS gives it.
+    ///
+    /// # Errors
+    /// [`MerchantFileError`] where it is not RSA of 2048 bits.
+    pub fn from_der(der: &[u8]) -> Result<Self, MerchantFileError> {
+        let key = RsaPublicKey::from_public_key_der(der)
+            .map_err(|_| MerchantFileError::OtherAlgorithm("a public key of another algorithm"))?;
+        Self::of(key)
+    }
+
+    fn of(key: RsaPublicKey) -> Result<Self, MerchantFileError> {
+        let bits = usize::try_from(key.n().bit_width()).unwrap_or(usize::MAX);
+        if bits == BITS {
+            Ok(Self(key))
+        } else {
+            Err(MerchantFileError::OtherSize(bits))
+        }
+    }
+
+    /// Whether `signature` is this key's over `text`, as WeChat Pay checks it.
+    pub fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
+        let Ok(der) = self.0.to_public_key_der() else {
+            return false;
+        };
+        ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_bytes())
+            .is_ok_and(|key| key.verify_sig(text, signature).is_ok())
+    }
+}
+
+/// The merchant's certificate. WeChat Pay knows it by its number, and has it already: its chain is
+/// not checked.
+#[derive(Clone, Debug)]
+pub struct MerchantCertificate {
+    serial_no: String,
+    key: MerchantPublicKey,
+    common_name: Option<String>,
+    not_after: UnixSeconds,
+}
+
+impl MerchantCertificate {
+    /// Reads `apiclient_cert.pem`.
+    ///
+    /// # Errors
+    /// [`MerchantFileError`] names what the file is instead.
+    pub fn read(file: &[u8]) -> Result<Self, MerchantFileError> {
+        let read = keys::certificate(text(file)?).map_err(|error| match error {
+            KeyError::Pem(NotPem::Other { found, wanted }) if wanted == CERTIFICATE => {
+                MerchantFileError::NotTheCertificate(found)
+            }
+            KeyError::Pem(other) => MerchantFileError::Pem(other),
+            KeyError::NotAPublicKey | KeyError::NotAPrivateKey | KeyError::ApiV3KeyLength(_) => {
+                MerchantFileError::OtherAlgorithm(
+                    "a certificate for a weak key or another algorithm",
+                )
+            }
+        })?;
+        Ok(Self {
+            serial_no: read.serial_no,
+            key: MerchantPublicKey::of(read.key)?,
+            common_name: read.common_name,
+            not_after: read.not_after,
+        })
+    }
+
+    /// Its number: what requests name as `serial_no`.
+    pub fn serial_no(&self) -> &str {
+        &self.serial_no
+    }
+
+    /// The key that it certifies.
+    pub fn public_key(&self) -> &MerchantPublicKey {
+        &self.key
+    }
+
+    /// When it ends by its own words.
+    pub fn not_after(&self) -> UnixSeconds {
+        self.not_after
+    }
+
+    /// Checks that it certifies this key.
+    ///
+    /// # Errors
+    /// [`MerchantFileError::OtherKey`].
+    pub fn belongs_to(&self, key: &MerchantPublicKey) -> Result<(), MerchantFileError> {
+        if self.key == *key {
+            return Ok(());
+        }
+        Err(MerchantFileError::OtherKey {
+            serial_no: self.serial_no.clone(),
+        })
+    }
+
+    /// Checks that it was made for this merchant: its number is the common name (page
+    /// 4024350132).
+    ///
+    /// # Errors
+    /// [`MerchantFileError::OtherMerchant`].
+    pub fn is_of(&self, mchid: &str) -> Result<(), MerchantFileError> {
+        if self.common_name.as_deref() == Some(mchid) {
+            return Ok(());
+        }
+        Err(MerchantFileError::OtherMerchant {
+            serial_no: self.serial_no.clone(),
+            found: self.common_name.clone().unwrap_or("nobody".to_owned()),
+            mchid: mchid.to_owned(),
+        })
+    }
+}
+
+/// The text of a file, or what it holds if it is none.
+fn text(file: &[u8]) -> Result<&str, MerchantFileError> {
+    if let Some(der) = Der::of(file) {
+        return Err(MerchantFileError::Der(der));
+    }
+    std::str::from_utf8(file).map_err(|_| MerchantFileError::NotText)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Made for these tests with `openssl`, in use nowhere.
+    const KEY: &str = include_str!("../tests/merchant_files/apiclient_key.pem");
+    const CERT: &str = include_str!("../tests/merchant_files/apiclient_cert.pem");
+    const PKCS1: &str = include_str!("../tests/merchant_files/pkcs1.pem");
+    const EC: &str = include_str!("../tests/merchant_files/ec.pem");
+    const REQUEST: &str = include_str!("../tests/merchant_files/request.pem");
+    const PUBLIC: &str = include_str!("../vectors/keys/platform-public.pem");
+    const STRANGER: &str = include_str!("../vectors/keys/stranger.pem");
+
+    fn shapes(pem: &str) -> [String; 6] {
+        [
+            pem.to_owned(),
+            pem.replace('\n', "\r\n"),
+            pem.replace('\n', "  \n"),
+            format!("\u{feff}\r\n{pem}\r\n \r\n\t"),
+            pem.trim().replace('\n', "\\n"),
+            format!("Bag Attributes\n    localKeyID: 01\n{pem}"),
+        ]
+    }
+
+    #[test]
+    fn a_merchant_s_key_is_read_in_both_forms_and_every_shape() {
+        let whole = lenient_pem::one(KEY, PRIVATE_KEY).expect("a key");
+        for text in [shapes(KEY), shapes(PKCS1)].iter().flatten() {
+            let read = MerchantKey::read(text.as_bytes()).expect(text);
+            assert_eq!(read.pkcs8_der(), whole.as_slice());
+            assert!(!format!("{read:?}").contains("pkcs8"));
+        }
+    }
+
+    #[test]
+    fn a_certificate_says_its_number_its_key_and_its_merchant() {
+        let key = MerchantKey::read(KEY.as_bytes()).expect("a key");
+        for text in shapes(CERT) {
+            let read = MerchantCertificate::read(text.as_bytes()).expect(&text);
+            assert_eq!(read.serial_no(), "5F0000000000000000000000000000000000A10D");
+            assert_eq!(read.belongs_to(key.public_key()), Ok(()));
+            assert_eq!(read.is_of("1900000109"), Ok(()));
+            let other = read.is_of("1900000108").expect_err("another's").to_string();
+            assert!(
+                other.contains("is of 1900000109, not of merchant 1900000108"),
+                "{other}"
+            );
+        }
+        let certificate = MerchantCertificate::read(CERT.as_bytes()).expect("a certificate");
+        let stranger = MerchantKey::read(STRANGER.as_bytes()).expect("a key");
+        let told = certificate
+            .belongs_to(stranger.public_key())
+            .expect_err("two pairs");
+        assert!(
+            told.to_string().contains("does not belong to this key"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_signature_is_taken_from_its_own_key_only() {
+        let key = MerchantKey::read(KEY.as_bytes()).expect("a key");
+        let pair = RsaKeyPair::from_pkcs8(key.pkcs8_der()).expect("a pair");
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pair.sign(
+            &aws_lc_rs::signature::RSA_PKCS1_SHA256,
+            &random,
+            b"text",
+            &mut signature,
+        )
+        .expect("signed");
+        assert!(key.public_key().verifies(b"text", &signature));
+        assert!(!key.public_key().verifies(b"test", &signature));
+        let stranger = MerchantKey::read(STRANGER.as_bytes()).expect("a key");
+        assert!(!stranger.public_key().verifies(b"text", &signature));
+    }
+
+    fn der(pem: &str, label: &'static str) -> Vec<u8> {
+        lenient_pem::one(pem, label).expect("PEM").to_vec()
+    }
+
+    #[test]
+    fn what_a_file_is_instead_of_the_key_is_named_with_what_to_do() {
+        let damaged = {
+            let mut bytes = der(KEY, PRIVATE_KEY);
+            let last = bytes.len() - 40;
+            bytes[last] ^= 1;
+            MerchantKey::from_pkcs8(Zeroizing::new(bytes)).expect_err("damaged")
+        };
+        assert_eq!(damaged, MerchantFileError::DamagedKey);
+        let p12 = include_bytes!("../tests/merchant_files/apiclient_cert.p12");
+        let files: [(&[u8], &str); 19] = [
+            (b"", "the file is empty"),
+            (
+                b"apiclient_key.pem",
+                "this is no PEM text: give the whole file",
+            ),
+            (b"\xff\xfe-\0-\0", "this is no text: save it as UTF-8"),
+            (
+                include_bytes!("../tests/merchant_files/encrypted.pem"),
+                "this is an encrypted private key, not a private key (PKCS#8): take its password off with `openssl pkcs8",
+            ),
+            (
+                include_bytes!("../tests/merchant_files/rsa-3072.pem"),
+                "this RSA key has 3072 bits, and WeChat Pay takes 2048 only: make a key with `openssl genpkey",
+            ),
+            (
+                include_bytes!("../tests/merchant_files/rsa-1024.pem"),
+                "this RSA key has 1024 bits",
+            ),
+            (
+                EC.as_bytes(),
+                "this is an elliptic-curve key, and WeChat Pay takes RSA of 2048 bits only: give",
+            ),
+            (
+                include_bytes!("../tests/merchant_files/ec-sec1.pem"),
+                "this is an elliptic-curve key, and WeChat Pay",
+            ),
+            (
+                include_bytes!("../tests/merchant_files/sm2.pem"),
+                "this is an elliptic-curve key, and WeChat Pay",
+            ),
+            (
+                PUBLIC.as_bytes(),
+                "this is a public key, not the merchant's private key: that is in apiclient_key.pem",
+            ),
+            (
+                CERT.as_bytes(),
+                "this is a certificate, not the merchant's private key",
+            ),
+            (
+                REQUEST.as_bytes(),
+                "this is a request for a certificate, not the merchant's private key",
+            ),
+            (
+                &der(KEY, PRIVATE_KEY),
+                "this is a private key as DER, and PEM is needed: `openssl pkey -inform DER",
+            ),
+            (&der(PKCS1, RSA_PRIVATE_KEY), "this is a private key as DER"),
+            (&der(EC, PRIVATE_KEY), "this is a private key as DER"),
+            (
+                &der(CERT, CERTIFICATE),
+                "this is a certificate as DER, and PEM is needed: `openssl x509 -inform DER",
+            ),
+            (
+                &der(PUBLIC, lenient_pem::PUBLIC_KEY),
+                "this is a public key as DER",
+            ),
+            (
+                p12,
+                "this is a key store (PKCS#12) as DER, and PEM is needed: take apiclient_key.pem and",
+            ),
+            (&[0x30, 0x03, 0x02, 0x01, 0x07], "this is something as DER"),
+        ];
+        for (file, says) in files {
+            let told = MerchantKey::read(file).expect_err(says).to_string();
+            assert!(told.starts_with(says), "{says}: {told}");
+        }
+        let both = format!("{KEY}{CERT}");
+        let told = MerchantKey::read(both.as_bytes())
+            .expect_err("two")
+            .to_string();
+        assert!(told.starts_with("the text holds more than one"), "{told}");
+    }
+
+    #[test]
+    fn what_a_file_is_instead_of_the_certificate_is_named_with_what_to_do() {
+        let files: [(&[u8], &str); 4] = [
+            (
+                KEY.as_bytes(),
+                "this is a private key, not the merchant's certificate: that is in apiclient_cert.pem",
+            ),
+            (
+                REQUEST.as_bytes(),
+                "this is a request for a certificate, not the merchant's certificate",
+            ),
+            (&der(CERT, CERTIFICATE), "this is a certificate as DER"),
+            (
+                b"-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n",
+                "the text between its BEGIN",
+            ),
+        ];
+        for (file, says) in files {
+            let told = MerchantCertificate::read(file).expect_err(says).to_string();
+            assert!(told.starts_with(says), "{says}: {told}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        for length in 0..12_usize {
+            for first in [0x30, 0x00, 0xff] {
+                let mut bytes = vec![0xff; length];
+                if let Some(byte) = bytes.first_mut() {
+                    *byte = first;
+                }
+                for size in [0x80, 0x81, 0x84, 0xff] {
+                    if let Some(byte) = bytes.get_mut(1) {
+                        *byte = size;
+                    }
+                    assert!(MerchantKey::read(&bytes).is_err());
+                    assert!(MerchantCertificate::read(&bytes).is_err());
+                }
+            }
+        }
+    }
+}
