@@ -364,7 +364,7 @@ class OnTheEngine(unittest.TestCase):
 
     def test_the_reader_is_told_what_was_added_to_the_engine(self):
         told = " ".join(self.stack.deployed["adaptations"])
-        for subject in ("Pipes: ", "Streams: ", "Archives: ", "Concurrency ", "Time to live: "):
+        for subject in ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: "):
             self.assertIn(subject, told)
 
     def test_what_is_told_to_have_no_effect_has_none(self):

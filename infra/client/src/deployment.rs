@@ -12,6 +12,17 @@ use crate::cloud;
 /// Which deployment: options of every `setup` command.
 pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
 
+/// The KMS key that signs for the merchant.
+pub(crate) const SIGNING_KEY: &str = "signing-key-id";
+
+/// The same by the name that functions have it under.
+pub(crate) const SIGNING_KEY_VARIABLE: &str = "MERCHANT_SIGNING_KEY_ID";
+
+/// The account's key service, by the credentials of the environment.
+pub(crate) fn key_service() -> Result<Kms, Box<dyn Error>> {
+    Ok(Kms::new(cloud::connect(&Clock::system())?.kms()))
+}
+
 /// The deployment that a command line, or the environment, names.
 pub(crate) struct Deployment {
     pub(crate) mchid: String,

@@ -26,6 +26,6 @@ pub use send::{ApiAnswer, SendError, Sender};
 pub use settings::{Client, Settings, SettingsError};
 pub use setup::{
     ApiClientKey, MerchantFiles, PlatformKey, SetupError, add_client, add_platform_key,
-    change_merchant,
+    change_merchant, read_merchant_certificate, read_merchant_key,
 };
 pub use signed::SignedCall;

@@ -8,9 +8,11 @@
 
 mod api;
 mod args;
+mod certificate_request;
 mod cloud;
 mod deployment;
 mod events;
+mod keys;
 mod notices;
 mod orders;
 mod refunds;
@@ -83,15 +85,17 @@ variables WECHATPAY_MCHID, NOTICES_TABLE:
 
 Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId), or the variables
 WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays as it is:
-  cargo client setup show
-      what is there, without secrets: WeChat Pay's keys, APIv3 keys by number, clients' keys, webhooks
-  cargo client setup merchant [--merchant-serial S] [--apiv3-key-file F [--apiv3-key-version N]]
-      [--previous-apiv3-key-file F] [--merchant-key-file apiclient_key.pem, for MERCHANT_SIGNER=sealed]
+  cargo client setup show [--signing-key-id K]
+      what is there, without secrets: WeChat Pay's keys, APIv3 keys by number, clients' keys, webhooks, and the KMS key K
+  cargo client setup merchant [--merchant-certificate-file apiclient_cert.pem [--signing-key-id K] | --merchant-serial S]
+      [--apiv3-key-file F [--apiv3-key-version N]] [--previous-apiv3-key-file F]
+      [--merchant-key-file apiclient_key.pem, for MERCHANT_SIGNER=sealed]
       [--remove-sealed-key, for a key that is in KMS now]
       [--wechatpay-public-key ID=FILE] [--platform-certificate FILE]
-      a new merchant needs a serial, an APIv3 key and a key of WeChat Pay's. Of WeChat Pay's keys that are named here,
-      answers are to be signed with the first. Where a private key lies sealed, it and its certificate's
-      serial change together
+      with --signing-key-id (or the variable MERCHANT_SIGNING_KEY_ID) the certificate has to be that KMS key's.
+      A new merchant needs its certificate or that one's serial, an APIv3 key and a key of WeChat Pay's. Of WeChat
+      Pay's keys that are named here, answers are to be signed with the first. Where a private key lies sealed, it and
+      its certificate's serial change together
   cargo client setup add-wechat-key --wechatpay-public-key ID=FILE | --platform-certificate FILE [--sign-answers]
       adds a key of WeChat Pay's beside the others; with --sign-answers answers are to be signed with it
   cargo client setup remove-wechat-key --id ID
@@ -105,6 +109,16 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
       secret is made: --secret-to writes it into a new file, --show-secret shows it here. --secret-file has one of yours
       (whsec_...). Without any of these the secrets stay, and without --url the address
   cargo client setup webhook --client WHOSE --off
+
+The merchant's private key in KMS; each takes --mchid M --signing-key-id K (the output MerchantSigningKeyId), or the variables
+WECHATPAY_MCHID, MERCHANT_SIGNING_KEY_ID:
+  cargo client keys import --merchant-key-file apiclient_key.pem --merchant-certificate-file apiclient_cert.pem [--remove-sealed-key]
+      imports a private key that WeChat Pay knows into a KMS key of the origin EXTERNAL, for good, proves it by a signature and
+      registers its certificate (takes the keys table as above, too). May be repeated after any failure
+  cargo client keys csr --merchant-name NAME
+      prints a certificate request for a private key that was born in KMS, signed by it
+  cargo client keys seal --merchant-key-file apiclient_key.pem --merchant-certificate-file apiclient_cert.pem
+      seals a private key into the keys table, for MERCHANT_SIGNER=sealed; takes the options of `setup`
 ";
 
 #[tokio::main(flavor = "current_thread")]
@@ -141,6 +155,7 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("resend") => events::resend(raw).await,
         Some("notices") => notices::run(raw).await,
         Some("setup") => register::run(raw).await,
+        Some("keys") => keys::run(raw).await,
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

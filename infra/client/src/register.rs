@@ -10,16 +10,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{
     ApiClientKey, ApiUrl, MerchantFiles, PlatformKey, Settings, SetupError, add_client,
-    add_platform_key, change_merchant,
+    add_platform_key, change_merchant, read_merchant_certificate,
 };
 use message_signatures::Algorithm;
 use payments::model::ids::ClientId;
+use wechatpay::merchant_files::MerchantPublicKey;
 use zeroize::Zeroizing;
 
 use crate::{
     api::settings_file,
     args::{Args, UsageError},
-    deployment::{DEPLOYMENT, Deployment},
+    deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service},
     secret_file::SecretFile,
     show, webhook,
 };
@@ -52,10 +53,12 @@ const WECHAT_KEY: [&str; 2] = ["wechatpay-public-key", "platform-certificate"];
 async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let own = [
         "merchant-serial",
+        "merchant-certificate-file",
         "apiv3-key-file",
         "apiv3-key-version",
         "previous-apiv3-key-file",
         "merchant-key-file",
+        SIGNING_KEY,
     ];
     let options = [&DEPLOYMENT[..], &own, &WECHAT_KEY].concat();
     let mut args = Args::parse(raw, &options, &["remove-sealed-key"])?;
@@ -63,12 +66,16 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
     let files = MerchantFiles {
         platform_keys: platform_keys(&mut args)?,
         merchant_serial: args.optional("merchant-serial")?,
+        merchant_certificate: args
+            .optional("merchant-certificate-file")?
+            .map(PathBuf::from),
         apiv3_key: args.optional("apiv3-key-file")?.map(PathBuf::from),
         apiv3_version: args.number("apiv3-key-version")?,
         previous_apiv3_key: args.optional("previous-apiv3-key-file")?.map(PathBuf::from),
         merchant_key: args.optional("merchant-key-file")?.map(PathBuf::from),
         removes_sealed_key: args.flag("remove-sealed-key")?,
     };
+    let kms_key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
     args.finish()?;
     if files.removes_sealed_key && files.merchant_key.is_some() {
         return Err(UsageError::Conflict(
@@ -76,9 +83,22 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         )
         .into());
     }
+    if files.merchant_serial.is_some() && files.merchant_certificate.is_some() {
+        return Err(UsageError::Conflict(
+            "give --merchant-certificate-file or --merchant-serial, not both: the number is in the certificate",
+        )
+        .into());
+    }
     if files.name_nothing() {
         let what = "what shall be set or changed (`cargo client help` shows the options)";
         return Err(UsageError::Missing(what.to_owned()).into());
+    }
+    if let (Some(certificate), None, Some(key_id)) =
+        (&files.merchant_certificate, &files.merchant_key, kms_key_id)
+    {
+        let held = key_service()?.public_key(&key_id).await?;
+        let held = MerchantPublicKey::from_der(&held)?;
+        read_merchant_certificate(certificate, &deployment.mchid, Some(&held))?;
     }
     change_merchant(&deployment.keys_table()?, &files).await?;
     println!(

@@ -9,18 +9,24 @@ use adapters::keys_table::{
     AddedApiV3Key, ChangeError, KeysError, KeysTable, MerchantChange, VerificationEntry,
     VerificationKind,
 };
-use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY};
+use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
 use message_signatures::Algorithm;
+use wechatpay::merchant_files::{
+    MerchantCertificate, MerchantFileError, MerchantKey, MerchantPublicKey,
+};
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
 /// The files of a merchant, as downloaded from WeChat Pay's merchant platform. What is not named
-/// stays as it is; a merchant that is not there yet needs its serial, an APIv3 key and a key of
-/// WeChat Pay's.
+/// stays as it is; a merchant that is not there yet needs its certificate or its serial, an APIv3
+/// key and a key of WeChat Pay's.
 #[derive(Clone, Debug, Default)]
 pub struct MerchantFiles {
     /// The serial number of the merchant's API certificate.
     pub merchant_serial: Option<String>,
+    /// That certificate (`apiclient_cert.pem`), in place of its serial number. It has to be the
+    /// merchant's, and to belong to `merchant_key` where that is named.
+    pub merchant_certificate: Option<PathBuf>,
     /// Keys that WeChat Pay signs with. Requests ask for answers signed with the first, if any is
     /// named.
     pub platform_keys: Vec<PlatformKey>,
@@ -42,6 +48,7 @@ impl MerchantFiles {
     #[must_use]
     pub fn name_nothing(&self) -> bool {
         self.merchant_serial.is_none()
+            && self.merchant_certificate.is_none()
             && self.platform_keys.is_empty()
             && self.apiv3_key.is_none()
             && self.previous_apiv3_key.is_none()
@@ -109,6 +116,14 @@ pub enum SetupError {
         /// What it is instead.
         source: NotPem,
     },
+    /// A file is not the merchant's key or certificate.
+    #[error("{path} cannot be used: {source}")]
+    MerchantFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        source: MerchantFileError,
+    },
     /// A version that leaves none for the previous key.
     #[error("an APIv3 key version counts from 1; with a previous key it is at least 2")]
     Version,
@@ -158,12 +173,20 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         .as_deref()
         .map(read_merchant_key)
         .transpose()?;
+    let certificate = match &files.merchant_certificate {
+        Some(path) => {
+            let key = signer.as_ref().map(MerchantKey::public_key);
+            Some(read_merchant_certificate(path, table.mchid(), key)?)
+        }
+        None => None,
+    };
+    let certified = certificate.as_ref().map(MerchantCertificate::serial_no);
     let change = MerchantChange {
         add_verification: &verification,
         response_serial: verification.first().map(|entry| entry.id.as_str()),
         add_apiv3: &apiv3,
-        signer_serial: files.merchant_serial.as_deref(),
-        signer_pkcs8: signer.as_ref().map(|der| der.as_slice()),
+        signer_serial: certified.or(files.merchant_serial.as_deref()),
+        signer_pkcs8: signer.as_ref().map(MerchantKey::pkcs8_der),
         removes_sealed_signer: files.removes_sealed_key,
         ..MerchantChange::default()
     };
@@ -251,12 +274,40 @@ fn read_platform_key(key: &PlatformKey) -> Result<VerificationEntry, SetupError>
     }
 }
 
-fn read_merchant_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
-    let text = Zeroizing::new(read_text(path)?);
-    lenient_pem::one(&text, PRIVATE_KEY).map_err(|source| SetupError::Pem {
+/// Reads `apiclient_key.pem`.
+///
+/// # Errors
+/// [`SetupError::File`], [`SetupError::MerchantFile`].
+pub fn read_merchant_key(path: &Path) -> Result<MerchantKey, SetupError> {
+    MerchantKey::read(&read_bytes(path)?).map_err(not_the_merchant_s(path))
+}
+
+/// Reads `apiclient_cert.pem`, which has to be the merchant's and, where its key is known, to
+/// belong to that.
+///
+/// # Errors
+/// [`SetupError::File`], [`SetupError::MerchantFile`].
+pub fn read_merchant_certificate(
+    path: &Path,
+    mchid: &str,
+    key: Option<&MerchantPublicKey>,
+) -> Result<MerchantCertificate, SetupError> {
+    let read = |file: &[u8]| {
+        let certificate = MerchantCertificate::read(file)?;
+        certificate.is_of(mchid)?;
+        if let Some(key) = key {
+            certificate.belongs_to(key)?;
+        }
+        Ok(certificate)
+    };
+    read(&read_bytes(path)?).map_err(not_the_merchant_s(path))
+}
+
+fn not_the_merchant_s(path: &Path) -> impl Fn(MerchantFileError) -> SetupError {
+    move |source| SetupError::MerchantFile {
         path: path.to_owned(),
         source,
-    })
+    }
 }
 
 /// A PEM file in the usual form, in which it is also stored.
@@ -277,6 +328,15 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
             .as_bytes()
             .to_vec(),
     ))
+}
+
+fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
+    fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|source| SetupError::File {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn read_text(path: &Path) -> Result<String, SetupError> {

@@ -1,4 +1,5 @@
-//! `setup show`: what a deployment's keys table holds, without any secret.
+//! `setup show`: what a deployment's keys table holds, without any secret, and the KMS key that may
+//! sign for the merchant.
 
 use std::error::Error;
 
@@ -6,27 +7,37 @@ use adapters::keys_table::{
     ClientOverview, MerchantOverview, Overview, VerificationKind, VerificationOverview,
     WebhookOverview,
 };
+use adapters::kms::KeyDescription;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 
 use crate::args::Args;
-use crate::deployment::{DEPLOYMENT, Deployment};
+use crate::deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service};
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let mut args = Args::parse(raw, &DEPLOYMENT, &[])?;
+    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &[SIGNING_KEY]].concat(), &[])?;
     let deployment = Deployment::read(&mut args)?;
+    let key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
     args.finish()?;
-    let table = deployment.keys_table()?;
-    println!("{:#}", shown(&deployment.mchid, &table.overview().await?));
+    let overview = deployment.keys_table()?.overview().await?;
+    let kms_key = match key_id {
+        Some(key_id) => Some(key_service()?.describe_key(&key_id).await?),
+        None => None,
+    };
+    println!(
+        "{:#}",
+        shown(&deployment.mchid, &overview, kms_key.as_ref())
+    );
     Ok(())
 }
 
-fn shown(mchid: &str, overview: &Overview) -> Value {
+fn shown(mchid: &str, overview: &Overview, kms_key: Option<&KeyDescription>) -> Value {
     let merchant = overview.merchant.as_ref();
     json!({
         "mchid": mchid,
         "merchant": merchant.map(merchant_shown),
+        "merchant_kms_key": kms_key.map(kms_key_shown),
         "clients": overview.clients.iter().map(client_shown).collect::<Vec<_>>(),
         "webhooks": overview.webhooks.iter().map(webhook_shown).collect::<Vec<_>>(),
     })
@@ -54,6 +65,16 @@ fn merchant_shown(merchant: &MerchantOverview) -> Value {
         "merchant_serial": merchant.signer_serial,
         "sealed_merchant_key": merchant.has_sealed_key,
         "changes": merchant.version,
+    })
+}
+
+fn kms_key_shown(key: &KeyDescription) -> Value {
+    json!({
+        "arn": key.arn,
+        "spec": key.spec,
+        "origin": key.origin,
+        "state": key.state,
+        "made": key.created.map(time),
     })
 }
 

@@ -263,6 +263,11 @@ impl KeysTable {
         }
     }
 
+    /// Whose keys these are.
+    pub fn mchid(&self) -> &str {
+        &self.shared.mchid
+    }
+
     /// For a function that opens callbacks while WeChat Pay waits. A reading of the merchant's item
     /// unseals the APIv3 keys too, and all of it ends within `limit`, retries included. What is not
     /// done by then has failed: the keys at hand serve on, also where only KMS does not answer.

@@ -1,7 +1,10 @@
-//! The key service: sealing and opening secrets, signing digests, making data keys.
+//! The key service: sealing and opening secrets, signing digests, making data keys, importing the
+//! merchant's key.
 //!
 //! A sealed secret is bound to a [`Context`] that says what it is for. KMS opens it only for the
 //! same context, and a function's role may be granted some contexts and not others.
+
+mod signing_key;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,6 +14,8 @@ use aws_sdk_kms::types::{DataKeySpec, MessageType, SigningAlgorithmSpec};
 use zeroize::Zeroizing;
 
 use crate::aws::AwsError;
+
+pub use signing_key::KeyDescription;
 
 /// Calls KMS. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,6 +78,9 @@ pub enum KmsError {
         /// What is missing.
         field: &'static str,
     },
+    /// A private key could not be encrypted for its way to KMS.
+    #[error("the private key could not be wrapped under the key that KMS gave for its import")]
+    NotWrapped,
 }
 
 impl KmsError {
@@ -80,7 +88,15 @@ impl KmsError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Call(error) => error.is_transient(),
-            Self::Incomplete { .. } => false,
+            Self::Incomplete { .. } | Self::NotWrapped => false,
+        }
+    }
+
+    /// KMS's own code for its refusal, such as `KMSInvalidStateException`.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Incomplete { .. } | Self::NotWrapped => None,
         }
     }
 }

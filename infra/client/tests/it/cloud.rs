@@ -1,12 +1,13 @@
 //! AWS as one endpoint: DynamoDB is the embedded engine; the key service is a stand-in that stores
-//! a secret and its context after a prefix; the queue service is one that stores its messages.
+//! a secret and its context after a prefix, or the local engine's; the queue service is one that
+//! stores its messages.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use adapters::aws::{Aws, AwsSettings};
@@ -16,6 +17,7 @@ use adapters::kms::Kms;
 use adapters::testing::{DynamoEngine, Tables};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use local::engine;
 use serde_json::{Value, json};
 
 pub(crate) const MCHID: &str = "1900000109";
@@ -24,24 +26,59 @@ pub(crate) const MCHID: &str = "1900000109";
 pub(crate) struct Cloud {
     pub(crate) endpoint: String,
     pub(crate) tables: Tables,
+    /// What secrets are sealed under.
+    secrets_key_id: String,
     folder: PathBuf,
-    sent: Arc<Mutex<Vec<Value>>>,
+    services: Arc<Services>,
     _engine: DynamoEngine,
+}
+
+/// Who answers.
+struct Services {
+    dynamodb: String,
+    /// The local engine's key service, in place of the stand-in.
+    kms: Option<String>,
+    sent: Mutex<Vec<Value>>,
+    /// The operation of the key service whose next answer gets lost.
+    loses: Mutex<Option<&'static str>>,
+}
+
+/// The address of the local engine, which ends with the process.
+fn kms_engine() -> String {
+    static ENGINE: OnceLock<engine::Engine> = OnceLock::new();
+    let started = ENGINE.get_or_init(|| engine::start(engine::Options::default()).unwrap());
+    format!("127.0.0.1:{}", started.port())
 }
 
 impl Cloud {
     pub(crate) async fn start(name: &str) -> Self {
+        Self::start_with(name, None).await
+    }
+
+    /// With the local engine's key service.
+    pub(crate) async fn start_with_kms(name: &str) -> Self {
+        let mut cloud = Self::start_with(name, Some(kms_engine())).await;
+        let made = cloud.aws().kms().create_key().send().await.unwrap();
+        cloud.secrets_key_id = made.key_metadata.unwrap().key_id;
+        cloud
+    }
+
+    async fn start_with(name: &str, kms: Option<String>) -> Self {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("").await;
-        let sent = Arc::new(Mutex::new(Vec::new()));
-        let queue = Arc::clone(&sent);
+        let services = Arc::new(Services {
+            dynamodb: engine.endpoint().trim_start_matches("http://").to_owned(),
+            kms,
+            sent: Mutex::default(),
+            loses: Mutex::default(),
+        });
+        let answering = Arc::clone(&services);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let dynamodb = engine.endpoint().trim_start_matches("http://").to_owned();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (dynamodb, queue) = (dynamodb.clone(), Arc::clone(&queue));
-                thread::spawn(move || answer(stream.unwrap(), &dynamodb, &queue));
+                let services = Arc::clone(&answering);
+                thread::spawn(move || answer(stream.unwrap(), &services));
             }
         });
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-cloud-{name}"));
@@ -50,15 +87,20 @@ impl Cloud {
         Self {
             endpoint,
             tables,
+            secrets_key_id: "secrets".to_owned(),
             folder,
-            sent,
+            services,
             _engine: engine,
         }
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.folder.join(name);
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, bytes).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
@@ -84,6 +126,7 @@ impl Cloud {
             .env_remove("PAYMENT_RESULTS_QUEUE_URL")
             .env_remove("KEYS_TABLE")
             .env_remove("SECRETS_KEY_ID")
+            .env_remove("MERCHANT_SIGNING_KEY_ID")
             .env_remove("CLIENT_SETTINGS")
             .envs(variables.iter().copied())
             .output()
@@ -92,15 +135,29 @@ impl Cloud {
 
     /// Runs `setup` for the merchant.
     pub(crate) fn setup(&self, arguments: &[&str]) -> Output {
+        self.run_for_the_merchant("setup", arguments)
+    }
+
+    /// Runs `keys` for the merchant.
+    pub(crate) fn keys_command(&self, arguments: &[&str]) -> Output {
+        self.run_for_the_merchant("keys", arguments)
+    }
+
+    fn run_for_the_merchant(&self, command: &str, arguments: &[&str]) -> Output {
         let deployment = [
             "--mchid",
             MCHID,
             "--keys-table",
             &self.tables.keys,
             "--secrets-key-id",
-            "secrets",
+            &self.secrets_key_id,
         ];
-        self.run(&[&["setup"], arguments, &deployment].concat())
+        self.run(&[&[command], arguments, &deployment].concat())
+    }
+
+    /// The next answer of this operation of the key service does not arrive.
+    pub(crate) fn lose_answer(&self, operation: &'static str) {
+        *self.services.loses.lock().unwrap() = Some(operation);
     }
 
     /// Runs `setup` for the merchant, who is named by variables as the runbooks do it.
@@ -108,7 +165,7 @@ impl Cloud {
         let variables = [
             ("WECHATPAY_MCHID", MCHID),
             ("KEYS_TABLE", self.tables.keys.as_str()),
-            ("SECRETS_KEY_ID", "secrets"),
+            ("SECRETS_KEY_ID", self.secrets_key_id.as_str()),
         ];
         self.run_with(&variables, &[&["setup"], arguments].concat())
     }
@@ -121,7 +178,7 @@ impl Cloud {
             &self.tables.keys,
             MCHID,
             Kms::new(aws.kms()),
-            "secrets",
+            &self.secrets_key_id,
             Clock::system(),
         )
     }
@@ -133,12 +190,12 @@ impl Cloud {
 
     /// What the queues were sent.
     pub(crate) fn sent(&self) -> Vec<Value> {
-        self.sent.lock().unwrap().clone()
+        self.services.sent.lock().unwrap().clone()
     }
 }
 
-/// Answers KMS and SQS calls here and lets the engine answer all others.
-fn answer(mut stream: TcpStream, dynamodb: &str, queue: &Mutex<Vec<Value>>) {
+/// Answers KMS and SQS calls here and lets the engines answer all others.
+fn answer(mut stream: TcpStream, services: &Services) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     let mut fields = BTreeMap::new();
@@ -160,21 +217,30 @@ fn answer(mut stream: TcpStream, dynamodb: &str, queue: &Mutex<Vec<Value>>) {
     let mut body = vec![0; fields["content-length"].parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
     let (service, operation) = fields["x-amz-target"].split_once('.').unwrap();
-    if service.starts_with("DynamoDB") {
-        let mut engine = TcpStream::connect(dynamodb).unwrap();
+    let engine = match service {
+        "TrentService" => services.kms.as_ref(),
+        dynamodb if dynamodb.starts_with("DynamoDB") => Some(&services.dynamodb),
+        _ => None,
+    };
+    if let Some(engine) = engine {
+        let mut engine = TcpStream::connect(engine).unwrap();
         engine
             .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
             .unwrap();
         engine.write_all(&body).unwrap();
         let mut whole = Vec::new();
         engine.read_to_end(&mut whole).unwrap();
+        let mut loses = services.loses.lock().unwrap();
+        if loses.take_if(|lost| *lost == operation).is_some() {
+            return; // the connection breaks
+        }
         return stream.write_all(&whole).unwrap();
     }
     let asked: Value = serde_json::from_slice(&body).unwrap();
     let (status, answer) = match (service, operation) {
         ("TrentService", operation) => kms(operation, &asked),
         ("AmazonSQS", "SendMessage") => {
-            queue.lock().unwrap().push(asked);
+            services.sent.lock().unwrap().push(asked);
             ("200 OK", json!({ "MessageId": "m-1" }))
         }
         other => panic!("nobody here is asked for {other:?}"),

@@ -1,9 +1,11 @@
 //! The client against a server that checks signatures as the functions do, over a real socket; and
-//! what works in a deployment's account against DynamoDB's embedded engine.
+//! what works in a deployment's account against DynamoDB's embedded engine and the local engine's
+//! KMS.
 #![cfg(test)] // so that clippy.toml's leave for tests holds for their helpers too
 
 mod calls;
 mod cloud;
+mod keys;
 mod notices;
 mod resend;
 mod server;

@@ -216,7 +216,7 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
                 &keys[2..],
             ]
             .concat(),
-            "this is a public key, not a private key",
+            "this is a public key, not the merchant's private key",
         ),
         (
             [&merchant[..3], &["--apiv3-key-file", &platform_key], &keys].concat(),

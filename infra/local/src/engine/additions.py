@@ -289,6 +289,49 @@ def know_archives(provisioners):
     provisioners._RESOURCE_HANDLERS.setdefault("AWS::Events::Archive", handlers)
 
 
+# --- Imported private keys -----------------------------------------------------------------------------------------
+
+
+def imported_private_keys_for_good():
+    """Imported keys: the engine takes a private key in place of another and lets one be wrapped by RSA alone, which KMS
+    does not; so it is taught to refuse both."""
+    from ministack.services import kms
+
+    parameters, store = kms._get_parameters_for_import, kms._store_imported_material
+
+    def get_parameters_for_import(request):
+        key = kms._resolve_key(request.get("KeyId", ""))
+        algorithm = request.get("WrappingAlgorithm", "")
+        if key and key["KeySpec"].startswith("RSA_") and not algorithm.startswith("RSA_AES_KEY_WRAP_"):
+            return kms.error_response_json(
+                "UnsupportedOperationException", f"{algorithm} does not wrap the material of an RSA key.", 400
+            )
+        return parameters(request)
+
+    def store_imported_material(key, material):
+        imported = dict(key)
+        refused = store(imported, material) or other_than_the_first(kms, key, imported)
+        if not refused:
+            key.update(imported)
+        return refused
+
+    kms._get_parameters_for_import, kms._store_imported_material = get_parameters_for_import, store_imported_material
+
+
+def other_than_the_first(kms, key, imported):
+    """Refuses another private key than the first, also after that was deleted. Its public half is kept as text, so that
+    the engine writes it with its data."""
+    public_key = imported.get("_public_key_der")
+    if public_key is None:
+        return None
+    first = imported["_first_imported"] = key.get("_first_imported", public_key.hex())
+    if first == public_key.hex():
+        return None
+    return kms.error_response_json(
+        "IncorrectKeyMaterialException", "The key material is not the one that was imported before.", 400
+    )
+
+
 # --- The engine's CloudFormation -----------------------------------------------------------------------------------
 
 
@@ -314,4 +357,5 @@ ADDITIONS = [
     ("AWS::Pipes::Pipe", pipes_to_event_buses),
     ("AWS::Pipes::Pipe", streams_over_a_restart),
     ("AWS::Events::Archive", archives_by_cloudformation),
+    ("AWS::KMS::Key", imported_private_keys_for_good),
 ]

@@ -1,0 +1,384 @@
+//! The merchant's own key and certificate: read, sealed, imported into KMS, certified.
+
+use adapters::keys_table::SignWith;
+use adapters::kms::Kms;
+use serde_json::json;
+use wechatpay::merchant_files::{MerchantCertificate, MerchantKey, MerchantPublicKey};
+use wechatpay::sign::Signer;
+use x509_cert::der::{DecodePem, Encode};
+use x509_cert::request::CertReq;
+
+use crate::cloud::{Cloud, MCHID, told};
+
+const KEY: &str =
+    include_str!("../../../../shared/wechatpay/tests/merchant_files/apiclient_key.pem");
+const CERTIFICATE: &str =
+    include_str!("../../../../shared/wechatpay/tests/merchant_files/apiclient_cert.pem");
+const PKCS1: &str = include_str!("../../../../shared/wechatpay/tests/merchant_files/pkcs1.pem");
+const ENCRYPTED: &str =
+    include_str!("../../../../shared/wechatpay/tests/merchant_files/encrypted.pem");
+const RENEWED_KEY: &str =
+    include_str!("../../../../shared/wechatpay/tests/merchant_files/renewed_key.pem");
+const RENEWED_CERTIFICATE: &str =
+    include_str!("../../../../shared/wechatpay/tests/merchant_files/renewed_cert.pem");
+const STRANGER: &str = include_str!("../../../../shared/wechatpay/vectors/keys/stranger.pem");
+const STRANGER_S_CERTIFICATE: &str =
+    include_str!("../../../../shared/wechatpay/vectors/keys/platform-certificate.pem");
+const PUBLIC_KEY: &str =
+    include_str!("../../../../shared/wechatpay/vectors/keys/platform-public.pem");
+const SERIAL: &str = "5F0000000000000000000000000000000000A10D";
+const RENEWED_SERIAL: &str = "6A0000000000000000000000000000000000B20E";
+
+/// A merchant's files, as options of a command.
+struct Files {
+    key: String,
+    certificate: String,
+}
+
+impl Files {
+    fn of(cloud: &Cloud, name: &str, key: impl AsRef<[u8]>, certificate: &str) -> Self {
+        Self {
+            key: cloud.write_bytes(&format!("{name}_key.pem"), key.as_ref()),
+            certificate: cloud.write(&format!("{name}_cert.pem"), certificate),
+        }
+    }
+
+    fn options(&self) -> [&str; 4] {
+        [
+            "--merchant-key-file",
+            &self.key,
+            "--merchant-certificate-file",
+            &self.certificate,
+        ]
+    }
+
+    fn import(&self, cloud: &Cloud, key_id: &str, more: &[&str]) -> std::process::Output {
+        let signing_key = ["--signing-key-id", key_id];
+        cloud.keys_command(&[&["import"], &self.options()[..], &signing_key, more].concat())
+    }
+}
+
+/// What it says, without a line of a private key.
+#[track_caller]
+fn well(output: &std::process::Output) -> String {
+    let told = told(output);
+    assert!(output.status.success(), "{told}");
+    holds_no_key(&told);
+    told
+}
+
+#[track_caller]
+fn refused(output: &std::process::Output, reason: &str) {
+    let told = told(output);
+    assert!(!output.status.success(), "{told}");
+    assert!(told.contains(reason), "{reason}: {told}");
+    holds_no_key(&told);
+}
+
+#[track_caller]
+fn holds_no_key(told: &str) {
+    let keys = [KEY, PKCS1, ENCRYPTED, RENEWED_KEY, STRANGER];
+    for line in keys.iter().flat_map(|key| key.lines()) {
+        assert!(line.starts_with("-----") || !told.contains(line), "{told}");
+    }
+}
+
+/// A merchant who has all but a certificate of these.
+fn set_up_merchant(cloud: &Cloud, more: &[&str]) {
+    let apiv3 = cloud.write("apiv3", "0123456789abcdef0123456789abcdef");
+    let public = format!("PUB_KEY_ID_01={}", cloud.write("pub.pem", PUBLIC_KEY));
+    let needed = [
+        "merchant",
+        "--apiv3-key-file",
+        &apiv3,
+        "--wechatpay-public-key",
+        &public,
+    ];
+    well(&cloud.setup(&[&needed[..], more].concat()));
+}
+
+async fn signing_key(cloud: &Cloud, origin: &str, spec: &str) -> String {
+    let create = cloud
+        .aws()
+        .kms()
+        .create_key()
+        .key_usage("SIGN_VERIFY".into());
+    let made = create
+        .origin(origin.into())
+        .key_spec(spec.into())
+        .send()
+        .await;
+    made.unwrap().key_metadata.unwrap().key_id
+}
+
+async fn state(cloud: &Cloud, key_id: &str) -> String {
+    let kms = Kms::new(cloud.aws().kms());
+    kms.describe_key(key_id).await.unwrap().state
+}
+
+#[tokio::test]
+async fn a_certificate_says_its_serial_and_goes_with_its_own_key_only() {
+    let cloud = Cloud::start("pair").await;
+    let pair = Files::of(&cloud, "pair", PKCS1.replace('\n', " \r\n"), CERTIFICATE);
+    set_up_merchant(&cloud, &pair.options());
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, SERIAL);
+    let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    let signature = signer.sign(b"text").await.unwrap();
+    let certificate = MerchantCertificate::read(CERTIFICATE.as_bytes()).unwrap();
+    assert!(certificate.public_key().verifies(b"text", &signature));
+
+    let der = MerchantKey::read(KEY.as_bytes()).unwrap();
+    for (key, certificate, reason) in [
+        (
+            STRANGER.as_bytes(),
+            CERTIFICATE,
+            "does not belong to this key",
+        ),
+        (
+            KEY.as_bytes(),
+            STRANGER_S_CERTIFICATE,
+            "not of merchant 1900000109",
+        ),
+        (ENCRYPTED.as_bytes(), CERTIFICATE, "encrypted private key"),
+        (der.pkcs8_der(), CERTIFICATE, "as DER"),
+        (KEY.as_bytes(), KEY, "not the merchant's certificate"),
+        (
+            CERTIFICATE.as_bytes(),
+            CERTIFICATE,
+            "not the merchant's private key",
+        ),
+    ] {
+        let files = Files::of(&cloud, "wrong", key, certificate);
+        let named = [&["merchant"], &files.options()[..]].concat();
+        refused(&cloud.setup(&named), reason);
+        refused(
+            &cloud.keys_command(&[&["seal"], &files.options()[..]].concat()),
+            reason,
+        );
+    }
+    let twice = ["merchant", "--merchant-serial", SERIAL];
+    let twice = cloud.setup(&[&twice[..], &pair.options()].concat());
+    assert_eq!(twice.status.code(), Some(2), "{}", told(&twice));
+
+    let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
+    well(&cloud.keys_command(&[&["seal"], &renewed.options()[..]].concat()));
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, RENEWED_SERIAL);
+    let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    let signature = signer.sign(b"text").await.unwrap();
+    assert!(!certificate.public_key().verifies(b"text", &signature));
+}
+
+#[tokio::test]
+async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_repeated() {
+    let cloud = Cloud::start_with_kms("import").await;
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+
+    // A merchant that is not set up yet: the rest is told.
+    let said = well(&files.import(&cloud, &key_id, &[]));
+    assert!(said.contains("was imported"), "{said}");
+    assert!(
+        said.contains("setup merchant --merchant-certificate-file"),
+        "{said}"
+    );
+    set_up_merchant(&cloud, &["--merchant-serial", "AAAA"]);
+
+    let again = well(&files.import(&cloud, &key_id, &[]));
+    assert!(again.contains("holds this private key already"), "{again}");
+    assert!(again.contains(SERIAL), "{again}");
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, SERIAL);
+    let signer = merchant
+        .signer(&SignWith::Kms {
+            key_id: key_id.clone(),
+        })
+        .await
+        .unwrap();
+    let signature = signer.sign(b"text").await.unwrap();
+    let certificate = MerchantCertificate::read(CERTIFICATE.as_bytes()).unwrap();
+    assert!(certificate.public_key().verifies(b"text", &signature));
+
+    let shown = well(&cloud.setup(&["show", "--signing-key-id", &key_id]));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["merchant"]["merchant_serial"], SERIAL);
+    let kms_key = &shown["merchant_kms_key"];
+    assert_eq!(
+        (&kms_key["origin"], &kms_key["state"]),
+        (&json!("EXTERNAL"), &json!("Enabled"))
+    );
+    assert!(kms_key["made"].is_string(), "{shown}");
+
+    let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
+    refused(
+        &renewed.import(&cloud, &key_id, &[]),
+        "holds another private key",
+    );
+    let certified = |files: &Files| {
+        let kms_key = ["merchant", "--signing-key-id", &key_id];
+        cloud.setup(&[&kms_key[..], &files.options()[2..]].concat())
+    };
+    refused(&certified(&renewed), "does not belong to this key");
+    well(&certified(&files));
+    let kms = cloud.aws().kms();
+    kms.disable_key().key_id(&key_id).send().await.unwrap();
+    refused(
+        &files.import(&cloud, &key_id, &[]),
+        "is in the state Disabled",
+    );
+    kms.enable_key().key_id(&key_id).send().await.unwrap();
+    // Its material can be deleted, and then only the same be imported.
+    kms.delete_imported_key_material()
+        .key_id(&key_id)
+        .send()
+        .await
+        .unwrap();
+    refused(
+        &renewed.import(&cloud, &key_id, &[]),
+        "has had another private key",
+    );
+    assert_eq!(state(&cloud, &key_id).await, "PendingImport");
+    well(&files.import(&cloud, &key_id, &[]));
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, SERIAL);
+}
+
+#[tokio::test]
+async fn an_import_whose_answers_get_lost_ends_well() {
+    let cloud = Cloud::start_with_kms("lost").await;
+    for operation in [
+        "DescribeKey",
+        "GetParametersForImport",
+        "ImportKeyMaterial",
+        "GetPublicKey",
+        "Sign",
+    ] {
+        let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+        let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+        cloud.lose_answer(operation);
+        let said = well(&files.import(&cloud, &key_id, &[]));
+        assert!(said.contains("was imported"), "{operation}: {said}");
+        assert_eq!(state(&cloud, &key_id).await, "Enabled", "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_take_the_import_is_named_and_nothing_is_imported() {
+    let cloud = Cloud::start_with_kms("kinds").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    for (origin, spec, reason) in [
+        (
+            "AWS_KMS",
+            "RSA_2048",
+            "deploy with MerchantSigningKeyOrigin=EXTERNAL",
+        ),
+        ("EXTERNAL", "RSA_3072", "of the kind RSA_3072"),
+        ("EXTERNAL", "ECC_NIST_P256", "of the kind ECC_NIST_P256"),
+    ] {
+        let key_id = signing_key(&cloud, origin, spec).await;
+        let before = state(&cloud, &key_id).await;
+        refused(&files.import(&cloud, &key_id, &[]), reason);
+        assert_eq!(state(&cloud, &key_id).await, before);
+    }
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    let mixed = Files::of(&cloud, "mixed", RENEWED_KEY, CERTIFICATE);
+    refused(
+        &mixed.import(&cloud, &key_id, &[]),
+        "does not belong to this key",
+    );
+    assert_eq!(state(&cloud, &key_id).await, "PendingImport");
+    refused(
+        &files.import(&cloud, "no-such-key", &[]),
+        "NotFoundException",
+    );
+    let missing = cloud.keys_command(&[&["import"], &files.options()[..]].concat());
+    refused(
+        &missing,
+        "--signing-key-id (or the variable MERCHANT_SIGNING_KEY_ID)",
+    );
+
+    // The engine refuses what KMS refuses: RSA alone wraps no private RSA key.
+    let kms = cloud.aws().kms();
+    let parameters = kms.get_parameters_for_import().key_id(&key_id);
+    let parameters = parameters
+        .wrapping_algorithm("RSAES_OAEP_SHA_256".into())
+        .wrapping_key_spec("RSA_4096".into());
+    assert!(parameters.send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_that_lies_sealed_under_another_certificate_goes_only_when_that_is_said() {
+    let cloud = Cloud::start_with_kms("sealed").await;
+    let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
+    set_up_merchant(&cloud, &renewed.options());
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    refused(
+        &files.import(&cloud, &key_id, &[]),
+        "take the sealed one out",
+    );
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, RENEWED_SERIAL);
+    well(&files.import(&cloud, &key_id, &["--remove-sealed-key"]));
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.signer_serial, SERIAL);
+    assert!(merchant.signer(&SignWith::Sealed).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_request_is_signed_by_kms_and_names_the_merchant() {
+    let cloud = Cloud::start_with_kms("csr").await;
+    let key_id = signing_key(&cloud, "AWS_KMS", "RSA_2048").await;
+    let csr = |key_id: &str, name: &str| {
+        let options = ["--mchid", MCHID, "--signing-key-id", key_id];
+        cloud.run(&[&["keys", "csr", "--merchant-name", name], &options[..]].concat())
+    };
+    let output = csr(&key_id, "茶叶店, 有限公司");
+    well(&output);
+    let request = CertReq::from_pem(&output.stdout).unwrap();
+    let kms = Kms::new(cloud.aws().kms());
+    let public_key = kms.public_key(&key_id).await.unwrap();
+    assert_eq!(request.info.public_key.to_der().unwrap(), public_key);
+    let signed = request.info.to_der().unwrap();
+    let public_key = MerchantPublicKey::from_der(&public_key).unwrap();
+    assert!(public_key.verifies(&signed, request.signature.raw_bytes()));
+    assert_eq!(request.algorithm.oid.to_string(), "1.2.840.113549.1.1.11");
+    assert!(request.info.attributes.is_empty());
+
+    // The subject of the certificates that WeChat Pay makes.
+    let certificate = x509_cert::Certificate::from_pem(CERTIFICATE).unwrap();
+    let named = |name: &x509_cert::name::Name| {
+        let parts = name
+            .iter()
+            .map(|part| (part.oid, part.value.value().to_vec()));
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        named(&request.info.subject),
+        named(certificate.tbs_certificate().subject())
+    );
+
+    for (key_id, name, reason) in [
+        (
+            key_id.as_str(),
+            "",
+            "--merchant-name is the merchant's name",
+        ),
+        (&key_id, " blank", "--merchant-name is the merchant's name"),
+        (
+            &signing_key(&cloud, "AWS_KMS", "RSA_4096").await,
+            "a",
+            "of the kind RSA_4096",
+        ),
+        (
+            &signing_key(&cloud, "EXTERNAL", "RSA_2048").await,
+            "a",
+            "waits for its private key",
+        ),
+    ] {
+        let output = csr(key_id, name);
+        refused(&output, reason);
+        assert!(output.stdout.is_empty(), "{reason}");
+    }
+}
