@@ -433,7 +433,7 @@ const BILL_BY_S: i64 = 13 * 3600;
 
 /// Whether the time of a day's run is over.
 pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
-    now.0 >= date.ends_at().0.saturating_add(RUN_BY_S)
+    now >= date.ends_at().plus_s(RUN_BY_S)
 }
 
 /// Those of these days whose run is missing. Of the last day that is one that did not come, from
@@ -444,7 +444,7 @@ pub(crate) fn missing_days(
     repairs: bool,
     now: UnixSeconds,
 ) -> Vec<BillDate> {
-    let late = BillDate::of(UnixSeconds(now.0.saturating_sub(BILL_BY_S))).plus_days(-1);
+    let late = BillDate::of(now.plus_s(-BILL_BY_S)).plus_days(-1);
     let mut missing = day_runs::missing_days(runs, days, late, repairs);
     let yesterday = BillDate::of(now).plus_days(-1);
     if late < yesterday && days.contains(&yesterday) && is_overdue(yesterday, now) {
@@ -493,7 +493,7 @@ pub(crate) fn run(
             )
         };
     };
-    let bill_is_late = now.0 >= date.ends_at().0.saturating_add(BILL_BY_S);
+    let bill_is_late = now >= date.ends_at().plus_s(BILL_BY_S);
     let words = match run.state {
         RunState::Waiting if bill_is_late => RunText::new(
             Tone::Bad,
@@ -535,7 +535,7 @@ pub(crate) fn run(
         RunState::Done => {
             let words = done_run(run, found, later_are_done);
             return match &run.funds {
-                Some(funds) => with_funds(words, funds, now.0.saturating_sub(run.updated_at.0)),
+                Some(funds) => with_funds(words, funds, now.since(run.updated_at)),
                 None => words,
             };
         }
@@ -692,7 +692,7 @@ pub(crate) fn left_for_days(run: &Run) -> u8 {
 /// time, and before it, where something was in the way, the longest pause before the next try.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
     is_silent(
-        now.0.saturating_sub(run.updated_at.0),
+        now.since(run.updated_at),
         run.trouble.is_some(),
     )
 }

@@ -69,7 +69,7 @@ impl<'a> LedgerEntry<'a> {
 pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
     let now = app.clock.now();
     let retries = entry.record.receive_count();
-    let next_retry_at = UnixSeconds(now.0.saturating_add(i64::from(retry_after_s(retries))));
+    let next_retry_at = now.plus_s(i64::from(retry_after_s(retries)));
     let written = app
         .notices
         .failed(&FailedNotice {

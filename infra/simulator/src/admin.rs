@@ -394,7 +394,7 @@ impl Admin {
                 callback.status = CallbackStatus::Waiting;
             }
             callback.due_ms = None;
-            callback.misfortune.held = false;
+            callback.fault.held = false;
         })?;
         let (sim, id) = (Arc::clone(&self.sim), id.to_owned());
         self.runtime

@@ -389,15 +389,15 @@ pub(crate) struct BookContext<'a> {
 
 fn strike(callback: &mut Callback, fault: &Fault) {
     match fault {
-        Fault::ProbeCallback => callback.misfortune.probe = true,
-        Fault::RenamedCallback => callback.misfortune.renamed = true,
+        Fault::ProbeCallback => callback.fault.probe = true,
+        Fault::RenamedCallback => callback.fault.renamed = true,
         Fault::LostCallback => {
             callback.status = CallbackStatus::Lost;
             callback.due_ms = None;
         }
-        Fault::DuplicateCallback { copies } => callback.misfortune.more_copies = *copies,
+        Fault::DuplicateCallback { copies } => callback.fault.more_copies = *copies,
         Fault::OutOfOrderCallback => {
-            callback.misfortune.held = true;
+            callback.fault.held = true;
             callback.due_ms = callback.due_ms.map(|due_ms| due_ms.saturating_add(HELD_MS));
         }
         Fault::SlowCallback { delay_ms } => {

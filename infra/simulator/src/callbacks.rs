@@ -55,9 +55,9 @@ pub struct Callback {
     pub tries: Vec<Try>,
     /// How often it was tried, where copies sent at once count once.
     pub rounds: usize,
-    /// What the faults have drawn for it.
-    #[serde(default)]
-    pub(crate) misfortune: CallbackFault,
+    /// What the faults have drawn for it. State files have it under its first name.
+    #[serde(default, rename = "misfortune")]
+    pub(crate) fault: CallbackFault,
 }
 
 /// The form of a callback.
@@ -123,7 +123,7 @@ pub(crate) struct CallbackFault {
 
 impl Callback {
     pub(crate) fn is_held(&self) -> bool {
-        self.misfortune.held && self.status == CallbackStatus::Waiting
+        self.fault.held && self.status == CallbackStatus::Waiting
     }
 
     pub(crate) fn ladder_s(&self) -> &'static [i64] {
@@ -330,7 +330,7 @@ pub(crate) fn new(ids: &mut Ids, news: CallbackContent<'_>, now_ms: i64) -> Call
         status: CallbackStatus::Waiting,
         tries: Vec::new(),
         rounds: 0,
-        misfortune: CallbackFault::default(),
+        fault: CallbackFault::default(),
     }
 }
 

@@ -160,7 +160,7 @@ impl Outbox {
         {
             taken.extend(self.change_at(at, |callback| {
                 callback.due_ms = None;
-                callback.misfortune.held = false;
+                callback.fault.held = false;
                 callback.id.clone()
             }));
         }
@@ -175,7 +175,7 @@ impl Outbox {
         let earlier: Vec<usize> = self.held.range(..went_out).copied().collect();
         for at in earlier {
             self.change_at(at, |callback| {
-                callback.misfortune.held = false;
+                callback.fault.held = false;
                 callback.due_ms = Some(now_ms);
             });
         }
@@ -245,7 +245,7 @@ mod tests {
         let mut ids = Ids::new(1);
         let mut outbox = Outbox::default();
         let mut held = callback(&mut ids, "ORDER-1001", 60_000);
-        held.misfortune.held = true;
+        held.fault.held = true;
         let later = callback(&mut ids, "ORDER-1002", 5);
         let later_id = later.id.clone();
         outbox.push(held);

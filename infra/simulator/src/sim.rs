@@ -144,7 +144,7 @@ impl Shared {
         let callback = {
             let mut world = self.world();
             let mut callback = world.books.callbacks.get(id)?.clone();
-            if callback.misfortune.renamed {
+            if callback.fault.renamed {
                 callback.id = world.ids.try_id();
             }
             callback
@@ -175,8 +175,8 @@ impl Shared {
     pub(crate) async fn deliver(self: &Arc<Self>, id: &str) -> Option<Try> {
         let (copies, probe, format) = self.world().books.callbacks.change(id, |callback| {
             callback.rounds = callback.rounds.saturating_add(1);
-            let copies = std::mem::take(&mut callback.misfortune.more_copies).saturating_add(1);
-            let probe = std::mem::take(&mut callback.misfortune.probe);
+            let copies = std::mem::take(&mut callback.fault.more_copies).saturating_add(1);
+            let probe = std::mem::take(&mut callback.fault.probe);
             (copies, probe, callback.format)
         })?;
         let damage = if probe { Damage::Probe } else { Damage::None };

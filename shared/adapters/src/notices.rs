@@ -553,7 +553,7 @@ fn status(status: NoticeStatus) -> AttributeValue {
 }
 
 fn expires_at(now: UnixSeconds) -> AttributeValue {
-    number(now.0.saturating_add(Notices::KEPT_S))
+    number(now.plus_s(Notices::KEPT_S).0)
 }
 
 /// Leaves out the message: it is encrypted, but carries WeChat Pay's signature, which does not

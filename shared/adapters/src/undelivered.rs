@@ -133,7 +133,7 @@ impl UndeliveredEvents {
             .item("kept_at", number(now.0))
             .item(
                 "expires_at",
-                number(now.0.saturating_add(UNDELIVERED_KEPT_S)),
+                number(now.plus_s(UNDELIVERED_KEPT_S).0),
             )
             .send()
             .await

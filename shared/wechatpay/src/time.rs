@@ -15,6 +15,21 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixSeconds(pub i64);
 
+impl UnixSeconds {
+    /// The moment this many seconds later, or earlier if they are negative. It stops at the ends of
+    /// the range.
+    #[must_use]
+    pub const fn plus_s(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this moment; negative if that one is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// A text that is no RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 time such as 2026-08-01T12:00:01+08:00")]
@@ -71,6 +86,15 @@ fn in_beijing(at: UnixSeconds) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_added_to_and_compared_without_overflow() {
+        let at = UnixSeconds(1_000);
+        assert_eq!(at.plus_s(60), UnixSeconds(1_060));
+        assert_eq!(at.plus_s(-60).since(at), -60);
+        assert_eq!(UnixSeconds(i64::MAX).plus_s(1), UnixSeconds(i64::MAX));
+        assert_eq!(UnixSeconds(i64::MIN).since(at), i64::MIN);
+    }
 
     #[test]
     fn all_four_forms_of_the_manual_are_read_as_the_same_second() {

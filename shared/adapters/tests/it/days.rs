@@ -208,7 +208,7 @@ fn order(order_no: &str) -> Order {
         refunds: RefundTally::NONE,
         version: 1,
         trace: "t".to_owned(),
-        due: Some(schedule::refund_check_at(&order_no, NOW.0 + 60)),
+        due: Some(schedule::refund_check_at(&order_no, NOW.plus_s(60))),
         order_no,
     }
 }

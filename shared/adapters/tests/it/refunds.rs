@@ -61,7 +61,7 @@ async fn a_repeat_left_behind_without_its_redirection_blocks_no_write_and_goes_w
     let (order, refund) = bench.news(&order, &refund, &abnormal).await;
     let (table, next) = (
         bench.table(),
-        schedule::refund_check_at(&order.order_no, NOW.0),
+        schedule::refund_check_at(&order.order_no, NOW),
     );
     let trouble = Trouble {
         code: "PROCESSING".to_owned(),

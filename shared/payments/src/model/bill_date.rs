@@ -46,7 +46,7 @@ impl BillDate {
         let offset_s = 8 * 3600;
         let into_the_day = at.0.saturating_add(offset_s).rem_euclid(DAY_S);
         Self {
-            starts_at: UnixSeconds(at.0.saturating_sub(into_the_day)),
+            starts_at: at.plus_s(into_the_day.saturating_neg()),
         }
     }
 
@@ -54,7 +54,7 @@ impl BillDate {
     #[must_use]
     pub fn plus_days(self, days: i64) -> Self {
         Self {
-            starts_at: UnixSeconds(self.starts_at.0.saturating_add(days.saturating_mul(DAY_S))),
+            starts_at: self.starts_at.plus_s(days.saturating_mul(DAY_S)),
         }
     }
 

@@ -78,7 +78,7 @@ impl Redirection {
     /// Its value when the same call to WeChat Pay is repeated: later than before, also within one
     /// second, so that the earlier writer notices it.
     pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
-        UnixSeconds(now.0.max(self.last_told_at().0.saturating_add(1)))
+        now.max(self.last_told_at().plus_s(1))
     }
 
     /// Whether it is the same decision, whenever it was taken.

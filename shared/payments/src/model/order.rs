@@ -203,7 +203,7 @@ impl IssueLease {
     pub fn first(id: String, now: UnixSeconds) -> Self {
         Self {
             id,
-            until: UnixSeconds(now.0.saturating_add(Self::LEASE_S)),
+            until: now.plus_s(Self::LEASE_S),
             count: 1,
         }
     }
@@ -219,7 +219,7 @@ impl IssueLease {
 
     /// Seconds until it is free, at least one; `None` when it is free.
     pub fn held_for_s(&self, now: UnixSeconds) -> Option<i64> {
-        let left = self.until.0.saturating_sub(now.0);
+        let left = self.until.since(now);
         (left > 0).then_some(left)
     }
 }

@@ -75,7 +75,7 @@ pub fn retry(
             change.refunds.next_at = after_slot(&order.refunds, slot_at);
             if let Some(RefundChange::Updated(from, to)) = &mut change.refund {
                 **from = refund.clone();
-                to.due = Some(schedule::refund_check_at(&order.order_no, slot_at.0));
+                to.due = Some(schedule::refund_check_at(&order.order_no, slot_at));
             }
             if let Some(event) = change.events.last_mut() {
                 event.next_try_at = Some(slot_at);
@@ -107,7 +107,7 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
             let is_the_same =
                 wanted.to == Destination::Merchant && redirected.is_the_same_as(wanted);
             let since = redirected.last_told_at();
-            !is_the_same && wanted.at.0.saturating_sub(since.0) < UNDER_WAY_S
+            !is_the_same && wanted.at.since(since) < UNDER_WAY_S
         })
 }
 
@@ -135,7 +135,7 @@ pub fn redirect(
         redirected: Some(redirected),
         due: Some(schedule::refund_check_at(
             &order.order_no,
-            context.at.0.saturating_add(SLOT_S),
+            context.at.plus_s(SLOT_S),
         )),
         ..refund.clone()
     };

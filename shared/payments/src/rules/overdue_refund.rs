@@ -104,7 +104,7 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
         }
         PendingAnswer::Unanswered => (UNANSWERED, accepted_at, PROCESSING_MAX_S),
     };
-    let is_late = now.0.saturating_sub(since.0) >= most_s;
+    let is_late = now.since(since) >= most_s;
     let is_noted = refund.trouble.as_deref() == Some(code) && refund.trouble_since.is_some();
     let trouble = Trouble {
         code: code.to_owned(),
@@ -120,7 +120,7 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
         // It is queried again soon, and logged once there is an answer.
         (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::KeepWaiting,
         (Some(overdue_since), _, _) => {
-            let overdue_s = now.0.saturating_sub(overdue_since.0);
+            let overdue_s = now.since(overdue_since);
             if overdue_s % TOLD_EVERY_S < LOOKED_AT_EVERY_S {
                 OverdueStep::RemindOperator
             } else {

@@ -241,7 +241,7 @@ pub fn reserve(
     if order.refunds.count >= REFUNDS_MAX {
         return Err(RefundRejected::TooMany);
     }
-    if context.at.0.saturating_sub(payment.paid_at.0) > REFUNDABLE_S {
+    if context.at.since(payment.paid_at) > REFUNDABLE_S {
         return Err(RefundRejected::TooLate);
     }
     let refund = Refund::new(NewRefund {
@@ -253,7 +253,7 @@ pub fn reserve(
         terms: &wanted.terms,
         notify_url,
         at: context.at,
-        slot_at: UnixSeconds(context.at.0.max(order.refunds.next_at.0)),
+        slot_at: context.at.max(order.refunds.next_at),
     });
     let change = OrderChange::new(order, order.state.clone(), context);
     Ok(add_refund(change, refund, context))

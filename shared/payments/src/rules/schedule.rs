@@ -13,7 +13,7 @@ use crate::model::{
 /// The time from which no prepay call for this order can still be under way: the lease has ended,
 /// and its last request has either arrived or been lost.
 pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
-    UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
+    order.attempt.until.plus_s(ARRIVES_WITHIN_S)
 }
 
 /// How long a call may still be under way after its caller gave up, in seconds.
@@ -64,8 +64,8 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             let by_age = step(&ORDER_LADDER_S, order.created_at, now);
-            let close_at = closes_at(order).0;
-            if close_at > now.0 {
+            let close_at = closes_at(order);
+            if close_at > now {
                 by_age.min(close_at)
             } else {
                 close_again(order, now)
@@ -88,13 +88,13 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
 /// stored.
 pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
-    let soon = now.0.saturating_add(AGAIN_S);
+    let soon = now.plus_s(AGAIN_S);
     let at = if order.state == OrderState::Closing || is_past_payment_time(order, now) {
-        soon.max(issue_calls_end_at(order).0)
+        soon.max(issue_calls_end_at(order))
     } else {
         soon
     };
-    (at < held.at.0)
+    (at < held.at)
         .then(|| order_due(order, &order.state, at))
         .flatten()
 }
@@ -102,15 +102,15 @@ pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> 
 /// The same for a refund.
 pub fn sooner_refund_check(refund: &Refund, now: UnixSeconds) -> Option<NextCheck> {
     let held = refund.due?;
-    let at = now.0.saturating_add(REFUND_AGAIN_S);
-    (at < held.at.0).then(|| refund_check_at(&refund.order_no, at))
+    let at = now.plus_s(REFUND_AGAIN_S);
+    (at < held.at).then(|| refund_check_at(&refund.order_no, at))
 }
 
 /// The index place of an order with this next check; `None` if nothing can happen to it by itself.
-fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
+fn order_due(order: &Order, state: &OrderState, at: UnixSeconds) -> Option<NextCheck> {
     let reason = match state {
         OrderState::Closing => CheckKind::Closing,
-        OrderState::Reserved | OrderState::AwaitingPayment(_) if closes_at(order).0 <= at => {
+        OrderState::Reserved | OrderState::AwaitingPayment(_) if closes_at(order) <= at => {
             CheckKind::Closing
         }
         OrderState::Reserved => CheckKind::Recovery,
@@ -124,13 +124,13 @@ fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
     };
     Some(NextCheck {
         shard: reason.part(&order.order_no),
-        at: UnixSeconds(at),
+        at,
     })
 }
 
 /// The time at which an unpaid order is closed.
 fn closes_at(order: &Order) -> UnixSeconds {
-    UnixSeconds(order.expires_at.0.saturating_add(CLOSE_AFTER_S))
+    order.expires_at.plus_s(CLOSE_AFTER_S)
 }
 
 /// Whether an unpaid order's payment time is over.
@@ -149,12 +149,12 @@ pub fn next_refund_check(
         RefundState::Reserved | RefundState::Processing => {
             step(&REFUND_LADDER_S, refund.slot_at, now)
         }
-        RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
-        RefundState::Closed if refund.returns_owed_money() => now.0.saturating_add(PERSON_S),
+        RefundState::Abnormal | RefundState::Refused(_) => now.plus_s(PERSON_S),
+        RefundState::Closed if refund.returns_owed_money() => now.plus_s(PERSON_S),
         // Its money is with the merchant: the payer is owed until an operator records how it was
         // paid.
         RefundState::Succeeded(_) if refund.is_to_merchant() && refund.payer_paid.is_none() => {
-            now.0.saturating_add(PERSON_S)
+            now.plus_s(PERSON_S)
         }
         RefundState::Succeeded(_) | RefundState::Closed => return None,
     };
@@ -165,36 +165,32 @@ pub fn next_refund_check(
 /// Refunds that wait for the same moment are spread over the seconds after it, by their numbers.
 pub fn after_order_interval(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
-    refund_check_at(&refund.order_no, until.0.saturating_add(spread_s))
+    refund_check_at(&refund.order_no, until.plus_s(spread_s))
 }
 
 /// The index place of a refund of this order with this next check.
-pub fn refund_check_at(order_no: &OrderNo, at: i64) -> NextCheck {
+pub fn refund_check_at(order_no: &OrderNo, at: UnixSeconds) -> NextCheck {
     NextCheck {
         shard: CheckKind::Refund.part(order_no),
-        at: UnixSeconds(at),
+        at,
     }
 }
 
 /// The next step of a schedule of ages after `now`, then hourly.
-fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
-    let age_s = now.0.saturating_sub(since.0);
+fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> UnixSeconds {
+    let age_s = now.since(since);
     ladder_s
         .iter()
         .find(|&&step| step > age_s.saturating_add(LOOK_TAKES_S))
-        .map_or(now.0.saturating_add(HOURLY_S), |step| {
-            since.0.saturating_add(*step)
-        })
+        .map_or(now.plus_s(HOURLY_S), |step| since.plus_s(*step))
 }
 
 /// Pauses that grow with the order's age, from a minute to an hour, and never end before the
 /// present lease does.
-fn close_again(order: &Order, now: UnixSeconds) -> i64 {
-    let since = order.expires_at.0.min(now.0).max(order.created_at.0);
-    let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);
-    now.0
-        .saturating_add(pause_s)
-        .max(issue_calls_end_at(order).0)
+fn close_again(order: &Order, now: UnixSeconds) -> UnixSeconds {
+    let since = order.expires_at.min(now).max(order.created_at);
+    let pause_s = (now.since(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);
+    now.plus_s(pause_s).max(issue_calls_end_at(order))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn of_another_system(
     if notice.order_no != order.order_no || notice.mchid != mchid {
         return None; // it came under another number
     }
-    let age_s = order.created_at.0.saturating_sub(money.payment.paid_at.0);
+    let age_s = order.created_at.since(money.payment.paid_at);
     match &order.state {
         OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
             Some(ParkReason::NumberUsedElsewhere)

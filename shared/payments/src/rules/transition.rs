@@ -57,7 +57,7 @@ pub(crate) fn add_refund(
     refund.due = match &refund.state {
         RefundState::Reserved => Some(schedule::refund_check_at(
             &refund.order_no,
-            refund.slot_at.0,
+            refund.slot_at,
         )),
         RefundState::Processing
         | RefundState::Succeeded(_)
@@ -111,7 +111,7 @@ pub(crate) fn add_refund(
 
 /// The earliest time for the order's next refund after one at `slot_at`. Never earlier than before.
 pub(crate) fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
-    UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
+    slot_at.plus_s(SLOT_S).max(tally.next_at)
 }
 
 /// The change of an order and one of its refunds when the refund goes to `state`; `told` is WeChat
