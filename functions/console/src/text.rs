@@ -691,10 +691,7 @@ pub(crate) fn left_for_days(run: &Run) -> u8 {
 /// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest
 /// time, and before it, where something was in the way, the longest pause before the next try.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
-    is_silent(
-        now.since(run.updated_at),
-        run.trouble.is_some(),
-    )
+    is_silent(now.since(run.updated_at), run.trouble.is_some())
 }
 
 /// Whether a side of a run has written nothing for this many seconds, which is too long.

@@ -18,11 +18,11 @@ use crate::settings::Settings;
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
 pub struct App {
-    pub(crate) gate: Authenticator,
+    pub(crate) authenticator: Authenticator,
     pub(crate) nonces: ReplayGuard,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
-    pub(crate) issuing: IssueFlow,
+    pub(crate) issue_flow: IssueFlow,
     pub(crate) fields: FieldSeal,
     pub(crate) payment_requests: Queue,
     pub(crate) merchant: MerchantProfile,
@@ -43,14 +43,14 @@ impl App {
         let parts = Services::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
         Self {
-            gate: Authenticator::new(parts.keys, clock.clone()),
+            authenticator: Authenticator::new(parts.keys, clock.clone()),
             nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
             guards: parts.guards,
-            issuing: IssueFlow::new(
+            issue_flow: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
                 fields.clone(),
-                parts.asking,
+                parts.query_flow,
                 clock.clone(),
                 random.clone(),
             ),

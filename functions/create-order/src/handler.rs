@@ -72,7 +72,7 @@ impl Request<'_> {
         if self.incoming.body().len() > BODY_MAX {
             return Err(Problem::too_large(BODY_MAX));
         }
-        let caller = self.app.gate.authenticate(self.incoming).await?;
+        let caller = self.app.authenticator.authenticate(self.incoming).await?;
         self.incoming.has_no_query()?;
         let body = self.incoming.json_body()?;
         let asked = CreateOrder::read(
@@ -100,7 +100,7 @@ impl Request<'_> {
         match taken {
             Lease::Acquired => {}
             Lease::Held { until, holder } => {
-                let wait_s = until.0.saturating_sub(now.0);
+                let wait_s = until.since(now);
                 return Err(if holder.starts_with(&of_order) {
                     Problem::in_progress(wait_s)
                 } else {
@@ -126,11 +126,11 @@ impl Request<'_> {
         let because = self.origin.change_context(now);
         let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
-        let (burnt, reserved) = futures_util::join!(
+        let (consumed, reserved) = futures_util::join!(
             self.app.nonces.consume(caller),
             self.app.orders.reserve(&wanted, &first)
         );
-        burnt?;
+        consumed?;
         match reserved? {
             ReserveOutcome::New => {
                 info!(
@@ -152,7 +152,7 @@ impl Request<'_> {
         caller: &Caller,
         now: UnixSeconds,
     ) -> Result<(Order, Vec<u8>), Problem> {
-        let expires_at = UnixSeconds(now.0.saturating_add(asked.terms.expires_in_s));
+        let expires_at = now.plus_s(asked.terms.expires_in_s);
         let call = Prepay::new(
             asked.terms.product.at_wechat(),
             &asked.prepay_body(&self.app.merchant, expires_at),
@@ -255,7 +255,7 @@ impl Request<'_> {
             .unwrap_or_default();
         match self
             .app
-            .issuing
+            .issue_flow
             .issue(order, body, self.app.prepay_budget, self.origin)
             .await
         {

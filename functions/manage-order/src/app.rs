@@ -17,14 +17,14 @@ use crate::settings::Settings;
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
 pub struct App {
-    pub(crate) gate: Authenticator,
+    pub(crate) authenticator: Authenticator,
     pub(crate) nonces: ReplayGuard,
     pub(crate) keys: KeysTable,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
-    pub(crate) asking: QueryFlow,
-    pub(crate) closing: CloseFlow,
-    pub(crate) refunding: RefundFlow,
+    pub(crate) query_flow: QueryFlow,
+    pub(crate) close_flow: CloseFlow,
+    pub(crate) refund_flow: RefundFlow,
     pub(crate) webhooks: Queue,
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) mchid: String,
@@ -38,14 +38,14 @@ impl App {
         let mchid = settings.core.facts.mchid.clone();
         let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         Self {
-            closing: parts.closing(),
-            refunding: parts.refunding(),
-            gate: Authenticator::new(parts.keys.clone(), clock.clone()),
+            close_flow: parts.close_flow(),
+            refund_flow: parts.refund_flow(),
+            authenticator: Authenticator::new(parts.keys.clone(), clock.clone()),
             keys: parts.keys,
             nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
             guards: parts.guards,
             orders: parts.orders,
-            asking: parts.asking,
+            query_flow: parts.query_flow,
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
             undelivered: UndeliveredEvents::new(
                 aws.dynamodb(),

@@ -93,7 +93,7 @@ impl Request<'_> {
         if route.takes_a_body() && self.incoming.body().len() > BODY_MAX {
             return Err(Problem::too_large(BODY_MAX));
         }
-        let caller = self.app.gate.authenticate(self.incoming).await?;
+        let caller = self.app.authenticator.authenticate(self.incoming).await?;
         self.incoming.has_no_query()?;
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;
@@ -141,7 +141,7 @@ impl Request<'_> {
         if self.is_worth_asking(&order).await {
             let asked = self
                 .app
-                .asking
+                .query_flow
                 .ask(&order.order_no, LOOK_WITHIN, self.origin)
                 .await;
             match asked {
@@ -167,7 +167,7 @@ impl Request<'_> {
             | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => false,
         };
-        if !unpaid || now.0.saturating_sub(order.created_at.0) < LOOK_FROM_AGE_S {
+        if !unpaid || now.since(order.created_at) < LOOK_FROM_AGE_S {
             return false;
         }
         let lease = LeaseKey::StatusQuery {
@@ -231,7 +231,7 @@ impl Request<'_> {
         let before = close_eligibility(&order);
         let closed = self
             .app
-            .closing
+            .close_flow
             .close(order, ACT_WITHIN, self.origin)
             .await?;
         let order = closed.order;
@@ -244,9 +244,7 @@ impl Request<'_> {
             // WeChat Pay has not answered. The sweep continues at the order's next check.
             CloseEligibility::Closing | CloseEligibility::Open => {
                 let now = self.app.clock.now();
-                let waits_s = order
-                    .due
-                    .map_or(0, |due| due.at.0.saturating_sub(now.0).max(0));
+                let waits_s = order.due.map_or(0, |due| due.at.since(now).max(0));
                 Ok(view::accepted(
                     order.order_no.as_str(),
                     order.state.name(),
@@ -268,7 +266,7 @@ impl Request<'_> {
         )?;
         let taken = self
             .app
-            .refunding
+            .refund_flow
             .reserve(&caller.client_id, &order_no, &wanted, self.origin)
             .await?;
         match taken {
@@ -299,7 +297,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
-        let decided = self.app.refunding.retry(&of, None, self.origin).await?;
+        let decided = self.app.refund_flow.retry(&of, None, self.origin).await?;
         let refund = decided_refund(decided, "refused")?;
         Ok(self.refund_accepted(&refund).await)
     }
@@ -315,7 +313,7 @@ impl Request<'_> {
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
             .app
-            .refunding
+            .refund_flow
             .release(&of, &asked.decided, ACT_WITHIN, self.origin)
             .await?;
         let refund = decided_refund(decided, "refused")?;
@@ -333,7 +331,7 @@ impl Request<'_> {
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
             .app
-            .refunding
+            .refund_flow
             .redirect(&of, &asked.to, &asked.decided, ACT_WITHIN, self.origin)
             .await?;
         let refund = decided_refund(decided, "abnormal")?;
@@ -352,7 +350,7 @@ impl Request<'_> {
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
             .app
-            .refunding
+            .refund_flow
             .payer_paid(&of, &asked.decided, self.origin)
             .await?;
         if matches!(decided, DecisionOutcome::WrongState(_)) {
@@ -429,7 +427,7 @@ impl Request<'_> {
             .lease(&lease, &holder, RESEND_PAUSE_S, now)
             .await?;
         if let Lease::Held { until, .. } = taken {
-            return Err(Problem::resent_just_now(until.0.saturating_sub(now.0)));
+            return Err(Problem::resent_just_now(until.since(now)));
         }
         let page = self
             .app
@@ -489,7 +487,7 @@ impl Request<'_> {
         {
             return Ok(None);
         }
-        Ok(self.app.refunding.paused_until().await?)
+        Ok(self.app.refund_flow.paused_until().await?)
     }
 
     async fn shown_refund(&self, refund: &Refund) -> Result<Response<String>, Problem> {
@@ -504,7 +502,7 @@ impl Request<'_> {
     /// the time without a pause.
     async fn refund_accepted(&self, refund: &Refund) -> Response<String> {
         let paused_until = match refund.next_try_at(None) {
-            Some(_) => self.app.refunding.paused_until().await,
+            Some(_) => self.app.refund_flow.paused_until().await,
             None => Ok(None),
         };
         let paused_until = paused_until.unwrap_or_else(|error| {

@@ -16,9 +16,9 @@ use crate::settings::Settings;
 pub struct App {
     pub(crate) keys: KeysTable,
     pub(crate) orders: OrderTable,
-    pub(crate) issuing: IssueFlow,
+    pub(crate) issue_flow: IssueFlow,
     pub(crate) settling: SettleFlow,
-    pub(crate) refunding: RefundFlow,
+    pub(crate) refund_flow: RefundFlow,
     pub(crate) notices: Notices,
     pub(crate) payment_requests: Queue,
     pub(crate) payment_results: Queue,
@@ -33,12 +33,12 @@ impl App {
         let parts = Services::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
         Self {
-            refunding: parts.refunding(),
-            issuing: IssueFlow::new(
+            refund_flow: parts.refund_flow(),
+            issue_flow: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
                 fields,
-                parts.asking,
+                parts.query_flow,
                 clock.clone(),
                 random.clone(),
             ),

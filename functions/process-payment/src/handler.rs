@@ -222,7 +222,7 @@ async fn settle(
         },
         Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
             Ok(news) => app
-                .refunding
+                .refund_flow
                 .settle(&news.told_under(request_id), &origin)
                 .await
                 .map_err(failed),
@@ -304,7 +304,7 @@ async fn issue(
     };
     let within = time_left(app, deadline_ms);
     let origin = of_message(record, trace);
-    match app.issuing.issue(*order, None, within, &origin).await {
+    match app.issue_flow.issue(*order, None, within, &origin).await {
         Ok(IssueOutcome::Order(order)) if order.needs_prepay(app.clock.now()) => Verdict::Retry,
         Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
         Ok(IssueOutcome::Later(_)) => Verdict::Retry,
@@ -325,7 +325,7 @@ async fn refund(
     let origin = of_message(record, trace);
     let within = time_left(app, deadline_ms);
     match app
-        .refunding
+        .refund_flow
         .advance(order_no, refund_no, within, &origin)
         .await
     {

@@ -9,10 +9,7 @@ use adapters::{
 use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
 use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
 use tracing::{error, warn};
-use wechatpay::{
-    UnixSeconds,
-    callback::{Callback, Plaintext},
-};
+use wechatpay::callback::{Callback, Plaintext};
 
 use crate::app::App;
 

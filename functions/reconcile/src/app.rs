@@ -49,13 +49,13 @@ impl App {
         let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         let table = &settings.reconciliation_table;
         Self {
-            closing: parts.closing(),
-            refunding: parts.refunding(),
+            closing: parts.close_flow(),
+            refunding: parts.refund_flow(),
             keys: parts.keys,
             guards: parts.guards,
             orders: parts.orders,
             notices: parts.notices.clone(),
-            asking: parts.asking,
+            asking: parts.query_flow,
             settling: parts.settling,
             wechat: parts.wechat,
             payment_requests: parts.payment_requests,

@@ -131,10 +131,7 @@ impl UndeliveredEvents {
             .item("event", text(json))
             .item("why", text(because.name()))
             .item("kept_at", number(now.0))
-            .item(
-                "expires_at",
-                number(now.plus_s(UNDELIVERED_KEPT_S).0),
-            )
+            .item("expires_at", number(now.plus_s(UNDELIVERED_KEPT_S).0))
             .send()
             .await
             .map_err(|error| unavailable("keep an undelivered event", error))?;

@@ -98,11 +98,11 @@ impl ReplayGuard {
                 .ok_or(AuthError::Refused(Refusal::ParameterMissing {
                     parameter: "nonce",
                 }))?;
-        let burnt = self
+        let used = self
             .guards
             .consume_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
             .await;
-        match burnt.map_err(AuthError::Guards)? {
+        match used.map_err(AuthError::Guards)? {
             NonceUse::FirstUse => Ok(()),
             NonceUse::Replayed => Err(AuthError::Refused(Refusal::NonceSeen)),
         }

@@ -28,7 +28,7 @@ use crate::{
 pub struct CloseFlow {
     books: OrderStore,
     wechat: WechatApi,
-    asking: QueryFlow,
+    query_flow: QueryFlow,
 }
 
 /// Result of closing.
@@ -73,11 +73,11 @@ const STUCK_S: i64 = 3600;
 
 impl CloseFlow {
     /// Creates the flow over this order store and this client.
-    pub fn new(books: OrderStore, wechat: WechatApi, asking: QueryFlow) -> Self {
+    pub fn new(books: OrderStore, wechat: WechatApi, query_flow: QueryFlow) -> Self {
         Self {
             books,
             wechat,
-            asking,
+            query_flow,
         }
     }
 
@@ -122,7 +122,7 @@ impl CloseFlow {
             }
             CloseStep::Ask => {
                 let left = deadline.left();
-                let asked = self.asking.ask(&order.order_no, left, origin).await;
+                let asked = self.query_flow.ask(&order.order_no, left, origin).await;
                 let asked = report_unreadable(&order.order_no, asked)?;
                 if order.issued && asked == QueryOutcome::NotThere {
                     error!(
@@ -156,7 +156,7 @@ impl CloseFlow {
 
     /// If an order could not be closed for an hour after its expiry, an operator must find out why.
     fn say_if_stuck(&self, order: &Order, told_under: Option<&RequestId>) {
-        let over_for_s = self.books.clock.now().0.saturating_sub(order.expires_at.0);
+        let over_for_s = self.books.clock.now().since(order.expires_at);
         if order.state == OrderState::Closing && over_for_s > STUCK_S {
             error!(
                 order_no = order.order_no.as_str(),

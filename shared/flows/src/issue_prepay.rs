@@ -45,7 +45,7 @@ pub struct IssueFlow {
     orders: OrderTable,
     wechat: WechatApi,
     fields: FieldSeal,
-    asking: QueryFlow,
+    query_flow: QueryFlow,
     clock: Clock,
     random: Random,
 }
@@ -99,7 +99,7 @@ impl IssueFlow {
         orders: OrderTable,
         wechat: WechatApi,
         fields: FieldSeal,
-        asking: QueryFlow,
+        query_flow: QueryFlow,
         clock: Clock,
         random: Random,
     ) -> Self {
@@ -107,7 +107,7 @@ impl IssueFlow {
             orders,
             wechat,
             fields,
-            asking,
+            query_flow,
             clock,
             random,
         }
@@ -221,7 +221,7 @@ impl IssueFlow {
                 self.give_up(&order.order_no, IssueFailure::Unknown(reason)),
             ));
         };
-        let asked = self.asking.ask(&order.order_no, share, origin).await;
+        let asked = self.query_flow.ask(&order.order_no, share, origin).await;
         match report_unreadable(&order.order_no, asked)? {
             QueryOutcome::NotThere | QueryOutcome::Settled(SettleOutcome::StillOpen) => Ok(None),
             QueryOutcome::Settled(
@@ -361,11 +361,11 @@ impl IssueFlow {
         };
         let order_no = &order.order_no;
         let asked = if doubt.foreign {
-            self.asking
+            self.query_flow
                 .query_used_elsewhere(order_no, share, origin)
                 .await
         } else {
-            self.asking.ask(order_no, share, origin).await
+            self.query_flow.ask(order_no, share, origin).await
         };
         match (report_unreadable(order_no, asked)?, doubt.refusal) {
             (QueryOutcome::Settled(_), _) => self.as_it_stands(order_no).await,

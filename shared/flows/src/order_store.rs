@@ -113,7 +113,7 @@ impl OrderStore {
             order_no: refund.order_no.clone(),
             refund_no: refund.refund_no.clone(),
         };
-        let delay_s = at.0.saturating_sub(self.clock.now().0);
+        let delay_s = at.since(self.clock.now());
         let traceparent = crate::trace::traceparent_of(trace, &self.random);
         if let Err(error) = self
             .requests
@@ -181,7 +181,7 @@ fn log(change: &OrderChange) {
         let settlement_delay_s = change
             .books()
             .zip(change.events.first())
-            .map(|(payment, event)| event.at.0.saturating_sub(payment.paid_at.0));
+            .map(|(payment, event)| event.at.since(payment.paid_at));
         info!(
             order_no,
             from = change.from.state.name(),

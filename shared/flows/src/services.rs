@@ -38,7 +38,7 @@ pub struct Services {
     /// Settles news about payments.
     pub settling: SettleFlow,
     /// Queries orders at WeChat Pay.
-    pub asking: QueryFlow,
+    pub query_flow: QueryFlow,
     /// The queue for prepay values and refunds.
     pub payment_requests: Queue,
 }
@@ -84,7 +84,7 @@ impl Services {
         let settling = SettleFlow::new(books.clone());
         Self {
             guards,
-            asking: QueryFlow::new(wechat.clone(), settling.clone()),
+            query_flow: QueryFlow::new(wechat.clone(), settling.clone()),
             keys,
             orders,
             notices,
@@ -96,12 +96,16 @@ impl Services {
     }
 
     /// Closes orders.
-    pub fn closing(&self) -> CloseFlow {
-        CloseFlow::new(self.books.clone(), self.wechat.clone(), self.asking.clone())
+    pub fn close_flow(&self) -> CloseFlow {
+        CloseFlow::new(
+            self.books.clone(),
+            self.wechat.clone(),
+            self.query_flow.clone(),
+        )
     }
 
     /// Gets refunds done.
-    pub fn refunding(&self) -> RefundFlow {
+    pub fn refund_flow(&self) -> RefundFlow {
         RefundFlow::new(self.books.clone(), self.wechat.clone(), self.guards.clone())
     }
 }

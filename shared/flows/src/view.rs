@@ -226,7 +226,7 @@ pub fn webhook(webhook: &Webhook<'_>) -> Value {
     let gone = webhook.last_answer.and_then(|last| last.gone);
     if let Some(run) = gone.filter(|_| is_active) {
         put("gone_since", time(run.since));
-        let ends_at = run.since.0.saturating_add(GoneRun::LEAST_S);
+        let ends_at = run.since.plus_s(GoneRun::LEAST_S).0;
         put("disabled_from", time(UnixSeconds(ends_at)));
     }
     if let Some(at) = webhook.oldest_undelivered_at {
@@ -286,7 +286,7 @@ pub fn refund_accepted(
     let location = format!("/v1/orders/{}/refunds/{}", of.order_no, of.refund_no);
     let waits_s = of
         .next_try_at(paused_until)
-        .map_or(0, |at| at.0.saturating_sub(now.0).max(0));
+        .map_or(0, |at| at.since(now).max(0));
     look_later(
         &refund(of, paused_until),
         &location,

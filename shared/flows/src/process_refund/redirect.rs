@@ -212,7 +212,7 @@ impl RefundFlow {
                 Err(not) => return Ok(Err(not.into())),
             };
             if let Some(at) = told_again_at(&refund, wanted, self.books.clock.now()) {
-                let due = schedule::refund_check_at(of.order_no, at.0.saturating_add(SLOT_S));
+                let due = schedule::refund_check_at(of.order_no, at.plus_s(SLOT_S));
                 match self.books.orders.redirect_again(&refund, at, due).await {
                     Ok(true) => return Ok(Ok(self.reread(refund).await?)),
                     Ok(false) | Err(TableError::Conflict) => continue,

@@ -53,7 +53,7 @@ impl RefundFlow {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
-            let next = schedule::refund_check_at(order_no, until.0);
+            let next = schedule::refund_check_at(order_no, until);
             let context = self.books.context(origin);
             self.rest(claimed, LOW_BALANCE, next, &context).await?;
             return Ok(Advanced::Open);
@@ -96,7 +96,7 @@ impl RefundFlow {
                 })
             }
             RefusalStep::Pause => {
-                let until = UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
+                let until = now.plus_s(BALANCE_PAUSE_S);
                 error!(
                     order_no = order_no.as_str(),
                     refund_no = refund_no.as_str(),
@@ -108,10 +108,7 @@ impl RefundFlow {
                 );
                 self.guards.pause_refunds(mchid, until).await?;
                 // After the other refunds, which may be smaller.
-                let next = schedule::refund_check_at(
-                    order_no,
-                    until.0.saturating_add(BALANCE_PAUSE_S / 2),
-                );
+                let next = schedule::refund_check_at(order_no, until.plus_s(BALANCE_PAUSE_S / 2));
                 let context = self.books.context(origin);
                 let context = context.told_under(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &context)
@@ -242,7 +239,7 @@ impl RefundFlow {
 
     /// How long a refund has been due, in seconds.
     fn waits_s(&self, claimed: &Refund) -> i64 {
-        self.books.clock.now().0.saturating_sub(claimed.slot_at.0)
+        self.books.clock.now().since(claimed.slot_at)
     }
 
     /// The time until which the merchant's refunds are paused for lack of funds; `None` if they are

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use strict_json::Null;
-use wechatpay::UnixSeconds;
 
 use crate::{
     model::{

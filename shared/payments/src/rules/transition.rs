@@ -55,10 +55,7 @@ pub(crate) fn add_refund(
     context: &ChangeContext,
 ) -> OrderChange {
     refund.due = match &refund.state {
-        RefundState::Reserved => Some(schedule::refund_check_at(
-            &refund.order_no,
-            refund.slot_at,
-        )),
+        RefundState::Reserved => Some(schedule::refund_check_at(&refund.order_no, refund.slot_at)),
         RefundState::Processing
         | RefundState::Succeeded(_)
         | RefundState::Closed

@@ -43,7 +43,8 @@ fn marked(refund: &Refund, overdue: Option<&Trouble>) -> Refund {
 fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next() {
     let waiting = refund(RefundState::Reserved);
     let order = order(OrderState::Paid(payment("420001")));
-    let next = crate::rules::schedule::refund_check_at(&waiting.order_no, waiting.slot_at.plus_s(600));
+    let next =
+        crate::rules::schedule::refund_check_at(&waiting.order_no, waiting.slot_at.plus_s(600));
     let change = pause(&order, &waiting, "NOT_ENOUGH", next, &context());
     let [event] = &change.events[..] else {
         panic!("{:?}", change.events)

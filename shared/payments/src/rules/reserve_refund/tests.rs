@@ -1,3 +1,5 @@
+use wechatpay::UnixSeconds;
+
 use super::*;
 use crate::model::refund::RefundState;
 use crate::{
