@@ -46,7 +46,7 @@ pub(crate) async fn payment(
     app: &App,
     transaction_id: &TransactionId,
 ) -> Result<QueryResult<QueriedPayment>, DayError> {
-    let asked = match app.asking.payment(transaction_id, ASK_WITHIN).await {
+    let asked = match app.query_flow.payment(transaction_id, ASK_WITHIN).await {
         Err(QueryError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
         asked => asked?,
     };

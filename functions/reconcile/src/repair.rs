@@ -187,7 +187,7 @@ impl<'a> Repairer<'a> {
             Ok(news) => news,
             Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
         };
-        match self.app.refunding.settle(&news, &self.origin).await {
+        match self.app.refund_flow.settle(&news, &self.origin).await {
             Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
             Ok(SettleOutcome::Parked { what_to_do, .. }) => {
                 return Ok(RepairOutcome::NotRepaired(what_to_do));

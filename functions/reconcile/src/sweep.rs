@@ -185,7 +185,7 @@ impl Checks<'_> {
     async fn ask(&self, order: &Order) -> Result<CheckOutcome, CheckError> {
         let asked = self
             .app
-            .asking
+            .query_flow
             .ask(&order.order_no, LOOK_WITHIN, &self.origin)
             .await?;
         match asked {
@@ -208,7 +208,7 @@ impl Checks<'_> {
     async fn close(&self, order: Order) -> Result<CheckOutcome, CheckError> {
         let after = self
             .app
-            .closing
+            .close_flow
             .close(order, LOOK_WITHIN, &self.origin)
             .await?;
         Ok(match &after.order.state {
@@ -246,7 +246,7 @@ impl Checks<'_> {
     ) -> Result<CheckOutcome, CheckError> {
         let driven = self
             .app
-            .refunding
+            .refund_flow
             .advance(order_no, refund_no, LOOK_WITHIN, &self.origin)
             .await?;
         Ok(match driven {

@@ -158,7 +158,7 @@ impl GiveBack<'_> {
             };
             let taken = self
                 .app
-                .refunding
+                .refund_flow
                 .reserve(&order.client_id, &order.order_no, &wanted, self.origin)
                 .await?;
             let known = match taken {

@@ -32,20 +32,20 @@ pub(super) async fn send_on(
         refund_no: &followed.refund_no,
         by: Approval::TwoPersons,
     };
-    let refunding = &app.refunding;
+    let refund_flow = &app.refund_flow;
     let (who, why) = difference.decided_by();
     let by = decision::DecidedBy { who, why };
     let decided = match &difference.wanted {
-        ApprovedAction::Retry => refunding.retry(&of, Some(&by), origin).await?,
-        ApprovedAction::Release => refunding.release(&of, &by, ACT_WITHIN, origin).await?,
+        ApprovedAction::Retry => refund_flow.retry(&of, Some(&by), origin).await?,
+        ApprovedAction::Release => refund_flow.release(&of, &by, ACT_WITHIN, origin).await?,
         ApprovedAction::Redirect => {
             let to = RedirectTarget::Merchant;
-            refunding
+            refund_flow
                 .redirect(&of, &to, &by, ACT_WITHIN, origin)
                 .await?
         }
         ApprovedAction::PayerPaid => {
-            return Ok(match refunding.payer_paid(&of, &by, origin).await? {
+            return Ok(match refund_flow.payer_paid(&of, &by, origin).await? {
                 // `NotNow`: an earlier version redirected it without recording that in our
                 // books.
                 DecisionOutcome::Done(_) | DecisionOutcome::WrongState(_) => {
