@@ -939,6 +939,54 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
 }
 
 #[test]
+fn a_message_that_nobody_takes_out_for_long_is_an_alarm_of_its_queue_and_has_its_row() {
+    let minutes = |count: i64| (29_759_280 + count) * 60_000;
+    for (queue, alarm, wait_s, page, words) in [
+        (
+            "PaymentRequestsQueue",
+            "payment-requests-age",
+            300,
+            "wechat-down.md",
+            "| `payment-requests-age` | messages wait that nobody takes out",
+        ),
+        (
+            "PaymentResultsQueue",
+            "payment-results-age",
+            300,
+            "wechat-down.md",
+            "The alarm `payment-results-age` alone is something else: callbacks come but are not booked",
+        ),
+        (
+            "WebhooksQueue",
+            "webhooks-age",
+            900,
+            "webhooks.md",
+            "| the alarm `webhooks-age`, and nothing in the log | the queue is not emptied",
+        ),
+        (
+            "ReconcileWorkQueue",
+            "reconcile-work-age",
+            3 * 3600,
+            "reconciliation.md",
+            "| any, and the alarm `reconcile-work-age` | a message for `reconcile` waits for 3 hours",
+        ),
+    ] {
+        let met = |age_s: &dyn Fn(i64) -> i64| {
+            let mut cloud = CloudWatch::of_template(MCHID);
+            for minute in 0..10 {
+                cloud.take_age(queue, age_s(minute), minutes(minute));
+            }
+            cloud.met(minutes(10)).contains(alarm)
+        };
+        assert!(met(&|minute| wait_s + 1 + minute * 60), "{alarm}");
+        assert!(!met(&|_| wait_s), "{alarm}: not before");
+        let taken_out = |minute| if minute < 8 { wait_s + 60 } else { 0 };
+        assert!(!met(&taken_out), "{alarm}: it was taken out");
+        assert!(runbooks::page(page).contains(words), "{page}: {words}");
+    }
+}
+
+#[test]
 fn a_function_that_crashes_or_is_throttled_is_an_alarm_of_its_own_and_has_its_row() {
     let functions = [
         ("create-order", "CreateOrder"),

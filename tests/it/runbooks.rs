@@ -1,5 +1,12 @@
 //! Incidents from the runbooks, reproduced: an operator sees what the page describes.
 
+mod days;
+mod keys;
+mod notices;
+mod refunds;
+mod sweeps;
+mod wechat_down;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -33,6 +40,17 @@ pub(crate) fn row(page_name: &str, begins: &str) -> String {
     let row = lines.find(|line| line.starts_with(&format!("| {begins}")));
     row.unwrap_or_else(|| panic!("{page_name} has no row `{begins}`"))
         .to_owned()
+}
+
+/// The row of a page's table that begins so, which says all of this.
+pub(crate) fn row_says(page_name: &str, begins: &str, words: &[&str]) {
+    let row = row(page_name, begins);
+    for words in words {
+        assert!(
+            row.contains(words),
+            "{page_name}, `{begins}`: no `{words}` in {row}"
+        );
+    }
 }
 
 /// All files of Rust under a directory, but tests.
@@ -133,6 +151,37 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_failed_eight_times_in_an_outage_is_done_when_it_is_moved_back() {
+    let testbed = Testbed::start().await;
+    let down = Rule::always(Fault::ServerErrorBefore { status: 502 });
+    testbed.wechat.admin().add_fault(down).unwrap();
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 202);
+    for _ in 0..MAX_RECEIVE_COUNT {
+        assert_eq!(testbed.work_off().await, 1);
+    }
+    assert_eq!(testbed.work_off().await, 0);
+    let [dead_requests, _] = testbed.dead_letters().await;
+    let [request] = &dead_requests[..] else {
+        panic!("one request: {dead_requests:?}");
+    };
+    testbed.wechat.admin().clear_faults(None);
+    testbed.advance(Duration::from_secs(600)).await;
+    testbed.forge_request(request).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let state = testbed.order("ORDER-1").await.state.name().to_owned();
+    assert_eq!(state, "awaiting_payment");
+    // And once more, as it may come.
+    testbed.forge_request(request).await;
+    assert_eq!(testbed.work_off().await, 0);
+    row_says(
+        "dead-letters.md",
+        "`payment-requests-dlq`",
+        &["\"do this order\"", "nothing is lost"],
+    );
+    assert!(page("dead-letters.md").contains("requests, callbacks, webhooks and days"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_during_an_outage_is_tried_for_eleven_hours_and_done_when_its_orders_time_is_over()
  {
     let pauses = (1..=u32::try_from(MAX_RECEIVE_COUNT).expect("a few")).map(retry_after_s);
@@ -224,16 +273,18 @@ const NOT_BELIEVED: &str = "an answer was not believed";
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_it_is() {
     // A key of WeChat Pay's that is not here, until it is added or fetched.
-    for (mut testbed, mode, begins) in [
+    for (mut testbed, mode, begins, words) in [
         (
             Testbed::start().await,
             SigningMode::PublicKey,
             "`unknown_serial`, `PUB_KEY_ID_...`",
+            "`setup add-wechat-key`",
         ),
         (
             by_certificate().await,
             SigningMode::Certificate,
             "`unknown_serial`, 40 hexadecimal digits",
+            "`reconcile` fetches it within a quarter of an hour",
         ),
     ] {
         let lines = Lines::default();
@@ -250,7 +301,7 @@ async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_
             let error = line["error"].as_str().expect("words");
             assert!(error.contains(&id), "{error}");
         }
-        row("keys.md", begins);
+        row_says("keys.md", begins, &[words]);
         if mode == SigningMode::Certificate {
             assert_eq!(
                 testbed.certificates().await,
@@ -262,7 +313,11 @@ async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_
         somebody_else_answers(&mut testbed).await;
         lines.of(testbed.post_order(&native("ORDER-4"))).await;
         assert_eq!(the_line(&lines, NOT_BELIEVED)["cause"], "missing_header");
-        row("keys.md", "`missing_header` of answers");
+        row_says(
+            "keys.md",
+            "`missing_header` of answers",
+            &["answers in WeChat Pay's place"],
+        );
     }
 
     let (testbed, lines) = (Testbed::start().await, Lines::default());
@@ -273,7 +328,11 @@ async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_
     let callback = admin.signed_callback("ORDER-1", &damage).unwrap();
     lines.of(testbed.receive(&callback)).await;
     assert_eq!(the_line(&lines, REFUSED)["cause"], "wrong_signature");
-    row("keys.md", "`wrong_signature` of some callbacks only");
+    row_says(
+        "keys.md",
+        "`wrong_signature` of some callbacks only",
+        &["they are refused"],
+    );
 
     // Our clock is wrong: WeChat Pay says so before its answers could look old.
     testbed.clock.advance(Duration::from_secs(600));
@@ -312,7 +371,11 @@ async fn certificates_that_do_not_open_or_are_not_wechat_pays_say_so_and_are_fet
     let line = certificates_fail(&testbed, &Lines::default()).await;
     let error = line["error"].as_str().expect("words");
     assert!(error.contains("does not open"), "{error}");
-    row("keys.md", "`does not open`");
+    row_says(
+        "keys.md",
+        "`does not open`",
+        &["`setup merchant --apiv3-key-file new.txt`"],
+    );
     change(2, right_key).await;
     for hours in [11, 1] {
         testbed.advance(Duration::from_secs(hours * 3600)).await;
@@ -332,19 +395,30 @@ async fn certificates_that_do_not_open_or_are_not_wechat_pays_say_so_and_are_fet
         error.contains("cannot be taken for WeChat Pay's"),
         "{error}"
     );
-    row("keys.md", "`cannot be taken for WeChat Pay's`");
+    row_says(
+        "keys.md",
+        "`cannot be taken for WeChat Pay's`",
+        &["somebody else answers in WeChat Pay's place"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the_page_it_is() {
-    for (status, code, begins, says) in [
+    for (status, code, begins, says, words) in [
         (
             401,
             "SIGN_ERROR",
             "`refused`, `SIGN_ERROR`",
             ["refused", "SIGN_ERROR"],
+            "the merchant's certificate or its serial",
         ),
-        (403, "NOT_ENOUGH", "`NOT_ENOUGH`", ["refused", "NOT_ENOUGH"]),
+        (
+            403,
+            "NOT_ENOUGH",
+            "`NOT_ENOUGH`",
+            ["refused", "NOT_ENOUGH"],
+            "`setup add-wechat-key`",
+        ),
     ] {
         let testbed = by_certificate().await;
         let refuse = Fault::Refuse {
@@ -359,7 +433,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
         let line = certificates_fail(&testbed, &Lines::default()).await;
         let error = line["error"].as_str().expect("words");
         assert!(says.iter().all(|word| error.contains(word)), "{error}");
-        row("keys.md", begins);
+        row_says("keys.md", begins, &[words]);
     }
 }
 
@@ -374,16 +448,18 @@ async fn a_day(testbed: &Testbed) -> payments::model::bill_date::BillDate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_trouble() {
-    for (fault, says, begins) in [
+    for (fault, says, begins, words) in [
         (
             Fault::StatementCreating,
             "still makes the bill",
             "`waiting`; in the console red",
+            "it is asked for each half hour",
         ),
         (
             Fault::WrongHash,
             "is of no use",
             "`waiting`, and the `trouble` says that a bill is of no use",
+            "it is fetched again in half an hour",
         ),
     ] {
         let testbed = Testbed::start().await;
@@ -399,7 +475,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
         assert_eq!(run.state, RunState::Waiting);
         let trouble = run.trouble.expect("words");
         assert!(trouble.contains(says), "{trouble}");
-        row("reconciliation.md", begins);
+        row_says("reconciliation.md", begins, &[words]);
         let again_s = testbed.hidden.times_s().last().copied();
         assert_eq!(again_s, Some(1_800), "each half hour");
     }

@@ -37,7 +37,10 @@ use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
 use wechatpay::UnixSeconds;
 
-use crate::support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID};
+use crate::{
+    runbooks,
+    support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID},
+};
 
 /// A batch has so much time, unless the test says otherwise.
 const PLENTY_MS: i64 = 30_000;
@@ -295,6 +298,13 @@ fn record(message: &Message) -> SqsRecord {
         },
         message_attributes: Default::default(),
     }
+}
+
+/// Why an event was not delivered, by the first line that says so.
+fn not_delivered(lines: &[Value]) -> Option<String> {
+    let mut lines = lines.iter();
+    let line = lines.find(|line| line["message"] == "webhook not delivered")?;
+    line["error"].as_str().map(str::to_owned)
 }
 
 fn failed(answer: &BatchResponse) -> Vec<&str> {
@@ -1026,9 +1036,16 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     of_kiosk.client_id = ClientId::new("kiosk");
     batch.push(record_of("kiosk", on_the_bus(&of_kiosk), 1));
     let began = std::time::Instant::now();
-    let answer = scene.process(batch, PLENTY_MS).await;
+    let lines = Lines::default();
+    let answer = lines.of(scene.process(batch, PLENTY_MS)).await;
     assert_eq!(failed(&answer), ["slow"; 9]);
     assert_eq!(scene.hidden.times_s()[1..], [15; 9]);
+    let told = lines.take("WARN");
+    let error = not_delivered(&told).expect("a line");
+    assert!(error.ends_with("is left alone for now"), "{error}");
+    let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
+    assert!(!told.iter().any(counts), "it counts for no alarm: {told:?}");
+    assert!(runbooks::page("webhooks.md").contains("(`is left alone for now`)"));
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -1145,8 +1162,15 @@ async fn what_fails_on_our_side_is_tried_again_too() {
         let answer = lines.of(scene.process(second, PLENTY_MS)).await;
         assert_eq!(failed(&answer), ["1"], "{down:?}");
         let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
-        let is_counted = lines.take("WARN").iter().any(counts);
-        assert_eq!(is_counted, is_the_receivers, "{down:?}");
+        let told = lines.take("WARN");
+        assert_eq!(told.iter().any(counts), is_the_receivers, "{down:?}");
+        if !is_the_receivers {
+            let unread = "where the webhook goes could not be read or changed";
+            let error = not_delivered(&told).expect("a line");
+            assert!(error.starts_with(&format!("{unread}: ")), "{error}");
+            let row = runbooks::row("webhooks.md", &format!("all fail alike, `{unread}`"));
+            assert!(row.contains("the keys table, or the secrets key in KMS"));
+        }
         scene.wire.mend();
         scene.receiver.answer_next(StatusCode::OK);
         scene

@@ -118,6 +118,13 @@ impl CloudWatch {
         self.put(("AWS/Lambda", metric, of), at_ms, 1);
     }
 
+    /// SQS tells of a queue, by the name of its resource, how old its oldest message is.
+    pub(crate) fn take_age(&mut self, queue: &str, age_s: i64, at_ms: i64) {
+        let of = vec![("QueueName".to_owned(), format!("{queue}.QueueName"))];
+        let metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage", of);
+        self.put(metric, at_ms, age_s);
+    }
+
     /// The API answers a call.
     pub(crate) fn take_access(&mut self, route: &str, status: u16, at_ms: i64) {
         let text = self

@@ -1,0 +1,121 @@
+//! `functions.md`: what the report of a sweep says that does not keep up.
+
+use std::time::Duration;
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use reconcile::Report;
+use serde_json::Value;
+use wechatpay_simulator::{Fault, Rule};
+
+use super::row_says;
+use crate::support::{Lines, Testbed, TestbedOptions, native};
+
+const PAGE: &str = "functions.md";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A sweep's report, and all lines. The last one has the report.
+async fn sweep(testbed: &Testbed) -> (Report, Vec<Value>) {
+    let lines = Lines::default();
+    let report = lines.of(testbed.sweep()).await;
+    let told = lines.take_all();
+    let done = told.last().expect("lines");
+    assert_eq!(done["message"], "sweep done");
+    assert_eq!(
+        done["report"],
+        format!("{report:?}"),
+        "as the page reads it"
+    );
+    (report, told)
+}
+
+/// Orders that are due after two minutes.
+async fn orders(testbed: &Testbed, count: usize) {
+    for number in 0..count {
+        testbed
+            .post_order(&native(&format!("ORDER-{number}")))
+            .await;
+    }
+    testbed.advance(MINUTE * 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_wechat_pay_does_not_answer_says_so_and_asks_again_within_a_minute() {
+    let testbed = Testbed::start().await;
+    orders(&testbed, 3).await;
+    let admin = testbed.wechat.admin();
+    let down = Rule::always(Fault::ServerErrorBefore { status: 500 });
+    let down = admin.add_fault(down).unwrap();
+    let (report, _) = sweep(&testbed).await;
+    assert_eq!((report.claimed, report.unanswered), (3, 3), "{report:?}");
+    admin.clear_faults(Some(down));
+    testbed.advance(MINUTE).await;
+    assert_eq!(testbed.sweep().await.claimed, 3);
+
+    let wishes = TestbedOptions {
+        both_hosts_are_down: true,
+        ..TestbedOptions::default()
+    };
+    let testbed = Testbed::with(wishes).await;
+    orders(&testbed, 20).await;
+    let (report, _) = sweep(&testbed).await;
+    assert!(report.wechat_down, "{report:?}");
+    row_says(
+        PAGE,
+        "`wechat_down`, or `unanswered` near `claimed`",
+        &[
+            "[wechat-down.md](wechat-down.md)",
+            "due again within a minute",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_cannot_read_some_parts_counts_them_and_does_the_others() {
+    let testbed = Testbed::start().await;
+    orders(&testbed, 6).await;
+    let query = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.orders);
+    testbed.wire.break_after(query, 0, 2, AwsFault::Denied);
+    let (report, _) = sweep(&testbed).await;
+    testbed.wire.mend();
+    assert!(report.parts_unreadable > 0, "{report:?}");
+    assert!(report.pages > 0, "{report:?}");
+    row_says(
+        PAGE,
+        "`parts_unreadable`",
+        &["DynamoDB, or the function's role"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_order_that_cannot_be_looked_at_stays_due_and_is_named_above_the_report() {
+    let testbed = Testbed::start().await;
+    orders(&testbed, 1).await;
+    testbed.damage("ORDER-0", "amount_fen").await;
+    let mut overdue_s = Vec::new();
+    for _ in 0..2 {
+        let (report, told) = sweep(&testbed).await;
+        assert!(!report.wechat_down, "{report:?}");
+        let others = [
+            report.unanswered,
+            report.left,
+            report.parts_with_more,
+            report.parts_unreadable,
+        ];
+        assert_eq!(others, [0; 4], "{report:?}");
+        let named = |line: &Value| line["level"] == "ERROR" && line["order_no"] == "ORDER-0";
+        let above = told.iter().position(named);
+        let done = told.iter().position(|line| line["message"] == "sweep done");
+        assert!(above.is_some() && above < done, "{told:?}");
+        overdue_s.extend(report.overdue_s.values().copied().max());
+        testbed.advance(MINUTE).await;
+    }
+    assert!(
+        overdue_s.len() == 2 && overdue_s[0] < overdue_s[1],
+        "{overdue_s:?}"
+    );
+    row_says(
+        PAGE,
+        "none of these, and one item stays due",
+        &["the lines above the report name its order"],
+    );
+}
