@@ -907,20 +907,39 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_address_is_refused_by_name_and_by_number() {
     let scene = WebhookTestbed::without_webhook("false").await;
+    let lines = Lines::default();
+    runbooks::row_says(
+        "webhooks.md",
+        "`the webhook may not be sent there`",
+        &[
+            "`no answer: the host of the webhook has no public address`",
+            "the address is no public one, or not HTTPS",
+        ],
+    );
     let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     trap.set_nonblocking(true).expect("a socket");
     let port = trap.local_addr().expect("bound").port();
-    for (client_id, url) in [
-        ("by-name", format!("https://localhost:{port}/")),
-        ("by-number", format!("https://127.0.0.1:{port}/")),
-        ("by-odd-number", format!("https://2130706433:{port}/")),
-        ("in-the-clear", format!("http://127.0.0.1:{port}/")),
+    let (refused, unknown) = (
+        "the webhook may not be sent there",
+        "no answer: the host of the webhook has no public address",
+    );
+    for (client_id, url, says) in [
+        ("by-name", format!("https://localhost:{port}/"), unknown),
+        ("by-number", format!("https://127.0.0.1:{port}/"), refused),
+        (
+            "by-odd-number",
+            format!("https://2130706433:{port}/"),
+            refused,
+        ),
+        ("in-the-clear", format!("http://127.0.0.1:{port}/"), refused),
     ] {
         scene.set_up(client_id, &url, 1).await;
         let mut event = event("ORDER-1", 3);
         event.client_id = ClientId::new(client_id);
         scene.publish(&event).await;
-        assert_eq!(scene.work_off().await, 1, "{url}");
+        assert_eq!(lines.of(scene.work_off()).await, 1, "{url}");
+        let error = not_delivered(&lines.take("WARN")).expect("a line");
+        assert!(error.contains(says), "{url}: {error}");
         // Not even a connection was opened.
         let nobody = trap.accept().expect_err("nobody came");
         assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{url}");

@@ -55,7 +55,7 @@ const FUND_BILL_PAUSE: Duration = Duration::from_millis(350);
 
 /// Maximum number of rows differing at first sight that one run examines; more are only counted.
 /// Each is about 600 bytes as a bill line.
-const ROWS_MAX: usize = 100_000;
+pub(crate) const ROWS_MAX: usize = 100_000;
 
 /// What a pass over the trade bill came to.
 pub(crate) struct TradePass {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use adapters::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
 use serde_json::json;
-use wechatpay_simulator::{ConsoleRefund, Damage, Notice, PayOptions, RefundOutcome, RefundStatus};
+use wechatpay_simulator::{
+    ConsoleRefund, Damage, Notice, PayOptions, RefundOutcome, RefundStatus, SigningMode,
+};
 
 use super::row_says;
 use crate::{
     refunds,
-    support::{Testbed, native},
+    support::{MAX_RECEIVE_COUNT, Testbed, native},
 };
 
 const PAGE: &str = "notices.md";
@@ -171,6 +174,61 @@ async fn a_refund_of_the_console_that_does_not_fit_its_order_is_parked() {
     let begins = "a refund that was not made here";
     let words = ["compare it with the order, then decide"];
     parked(&testbed, begins, &words, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_whose_key_is_gone_waits_and_is_booked_when_the_key_is_back_and_it_is_sent_round_again()
+ {
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let admin = testbed.wechat.admin();
+    admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+    let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+    assert_eq!(testbed.receive(&callback).await.status, 204);
+    let (id, pem) = admin.newest_key(SigningMode::PublicKey).unwrap();
+    let (certificate, _) = admin.newest_key(SigningMode::Certificate).unwrap();
+    let gone = MerchantChange {
+        remove_verification: Some(&id),
+        response_serial: Some(&certificate),
+        ..MerchantChange::default()
+    };
+    testbed.keys.change_merchant(&gone).await.expect("written");
+    testbed.advance(Duration::from_secs(61)).await;
+    for _ in 0..MAX_RECEIVE_COUNT {
+        assert_eq!(testbed.work_off().await, 1);
+    }
+    assert_eq!(testbed.work_off().await, 0);
+    let [_, dead_results] = testbed.dead_letters().await;
+    assert_eq!(dead_results.len(), 1);
+    let kept = testbed.notices().await.remove(0);
+    assert_eq!(kept["status"], "pending", "{kept:?}");
+    assert!(kept["last_error"].contains(&id), "{kept:?}");
+    let begins = "(`pending`, with a `last_error`) the signature or the key does not fit any more";
+    row_says(
+        PAGE,
+        begins,
+        &[
+            "[keys.md](keys.md)",
+            "after the eighth time",
+            "then `redrive`",
+        ],
+    );
+
+    let entry = [VerificationEntry {
+        id,
+        kind: VerificationKind::PublicKey,
+        pem,
+    }];
+    let back = MerchantChange {
+        add_verification: &entry,
+        ..MerchantChange::default()
+    };
+    testbed.keys.change_merchant(&back).await.expect("written");
+    testbed.advance(Duration::from_secs(61)).await;
+    // SQS gives what is sent back another id.
+    testbed.redrive(&kept["message"]).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.order("ORDER-1").await.state.name(), "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]

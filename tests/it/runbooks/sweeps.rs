@@ -70,6 +70,30 @@ async fn a_sweep_that_wechat_pay_does_not_answer_says_so_and_asks_again_within_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_whose_minute_is_over_says_what_is_left_and_how_long_it_has_been_due() {
+    let testbed = Testbed::start().await;
+    orders(&testbed, 40).await;
+    // Each look takes so long that a minute is not enough for all.
+    let writes = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
+    testbed
+        .wire
+        .break_all(writes, AwsFault::Delay(Duration::from_secs(5)));
+    let (report, told) = sweep(&testbed).await;
+    testbed.wire.mend();
+    assert!(report.left > 0 && report.open > 0, "{report:?}");
+    assert!(!report.wechat_down, "{report:?}");
+    let first = told
+        .iter()
+        .find(|line| line["message"] == "what is due longest");
+    assert!(first.is_some(), "{told:?}");
+    row_says(
+        PAGE,
+        "`left` or `parts_with_more`",
+        &["more is due than `CallsPerSecond` lets through"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_cannot_read_some_parts_counts_them_and_does_the_others() {
     let testbed = Testbed::start().await;
     orders(&testbed, 6).await;

@@ -61,6 +61,23 @@ fn more_of_a_kind_than_there_is_room_for_are_told_as_one() {
 }
 
 #[test]
+fn the_page_for_on_call_has_the_limits_and_what_a_difference_that_stands_for_many_is_called() {
+    let page = include_str!("../../../../infra/runbooks/reconciliation.md");
+    let begins = "| `done`, one difference that stands for many";
+    let row = page.lines().find(|line| line.starts_with(begins));
+    let row = row.expect("its row");
+    let thousands = |count: usize| format!("{},{:03}", count / 1_000, count % 1_000);
+    let more = format!("more than {} of one kind", thousands(DIFFERENCES_MAX));
+    assert!(row.contains(&more), "{row}");
+    let rows = format!("over {} rows", thousands(crate::bills::ROWS_MAX));
+    assert!(row.contains(&rows), "{row}");
+    let unchecked = DifferenceKind::UncheckedRows;
+    assert!(row.contains(&format!("`{}`", unchecked.name())), "{row}");
+    let id = Difference::id_of_many(unchecked, 0);
+    assert!(id.contains("-all-") && row.contains("`-all-`"), "{id}");
+}
+
+#[test]
 fn what_a_run_settles_one_by_one_is_told_one_by_one_and_only_the_rest_as_one() {
     let mut finding = finding(2);
     let kind = DifferenceKind::PaidThereUnpaidHere;
