@@ -2,7 +2,7 @@
 //! One that did is not in it, so the usual way costs no write.
 
 use adapters::{
-    notices::{FailedNotice, ParkedNotice, SettledNotice},
+    notices::{FailedNotice, ParkedNotice, SettledNotice, id_of_message},
     order_table::ParkedStatus,
     queues::Queue,
 };
@@ -43,7 +43,7 @@ impl<'a> LedgerEntry<'a> {
     /// A callback that does not open, so that nothing is known of it but its message.
     pub(crate) fn unopened(record: &'a SqsRecord) -> Self {
         Self {
-            notice_id: by_message(record),
+            notice_id: id_of_message(&record.body),
             order_no: None,
             event_type: "",
             record,
@@ -107,20 +107,17 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
         };
         app.notices.settled_at_last(&notice).await
     };
-    // While it did not open it was known by its message.
-    let by_message = by_message(entry.record);
-    let written_by_message = app.notices.settled(&by_message, order_no, now).await;
-    for error in [written.err(), written_by_message.err()]
-        .into_iter()
-        .flatten()
-    {
+    // While it did not open it was known by its message; to earlier versions by the queue's id of
+    // it.
+    let mut errors: Vec<_> = written.err().into_iter().collect();
+    let of_queue = format!("message#{}", entry.record.message_id);
+    for unopened in [id_of_message(&entry.record.body), of_queue] {
+        let written = app.notices.settled(&unopened, order_no, now).await;
+        errors.extend(written.err());
+    }
+    for error in errors {
         warn!(notice_id, error = %ErrorChain(&error), "the ledger was not told of a success");
     }
-}
-
-/// What a callback is called that does not open.
-fn by_message(record: &SqsRecord) -> String {
-    format!("message#{}", record.message_id)
 }
 
 /// An operator must decide: the message is done once the notices table has it, and it is logged

@@ -15,6 +15,7 @@ mod money;
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
@@ -85,11 +86,19 @@ pub enum NoticeStatus {
     Decided,
 }
 
+/// What a message is called that cannot be opened, `message#<hash>`: by its text, since SQS gives
+/// one that is moved or sent back another id.
+#[must_use]
+pub fn id_of_message(message: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, message.as_bytes());
+    let half = hash.as_ref().iter().take(16);
+    half.fold("message#".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+}
+
 /// A notice that failed and will be tried again.
 #[derive(Clone, Copy)]
 pub struct FailedNotice<'a> {
-    /// WeChat Pay's id of the notice, or `message#<id>` with the id of the queue's message when it
-    /// cannot be opened.
+    /// WeChat Pay's id of the notice, or [`id_of_message`] when it cannot be opened.
     pub notice_id: &'a str,
     /// The order it is about, as far as it is known.
     pub order_no: Option<&'a OrderNo>,

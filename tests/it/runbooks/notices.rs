@@ -1,6 +1,6 @@
 //! `notices.md`: why a notice is parked, and what its row says to do.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use adapters::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
 use serde_json::json;
@@ -229,6 +229,12 @@ async fn a_callback_whose_key_is_gone_waits_and_is_booked_when_the_key_is_back_a
     testbed.redrive(&kept["message"]).await;
     assert_eq!(testbed.work_off().await, 0);
     assert_eq!(testbed.order("ORDER-1").await.state.name(), "paid");
+    let notices = testbed.notices().await;
+    let is_ok = |notice: &BTreeMap<String, String>| notice["status"] == "ok";
+    assert!(
+        notices.iter().all(is_ok),
+        "nothing is left of it: {notices:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `<mchid>#<notice_id>` |
-//! | `notice_id`, `event_type` | WeChat Pay's; `message#<id>` and empty for a message that cannot be opened; `payment#<transaction_id>` or `refund#<refund_id>` of money that waits for a person |
+//! | `notice_id`, `event_type` | WeChat Pay's; `message#<hash>` and empty for a message that cannot be opened (earlier versions wrote the queue's id of it); `payment#<transaction_id>` or `refund#<refund_id>` of money that waits for a person |
 //! | `order_no` | the order it is about; absent while it is not known |
 //! | `status` | `pending`, `parked`, `ok`, `decided`; with `updated_at` the index `by_status` |
 //! | `retries`, `next_retry_at`, `last_error` | how often it failed, when it comes again, why it failed last |
