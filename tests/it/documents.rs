@@ -193,6 +193,28 @@ impl CommandRun {
 
 const MERCHANT_KEY: &str = include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
+/// A certificate with this number for [`MERCHANT_KEY`], such as the merchant platform gives.
+fn merchant_certificate(mchid: &str, serial_no: &str) -> String {
+    const MAKE: &str = "
+import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+key = serialization.load_pem_private_key(sys.argv[1].encode(), None)
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, sys.argv[2])])
+begin = datetime.datetime(2026, 1, 1)
+made = x509.CertificateBuilder(name, name, key.public_key(), int(sys.argv[3], 16), begin, begin.replace(year=2031))
+print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode())
+";
+    let python = local::engine::install().expect("the engine").python;
+    let made = std::process::Command::new(python)
+        .args(["-c", MAKE, MERCHANT_KEY, mchid, serial_no])
+        .output()
+        .expect("Python");
+    let told = String::from_utf8(made.stderr).expect("text");
+    assert!(made.status.success(), "{told}");
+    String::from_utf8(made.stdout).expect("text")
+}
+
 /// Creates an order.
 fn create(testbed: &CommandRun, order_no: &str) {
     let create = format!(
@@ -345,11 +367,13 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         .shell
         .write("pub_key.pem", &detail("wechatpay_public_key"));
     testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
-    let (serial, id) = (detail("merchant_serial"), detail("wechatpay_public_key_id"));
-    let serial = ("SERIAL", serial.as_str());
+    let certificate = merchant_certificate(mchid[0].1, &detail("merchant_serial"));
+    testbed.shell.write("apiclient_cert.pem", &certificate);
+    let id = detail("wechatpay_public_key_id");
     let id = ("PUB_KEY_ID_...", id.as_str());
     // What is there already, once more: nothing is added, and nothing lost.
-    testbed.run("keys.md", "cargo client setup merchant", &[serial, id]);
+    let registered = "cargo client setup merchant --merchant-certificate-file";
+    testbed.run("keys.md", registered, &[id]);
     let again = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     assert_eq!(
         again["merchant"]["wechat_keys"],
@@ -357,10 +381,18 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     assert_eq!(again["merchant"]["apiv3_key_versions"], json!([1]));
     testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
-    let told = testbed.run("keys.md", "output MerchantSigningKeyId", &[]);
-    assert!(!told.trim().is_empty());
-    let sealed = "setup merchant --merchant-serial SERIAL --merchant-key-file";
-    testbed.run("keys.md", sealed, &[serial]);
+    testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
+    let name = [("NAME", "Tea")];
+    testbed.run("keys.md", "cargo client keys csr --merchant-name", &name);
+    let request = std::fs::read_to_string(testbed.shell.path("merchant.csr")).expect("a request");
+    assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+    // The stack's own key was born in KMS.
+    let external = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
+                    --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
+    testbed.shell.run(external, "").expect("a KMS key");
+    let told = testbed.run("keys.md", "cargo client keys import", &[]);
+    assert!(told.contains("verifies"), "{told}");
+    testbed.run("keys.md", "cargo client keys seal", &[]);
     let added = "PUB_KEY_ID_0000000000000000000000000000000009";
     let add = "setup add-wechat-key --wechatpay-public-key";
     testbed.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);
