@@ -188,7 +188,9 @@ fn moment(at: Option<UnixSeconds>) -> String {
 
 /// A text from others. A spreadsheet program would run a text that starts like a formula, also
 /// after blanks, which some programs strip. After an apostrophe all of them treat it as text. A
-/// plain number is harmless and stays unchanged, so that a search finds it.
+/// plain number is harmless and stays unchanged, so that a search finds it. An order number such as
+/// `-ABC-001` is no plain number: programs compute it. The first column has it
+/// unchanged.
 fn text(text: Option<&str>) -> String {
     const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let text = text.unwrap_or_default();
@@ -304,6 +306,7 @@ mod tests {
             "=1+1",
             "+1+1",
             "-9|x",
+            "-ABC-001",
             "@SUM(A1)",
             "\tx",
             "\t=1",
@@ -317,6 +320,8 @@ mod tests {
             assert!(!file.contains(&format!(",{formula}")), "{file}");
             assert!(!file.contains(&format!("\"{formula}")), "{file}");
         }
+        let about = row(difference("-ABC-001", "plain"));
+        assert!(about["about"].ends_with("order -ABC-001"), "{about:?}");
         for number in ["20260801000000000001", "-9", "+1", "ORDER-1"] {
             assert_eq!(text(Some(number)), number);
         }
