@@ -1107,6 +1107,32 @@ async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_othe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_last_attempt_beyond_the_share_of_a_receiver_that_answers_slowly_is_cut_short() {
+    let scene = WebhookTestbed::start().await;
+    let took = Duration::from_secs(14);
+    scene.receiver.takes(&scene.clock, took);
+    let fails_after = async |attempt| {
+        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        assert_eq!(scene.again("ORDER-1", attempt).await, 1);
+    };
+    fails_after(1).await;
+    // A last one has its share of the next pause, and then the receiver has had it.
+    fails_after(MAX_RECEIVE_COUNT).await;
+    let answer = async || {
+        let state = scene.keys.webhook_state("shop").await.expect("read");
+        let last = state.expect("a webhook").last_answer;
+        last.expect("an answer").answer
+    };
+    assert_eq!(answer().await, "502");
+    scene.receiver.takes(&scene.clock, Duration::ZERO);
+    let late = Duration::from_millis(u64::try_from(SLOW_MS).unwrap() + 1_000);
+    scene.receiver.answer_after(late, StatusCode::NO_CONTENT);
+    assert_eq!(scene.again("ORDER-2", MAX_RECEIVE_COUNT).await, 1);
+    assert_eq!(answer().await, "timed_out");
+    assert_eq!(scene.receiver.got().len(), 3, "it was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many_there_are() {
     for count in [1, 2, 4] {
         let scene = WebhookTestbed::start().await;

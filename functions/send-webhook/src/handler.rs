@@ -161,13 +161,11 @@ async fn deliver(
     // The last attempt is always made; with a short time-out where others before it have used up
     // the receiver's share of the lane, so that it does not block others for long.
     let within_ms = match asking {
-        Asking::Later {
-            hangs: true,
-            may_wait: false,
-            ..
-        } if is_last => left_ms.min(SLOW_MS),
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
-        Asking::Later { .. } | Asking::Now => left_ms,
+        Asking::Later {
+            may_wait: false, ..
+        } => left_ms.min(SLOW_MS),
+        Asking::Later { may_wait: true, .. } | Asking::Now => left_ms,
     };
     let posted = post(app, endpoint, event, within_ms).await;
     let now_ms = app.clock.now_ms();

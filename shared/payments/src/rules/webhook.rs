@@ -59,8 +59,8 @@ pub fn may_be_on_record(
 const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
-/// five lanes of ten events still carry 17 a second. A hanging receiver in its pause is still
-/// called for an event's last attempt; where the pause is longer than one, with this time-out.
+/// five lanes of ten events still carry 17 a second. A receiver in its pause is still called for an
+/// event's last attempt; where the pause is longer than a single one, with this time-out.
 pub const SLOW_MS: i64 = 3_000;
 
 /// Upper limit of a wait, in milliseconds. A clock that was set meanwhile may show a longer one.
@@ -88,8 +88,6 @@ struct Rest {
     until_ms: i64,
     /// How long a single pause is, in milliseconds.
     rest_ms: i64,
-    /// Whether it did not answer in time.
-    hangs: bool,
 }
 
 /// How a lane treats a receiver.
@@ -101,8 +99,6 @@ pub enum Asking {
     Later {
         /// For this many milliseconds more.
         left_ms: i64,
-        /// Whether it did not answer in time at the last call.
-        hangs: bool,
         /// Whether an event's last attempt may wait for it as long as any other: the pause only
         /// becomes longer by that. Not while it already is longer than a single one.
         may_wait: bool,
@@ -116,14 +112,14 @@ impl Lane {
         let rest = self.0.get(client_id).filter(|rest| left_ms(rest) > 0);
         rest.map_or(Asking::Now, |rest| Asking::Later {
             left_ms: left_ms(rest),
-            hangs: rest.hangs,
             may_wait: left_ms(rest) <= rest.rest_ms,
         })
     }
 
     /// Records a wait for a client's receiver until `now_ms`; `asked` is how the lane treated it
     /// when the wait began. What was left of a pause then is added to the new one, so that last
-    /// attempts take no more than their share either.
+    /// attempts take no more than their share either. One beyond that share was cut short: if no
+    /// answer came, that says nothing new, and the pause stays as it is.
     pub fn waited_for(
         &mut self,
         client_id: &ClientId,
@@ -134,6 +130,17 @@ impl Lane {
     ) {
         if !hangs && took_ms < SLOW_MS {
             self.0.remove(client_id);
+            return;
+        }
+        let was_cut_short = match asked {
+            Asking::Later { may_wait, .. } => !may_wait,
+            Asking::Now => false,
+        };
+        if hangs
+            && was_cut_short
+            && let Some(rest) = self.0.get_mut(client_id)
+        {
+            rest.waited_ms = now_ms;
             return;
         }
         self.0
@@ -151,7 +158,6 @@ impl Lane {
             Asking::Later {
                 left_ms,
                 may_wait: true,
-                ..
             } => left_ms,
             Asking::Later {
                 may_wait: false, ..
@@ -164,7 +170,6 @@ impl Lane {
             waited_ms: now_ms,
             until_ms: until_ms.max(known_ms),
             rest_ms,
-            hangs,
         };
         self.0.insert(client_id.clone(), rest);
     }

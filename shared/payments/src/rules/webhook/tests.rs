@@ -118,9 +118,8 @@ fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() 
         ClientId::new("shop"),
         ClientId::new("kiosk"),
     );
-    let rests = |left_ms, hangs| Asking::Later {
+    let rests = |left_ms| Asking::Later {
         left_ms,
-        hangs,
         may_wait: true,
     };
     let waited_for = |lane: &mut Lane, who: &ClientId, took_ms, hangs, now_ms| {
@@ -130,59 +129,101 @@ fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() 
     assert_eq!(lane.asking(&kiosk, 4_000), Asking::Now);
     waited_for(&mut lane, &kiosk, 4_000, false, 8_000);
     assert_eq!(lane.asking(&shop, 8_000), Asking::Now);
-    assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000, false));
+    assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000));
     // The clock says so, and what was known before is no shorter for it.
     waited_for(&mut lane, &kiosk, 3_000, false, 8_001);
     let longer = Asking::Later {
         left_ms: 11_999,
-        hangs: false,
         may_wait: false,
     };
     assert_eq!(lane.asking(&kiosk, 8_001), longer);
     waited_for(&mut lane, &shop, 15_000, true, 23_000);
-    assert_eq!(lane.asking(&shop, 23_000), rests(45_000, true));
+    assert_eq!(lane.asking(&shop, 23_000), rests(45_000));
     waited_for(&mut lane, &kiosk, 100, false, 23_100);
     assert_eq!(lane.asking(&kiosk, 23_100), Asking::Now);
     waited_for(&mut lane, &shop, 4_000, false, 72_000);
-    assert_eq!(
-        lane.asking(&shop, 72_000),
-        rests(4_000, false),
-        "it is alone"
-    );
+    assert_eq!(lane.asking(&shop, 72_000), rests(4_000), "it is alone");
 }
 
 #[test]
-fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share() {
-    for (receivers, at_most_s) in [(1, 3_600 / 4), (2, 3_600 / 2), (5, 3_600 / 2)] {
+fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share_and_3_s_each() {
+    let hour_s = 3_600;
+    for (receivers, hangs, at_most_s) in [
+        (1, true, hour_s / 4),
+        (2, true, hour_s / 2),
+        (5, true, hour_s / 2),
+        (1, false, hour_s / 2),
+        (2, false, hour_s / 2),
+        (5, false, hour_s / 2),
+    ] {
         let mut lane = Lane::default();
-        let name = |n: usize| ClientId::new(format!("hangs-{n}"));
+        let name = |n: usize| ClientId::new(format!("slow-{n}"));
         let (mut now_ms, mut turn) = (0, 0);
         let (mut waited_s, mut waits, mut last_attempts) = (0, vec![0; receivers], 0);
-        while now_ms < 3_600_000 {
+        // The last attempts that are cut short, and when the next one comes: one in 20 s.
+        let (mut cut_short, mut next_ms) = (0, 0);
+        while now_ms < hour_s * 1_000 {
             turn = (turn + 1) % receivers;
             let asked = lane.asking(&name(turn), now_ms);
-            let took_ms = match asked {
-                Asking::Now | Asking::Later { may_wait: true, .. } => 15_000,
-                // Somebody else's events: there would be no end of these.
+            match asked {
+                Asking::Now | Asking::Later { may_wait: true, .. } => {
+                    let took_ms = if hangs { 15_000 } else { 14_000 };
+                    last_attempts += i64::from(asked != Asking::Now);
+                    now_ms += took_ms;
+                    waited_s += took_ms / 1_000;
+                    waits[turn] += 1;
+                    lane.waited_for(&name(turn), took_ms, hangs, asked, now_ms);
+                }
                 Asking::Later {
                     may_wait: false, ..
-                } => {
-                    now_ms += 100;
-                    continue;
+                } if now_ms >= next_ms => {
+                    cut_short += 1;
+                    next_ms = now_ms + 20_000;
+                    now_ms += SLOW_MS;
+                    lane.waited_for(&name(turn), SLOW_MS, true, asked, now_ms);
                 }
-            };
-            last_attempts += i64::from(asked != Asking::Now);
-            now_ms += took_ms;
-            waited_s += took_ms / 1_000;
-            waits[turn] += 1;
-            lane.waited_for(&name(turn), took_ms, true, asked, now_ms);
+                Asking::Later {
+                    may_wait: false, ..
+                } => now_ms += 100,
+            }
         }
+        let scene = format!("{receivers} {hangs}");
         // Both pauses may be behind the end.
         let spare_s = 30 * i64::try_from(receivers).unwrap();
-        assert!(waited_s <= at_most_s + spare_s, "{receivers}: {waited_s} s");
-        assert!(last_attempts > 20, "{receivers}: {last_attempts}");
-        assert!(waits.iter().all(|count| *count > 5), "{waits:?}");
+        assert!(waited_s <= at_most_s + spare_s, "{scene}: {waited_s} s");
+        let with_cut_s = waited_s + cut_short * SLOW_MS / 1_000;
+        let most_cut_s = hour_s / 20 * SLOW_MS / 1_000;
+        assert!(
+            with_cut_s <= at_most_s + spare_s + most_cut_s,
+            "{scene}: {with_cut_s} s"
+        );
+        assert!(cut_short > 20, "{scene}: {cut_short}");
+        assert!(last_attempts > 20, "{scene}: {last_attempts}");
+        assert!(waits.iter().all(|count| *count > 5), "{scene}: {waits:?}");
     }
+}
+
+#[test]
+fn an_attempt_that_was_cut_short_does_not_make_a_slow_receiver_one_that_hangs() {
+    let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
+    lane.waited_for(&shop, 14_000, false, Asking::Now, 14_000);
+    let asked = lane.asking(&shop, 14_000);
+    lane.waited_for(&shop, 14_000, false, asked, 28_000);
+    let asked = lane.asking(&shop, 28_000);
+    let beyond = Asking::Later {
+        left_ms: 28_000,
+        may_wait: false,
+    };
+    assert_eq!(asked, beyond);
+    lane.waited_for(&shop, SLOW_MS, true, asked, 31_000);
+    let left = Asking::Later {
+        left_ms: 25_000,
+        may_wait: false,
+    };
+    assert_eq!(lane.asking(&shop, 31_000), left);
+    // One that answers quickly now needs no pause.
+    lane.waited_for(&shop, 100, false, left, 31_100);
+    assert_eq!(lane.asking(&shop, 31_100), Asking::Now);
 }
 
 /// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
