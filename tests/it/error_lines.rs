@@ -20,7 +20,7 @@ use crate::{
     refunds,
     runbooks::{error_places, page},
     support::{Lines, Testbed, TestbedOptions, native},
-    webhooks::WebhookTestbed,
+    webhooks::{self, WebhookTestbed},
 };
 
 const PAGE: &str = "error-lines.md";
@@ -179,6 +179,15 @@ const STAGES: &[(Stage, &[Line])] = &[
             "send_webhook::handler",
             "a webhook is disabled: its events are kept and not sent",
             &["client_id", "what_to_do"],
+            "[webhooks.md](webhooks.md)",
+        )],
+    ),
+    (
+        || a_receiver_takes_nothing_for_half_an_hour().boxed_local(),
+        &[line(
+            "send_webhook::handler",
+            webhooks::TAKES_NOTHING,
+            &["client_id", "answer", "since", "what_to_do"],
             "[webhooks.md](webhooks.md)",
         )],
     ),
@@ -535,6 +544,18 @@ async fn a_webhook_fails_for_the_eighth_time() -> Vec<Value> {
     let lines = lines.take("ERROR");
     let error = lines[0]["error"].as_str().expect("words");
     assert!(error.contains("the receiver answered 502"), "{error}");
+    lines
+}
+
+async fn a_receiver_takes_nothing_for_half_an_hour() -> Vec<Value> {
+    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    for attempt in 2..=3 {
+        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        assert_eq!(lines.of(scene.again("ORDER-1", attempt)).await, 1);
+        scene.clock.advance(HOUR / 2);
+    }
+    let lines = lines.take("ERROR");
+    assert_eq!(lines[0]["answer"], "502");
     lines
 }
 

@@ -169,6 +169,14 @@ impl WebhookTestbed {
         failed(&self.process(vec![record], left_ms).await).len()
     }
 
+    /// The same, of another client.
+    pub(crate) async fn again_of(&self, client_id: &str, order_no: &str, attempt: usize) -> usize {
+        let mut event = event(order_no, 1);
+        event.client_id = ClientId::new(client_id);
+        let record = record_of(order_no, on_the_bus(&event), attempt);
+        failed(&self.process(vec![record], PLENTY_MS).await).len()
+    }
+
     async fn process(&self, records: Vec<SqsRecord>, left_ms: i64) -> BatchResponse {
         handler::process(
             &self.app,
@@ -385,7 +393,7 @@ struct ReceiverState {
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -400,7 +408,7 @@ impl Receiver {
         receiver
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hooks?token=t0k3n", self.port)
     }
 
@@ -631,7 +639,9 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
         matches!(webhook.as_deref(), Some(Webhook::Disabled { why, .. }) if why.contains("410")),
         "{webhook:?}"
     );
-    let [told] = &lines.take("ERROR")[..] else {
+    let mut told = lines.take("ERROR");
+    told.retain(|line| line["message"] != TAKES_NOTHING);
+    let [told] = &told[..] else {
         panic!("one ERROR line")
     };
     assert_eq!(told["client_id"], "shop");
@@ -688,6 +698,7 @@ async fn a_person_is_told_of_a_disabled_webhook_although_the_sandbox_that_disabl
         at: now,
         since: now,
         gone: Some(run),
+        failing: None,
     };
     let noted = scene.keys.note_answer("shop", &endpoint.url, None, &gone);
     assert!(noted.await.expect("written"));
@@ -869,6 +880,46 @@ async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
         let (answer, since_s) = expected;
         assert_eq!(last().await, Some((answer.to_owned(), since_s)), "{status}");
     }
+}
+
+/// What an operator is told of a receiver that is down.
+pub(crate) const TAKES_NOTHING: &str = "a receiver of webhooks has taken nothing for half an hour";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_takes_nothing_is_told_of_once_by_a_sandbox_although_that_cannot_be_written_down()
+ {
+    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    scene.set_up("shop", "http://127.0.0.1:9/gone", 1).await;
+    // Ten events at a time, as a batch has them.
+    let fails_after = async |seconds| {
+        scene.clock.advance(Duration::from_secs(seconds));
+        let records = (1..=10).map(|n| {
+            let body = on_the_bus(&event(&format!("ORDER-{n}"), 1));
+            record_of(&n.to_string(), body, 1)
+        });
+        let answer = scene.process(records.collect(), PLENTY_MS);
+        assert_eq!(failed(&lines.of(answer).await).len(), 10);
+        let told = lines.take("ERROR");
+        assert!(told.iter().all(|line| line["message"] == TAKES_NOTHING));
+        told.len()
+    };
+    assert_eq!(fails_after(0).await, 0);
+    assert_eq!(fails_after(1_799).await, 0);
+    let write = Match::operation(Service::DynamoDb, "UpdateItem");
+    scene.wire.break_all(write, Fault::ServiceFault);
+    assert_eq!(fails_after(61).await, 1);
+    assert_eq!(fails_after(61).await, 0);
+    scene.wire.mend();
+    for seconds in [61, 3_600] {
+        assert_eq!(fails_after(seconds).await, 0);
+    }
+    // It takes one, and fails for half an hour again.
+    scene.set_up("shop", &scene.receiver.url(), 1).await;
+    scene.clock.advance(Duration::from_secs(60));
+    assert_eq!(scene.again("ORDER-1", 2).await, 0);
+    scene.set_up("shop", "http://127.0.0.1:9/gone", 1).await;
+    assert_eq!(fails_after(60).await, 0);
+    assert_eq!(fails_after(1_800).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,11 @@ use adapters::{
     aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue,
     undelivered::UndeliveredEvents, webhook_http::WebhookHttp,
 };
-use payments::{model::ids::ClientId, rules::webhook::Lane};
+use payments::{
+    model::ids::ClientId,
+    rules::webhook::{FailingRun, Lane},
+};
+use wechatpay::UnixSeconds;
 
 use crate::settings::Settings;
 
@@ -21,6 +25,7 @@ pub struct App {
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) http: WebhookHttp,
     pub(crate) told: DisabledReports,
+    pub(crate) failing_told: FailingReports,
     pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
 }
@@ -45,6 +50,19 @@ impl DisabledReports {
             told.insert(client_id.clone(), now_s);
         }
         is_due
+    }
+}
+
+/// Since when each client's receiver takes nothing, as far as this sandbox has logged that.
+#[derive(Debug, Default)]
+pub(crate) struct FailingReports(Mutex<HashMap<ClientId, UnixSeconds>>);
+
+impl FailingReports {
+    /// Whether this run of failures of a client's receiver was not logged yet. Calling this marks it
+    /// as logged.
+    pub(crate) fn is_new(&self, client_id: &ClientId, run: &FailingRun) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(client_id.clone(), run.since) != Some(run.since)
     }
 }
 
@@ -76,6 +94,7 @@ impl App {
             undelivered,
             http: WebhookHttp::new(settings.reach, clock.clone()),
             told: DisabledReports::default(),
+            failing_told: FailingReports::default(),
             lane: Mutex::default(),
             clock,
         }

@@ -14,9 +14,12 @@ use flows::{
     sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
     verdict::Verdict,
 };
-use payments::rules::webhook::{
-    Asking, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
-    next_attempt_after_s,
+use payments::{
+    model::ids::ClientId,
+    rules::webhook::{
+        Asking, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
+        next_attempt_after_s,
+    },
 };
 use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
@@ -178,7 +181,7 @@ async fn deliver(
         Err(failure) => failure.answer(),
     };
     let run = match answer {
-        Some(answer) => note(app, client_id, endpoint, &answer).await,
+        Some(answer) => note(app, &event.client_id, endpoint, &answer).await,
         None => None,
     };
     let (host, status) = posted?;
@@ -250,11 +253,29 @@ async fn post(
 
 /// Stores the result of an attempt, for the client to see. Returns the run of 410s that continues
 /// with it, if any. A failed write is skipped: the next answer is stored.
-async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
+async fn note(
+    app: &App,
+    client_id: &ClientId,
+    endpoint: &Endpoint,
+    answer: &str,
+) -> Option<GoneRun> {
     let last = endpoint.last_answer.as_ref();
     let Some(next) = LastAnswer::after(last, answer, app.clock.now()) else {
         return last.and_then(|last| last.gone);
     };
+    // Told before it is stored that it was: a crash in between tells it twice, and not never.
+    if let Some(run) = next.to_be_told()
+        && app.failing_told.is_new(client_id, &run)
+    {
+        error!(
+            client_id = client_id.as_str(),
+            answer,
+            since = format_rfc3339_beijing(run.since),
+            what_to_do = "tell whoever runs the receiver what it answers and since when; events come again by themselves for 28 hours, and `cargo client resend` sends later what is given up",
+            "a receiver of webhooks has taken nothing for half an hour"
+        );
+    }
+    let client_id = client_id.as_str();
     let noted = app
         .keys
         .note_answer(client_id, &endpoint.url, last, &next)

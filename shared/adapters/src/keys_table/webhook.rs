@@ -5,8 +5,9 @@
 //! `version` N, which counts the changes.
 //!
 //! Its receiver's last answer: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and
-//! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not count as
-//! changes, and a new set-up removes them.
+//! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N; while it takes nothing:
+//! `failing_since` N, and when an operator was told of that `failing_told_at` N (Unix seconds). These
+//! do not count as changes, and a new set-up removes them.
 //!
 //! Whether a webhook may be sent to the URL is checked each time one is sent; the table is not
 //! trusted for it.
@@ -19,7 +20,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use payments::rules::webhook::{GoneRun, LastAnswer};
+use payments::rules::webhook::{FailingRun, GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
@@ -273,7 +274,7 @@ impl KeysTable {
         last: Option<&LastAnswer>,
         next: &LastAnswer,
     ) -> Result<bool, KeysError> {
-        let update = self.noting(client_id, url, next);
+        let update = self.noting(client_id, url, next, next.failing);
         let update = match last {
             None => update.condition_expression(
                 "#url = :url AND #state = :active AND attribute_not_exists(answered_at)",
@@ -290,7 +291,8 @@ impl KeysTable {
 
     /// Stores an answer that ends a run of 410s, over anything that another sandbox wrote
     /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
-    /// Returns whether it was written: not if the webhook has a new URL by now or is disabled.
+    /// A failure leaves the stored run of failures as it is, since the other answer may have begun
+    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a new URL by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.
@@ -300,20 +302,22 @@ impl KeysTable {
         url: &StoredUrl,
         next: &LastAnswer,
     ) -> Result<bool, KeysError> {
-        let update = self.noting(client_id, url, next);
+        let update = self.noting(client_id, url, next, None);
         let update = update.condition_expression("#url = :url AND #state = :active");
         self.noted(client_id, update).await
     }
 
-    /// The update that writes down an answer, without its condition.
+    /// The update that writes down an answer, without its condition. A run of failures that is not
+    /// given stays as it is, unless the answer ends it.
     fn noting(
         &self,
         client_id: &str,
         url: &StoredUrl,
         next: &LastAnswer,
+        failing: Option<FailingRun>,
     ) -> UpdateItemFluentBuilder {
         let seconds = |at: UnixSeconds| AttributeValue::N(at.0.to_string());
-        let update = self
+        let mut update = self
             .shared
             .client
             .update_item()
@@ -326,20 +330,41 @@ impl KeysTable {
             .expression_attribute_values(":answer", AttributeValue::S(next.answer.clone()))
             .expression_attribute_values(":at", seconds(next.at))
             .expression_attribute_values(":since", seconds(next.since));
+        let mut set = vec!["answer = :answer, answered_at = :at, answer_since = :since"];
+        let mut remove = Vec::new();
         match next.gone {
-            None => update.update_expression(
-                "SET answer = :answer, answered_at = :at, answer_since = :since \
-                 REMOVE gone_since, gone_counted_at, gone_count",
-            ),
-            Some(run) => update
-                .update_expression(
-                    "SET answer = :answer, answered_at = :at, answer_since = :since, \
-                     gone_since = :gone, gone_counted_at = :counted, gone_count = :count",
-                )
-                .expression_attribute_values(":gone", seconds(run.since))
-                .expression_attribute_values(":counted", seconds(run.counted_at))
-                .expression_attribute_values(":count", AttributeValue::N(run.count.to_string())),
+            None => remove.push("gone_since, gone_counted_at, gone_count"),
+            Some(run) => {
+                set.push("gone_since = :gone, gone_counted_at = :counted, gone_count = :count");
+                update = update
+                    .expression_attribute_values(":gone", seconds(run.since))
+                    .expression_attribute_values(":counted", seconds(run.counted_at))
+                    .expression_attribute_values(
+                        ":count",
+                        AttributeValue::N(run.count.to_string()),
+                    );
+            }
         }
+        match failing {
+            None if next.is_taken() => remove.push("failing_since, failing_told_at"),
+            None => {}
+            Some(FailingRun { since, told_at }) => {
+                set.push("failing_since = :failing");
+                update = update.expression_attribute_values(":failing", seconds(since));
+                match told_at {
+                    None => remove.push("failing_told_at"),
+                    Some(told_at) => {
+                        set.push("failing_told_at = :told");
+                        update = update.expression_attribute_values(":told", seconds(told_at));
+                    }
+                }
+            }
+        }
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression = format!("{expression} REMOVE {}", remove.join(", "));
+        }
+        update.update_expression(expression)
     }
 
     async fn noted(
@@ -514,11 +539,18 @@ fn last_answer(item: &Item) -> Option<LastAnswer> {
             count: number_of(item, "gone_count")?,
         })
     };
+    let failing = || {
+        Some(FailingRun {
+            since: seconds("failing_since")?,
+            told_at: seconds("failing_told_at"),
+        })
+    };
     Some(LastAnswer {
         answer: text(item, "answer")?,
         at: seconds("answered_at")?,
         since: seconds("answer_since")?,
         gone: gone(),
+        failing: failing(),
     })
 }
 

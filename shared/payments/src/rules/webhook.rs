@@ -243,6 +243,47 @@ impl GoneRun {
     }
 }
 
+/// A time in which a receiver takes nothing, whatever it answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FailingRun {
+    /// When it began, by our clock.
+    pub since: UnixSeconds,
+    /// When an operator was told of it.
+    pub told_at: Option<UnixSeconds>,
+}
+
+impl FailingRun {
+    /// How long a receiver takes nothing until an operator is told, in seconds: half an hour. A
+    /// deployment is shorter.
+    pub const TOLD_AFTER_S: i64 = 1_800;
+    /// Failures that are this far apart, in seconds, are not one run: the last one may have been
+    /// an event's last attempt, after which nothing was sent. Longer than the longest time between
+    /// two attempts.
+    const GAP_S: i64 = 43_200;
+
+    /// The run with another failure at `now`.
+    fn and_another(last: Option<&LastAnswer>, now: UnixSeconds) -> Self {
+        let goes_on =
+            |last: &&LastAnswer| !last.is_taken() && now.0.saturating_sub(last.at.0) < Self::GAP_S;
+        // Earlier versions stored no run: it is at least as long as the last answer.
+        let of_last = |last: &LastAnswer| {
+            last.failing.unwrap_or(Self {
+                since: last.since,
+                told_at: None,
+            })
+        };
+        let run = last.filter(goes_on).map(of_last).unwrap_or(Self {
+            since: now,
+            told_at: None,
+        });
+        let is_long = now.0.saturating_sub(run.since.0) >= Self::TOLD_AFTER_S;
+        Self {
+            told_at: run.told_at.or(is_long.then_some(now)),
+            ..run
+        }
+    }
+}
+
 /// A receiver's last answer, as shown to its client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LastAnswer {
@@ -254,6 +295,8 @@ pub struct LastAnswer {
     pub since: UnixSeconds,
     /// The 410s that it ends with, if it does.
     pub gone: Option<GoneRun>,
+    /// The failures that it ends with; `None` if the receiver took the event.
+    pub failing: Option<FailingRun>,
 }
 
 impl LastAnswer {
@@ -274,12 +317,33 @@ impl LastAnswer {
             Some(DeliveryResult::Taken | DeliveryResult::NotTaken) => None,
             None => run,
         };
+        let failing = match meaning_of(answer) {
+            Some(DeliveryResult::Taken) => None,
+            Some(DeliveryResult::Gone | DeliveryResult::NotTaken) | None => {
+                Some(FailingRun::and_another(last, now))
+            }
+        };
         Some(Self {
             answer: answer.to_owned(),
             at: now,
             since: same.map_or(now, |same| same.since),
             gone,
+            failing,
         })
+    }
+
+    /// The run of failures that an operator must be told of with this answer; `None` if there is
+    /// none, or it was told with an earlier answer.
+    pub fn to_be_told(&self) -> Option<FailingRun> {
+        self.failing.filter(|run| run.told_at == Some(self.at))
+    }
+
+    /// Whether the receiver took the event.
+    pub fn is_taken(&self) -> bool {
+        match meaning_of(&self.answer) {
+            Some(DeliveryResult::Taken) => true,
+            Some(DeliveryResult::Gone | DeliveryResult::NotTaken) | None => false,
+        }
     }
 
     /// Whether it ends a run of 410s, whatever else was answered at about the same time.

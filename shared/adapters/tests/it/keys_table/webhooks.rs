@@ -6,7 +6,7 @@ use adapters::keys_table::{Endpoint, KeysError, KeysTable, StoredUrl, Webhook};
 use adapters::testing::{Fault, Match, Service};
 use adapters::webhook_http::{Reach, WebhookUrl};
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::rules::webhook::{GoneRun, LastAnswer};
+use payments::rules::webhook::{FailingRun, GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
@@ -196,6 +196,7 @@ async fn gone(table: &KeysTable, url: &StoredUrl, count: u32) -> GoneRun {
         at: NOW,
         since: NOW,
         gone: Some(run),
+        failing: None,
     };
     let noted = table.note_answer("shop", url, None, &next).await;
     assert!(noted.expect("written"));
@@ -235,6 +236,44 @@ async fn a_run_of_410s_that_another_answer_ended_disables_nothing() {
     let state = sandbox.webhook_state("shop").await.expect("read");
     assert_eq!(state.expect("a webhook").last_answer, None);
     assert_eq!(sandbox.webhook_state("kiosk").await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn a_run_of_failures_stays_what_was_stored_until_the_receiver_takes_something() {
+    let bench = Bench::new().await;
+    let (sandbox, other) = (bench.sandbox(), bench.sandbox());
+    put(&sandbox, URL, 1).await;
+    let webhook = read(&sandbox).await;
+    let url = &active(webhook.as_deref()).url;
+    let at = |age_s: i64| UnixSeconds(NOW.0 + age_s);
+    let last = async || {
+        let state = sandbox.webhook_state("shop").await.expect("read");
+        state.expect("a webhook").last_answer
+    };
+    let first = LastAnswer::after(None, "502", NOW).expect("to be written");
+    let noted = sandbox.note_answer("shop", url, None, &first).await;
+    assert!(noted.expect("written"));
+    assert_eq!(last().await, Some(first.clone()));
+    let long = LastAnswer::after(Some(&first), "502", at(1_800)).expect("to be written");
+    let told = Some(FailingRun {
+        since: NOW,
+        told_at: Some(at(1_800)),
+    });
+    assert_eq!(long.failing, told);
+    let noted = other.note_answer("shop", url, Some(&first), &long).await;
+    assert!(noted.expect("written"));
+    assert_eq!(last().await, Some(long.clone()));
+    // Who has the old word, and another failure, does not forget what was told.
+    let stale = LastAnswer::after(Some(&first), "404", at(1_799)).expect("to be written");
+    assert!(stale.failing.is_some_and(|run| run.told_at.is_none()));
+    let noted = sandbox.note_answer_whatever_was_last("shop", url, &stale);
+    assert!(noted.await.expect("written"));
+    let known = last().await.expect("an answer");
+    assert_eq!((known.answer.as_str(), known.failing), ("404", told));
+    let well = LastAnswer::after(Some(&first), "204", at(1_900)).expect("to be written");
+    let noted = sandbox.note_answer_whatever_was_last("shop", url, &well);
+    assert!(noted.await.expect("written"));
+    assert_eq!(last().await, Some(well));
 }
 
 #[tokio::test]

@@ -347,6 +347,88 @@ fn an_answer_is_written_down_when_it_changes_and_once_a_minute() {
     assert_eq!((other.at, other.since), (at(61), at(61)));
 }
 
+/// When an operator is told, of receivers with these answers at these ages, in seconds.
+fn told_at(answers: &[(i64, &str)]) -> Vec<i64> {
+    let mut last: Option<LastAnswer> = None;
+    let mut told = Vec::new();
+    for (age_s, answer) in answers {
+        let now = UnixSeconds(1_000_000 + age_s);
+        if let Some(next) = LastAnswer::after(last.as_ref(), answer, now) {
+            told.extend(next.to_be_told().map(|_| *age_s));
+            last = Some(next);
+        }
+    }
+    told
+}
+
+#[test]
+fn a_receiver_that_takes_nothing_for_half_an_hour_is_told_of_once_whatever_it_answers() {
+    // One event alone, on its ladder.
+    let ladder = [0, 5, 305, 2_105, 9_305, 27_305, 63_305, 99_305];
+    for answers in [
+        ["502"; 8],
+        ["timed_out"; 8],
+        ["410"; 8],
+        ["address_refused"; 8],
+        [
+            "502",
+            "timed_out",
+            "503",
+            "unreachable",
+            "410",
+            "404",
+            "502",
+            "301",
+        ],
+    ] {
+        let answers: Vec<(i64, &str)> = ladder.into_iter().zip(answers).collect();
+        assert_eq!(told_at(&answers), [2_105], "{answers:?}");
+    }
+    assert_eq!(told_at(&[(0, "502"), (1_799, "503")]), [0; 0]);
+    assert_eq!(told_at(&[(0, "502"), (1_800, "503")]), [1_800]);
+}
+
+#[test]
+fn what_a_receiver_took_ends_its_failures_and_so_does_half_a_day_without_an_attempt() {
+    let taken = [(0, "502"), (1_700, "204"), (1_801, "502"), (3_600, "502")];
+    assert_eq!(told_at(&taken), [0; 0]);
+    let again = [
+        (0, "502"),
+        (1_800, "502"),
+        (2_000, "200"),
+        (2_001, "502"),
+        (3_801, "502"),
+    ];
+    assert_eq!(told_at(&again), [1_800, 3_801]);
+    let half_a_day = 43_200;
+    let rare = [
+        (0, "502"),
+        (1_800, "502"),
+        (1_800 + half_a_day, "502"),
+        (3_600 + half_a_day, "502"),
+    ];
+    assert_eq!(told_at(&rare), [1_800, 3_600 + half_a_day]);
+}
+
+#[test]
+fn failures_that_an_earlier_version_wrote_down_count_from_their_last_answer() {
+    let at = |age_s: i64| UnixSeconds(1_000_000 + age_s);
+    let of_an_earlier_version = |answer: &str| LastAnswer {
+        answer: answer.to_owned(),
+        at: at(1_000),
+        since: at(0),
+        gone: None,
+        failing: None,
+    };
+    let told = |answer: &str| {
+        let last = of_an_earlier_version(answer);
+        let next = LastAnswer::after(Some(&last), "502", at(1_800)).unwrap();
+        next.to_be_told().map(|run| run.since)
+    };
+    assert_eq!(told("502"), Some(at(0)));
+    assert_eq!(told("204"), None);
+}
+
 #[test]
 fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
     for (status, meaning) in [
