@@ -26,7 +26,7 @@ fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            if !path.ends_with("testing") {
+            if !path.ends_with("testing") && !path.ends_with("tests") {
                 rust_files(&path, found);
             }
         } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
