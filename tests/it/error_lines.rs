@@ -187,7 +187,7 @@ const STAGES: &[(Stage, &[Line])] = &[
         &[line(
             "send_webhook::handler",
             webhooks::TAKES_NOTHING,
-            &["client_id", "answer", "since", "what_to_do"],
+            &["client_id", "what_to_do"],
             "[webhooks.md](webhooks.md)",
         )],
     ),
