@@ -11,6 +11,7 @@ use payments::{
             Actor, ApprovedAction, Decision, Difference, DifferenceState, PERSONS, RefundStage,
             Remedy, TrackedRefund,
         },
+        lateness,
         run::{FundSide, FundState, Run, RunState},
     },
 };
@@ -428,8 +429,6 @@ impl RunText {
 /// When the daily run has begun at the latest, in seconds after the end of its day: it is due at
 /// 10:30.
 const RUN_BY_S: i64 = 10 * 3600 + 45 * 60;
-/// When WeChat Pay's bill is there at the latest: it makes it by 10:00, and is late at 13:00.
-const BILL_BY_S: i64 = 13 * 3600;
 
 /// Whether the time of a day's run is over.
 pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
@@ -444,9 +443,9 @@ pub(crate) fn missing_days(
     repairs: bool,
     now: UnixSeconds,
 ) -> Vec<BillDate> {
-    let late = BillDate::of(now.plus_s(-BILL_BY_S)).plus_days(-1);
+    let late = lateness::last_late(now);
     let mut missing = day_runs::missing_days(runs, days, late, repairs);
-    let yesterday = BillDate::of(now).plus_days(-1);
+    let yesterday = lateness::yesterday(now);
     if late < yesterday && days.contains(&yesterday) && is_overdue(yesterday, now) {
         let mut of_day = runs.iter().filter(|(date, _)| *date == yesterday);
         let has_come = of_day.any(|(_, runs)| has_come(runs, repairs));
@@ -493,7 +492,7 @@ pub(crate) fn run(
             )
         };
     };
-    let bill_is_late = now >= date.ends_at().plus_s(BILL_BY_S);
+    let bill_is_late = now >= lateness::late_at(date);
     let words = match run.state {
         RunState::Waiting if bill_is_late => RunText::new(
             Tone::Bad,

@@ -412,7 +412,6 @@ impl<'a> BillReader<'a> {
     /// reconciled with a simulator alone, which has every bill at once.
     fn is_believed(self, date: BillDate) -> bool {
         let now = self.app.clock.now();
-        now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S)
-            || self.run.date == BillDate::of(now)
+        now >= date.ends_at().plus_s(BELIEVED_FROM_S) || self.run.date == BillDate::of(now)
     }
 }

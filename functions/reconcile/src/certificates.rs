@@ -171,7 +171,7 @@ fn merged(
             (VerificationKind::PublicKey, _) => entries.push(entry.clone()),
             (VerificationKind::Certificate, Some(delivered)) => entries.push(entry_of(delivered)),
             (VerificationKind::Certificate, None) => match ends(&entry.pem) {
-                Ok(end) if now.0 < end.0.saturating_add(KEPT_AFTER_ITS_END_S) => {
+                Ok(end) if now < end.plus_s(KEPT_AFTER_ITS_END_S) => {
                     entries.push(entry.clone());
                 }
                 Ok(_) => {}

@@ -7,12 +7,15 @@ use adapters::reconciliation::ReconciliationError;
 use flows::problem::ErrorChain;
 use payments::{
     model::bill_date::BillDate,
-    reconcile::day_runs::{DayRuns, missing_days},
+    reconcile::{
+        day_runs::{DayRuns, missing_days},
+        lateness::{EARLIER_DAYS, WATCHED_DAYS, last_late},
+    },
 };
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{app::App, lateness::last_late};
+use crate::app::App;
 
 /// Days that should be reconciled by now and are not. A day whose record could not be read for the
 /// first time is unknown: that may pass. From the second time running on it counts as missing.
@@ -23,11 +26,6 @@ pub(crate) struct DaysMissing {
     /// How many of those before it; `None` if unknown.
     pub(crate) earlier: Option<usize>,
 }
-
-/// How many days are watched. Whoever has not run a day within a week does not mean to.
-const WATCHED_DAYS: i64 = 7;
-/// Of how many days before them the runs are read, by which a gap at their beginning is known.
-const EARLIER_DAYS: i64 = 7;
 
 /// Which of the last days that should be reconciled by now are not.
 pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> DaysMissing {

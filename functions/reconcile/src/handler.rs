@@ -11,7 +11,7 @@ use flows::{
 };
 use payments::{
     model::{bill_date::BillDate, journal::Cause},
-    reconcile::day_runs::RunRequest,
+    reconcile::{day_runs::RunRequest, lateness::late_at},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use strict_json::{Null, Object, Wrong};
@@ -25,7 +25,6 @@ use crate::{
     day::Day,
     error::DayError,
     funds::Funds,
-    lateness::late_at,
     metrics,
     sweep::{self, report::Report},
     track_refunds,
@@ -137,7 +136,7 @@ fn yesterday(scheduled_at_ms: i64) -> BillDate {
 /// When a missing bill is requested again: also at the moment at which it becomes late, so that
 /// operators are notified then.
 fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
-    let late_in_s = late_at(date).0.saturating_sub(now.0);
+    let late_in_s = late_at(date).since(now);
     let late_in_s = i32::try_from(late_in_s).unwrap_or(BILL_AGAIN_S);
     if late_in_s > 0 {
         late_in_s.min(BILL_AGAIN_S)

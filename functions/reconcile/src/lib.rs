@@ -25,7 +25,6 @@ mod finding;
 mod funds;
 pub mod handler;
 mod last_minutes;
-mod lateness;
 mod metrics;
 mod payment_facts;
 mod query;

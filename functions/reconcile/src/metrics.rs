@@ -6,18 +6,14 @@ use payments::{
     model::{bill_date::BillDate, next_check::CheckKind},
     reconcile::{
         difference::{Actor, Difference, RunSide},
+        lateness::{late_at, yesterday},
         run::Run,
     },
 };
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{
-    app::App,
-    days_missing::DaysMissing,
-    lateness::{late_at, yesterday},
-    sweep::report::Report,
-};
+use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.

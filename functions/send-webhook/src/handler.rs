@@ -323,7 +323,7 @@ async fn keep(
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
         // The alarm of receivers that are gone stays on with each event.
-        if now.0.saturating_sub(since.0) < DisabledReports::AGAIN_AFTER_S {
+        if now.since(since) < DisabledReports::AGAIN_AFTER_S {
             error!(
                 client_id,
                 why,

@@ -97,11 +97,6 @@ impl Deadline {
         let left_ms = self.ends_ms.saturating_sub(self.clock.now_ms());
         Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
     }
-
-    /// Whether no time is left.
-    pub fn is_over(&self) -> bool {
-        self.left().is_zero()
-    }
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -237,16 +232,16 @@ mod tests {
         let deadline = clock.deadline(Duration::from_millis(2500));
         clock.advance(Duration::from_millis(1000));
         assert_eq!(deadline.left(), Duration::from_millis(1500));
-        assert!(!deadline.is_over());
+        assert!(!deadline.left().is_zero());
         let earlier = deadline.clone().no_later_than(UnixSeconds(NOON.0 + 2));
         assert_eq!(earlier.left(), Duration::from_millis(1000));
         let later = deadline.clone().no_later_than(UnixSeconds(NOON.0 + 60));
         assert_eq!(later.left(), deadline.left());
         clock.advance(Duration::from_millis(1500));
-        assert!(deadline.is_over() && earlier.is_over());
+        assert!(deadline.left().is_zero() && earlier.left().is_zero());
         clock.advance(Duration::from_secs(9));
         assert_eq!(deadline.left(), Duration::ZERO);
-        assert!(!clock.deadline(Duration::MAX).is_over());
+        assert!(!clock.deadline(Duration::MAX).left().is_zero());
     }
 
     #[test]

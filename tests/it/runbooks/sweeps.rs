@@ -73,19 +73,29 @@ async fn a_sweep_that_wechat_pay_does_not_answer_says_so_and_asks_again_within_a
 async fn a_sweep_whose_minute_is_over_says_what_is_left_and_how_long_it_has_been_due() {
     let testbed = Testbed::start().await;
     orders(&testbed, 40).await;
-    // Each look takes so long that a minute is not enough for all.
     let writes = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
-    testbed
-        .wire
-        .break_all(writes, AwsFault::Delay(Duration::from_secs(5)));
-    let (report, told) = sweep(&testbed).await;
-    testbed.wire.mend();
+    testbed.wire.break_all(writes, AwsFault::Held);
+    let lines = Lines::default();
+    // The first looks take until the minute is nearly over. Nothing moves the clock before the
+    // whole index is read.
+    let index_is_read = async {
+        let mut told = Vec::new();
+        let is_it = |line: &Value| line["message"] == "what is due longest";
+        while !told.iter().any(is_it) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            told.extend(lines.take_all());
+        }
+    };
+    let minute_passes = async {
+        let read = tokio::time::timeout(Duration::from_secs(20), index_is_read).await;
+        testbed.clock.advance(Duration::from_secs(55));
+        testbed.wire.mend();
+        read
+    };
+    let (report, read) = tokio::join!(lines.of(testbed.sweep()), minute_passes);
+    assert_eq!(read, Ok(()), "what is due longest is told");
     assert!(report.left > 0 && report.open > 0, "{report:?}");
     assert!(!report.wechat_down, "{report:?}");
-    let first = told
-        .iter()
-        .find(|line| line["message"] == "what is due longest");
-    assert!(first.is_some(), "{told:?}");
     row_says(
         PAGE,
         "`left` or `parts_with_more`",

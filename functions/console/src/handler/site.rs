@@ -8,7 +8,12 @@ use lambda_http::http::{
 };
 use payments::{
     model::{bill_date::BillDate, ids::OrderNo, journal::Event},
-    reconcile::{day_runs::DayRuns, difference::Difference, run::Run},
+    reconcile::{
+        day_runs::DayRuns,
+        difference::Difference,
+        lateness::{EARLIER_DAYS, WATCHED_DAYS},
+        run::Run,
+    },
 };
 use tracing::warn;
 
@@ -25,10 +30,6 @@ use crate::{
 const STARTING_S: i64 = 900;
 /// How many days the chart shows.
 const CHART_DAYS: i64 = 30;
-/// Of how many days each page says first that their run is missing: as many as the sweep watches.
-const LISTED_DAYS: i64 = 7;
-/// Of how many days before them the runs are read, by which a gap at their beginning is known.
-const EARLIER_DAYS: i64 = 7;
 
 impl Request<'_> {
     pub(super) async fn page(&self, route: Page<'_>) -> Result<Response<String>, Problem> {
@@ -83,9 +84,9 @@ impl Request<'_> {
         if self.app.today_too {
             return Ok(Vec::new());
         }
-        let read = days(self.app.yesterday(), LISTED_DAYS + EARLIER_DAYS);
+        let read = days(self.app.yesterday(), WATCHED_DAYS + EARLIER_DAYS);
         let runs = self.app.table.runs(&read).await?;
-        let listed = days(self.app.yesterday(), LISTED_DAYS);
+        let listed = days(self.app.yesterday(), WATCHED_DAYS);
         Ok(self.missing_of(&listed, &runs))
     }
 
@@ -108,10 +109,9 @@ impl Request<'_> {
         let read = async {
             let of_day = table.day_runs(date).await?;
             let day = listing::day(table, date, of_day.shown(), filter).await?;
-            let mut earlier = table.runs(&with_earlier(&shown)).await?;
-            let red = self.missing_of(&shown, &earlier);
-            earlier.retain(|(date, _)| shown.contains(date));
-            let runs = earlier;
+            let mut runs = table.runs(&with_earlier(&shown)).await?;
+            let red = self.missing_of(&shown, &runs);
+            runs.retain(|(date, _)| shown.contains(date));
             let needing = listing::needing_of_each(table, &runs).await?;
             let missing = self.missing_days().await?;
             Ok::<_, ReconciliationError>((of_day, day, runs, needing, red, missing))

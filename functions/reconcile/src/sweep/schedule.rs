@@ -298,7 +298,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
                 part.pages = part.pages.saturating_add(1);
                 report.pages = report.pages.saturating_add(1);
                 for since in &items {
-                    let age_s = self.bounds.began_at.0.saturating_sub(since.at.0);
+                    let age_s = self.bounds.began_at.since(since.at);
                     report.saw(part.reason_of(&since.item), age_s);
                 }
                 part.ahead.extend(items);

@@ -292,7 +292,8 @@ impl KeysTable {
     /// Stores an answer that ends a run of 410s, over anything that another sandbox wrote
     /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
     /// A failure leaves the stored run of failures as it is, since the other answer may have begun
-    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a new URL by now or is disabled.
+    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a new
+    /// URL by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.

@@ -63,9 +63,9 @@ pub enum NearMidnight {
 
 /// Which end of `date` a time on that day is near.
 pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
-    if at.0.saturating_sub(date.starts_at().0) < NEAR_MIDNIGHT_S {
+    if at.since(date.starts_at()) < NEAR_MIDNIGHT_S {
         NearMidnight::DayBefore
-    } else if date.ends_at().0.saturating_sub(at.0) <= NEAR_MIDNIGHT_S {
+    } else if date.ends_at().since(at) <= NEAR_MIDNIGHT_S {
         NearMidnight::DayAfter
     } else {
         NearMidnight::Neither

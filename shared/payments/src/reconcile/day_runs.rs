@@ -104,8 +104,8 @@ impl DayRuns {
     fn shows_that_the_system_ran(&self) -> bool {
         let mut runs = self.run().into_iter().chain(self.preview());
         runs.any(|run| {
-            let in_time = run.date.ends_at().0.saturating_add(IN_TIME_S);
-            run.first_began_at().0 < in_time
+            let in_time = run.date.ends_at().plus_s(IN_TIME_S);
+            run.first_began_at() < in_time
         })
     }
 

@@ -17,5 +17,6 @@ pub mod carried;
 pub mod classify;
 pub mod day_runs;
 pub mod difference;
+pub mod lateness;
 pub mod run;
 pub mod unattributed;

@@ -72,7 +72,7 @@ pub fn order_from_lost_record(
             // Nothing older than its payment is known. The time is one second after the payment, so
             // that a parked record of the payment is looked up, and the payment still counts as
             // this order's.
-            created_at: UnixSeconds(money.payment.paid_at.0.saturating_add(1)),
+            created_at: money.payment.paid_at.plus_s(1),
             version: VERSION_AGAIN,
         },
         context,

@@ -51,7 +51,7 @@ pub fn may_be_on_record(
     attempt: u32,
     now: UnixSeconds,
 ) -> bool {
-    replay || attempt > 1 || now.0.saturating_sub(event.at.0) >= FRESH_S
+    replay || attempt > 1 || now.since(event.at) >= FRESH_S
 }
 
 /// Minimum pause for a receiver that did not answer in time, in seconds. An attempt waits up to 15
@@ -228,7 +228,7 @@ impl GoneRun {
                 counted_at: now,
                 count: 1,
             },
-            Some(run) if now.0.saturating_sub(run.counted_at.0) < Self::COUNTED_EVERY_S => run,
+            Some(run) if now.since(run.counted_at) < Self::COUNTED_EVERY_S => run,
             Some(run) => Self {
                 counted_at: now,
                 count: run.count.saturating_add(1),
@@ -239,7 +239,7 @@ impl GoneRun {
 
     /// Whether the receiver counts as gone at `now`.
     pub fn ends_the_webhook(&self, now: UnixSeconds) -> bool {
-        self.count >= Self::LEAST_COUNT && now.0.saturating_sub(self.since.0) >= Self::LEAST_S
+        self.count >= Self::LEAST_COUNT && now.since(self.since) >= Self::LEAST_S
     }
 }
 
@@ -263,8 +263,7 @@ impl FailingRun {
 
     /// The run with another failure at `now`.
     fn and_another(last: Option<&LastAnswer>, now: UnixSeconds) -> Self {
-        let goes_on =
-            |last: &&LastAnswer| !last.is_taken() && now.0.saturating_sub(last.at.0) < Self::GAP_S;
+        let goes_on = |last: &&LastAnswer| !last.is_taken() && now.since(last.at) < Self::GAP_S;
         // Earlier versions stored no run: it is at least as long as the last answer.
         let of_last = |last: &LastAnswer| {
             last.failing.unwrap_or(Self {
@@ -276,7 +275,7 @@ impl FailingRun {
             since: now,
             told_at: None,
         });
-        let is_long = now.0.saturating_sub(run.since.0) >= Self::TOLD_AFTER_S;
+        let is_long = now.since(run.since) >= Self::TOLD_AFTER_S;
         Self {
             told_at: run.told_at.or(is_long.then_some(now)),
             ..run
@@ -307,7 +306,7 @@ impl LastAnswer {
     /// than 410 ends a run of 410s; a missing answer does not.
     pub fn after(last: Option<&Self>, answer: &str, now: UnixSeconds) -> Option<Self> {
         let same = last.filter(|last| last.answer == answer);
-        let written_s = same.map(|same| now.0.saturating_sub(same.at.0));
+        let written_s = same.map(|same| now.since(same.at));
         if written_s.is_some_and(|age_s| age_s < Self::WRITTEN_EVERY_S) {
             return None;
         }

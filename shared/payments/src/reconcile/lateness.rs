@@ -1,0 +1,30 @@
+//! When a day is late, and how many days are watched for that. On-call is called and the console
+//! shows red by the same rules.
+
+use wechatpay::UnixSeconds;
+
+use crate::model::bill_date::BillDate;
+
+/// How many days are watched. Whoever has not run a day within a week does not mean to.
+pub const WATCHED_DAYS: i64 = 7;
+/// Of how many days before them the runs are read, by which a gap at their beginning is known.
+pub const EARLIER_DAYS: i64 = 7;
+
+/// How long after its end a day is late, in seconds.
+const LATE_AFTER_S: i64 = 13 * 3600;
+
+/// When a day is late whose bill is not there or that was not reconciled: at 13:00 of the next one,
+/// in Beijing. WeChat Pay makes bills by 10:00.
+pub fn late_at(date: BillDate) -> UnixSeconds {
+    date.ends_at().plus_s(LATE_AFTER_S)
+}
+
+/// The latest day that should be reconciled by now, unless it is.
+pub fn last_late(now: UnixSeconds) -> BillDate {
+    yesterday(now.plus_s(-LATE_AFTER_S))
+}
+
+/// The day before the present one, in Beijing.
+pub fn yesterday(now: UnixSeconds) -> BillDate {
+    BillDate::of(now).plus_days(-1)
+}
