@@ -8,6 +8,7 @@ use adapters::{
     testing::{Fault, Match, Service},
 };
 use serde_json::json;
+use wechatpay_simulator::Endpoint;
 
 use crate::support::{Testbed, native, number};
 
@@ -132,5 +133,70 @@ async fn a_202_says_how_the_order_stands() {
             .unwrap()
             .live_prepay(testbed.clock.now())
             .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_the_lease_to_another_is_shown_what_that_one_got() {
+    let testbed = Testbed::start().await;
+    let asked = testbed.client.post_with(
+        "/v1/orders",
+        &native("ORDER-1"),
+        &[("prefer", "respond-async")],
+        &testbed,
+    );
+    assert_eq!(testbed.send(asked).await.status, 202);
+    let take = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
+    testbed.wire.break_next(take.clone(), Fault::Held);
+    let body = native("ORDER-1");
+    let queue = async {
+        testbed.on_the_wire(&take, 1).await;
+        assert_eq!(testbed.work_off().await, 0, "it takes the lease first");
+        testbed.wire.mend();
+    };
+    let (repeat, ()) = futures_util::join!(testbed.post_order(&body), queue);
+    assert_eq!(repeat.status, 200, "{repeat:?}");
+    assert_eq!(repeat.headers["idempotent-replayed"], "true");
+    assert_eq!(
+        testbed.wechat.admin().requests()[&Endpoint::PrepayNative],
+        1
+    );
+    assert!(
+        testbed
+            .wechat
+            .admin()
+            .order(repeat.code_url())
+            .unwrap()
+            .payable,
+        "the value that is shown is alive"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_closed_before_its_maker_heard_of_it_is_not_made_at_wechat_pay() {
+    let testbed = Testbed::start().await;
+    let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders);
+    testbed.wire.break_next(reserve.clone(), Fault::LostAnswer);
+    testbed.wire.break_after(reserve.clone(), 1, 1, Fault::Held);
+    let body = native("ORDER-1");
+    let closer = async {
+        testbed.on_the_wire(&reserve, 2).await;
+        let closed = testbed.close("ORDER-1").await;
+        testbed.wire.mend();
+        closed
+    };
+    let (made, closed) = futures_util::join!(testbed.post_order(&body), closer);
+    assert_eq!(closed.body["state"], "closing", "{closed:?}");
+    assert_eq!(
+        (made.status, &made.body["state"]),
+        (200, &json!("closing")),
+        "{made:?}"
+    );
+    assert!(
+        !testbed
+            .wechat
+            .admin()
+            .requests()
+            .contains_key(&Endpoint::PrepayNative)
     );
 }

@@ -10,6 +10,7 @@ use flows::{
     authenticate::{Authenticator, ReplayGuard},
     issue_prepay::IssueFlow,
     services::Services,
+    stored_body::StoredBodies,
 };
 use payments::model::merchant::MerchantProfile;
 
@@ -23,7 +24,7 @@ pub struct App {
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
     pub(crate) issue_flow: IssueFlow,
-    pub(crate) fields: FieldSeal,
+    pub(crate) bodies: StoredBodies,
     pub(crate) payment_requests: Queue,
     pub(crate) merchant: MerchantProfile,
     pub(crate) prepay_budget: Duration,
@@ -42,6 +43,7 @@ impl App {
         };
         let parts = Services::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
+        let bodies = StoredBodies::new(fields);
         Self {
             authenticator: Authenticator::new(parts.keys, clock.clone()),
             nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
@@ -49,13 +51,13 @@ impl App {
             issue_flow: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
-                fields.clone(),
+                bodies.clone(),
                 parts.query_flow,
                 clock.clone(),
                 random.clone(),
             ),
             orders: parts.orders,
-            fields,
+            bodies,
             payment_requests: parts.payment_requests,
             merchant,
             prepay_budget: settings.prepay_budget,

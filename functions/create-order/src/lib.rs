@@ -6,4 +6,6 @@
 
 pub mod app;
 pub mod handler;
+mod payer_lease;
+mod reserve;
 pub mod settings;

@@ -6,7 +6,7 @@ use adapters::{
 };
 use flows::{
     issue_prepay::IssueFlow, process_refund::RefundFlow, services::Services,
-    settle_payment::SettleFlow,
+    settle_payment::SettleFlow, stored_body::StoredBodies,
 };
 
 use crate::settings::Settings;
@@ -37,7 +37,7 @@ impl App {
             issue_flow: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
-                fields,
+                StoredBodies::new(fields),
                 parts.query_flow,
                 clock.clone(),
                 random.clone(),

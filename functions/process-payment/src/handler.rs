@@ -305,7 +305,6 @@ async fn issue(
     let within = time_left(app, deadline_ms);
     let origin = of_message(record, trace);
     match app.issue_flow.issue(*order, None, within, &origin).await {
-        Ok(IssueOutcome::Order(order)) if order.needs_prepay(app.clock.now()) => Verdict::Retry,
         Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
         Ok(IssueOutcome::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),

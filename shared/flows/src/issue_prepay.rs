@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapters::{
     clock::{Clock, Deadline},
-    fields::{FieldError, FieldSeal},
+    fields::FieldError,
     order_table::{ApplyOutcome, OrderTable, TableError, WriteOutcome},
     random::Random,
     wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi},
@@ -14,14 +14,13 @@ use payments::{
     model::{
         ids::OrderNo,
         order::{
-            Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
+            Order, OrderRefusal, OrderState, PayParams, PrepayDelivery, Product, Rejection,
             WrongValue, prepay_delivery,
         },
     },
     rules::{
         change::OrderChange,
-        issue_order::{self, IssueFailure, IssueStep},
-        schedule,
+        issue_order::{self, IssueFailure, IssueStep, IssuedPrepay},
     },
 };
 use tracing::{info, warn};
@@ -37,6 +36,7 @@ use crate::{
     problem::Problem,
     query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle_payment::SettleOutcome,
+    stored_body::StoredBodies,
 };
 
 /// Gets prepay values.
@@ -44,7 +44,7 @@ use crate::{
 pub struct IssueFlow {
     orders: OrderTable,
     wechat: WechatApi,
-    fields: FieldSeal,
+    bodies: StoredBodies,
     query_flow: QueryFlow,
     clock: Clock,
     random: Random,
@@ -53,11 +53,12 @@ pub struct IssueFlow {
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssueOutcome {
-    /// The present order: with a prepay value, or changed meanwhile (paid, closed).
+    /// The present order, which needs no further attempt: it has a prepay value, or changed
+    /// meanwhile (paid, closed).
     Order(Box<Order>),
-    /// WeChat Pay refused the order for good.
+    /// The order is rejected: WeChat Pay refused it for good.
     Rejected(OrderRefusal),
-    /// The result is unknown. A later attempt or the sweep continues.
+    /// The order still needs a prepay value. A later attempt or the sweep continues.
     Later(IssueFailure),
 }
 
@@ -98,7 +99,7 @@ impl IssueFlow {
     pub fn new(
         orders: OrderTable,
         wechat: WechatApi,
-        fields: FieldSeal,
+        bodies: StoredBodies,
         query_flow: QueryFlow,
         clock: Clock,
         random: Random,
@@ -106,17 +107,11 @@ impl IssueFlow {
         Self {
             orders,
             wechat,
-            fields,
+            bodies,
             query_flow,
             clock,
             random,
         }
-    }
-
-    /// The encryption context of an order's WeChat body: a body that is moved to another order does
-    /// not decrypt.
-    pub fn body_context(order_no: &OrderNo) -> String {
-        format!("orders/{order_no}/wechat_body")
     }
 
     /// Calls WeChat Pay under the lease that `order` holds, within the time given: one host, then
@@ -145,7 +140,7 @@ impl IssueFlow {
                 IssueFailure::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
         }
-        let mut clean =
+        let clean =
             issue_order::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
         if order.state == OrderState::Reserved
             && !clean
@@ -155,17 +150,32 @@ impl IssueFlow {
         }
         let body = match body {
             Some(body) => body,
-            None => self
-                .fields
-                .open(&Self::body_context(&order.order_no), &order.sealed_body)
-                .await?
-                .to_vec(),
+            None => self.bodies.open(&order).await?,
         };
+        match self.call(&order, body, clean, &deadline).await? {
+            PrepayAnswer::Value { value, told_under } => {
+                self.store(order, value, told_under.as_ref(), origin).await
+            }
+            PrepayAnswer::InDoubt(doubt) => self.ask(&order, doubt, &deadline, origin).await,
+            PrepayAnswer::Refused(refusal) => self.reject(&order, refusal, origin).await,
+            PrepayAnswer::None(reason) => Ok(self.give_up(&order.order_no, reason)),
+        }
+    }
+
+    /// Sends the prepay call to one host, then to the other if the first gives no answer that
+    /// counts. `clean` says that no earlier result is unknown.
+    async fn call(
+        &self,
+        order: &Order,
+        body: Vec<u8>,
+        mut clean: bool,
+        deadline: &Deadline,
+    ) -> Result<PrepayAnswer, IssueError> {
         let call = PrepayCall::stored(order.product.at_wechat(), body);
         let mut hosts = self.wechat.hosts().into_iter();
         let mut last_cause = "there was no time left to ask".to_owned();
         while let Some(host) = hosts.next() {
-            let Some(share) = share(&deadline) else {
+            let Some(share) = share(deadline) else {
                 break;
             };
             let CallReply { answer, request_id } = match self.wechat.call(&call, host, share).await
@@ -178,11 +188,11 @@ impl IssueFlow {
                 answer => answer?,
             };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
-            let foreign = clean || issue_order::is_number_used_elsewhere(&answer, &order);
+            let foreign = clean || issue_order::is_number_used_elsewhere(&answer, order);
             match issue_order::after_prepay_answer(answer, tries_left, clean) {
                 IssueStep::Store(value) => {
-                    let told_under = request_id.as_ref();
-                    return self.store(order, value, told_under, origin).await;
+                    let told_under = request_id;
+                    return Ok(PrepayAnswer::Value { value, told_under });
                 }
                 IssueStep::Repeat => {
                     clean = false;
@@ -190,21 +200,16 @@ impl IssueFlow {
                     self.clock.sleep(BETWEEN_HOSTS.pause(1, &self.random)).await;
                 }
                 IssueStep::Query(refusal) => {
-                    let doubt = ExistenceQuery {
-                        clean,
+                    return Ok(PrepayAnswer::InDoubt(ExistenceQuery {
                         foreign,
-                        refusal,
-                        deadline,
-                    };
-                    return self.ask(order, doubt, origin).await;
+                        refusal: refusal.filter(|_| clean),
+                    }));
                 }
-                IssueStep::Reject(refusal) => {
-                    return self.reject(&order, refusal, origin).await;
-                }
-                IssueStep::GiveUp(reason) => return Ok(self.give_up(&order.order_no, reason)),
+                IssueStep::Reject(refusal) => return Ok(PrepayAnswer::Refused(refusal)),
+                IssueStep::GiveUp(reason) => return Ok(PrepayAnswer::None(reason)),
             }
         }
-        Ok(self.give_up(&order.order_no, IssueFailure::Unknown(last_cause)))
+        Ok(PrepayAnswer::None(IssueFailure::Unknown(last_cause)))
     }
 
     /// Queries the unknown result of an earlier attempt. `None` if the order is open at WeChat Pay
@@ -250,7 +255,7 @@ impl IssueFlow {
                         "the order is rejected"
                     );
                 }
-                as_found(found)
+                self.as_found(found)
             }
             None => self.give_up(
                 order_no,
@@ -278,22 +283,20 @@ impl IssueFlow {
         told_under: Option<&RequestId>,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let now = self.clock.now();
+        let context = origin.change_context(self.clock.now());
         let params = match prepay_delivery(order.product, value)? {
             PrepayDelivery::AsIs(params) => params,
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
-        let prepay = Prepay::issued(params, order.product, now, order.expires_at);
-        let context = origin.change_context(now).told_under(told_under);
-        let awaiting = OrderState::AwaitingPayment(prepay.clone());
-        let next_look = schedule::next_order_check(&order, &awaiting, now);
-        let change = OrderChange::new(&order, awaiting, &context);
-        // Renewing a value changes no state and has no event.
-        let event = change.events.first();
+        let IssuedPrepay {
+            prepay,
+            event,
+            next_check,
+        } = IssuedPrepay::new(&order, params, &context.told_under(told_under));
         let order_no = order.order_no.as_str();
         match self
             .orders
-            .store_prepay(&order, &prepay, event, next_look)
+            .store_prepay(&order, &prepay, event.as_ref(), next_check)
             .await?
         {
             WriteOutcome::Written(order) => {
@@ -316,7 +319,7 @@ impl IssueFlow {
                     state = found.state.name(),
                     "the order moved on while its prepay value was on the way"
                 );
-                Ok(IssueOutcome::Order(found))
+                Ok(self.as_found(*found))
             }
         }
     }
@@ -349,11 +352,12 @@ impl IssueFlow {
     /// Queries the order at WeChat Pay because the answer to the prepay call was not conclusive.
     async fn ask(
         &self,
-        order: Order,
+        order: &Order,
         doubt: ExistenceQuery,
+        deadline: &Deadline,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let Some(share) = share(&doubt.deadline) else {
+        let Some(share) = share(deadline) else {
             return Ok(self.give_up(
                 &order.order_no,
                 IssueFailure::Unknown("there was no time left to query".to_owned()),
@@ -370,10 +374,8 @@ impl IssueFlow {
         match (report_unreadable(order_no, asked)?, doubt.refusal) {
             (QueryOutcome::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
-            (QueryOutcome::NotThere, Some(refusal)) if doubt.clean => {
-                self.reject(&order, refusal, origin).await
-            }
-            (QueryOutcome::NotThere, _) => Ok(self.give_up(
+            (QueryOutcome::NotThere, Some(refusal)) => self.reject(order, refusal, origin).await,
+            (QueryOutcome::NotThere, None) => Ok(self.give_up(
                 &order.order_no,
                 IssueFailure::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
@@ -420,34 +422,49 @@ impl IssueFlow {
                 Ok(IssueOutcome::Rejected(told))
             }
             ApplyOutcome::VersionMoved => match self.orders.read(&order.order_no).await? {
-                Some(found) => Ok(as_found(found)),
+                Some(found) => Ok(self.as_found(found)),
                 None => Ok(IssueOutcome::Rejected(told)),
             },
         }
     }
+
+    /// The outcome for an order that others changed meanwhile.
+    fn as_found(&self, order: Order) -> IssueOutcome {
+        match order.state.rejection() {
+            Some(why) => IssueOutcome::Rejected(why.told()),
+            None if order.needs_prepay(self.clock.now()) => IssueOutcome::Later(
+                IssueFailure::Unknown("the order was changed and has no value yet".to_owned()),
+            ),
+            None => IssueOutcome::Order(Box::new(order)),
+        }
+    }
+}
+
+/// What the prepay call came to.
+enum PrepayAnswer {
+    /// A value, told under this `Request-ID`.
+    Value {
+        value: PrepayValue,
+        told_under: Option<RequestId>,
+    },
+    /// Only a query tells whether WeChat Pay has the order.
+    InDoubt(ExistenceQuery),
+    /// The order is refused for good.
+    Refused(Refusal),
+    /// No result, for this reason.
+    None(IssueFailure),
 }
 
 /// What a query must find out, and how.
 struct ExistenceQuery {
-    /// Whether this is the first attempt, so that no earlier result is unknown.
-    clean: bool,
     /// Whether an order that WeChat Pay has under the number cannot be ours.
     foreign: bool,
-    /// The refusal that counts if the order does not exist.
+    /// The refusal that rejects the order if it does not exist; `None` if nothing rejects it.
     refusal: Option<Refusal>,
-    deadline: Deadline,
 }
 
 /// The time left, limited to the maximum for one call; `None` if it is too short for a call.
 fn share(deadline: &Deadline) -> Option<Duration> {
     let left = deadline.left();
     (left >= CALL_MIN).then(|| left.min(CALL_MAX))
-}
-
-/// The outcome for an order that was read again: it may be rejected by now.
-fn as_found(order: Order) -> IssueOutcome {
-    match order.state.rejection() {
-        Some(why) => IssueOutcome::Rejected(why.told()),
-        None => IssueOutcome::Order(Box::new(order)),
-    }
 }

@@ -23,6 +23,7 @@ pub mod query_order;
 pub mod services;
 pub mod settle_payment;
 pub mod sqs_event;
+pub mod stored_body;
 pub mod trace;
 pub mod verdict;
 pub mod view;

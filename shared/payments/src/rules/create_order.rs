@@ -201,6 +201,11 @@ impl CreateOrder {
 }
 
 impl OrderTerms {
+    /// The last moment of payment of an order made at `now`.
+    pub fn expires_at(&self, now: UnixSeconds) -> UnixSeconds {
+        now.plus_s(self.expires_in_s)
+    }
+
     /// The digest that distinguishes a repeat from another request under the same number.
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self)

@@ -3,8 +3,13 @@
 use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat, Side};
 
 use crate::{
-    model::order::{IssueLease, Order, OrderState},
+    model::{
+        journal::{ChangeContext, Event},
+        next_check::NextCheck,
+        order::{IssueLease, Order, OrderState, PayParams, Prepay},
+    },
     news::call_outcome::CallOutcome,
+    rules::{change::OrderChange, schedule},
 };
 
 /// Total time for calls to WeChat Pay under one lease, in milliseconds: two calls of up to 3 s and
@@ -50,6 +55,30 @@ impl std::fmt::Debug for IssueFailure {
                 write!(f, "after an unknown outcome: {refusal}")
             }
             Self::NotOfTheOrder(refusal) => write!(f, "not for the order's sake: {refusal}"),
+        }
+    }
+}
+
+/// A prepay value, and what is stored with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuedPrepay {
+    /// The value.
+    pub prepay: Prepay,
+    /// The event of an order that was `reserved`. Renewing a value changes no state and has none.
+    pub event: Option<Event>,
+    /// The order's next check.
+    pub next_check: Option<NextCheck>,
+}
+
+impl IssuedPrepay {
+    /// The value that the order got at the time of `context`, as the payer's device takes it.
+    pub fn new(order: &Order, params: PayParams, context: &ChangeContext) -> Self {
+        let prepay = Prepay::issued(params, order.product, context.at, order.expires_at);
+        let awaiting = OrderState::AwaitingPayment(prepay.clone());
+        Self {
+            prepay,
+            next_check: schedule::next_order_check(order, &awaiting, context.at),
+            event: OrderChange::new(order, awaiting, context).events.pop(),
         }
     }
 }

@@ -1,13 +1,71 @@
-//! Reserving a number: what to do when the table already holds an order under it.
+//! Reserving a number: the order to be written, and what to do when the table already holds one
+//! under its number.
 
 use wechatpay::UnixSeconds;
 
-use crate::model::order::Order;
+use crate::{
+    model::{
+        ids::ClientId,
+        journal::{ChangeContext, Event, Subject},
+        order::{IssueLease, Order, OrderState, RefundTally},
+    },
+    rules::{create_order::CreateOrder, schedule},
+};
+
+/// An order to be reserved, with its first event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewOrder {
+    /// The order.
+    pub order: Order,
+    /// Its first event.
+    pub event: Event,
+}
+
+impl NewOrder {
+    /// The order that a client asks for. `sealed_body` is WeChat Pay's request body for it, as it is
+    /// stored; `attempt` says who calls WeChat Pay first.
+    pub fn new(
+        asked: &CreateOrder,
+        client_id: &ClientId,
+        sealed_body: Vec<u8>,
+        attempt: IssueLease,
+        context: &ChangeContext,
+    ) -> Self {
+        let now = context.at;
+        let terms = &asked.terms;
+        let order = Order {
+            order_no: asked.order_no.clone(),
+            client_id: client_id.clone(),
+            product: terms.product,
+            appid: terms.appid.clone(),
+            amount: terms.amount,
+            fingerprint: terms.fingerprint(),
+            sealed_body,
+            created_at: now,
+            expires_at: terms.expires_at(now),
+            attempt,
+            issued: false,
+            state: OrderState::Reserved,
+            refunds: RefundTally::NONE,
+            version: 1,
+            trace: context.trace.clone(),
+            due: None,
+        };
+        Self {
+            event: context.event(order.version, Subject::Order, None, order.state.name()),
+            order: Order {
+                due: schedule::next_order_check(&order, &order.state, now),
+                ..order
+            },
+        }
+    }
+}
 
 /// What an existing order under the same number means for the request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExistingOrder {
-    /// It was written by this request: the write succeeded but its answer was lost.
+    /// It was written by this request, and nothing has happened to it since: the write succeeded but
+    /// its answer was lost.
     SameRequest,
     /// Another client's. Nothing of it may be shown.
     OtherClient,
@@ -32,11 +90,11 @@ pub fn compare_existing(wanted: &Order, found: &Order, now: UnixSeconds) -> Exis
     if found.fingerprint != wanted.fingerprint {
         return ExistingOrder::OtherTerms;
     }
+    if !found.needs_prepay(now) {
+        return ExistingOrder::Show; // it has a live value, is closed or final, or can no longer be paid
+    }
     if found.attempt.id == wanted.attempt.id {
         return ExistingOrder::SameRequest;
-    }
-    if !found.needs_prepay(now) {
-        return ExistingOrder::Show; // it has a live value, or is final, or can no longer be paid
     }
     match found.attempt.held_for_s(now) {
         Some(retry_after_s) => ExistingOrder::InProgress { retry_after_s },
@@ -145,9 +203,14 @@ mod tests {
                 attempt: wanted.attempt.clone(),
                 ..found
             };
+            let by_this_request = if expected == ExistingOrder::Show {
+                ExistingOrder::Show
+            } else {
+                ExistingOrder::SameRequest
+            };
             assert_eq!(
                 compare_existing(&wanted, &same, NOW),
-                ExistingOrder::SameRequest,
+                by_this_request,
                 "{name}, by this very request"
             );
         }

@@ -1,0 +1,124 @@
+//! Reserving an order's number, and finding out who calls WeChat Pay for it.
+
+use adapters::order_table::{ReserveOutcome, WriteOutcome};
+use flows::{authenticate::Caller, origin::Origin, problem::Problem};
+use payments::{
+    model::order::{IssueLease, Order},
+    rules::{
+        create_order::CreateOrder,
+        reserve_order::{ExistingOrder, NewOrder, compare_existing},
+    },
+};
+use tracing::info;
+use wechatpay::api::Prepay;
+
+use crate::app::App;
+
+/// What became of the number.
+pub(crate) enum Reservation {
+    /// This request calls WeChat Pay.
+    Leased(LeasedOrder),
+    /// The queue calls WeChat Pay, as the caller prefers.
+    ForQueue(Box<Order>),
+    /// An earlier request made the order, and no call is needed.
+    Exists(Box<Order>),
+}
+
+/// An order whose lease this request holds.
+pub(crate) struct LeasedOrder {
+    pub(crate) order: Box<Order>,
+    /// The plain body for WeChat Pay, if it is at hand. An order of an earlier request has its own
+    /// body, stored, with another `time_expire`.
+    pub(crate) body: Option<Vec<u8>>,
+    /// Whether an earlier request made the order.
+    pub(crate) is_repeat: bool,
+}
+
+/// Reserves the number, or finds out what the order that has it means for this request.
+pub(crate) async fn reserve(
+    app: &App,
+    asked: &CreateOrder,
+    caller: &Caller,
+    respond_async: bool,
+    origin: &Origin,
+) -> Result<Reservation, Problem> {
+    let now = app.clock.now();
+    let call = Prepay::new(
+        asked.terms.product.at_wechat(),
+        &asked.prepay_body(&app.merchant, asked.terms.expires_at(now)),
+    );
+    let body = call.body().to_vec();
+    let sealed_body = app.bodies.seal(&asked.order_no, &body).await?;
+    let id = app.random.id();
+    let attempt = if respond_async {
+        IssueLease::none(id)
+    } else {
+        IssueLease::first(id, now)
+    };
+    let context = origin.change_context(now);
+    let wanted = NewOrder::new(asked, &caller.client_id, sealed_body, attempt, &context);
+    // Side by side: both are conditional writes, and WeChat Pay is called only after both.
+    let (consumed, reserved) = futures_util::join!(
+        app.nonces.consume(caller),
+        app.orders.reserve(&wanted.order, &wanted.event)
+    );
+    consumed?;
+    let wanted = wanted.order;
+    let ours = |order: Box<Order>| {
+        if respond_async {
+            Reservation::ForQueue(order)
+        } else {
+            Reservation::Leased(LeasedOrder {
+                order,
+                body: Some(body),
+                is_repeat: false,
+            })
+        }
+    };
+    let mut found = match reserved? {
+        ReserveOutcome::New => {
+            info!(
+                order_no = wanted.order_no.as_str(),
+                request_id = origin.cause.id(),
+                trace_id = origin.trace.id(),
+                "order reserved"
+            );
+            return Ok(ours(Box::new(wanted)));
+        }
+        ReserveOutcome::Taken(found) => found,
+    };
+    let mut lease_is_lost = false;
+    loop {
+        match compare_existing(&wanted, &found, now) {
+            ExistingOrder::SameRequest => return Ok(ours(found)),
+            ExistingOrder::OtherClient => return Err(Problem::order_no_taken()),
+            ExistingOrder::OtherTerms => return Err(Problem::key_reused()),
+            ExistingOrder::Show => return Ok(Reservation::Exists(found)),
+            ExistingOrder::InProgress { retry_after_s } => {
+                return Err(Problem::in_progress(retry_after_s));
+            }
+            ExistingOrder::Resume if respond_async => return Ok(Reservation::ForQueue(found)),
+            // Others came first once: who asks again in a second meets fewer.
+            ExistingOrder::Resume if lease_is_lost => return Err(Problem::in_progress(1)),
+            ExistingOrder::Resume => {}
+        }
+        let taken = app
+            .orders
+            .take_issue_lease(&found, &wanted.attempt.id, app.clock.now())
+            .await?;
+        match taken {
+            WriteOutcome::Written(order) => {
+                return Ok(Reservation::Leased(LeasedOrder {
+                    order,
+                    body: None,
+                    is_repeat: true,
+                }));
+            }
+            // What others made of it meanwhile counts.
+            WriteOutcome::Superseded(newer) => {
+                found = newer;
+                lease_is_lost = true;
+            }
+        }
+    }
+}
