@@ -3,7 +3,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use rsa::{RsaPrivateKey, RsaPublicKey, pkcs1v15, sha2::Sha256};
+use rsa::{PrivateKey, PublicKey, pkcs1v15, sha2::Sha256};
 use x509_cert::{
     TbsCertificate,
     builder::{Builder, CertificateBuilder, profile::BuilderProfile},
@@ -32,7 +32,7 @@ pub(crate) fn of_merchant(mchid: &str) -> String {
 /// A certificate of `subject` over `key` as PEM, with the serial `serial_hex`, valid from `from_ms`
 /// to `to_ms`.
 pub(crate) fn issue(
-    key: &RsaPrivateKey,
+    key: &PrivateKey,
     subject: &str,
     serial_hex: &str,
     from_ms: i64,
@@ -42,7 +42,7 @@ pub(crate) fn issue(
 }
 
 fn try_issue(
-    key: &RsaPrivateKey,
+    key: &PrivateKey,
     subject: &str,
     serial_hex: &str,
     from_ms: i64,
@@ -50,7 +50,7 @@ fn try_issue(
 ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let serial = SerialNumber::new(&from_hex(serial_hex).ok_or("the serial is not hex")?)?;
     let validity = Validity::new(moment(from_ms)?, moment(to_ms)?);
-    let spki = SubjectPublicKeyInfo::from_key(&RsaPublicKey::from(key))?;
+    let spki = SubjectPublicKeyInfo::from_key(&PublicKey::from(key))?;
     let profile = SelfIssued(Name::from_str(subject)?);
     let signer = pkcs1v15::SigningKey::<Sha256>::new(key.clone());
     let certificate = CertificateBuilder::new(profile, serial, validity, spki)?

@@ -10,7 +10,7 @@ use aes_gcm::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use rsa::{
-    Oaep, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey,
+    Oaep, Pkcs1v15Sign, PrivateKey, PublicKey,
     pkcs1v15::{Signature, VerifyingKey},
     pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, LineEnding},
     sha2::{Digest, Sha256},
@@ -63,7 +63,7 @@ pub enum KeyError {
 #[derive(Clone)]
 pub(crate) struct PlatformKey {
     pub(crate) serial: String,
-    key: Arc<RsaPrivateKey>,
+    key: Arc<PrivateKey>,
     /// Only in certificate mode.
     pub(crate) certificate: Option<IssuedCertificate>,
 }
@@ -111,24 +111,24 @@ impl PlatformKey {
 
     /// The public half as SPKI PEM.
     pub(crate) fn public_pem(&self) -> String {
-        RsaPublicKey::from(self.key.as_ref())
+        PublicKey::from(self.key.as_ref())
             .to_public_key_pem(LineEnding::LF)
             .unwrap_or_default()
     }
 }
 
 /// The merchant's public key: checks its signatures, and encrypts to it.
-pub(crate) struct MerchantKey(RsaPublicKey);
+pub(crate) struct MerchantKey(PublicKey);
 
 impl MerchantKey {
     pub(crate) fn from_public_pem(pem: &str) -> Result<Self, KeyError> {
-        RsaPublicKey::from_public_key_pem(pem.trim())
+        PublicKey::from_public_key_pem(pem.trim())
             .map(Self)
             .map_err(KeyError::Public)
     }
 
     pub(crate) fn from_private_pem(pem: &str) -> Result<Self, KeyError> {
-        Ok(Self(RsaPublicKey::from(&private_key(pem)?)))
+        Ok(Self(PublicKey::from(&private_key(pem)?)))
     }
 
     pub(crate) fn verifies(&self, text: &[u8], signature_base64: &str) -> bool {
@@ -257,7 +257,7 @@ impl Keyring {
     }
 
     /// The published keys first, if they were asked for; then new ones.
-    fn next_private_key(&self) -> Result<RsaPrivateKey, KeyError> {
+    fn next_private_key(&self) -> Result<PrivateKey, KeyError> {
         let used = self
             .public_keys
             .len()
@@ -304,19 +304,19 @@ impl Keyring {
 }
 
 /// A new RSA-2048 key.
-pub(crate) fn generate() -> Result<RsaPrivateKey, KeyError> {
-    RsaPrivateKey::new(&mut rand::rng(), 2048).map_err(KeyError::Generate)
+pub(crate) fn generate() -> Result<PrivateKey, KeyError> {
+    PrivateKey::new(&mut rand::rng(), 2048).map_err(KeyError::Generate)
 }
 
 /// PKCS#8 PEM.
-pub(crate) fn private_pem(key: &RsaPrivateKey) -> Result<String, KeyError> {
+pub(crate) fn private_pem(key: &PrivateKey) -> Result<String, KeyError> {
     key.to_pkcs8_pem(LineEnding::LF)
         .map(|pem| pem.as_str().to_owned())
         .map_err(KeyError::Write)
 }
 
-fn private_key(pem: &str) -> Result<RsaPrivateKey, KeyError> {
-    RsaPrivateKey::from_pkcs8_pem(pem.trim()).map_err(KeyError::Private)
+fn private_key(pem: &str) -> Result<PrivateKey, KeyError> {
+    PrivateKey::from_pkcs8_pem(pem.trim()).map_err(KeyError::Private)
 }
 
 /// The certificate of a merchant over its private key, as PEM.

@@ -15,7 +15,7 @@
 //! (RUSTSEC-2023-0071).
 
 use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY, RSA_PRIVATE_KEY};
-use rsa::RsaPublicKey;
+use rsa::PublicKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePublicKey, EncodePrivateKey};
 use rsa::traits::PublicKeyParts;
@@ -62,22 +62,22 @@ pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>
 
 /// The same of DER.
 pub(crate) fn pkcs8_from_pkcs1(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let key = rsa::RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::NotAPrivateKey)?;
+    let key = rsa::PrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::NotAPrivateKey)?;
     let document = key.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
     Ok(Zeroizing::new(document.as_bytes().to_vec()))
 }
 
 /// An RSA public key from a `BEGIN PUBLIC KEY` PEM (SPKI), the form of WeChat Pay's `pub_key.pem`.
-pub(crate) fn public_key(pem: &str) -> Result<RsaPublicKey, KeyError> {
+pub(crate) fn public_key(pem: &str) -> Result<PublicKey, KeyError> {
     let der = lenient_pem::one(pem, PUBLIC_KEY)?;
-    strong(RsaPublicKey::from_public_key_der(&der).map_err(|_| KeyError::NotAPublicKey)?)
+    strong(PublicKey::from_public_key_der(&der).map_err(|_| KeyError::NotAPublicKey)?)
 }
 
 /// What this crate needs of an X.509 certificate.
 pub(crate) struct ReadCertificate {
     /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
     pub(crate) serial_no: String,
-    pub(crate) key: RsaPublicKey,
+    pub(crate) key: PublicKey,
     /// Of whom it is, if it says so.
     pub(crate) common_name: Option<String>,
     /// When it begins by its own words.
@@ -97,8 +97,7 @@ pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
         .subject_public_key_info()
         .to_der()
         .map_err(|_| KeyError::NotAPublicKey)?;
-    let key =
-        strong(RsaPublicKey::from_public_key_der(&spki).map_err(|_| KeyError::NotAPublicKey)?)?;
+    let key = strong(PublicKey::from_public_key_der(&spki).map_err(|_| KeyError::NotAPublicKey)?)?;
     let at = |time: &x509_cert::time::Time| {
         let seconds = time.to_unix_duration().as_secs();
         UnixSeconds(i64::try_from(seconds).unwrap_or(i64::MAX))
@@ -124,7 +123,7 @@ fn serial_as_hex(bytes: &[u8]) -> String {
     digits.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn strong(key: RsaPublicKey) -> Result<RsaPublicKey, KeyError> {
+fn strong(key: PublicKey) -> Result<PublicKey, KeyError> {
     if key.size() < SMALLEST_MODULUS {
         Err(KeyError::NotAPublicKey)
     } else {
@@ -193,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_old_pkcs1_file_gives_the_same_key() {
-        let key = rsa::RsaPrivateKey::from_pkcs8_pem(PRIVATE).expect("a key");
+        let key = rsa::PrivateKey::from_pkcs8_pem(PRIVATE).expect("a key");
         let pkcs1 = key.to_pkcs1_pem(LineEnding::LF).expect("PEM");
         assert_eq!(private_key_der_from_pkcs1(&pkcs1), private_key_der(PRIVATE));
         assert!(private_key_der(&pkcs1).is_err());

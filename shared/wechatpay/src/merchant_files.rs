@@ -18,7 +18,7 @@ use std::fmt;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair};
 use lenient_pem::{CERTIFICATE, Kind, NotPem, PRIVATE_KEY, RSA_PRIVATE_KEY};
-use rsa::RsaPublicKey;
+use rsa::PublicKey;
 use rsa::pkcs1::RsaPrivateKeyRef;
 use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, PrivateKeyInfoRef};
 use rsa::traits::PublicKeyParts;
@@ -112,7 +112,7 @@ impl Der {
                 || RsaPrivateKeyRef::try_from(bytes).is_ok()
             {
                 Self::PrivateKey
-            } else if RsaPublicKey::from_public_key_der(bytes).is_ok() {
+            } else if PublicKey::from_public_key_der(bytes).is_ok() {
                 Self::PublicKey
             } else if Certificate::from_der(bytes).is_ok() {
                 Self::Certificate
@@ -270,7 +270,7 @@ fn right_size(pkcs1: &[u8]) -> Result<(), MerchantFileError> {
 
 /// The public half of a merchant's key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MerchantPublicKey(RsaPublicKey);
+pub struct MerchantPublicKey(PublicKey);
 
 impl MerchantPublicKey {
     /// From SPKI DER, as KMS gives it.
@@ -278,12 +278,12 @@ impl MerchantPublicKey {
     /// # Errors
     /// [`MerchantFileError`] where it is not RSA of 2048 bits.
     pub fn from_der(der: &[u8]) -> Result<Self, MerchantFileError> {
-        let key = RsaPublicKey::from_public_key_der(der)
+        let key = PublicKey::from_public_key_der(der)
             .map_err(|_| MerchantFileError::OtherAlgorithm("a public key of another algorithm"))?;
         Self::of(key)
     }
 
-    fn of(key: RsaPublicKey) -> Result<Self, MerchantFileError> {
+    fn of(key: PublicKey) -> Result<Self, MerchantFileError> {
         let bits = usize::try_from(key.n().bit_width()).unwrap_or(usize::MAX);
         if bits == BITS {
             Ok(Self(key))

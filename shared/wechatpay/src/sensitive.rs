@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rsa::rand_core::{TryCryptoRng, TryRng};
 use rsa::traits::{PaddingScheme, PublicKeyParts};
-use rsa::{Oaep, RsaPublicKey};
+use rsa::{Oaep, PublicKey};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 
@@ -38,7 +38,7 @@ impl EncryptedField {
 #[derive(Clone)]
 pub struct FieldKey {
     serial: String,
-    key: RsaPublicKey,
+    key: PublicKey,
 }
 
 /// A field could not be encrypted.

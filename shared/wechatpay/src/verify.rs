@@ -11,7 +11,7 @@ use std::fmt;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64_simd::STANDARD as BASE64;
-use rsa::RsaPublicKey;
+use rsa::PublicKey;
 use rsa::pkcs8::EncodePublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -232,7 +232,7 @@ impl VerificationKeys {
         self.keys.is_empty()
     }
 
-    fn add(&mut self, serial: String, key: &RsaPublicKey) -> Result<(), KeyError> {
+    fn add(&mut self, serial: String, key: &PublicKey) -> Result<(), KeyError> {
         let der = key
             .to_public_key_der()
             .map_err(|_| KeyError::NotAPublicKey)?;

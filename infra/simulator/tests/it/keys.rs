@@ -1,7 +1,7 @@
 //! Platform certificates, and the echo that tries every kind of cryptography at once.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use rsa::{Oaep, RsaPublicKey, pkcs8::DecodePublicKey};
+use rsa::{Oaep, PublicKey, pkcs8::DecodePublicKey};
 use serde_json::json;
 use sha1::Sha1;
 use wechatpay_simulator::{Config, SigningMode, Time};
@@ -94,7 +94,7 @@ async fn an_echo_comes_back_encrypted_to_the_merchant_in_both_modes() {
                 crate::support::public_pem_of(&merchant.simulator.details.platform_certificate)
             }
         };
-        let key = RsaPublicKey::from_public_key_pem(&pem).unwrap();
+        let key = PublicKey::from_public_key_pem(&pem).unwrap();
         let sealed = key
             .encrypt(&mut rand::rng(), Oaep::<Sha1>::new(), "悄悄话".as_bytes())
             .unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rsa::{RsaPrivateKey, pkcs8::DecodePrivateKey};
+use rsa::{PrivateKey, pkcs8::DecodePrivateKey};
 use serde_json::{Value, json};
 use wechatpay_simulator::{
     ClientDetails, Config, ConsoleRefund, GivenMerchant, Keys, Merchant as Whose, PayOptions,
@@ -126,7 +126,7 @@ async fn the_program_writes_what_a_client_needs_and_prints_each_request() {
         "{certificate_file:?}"
     );
     let certificate = fs::read_to_string(&certificate_file).unwrap();
-    let key = RsaPrivateKey::from_pkcs8_pem(&fs::read_to_string(&key_file).unwrap()).unwrap();
+    let key = PrivateKey::from_pkcs8_pem(&fs::read_to_string(&key_file).unwrap()).unwrap();
     assert_eq!(public_pem_of(&certificate), public_pem(&key));
     let (serial, subject) = serial_and_subject_of(&certificate);
     assert_eq!(serial, details.merchant_serial);

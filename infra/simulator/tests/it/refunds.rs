@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use rsa::{Oaep, RsaPublicKey, pkcs8::DecodePublicKey};
+use rsa::{Oaep, PublicKey, pkcs8::DecodePublicKey};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use wechatpay_simulator::{PayOptions, RefundOutcome, RefundStatus, SettleError, SigningMode};
@@ -269,7 +269,7 @@ async fn an_abnormal_refund_is_mended_by_a_rightly_encrypted_bank_card() {
     merchant.admin().advance(Duration::from_secs(5)).await;
     assert_eq!(status(&merchant, "RF-1").await, "ABNORMAL");
 
-    let key = RsaPublicKey::from_public_key_pem(&details.wechatpay_public_key).unwrap();
+    let key = PublicKey::from_public_key_pem(&details.wechatpay_public_key).unwrap();
     let sealed = |text: &str| {
         let sealed = key
             .encrypt(&mut rand::rng(), Oaep::<Sha1>::new(), text.as_bytes())

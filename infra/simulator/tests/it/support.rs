@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rsa::{
-    RsaPrivateKey, RsaPublicKey,
+    PrivateKey, PublicKey,
     pkcs1v15::{Signature, SigningKey, VerifyingKey},
     pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding},
     sha2::Sha256,
@@ -143,7 +143,7 @@ pub(crate) fn signed_text(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
 
 /// Verifies with a public key's PEM, or with a certificate's.
 pub(crate) fn verifies(pem: &str, text: &[u8], signature: &str) -> bool {
-    let key = RsaPublicKey::from_public_key_pem(pem).unwrap_or_else(|_| certificate_key(pem));
+    let key = PublicKey::from_public_key_pem(pem).unwrap_or_else(|_| certificate_key(pem));
     BASE64
         .decode(signature)
         .ok()
@@ -155,7 +155,7 @@ pub(crate) fn verifies(pem: &str, text: &[u8], signature: &str) -> bool {
         })
 }
 
-fn certificate_key(pem: &str) -> RsaPublicKey {
+fn certificate_key(pem: &str) -> PublicKey {
     use x509_cert::der::{DecodePem, Encode};
     let certificate = x509_cert::Certificate::from_pem(pem).unwrap();
     let spki = certificate
@@ -163,7 +163,7 @@ fn certificate_key(pem: &str) -> RsaPublicKey {
         .subject_public_key_info()
         .to_der()
         .unwrap();
-    RsaPublicKey::from_public_key_der(&spki).unwrap()
+    PublicKey::from_public_key_der(&spki).unwrap()
 }
 
 /// A certificate's public key as SPKI PEM.
@@ -184,19 +184,19 @@ pub(crate) fn serial_and_subject_of(certificate: &str) -> (String, String) {
 }
 
 /// The public half as SPKI PEM.
-pub(crate) fn public_pem(key: &RsaPrivateKey) -> String {
-    RsaPublicKey::from(key)
+pub(crate) fn public_pem(key: &PrivateKey) -> String {
+    PublicKey::from(key)
         .to_public_key_pem(LineEnding::LF)
         .unwrap()
 }
 
 impl Merchant {
     pub(crate) fn of(simulator: Running) -> Self {
-        let key = RsaPrivateKey::from_pkcs8_pem(simulator.merchant_private_key().unwrap()).unwrap();
+        let key = PrivateKey::from_pkcs8_pem(simulator.merchant_private_key().unwrap()).unwrap();
         Self::with_key(simulator, key)
     }
 
-    pub(crate) fn with_key(simulator: Running, key: RsaPrivateKey) -> Self {
+    pub(crate) fn with_key(simulator: Running, key: PrivateKey) -> Self {
         Self {
             simulator,
             key: SigningKey::new(key),
@@ -212,7 +212,7 @@ impl Merchant {
         BASE64.encode(self.key.sign(text.as_bytes()).to_bytes())
     }
 
-    pub(crate) fn private_key(&self) -> &RsaPrivateKey {
+    pub(crate) fn private_key(&self) -> &PrivateKey {
         self.key.as_ref()
     }
 

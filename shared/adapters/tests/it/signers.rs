@@ -7,7 +7,7 @@ use adapters::signer::{KmsSigner, MerchantSigner};
 use adapters::testing::{Fault, Match, Service};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::signature::Verifier;
-use rsa::{RsaPublicKey, pkcs1v15};
+use rsa::{PublicKey, pkcs1v15};
 use sha2::Sha256;
 use wechatpay::{LocalKey, Signer};
 
@@ -19,14 +19,14 @@ const SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1";
 struct Candidate {
     name: &'static str,
     signer: MerchantSigner,
-    public: RsaPublicKey,
+    public: PublicKey,
 }
 
 async fn both(bench: &KmsBench) -> [Candidate; 2] {
     let (key_id, kms_public) = bench.signing_key().await;
     let (private, local_public) = rsa_key();
     let local = LocalKey::from_pkcs8_der(SERIAL, &private).expect("a local key");
-    let read = |der: &[u8]| RsaPublicKey::from_public_key_der(der).expect("a public key");
+    let read = |der: &[u8]| PublicKey::from_public_key_der(der).expect("a public key");
     [
         Candidate {
             name: "kms",
@@ -41,7 +41,7 @@ async fn both(bench: &KmsBench) -> [Candidate; 2] {
     ]
 }
 
-fn verifies(public: &RsaPublicKey, text: &[u8], signature: &[u8]) -> bool {
+fn verifies(public: &PublicKey, text: &[u8], signature: &[u8]) -> bool {
     let key = pkcs1v15::VerifyingKey::<Sha256>::new(public.clone());
     pkcs1v15::Signature::try_from(signature)
         .is_ok_and(|signature| key.verify(text, &signature).is_ok())

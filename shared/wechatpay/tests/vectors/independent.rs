@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ctr::cipher::typenum::{U8, U11, U12, U13, U16, U17, U32, U36, U128};
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
-use rsa::{Oaep, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
+use rsa::{Oaep, Pkcs1v15Sign, PrivateKey, PublicKey};
 use serde_json::Value;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -168,7 +168,7 @@ impl Protocol for Independent {
     }
 }
 
-fn verify(input: &MessageInput, body: &[u8], keys: Vec<(String, RsaPublicKey)>) -> Outcome<()> {
+fn verify(input: &MessageInput, body: &[u8], keys: Vec<(String, PublicKey)>) -> Outcome<()> {
     let header = |name: &str| {
         let value = input
             .headers
@@ -299,18 +299,18 @@ fn sign(key: &str, text: &[u8]) -> String {
     BASE64.encode(signature)
 }
 
-fn private_key(name: &str) -> RsaPrivateKey {
-    RsaPrivateKey::from_pkcs8_pem(&key_file(&format!("{name}.pem"))).expect("the key reads")
+fn private_key(name: &str) -> PrivateKey {
+    PrivateKey::from_pkcs8_pem(&key_file(&format!("{name}.pem"))).expect("the key reads")
 }
 
-fn public_keys(input: &MessageInput) -> Vec<(String, RsaPublicKey)> {
+fn public_keys(input: &MessageInput) -> Vec<(String, PublicKey)> {
     input
         .keys
         .iter()
         .map(|key| match key {
             KeyFile::PublicKey { id, public_key } => (
                 id.clone(),
-                RsaPublicKey::from_public_key_pem(&key_file(public_key)).expect("the key reads"),
+                PublicKey::from_public_key_pem(&key_file(public_key)).expect("the key reads"),
             ),
             KeyFile::Certificate { certificate: file } => {
                 certificate(key_file(file).as_bytes()).expect("the certificate reads")
@@ -320,7 +320,7 @@ fn public_keys(input: &MessageInput) -> Vec<(String, RsaPublicKey)> {
 }
 
 /// The serial and the key, if it is a certificate with an RSA key.
-fn certificate(pem: &[u8]) -> Option<(String, RsaPublicKey)> {
+fn certificate(pem: &[u8]) -> Option<(String, PublicKey)> {
     let certificate = Certificate::from_pem(pem).ok()?;
     let content = certificate.tbs_certificate();
     let spki = content.subject_public_key_info().to_der().ok()?;
@@ -331,7 +331,7 @@ fn certificate(pem: &[u8]) -> Option<(String, RsaPublicKey)> {
         .map(|byte| format!("{byte:02X}"))
         .collect();
     let serial = serial.strip_prefix("00").unwrap_or(&serial).to_owned();
-    let key = RsaPublicKey::from_public_key_der(&spki).ok()?;
+    let key = PublicKey::from_public_key_der(&spki).ok()?;
     Some((serial, key))
 }
 
