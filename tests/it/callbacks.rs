@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use adapters::{
     keys_table::{VerificationEntry, VerificationKind},
+    notices::id_of_echo,
     testing::{Fault as AwsFault, Match, Service},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
-use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
+use wechatpay_simulator::{Damage, Fault, Notice, PayOptions, Rule, SigningMode};
 
 use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
 
@@ -452,6 +453,32 @@ async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
     while testbed.work_off().await > 0 {}
     assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
     assert_eq!(testbed.journal("ORDER-1").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callback_of_our_own_self_test_leaves_a_settled_record_and_any_other_leaves_none() {
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let (ours, foreign) = ("doctor-00112233445566778899aabbccddeeff", "hello");
+    for message in [ours, ours, foreign, "doctor-with a blank"] {
+        let echo = Notice::Other {
+            event_type: "SECURITY_ECHO.SUCCESS".to_owned(),
+            original_type: "security".to_owned(),
+            plaintext: json!({ "echo_message": message }),
+        };
+        let admin = testbed.wechat.admin();
+        admin.send_notice(&echo, "ORDER-1", None).unwrap();
+        testbed.deliver().await;
+        assert_eq!(testbed.work_off().await, 0);
+    }
+    let kept = testbed.notices().await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let id = id_of_echo(ours).unwrap();
+    assert!(kept[0]["pk"].ends_with(&id), "{kept:?}");
+    assert_eq!(
+        (kept[0]["status"].as_str(), kept[0]["event_type"].as_str()),
+        ("ok", "SECURITY_ECHO.SUCCESS")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

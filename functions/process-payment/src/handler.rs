@@ -184,7 +184,7 @@ async fn callback(
         "notice taken from the queue"
     );
     let entry = LedgerEntry::of(record, &callback);
-    match settle(app, &callback, request_id, trace).await {
+    match settle(app, &entry, &callback, request_id, trace).await {
         CallbackOutcome::Settled => {
             ledger::settled(app, &entry).await;
             Verdict::Done
@@ -203,6 +203,7 @@ async fn callback(
 /// (shared/wechatpay/PROTOCOL.md, 7.5).
 async fn settle(
     app: &App,
+    entry: &LedgerEntry<'_>,
     callback: &Callback,
     request_id: Option<RequestId>,
     trace: &Trace,
@@ -228,7 +229,13 @@ async fn settle(
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
         },
-        Plaintext::SecurityEcho(_) => return CallbackOutcome::Settled,
+        Plaintext::SecurityEcho(echo) => {
+            let message = echo.echo_message.as_deref().unwrap_or_default();
+            return match ledger::echoed(app, entry, message).await {
+                Ok(()) => CallbackOutcome::Settled,
+                Err(error) => failed(error),
+            };
+        }
         Plaintext::CombinedTransaction(_) | Plaintext::ProfitSharing(_) | Plaintext::Unknown(_) => {
             return parked(format!(
                 "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",

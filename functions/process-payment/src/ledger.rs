@@ -2,7 +2,7 @@
 //! One that did is not in it, so the usual way costs no write.
 
 use adapters::{
-    notices::{FailedNotice, ParkedNotice, SettledNotice, id_of_message},
+    notices::{FailedNotice, NoticesError, ParkedNotice, SettledNotice, id_of_echo, id_of_message},
     order_table::ParkedStatus,
     queues::Queue,
 };
@@ -118,6 +118,28 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     for error in errors {
         warn!(notice_id, error = %ErrorChain(&error), "the ledger was not told of a success");
     }
+}
+
+/// A self-test of our own has come all the way: who made it looks for this record. Any other is of
+/// no use to anyone.
+pub(crate) async fn echoed(
+    app: &App,
+    entry: &LedgerEntry<'_>,
+    echo_message: &str,
+) -> Result<(), NoticesError> {
+    let Some(notice_id) = id_of_echo(echo_message) else {
+        return Ok(());
+    };
+    app.notices
+        .settled_at_last(&SettledNotice {
+            notice_id: &notice_id,
+            order_no: None,
+            event_type: entry.event_type,
+            message: &entry.record.body,
+            retries: entry.failed_before(),
+            now: app.clock.now(),
+        })
+        .await
 }
 
 /// An operator must decide: the message is done once the notices table has it, and it is logged

@@ -95,6 +95,22 @@ pub fn id_of_message(message: &str) -> String {
     half.fold("message#".to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }
 
+/// What every message of our own self-tests begins with.
+const OWN_ECHO: &str = "doctor-";
+
+/// The longest message of a self-test that is written down, in bytes.
+const ECHO_MAX: usize = 64;
+
+/// What the callback of a self-test is called that was made by our own program, `echo#<message>`:
+/// who made the test looks for it here. `None` for any other.
+#[must_use]
+pub fn id_of_echo(message: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_ours =
+        message.len() <= ECHO_MAX && message.starts_with(OWN_ECHO) && message.bytes().all(is_plain);
+    is_ours.then(|| format!("echo#{message}"))
+}
+
 /// A notice that failed and will be tried again.
 #[derive(Clone, Copy)]
 pub struct FailedNotice<'a> {
