@@ -355,6 +355,46 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let told = testbed.run("notices.md", "cargo client events ORDER_NO", &tea);
     assert!(told.contains("\"version\": 3"), "{told}");
 
+    // doctor.md: the engine has no encryption, no point-in-time recovery and no topic for alarms, which are warnings.
+    let find = |begin: &str| format!("{begin} --stack \"$STACK\" --json || test $? -eq 3");
+    let doctor = (
+        "cargo client doctor --stack \"$STACK\"",
+        find("cargo client doctor"),
+    );
+    let told = testbed.run("doctor.md", doctor.0, &[(doctor.0, &doctor.1)]);
+    let report = answer(&told);
+    let findings = report["findings"].as_array().expect("findings");
+    for finding in findings {
+        assert_eq!(finding["severity"], "warning", "{finding:#}");
+        let id = finding["id"].as_str().expect("an id");
+        let of_engine = [
+            "table-not-encrypted",
+            "point-in-time-recovery-off",
+            "alarms-tell-nobody",
+            "concurrency-limit-low",
+        ];
+        assert!(of_engine.contains(&id), "{finding:#}");
+    }
+    assert_eq!(
+        report["left_out"],
+        json!([]),
+        "the callback was awaited, too"
+    );
+    // Which tools are here is another matter.
+    let preflight = "cargo client preflight --stack \"$STACK\"";
+    let any = format!("{preflight} --json || test $? -ge 3");
+    let report = answer(&testbed.run("doctor.md", preflight, &[(preflight, &any)]));
+    for finding in report["findings"].as_array().expect("findings") {
+        let id = finding["id"].as_str().expect("an id");
+        let of_machine = [
+            "tool-missing",
+            "tool-old",
+            "rust-target-missing",
+            "concurrency-limit-low",
+        ];
+        assert!(of_machine.contains(&id), "{finding:#}");
+    }
+
     // keys.md
     let mchid = ("1900000001", detail("mchid"));
     let mchid = [(mchid.0, mchid.1.as_str())];

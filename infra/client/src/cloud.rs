@@ -6,8 +6,12 @@ use adapters::env::{ProcessEnv, Reader, SettingsError};
 
 /// Clients for the account that the environment names.
 pub(crate) fn connect(clock: &Clock) -> Result<Aws, SettingsError> {
+    Ok(Aws::new(&settings()?, clock))
+}
+
+/// The account that the environment names.
+pub(crate) fn settings() -> Result<AwsSettings, SettingsError> {
     let mut reader = Reader::new(&ProcessEnv);
     let settings = AwsSettings::read(&mut reader);
-    let settings = reader.finish(|| settings)?;
-    Ok(Aws::new(&settings, clock))
+    reader.finish(|| settings)
 }

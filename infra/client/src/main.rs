@@ -11,6 +11,7 @@ mod args;
 mod certificate_request;
 mod cloud;
 mod deployment;
+mod doctor;
 mod events;
 mod keys;
 mod notices;
@@ -71,6 +72,16 @@ All of these read --settings FILE, or the file that the variable CLIENT_SETTINGS
 
 What follows works in a deployment's AWS account; credentials from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 AWS_SESSION_TOKEN.
+
+What is wrong with a deployed stack, and what to do next:
+  cargo client doctor --stack NAME (or the variable STACK) [--json] [--merchant-certificate-file apiclient_cert.pem]
+      [--callback-within-s N]
+      examines the AWS side, then WeChat Pay by its self-test, whose callback has to arrive. Exit status: 0 nothing wrong,
+      3 warnings, 4 errors; 1 and 2 mean that it could not run
+
+What would fail at a deployment, before there is a stack:
+  cargo client preflight [--stack NAME] [--architecture arm64|x86_64] [--json]
+      examines tools, credentials, the account's limits and what an earlier stack of that name left; exit status as above
 
 Callbacks that did not settle; each takes --mchid M --notices-table T (the stack's output NoticesTableName), or the
 variables WECHATPAY_MCHID, NOTICES_TABLE:
@@ -156,6 +167,8 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("notices") => notices::run(raw).await,
         Some("setup") => register::run(raw).await,
         Some("keys") => keys::run(raw).await,
+        Some("doctor") => doctor::run(raw).await,
+        Some("preflight") => doctor::preflight::run(raw).await,
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

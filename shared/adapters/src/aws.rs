@@ -157,6 +157,21 @@ impl AwsSettings {
         authority.is_some_and(is_on_this_machine)
     }
 
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// What calls are signed with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The address that stands for all of AWS, if there is one.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
     /// Settings for an engine on this machine, which takes any credentials.
     pub fn local(endpoint: impl Into<String>) -> Self {
         Self {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cloud;
+mod doctor;
 mod keys;
 mod notices;
 mod resend;

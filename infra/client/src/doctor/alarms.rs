@@ -1,0 +1,156 @@
+//! The alarms: each is there, tells somebody, and is off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::aws_calls::{AwsCalls, CLOUDWATCH, CallError, SNS};
+use super::finding::Finding;
+use super::stack::Stack;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    #[serde(default)]
+    metric_alarms: Vec<Alarm>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Alarm {
+    alarm_name: String,
+    #[serde(default)]
+    alarm_description: Option<String>,
+    #[serde(default)]
+    actions_enabled: Option<bool>,
+    #[serde(default)]
+    alarm_actions: Vec<String>,
+    state_value: String,
+}
+
+/// As many names as one call takes.
+const NAMES_MAX: usize = 100;
+
+pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let wanted: Vec<&str> = stack
+        .of_kind("AWS::CloudWatch::Alarm")
+        .map(|alarm| alarm.physical.as_str())
+        .collect();
+    let mut found = BTreeMap::new();
+    for names in wanted.chunks(NAMES_MAX) {
+        let asked = json!({ "AlarmNames": names, "MaxRecords": NAMES_MAX });
+        let described: Described = calls.ask(CLOUDWATCH, "DescribeAlarms", &asked).await?;
+        let alarms = described.metric_alarms.into_iter();
+        found.extend(alarms.map(|alarm| (alarm.alarm_name.clone(), alarm)));
+    }
+    let mut findings = Vec::new();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|name| !found.contains_key(*name))
+        .collect();
+    if !missing.is_empty() {
+        findings.push(Finding::error(
+            "alarms-missing",
+            "Alarms of the template do not exist any more, so nobody is told of what they watch.",
+            missing.join(", "),
+            "deploy the stack again, and find out who deleted them (CloudTrail, DeleteAlarms)",
+        ));
+    }
+    findings.extend(silent(&found));
+    for topic in topics(&found) {
+        findings.extend(topic_without_subscriber(calls, topic).await?);
+    }
+    findings.extend(
+        found
+            .values()
+            .filter(|alarm| alarm.state_value == "ALARM")
+            .map(is_on),
+    );
+    Ok(findings)
+}
+
+/// Those that tell nobody: one finding, whether all of them or one.
+fn silent(found: &BTreeMap<String, Alarm>) -> Option<Finding> {
+    let tells =
+        |alarm: &Alarm| alarm.actions_enabled != Some(false) && !alarm.alarm_actions.is_empty();
+    let silent: Vec<&str> = found
+        .values()
+        .filter(|alarm| !tells(alarm))
+        .map(|alarm| alarm.alarm_name.as_str())
+        .collect();
+    if silent.is_empty() {
+        None
+    } else if silent.len() == found.len() {
+        Some(Finding::warning(
+            "alarms-tell-nobody",
+            "No alarm has a target: each shows in CloudWatch alone, where nobody looks at night.",
+            format!("{} alarms, none with an action", silent.len()),
+            "deploy with AlarmTopicArn, an SNS topic that somebody is subscribed to",
+        ))
+    } else {
+        Some(Finding::warning(
+            "alarm-tells-nobody",
+            "Some alarms have no target any more, or their actions are switched off.",
+            silent.join(", "),
+            "aws cloudwatch enable-alarm-actions switches actions on; a deployment sets the targets",
+        ))
+    }
+}
+
+fn topics(found: &BTreeMap<String, Alarm>) -> BTreeSet<&str> {
+    let actions = found.values().flat_map(|alarm| &alarm.alarm_actions);
+    actions
+        .map(String::as_str)
+        .filter(|action| action.contains(":sns:"))
+        .collect()
+}
+
+async fn topic_without_subscriber(
+    calls: &AwsCalls,
+    topic: &str,
+) -> Result<Option<Finding>, CallError> {
+    let read = calls
+        .query(SNS, "GetTopicAttributes", &[("TopicArn", topic)])
+        .await;
+    let read = match read {
+        Err(error) if error.is_missing() => {
+            return Ok(Some(Finding::warning(
+                "alarm-topic-gone",
+                "The topic that alarms are sent to does not exist any more.",
+                error.to_string(),
+                "deploy with an AlarmTopicArn that exists",
+            )));
+        }
+        other => other?,
+    };
+    let confirmed = read
+        .members("Attributes")
+        .iter()
+        .find(|entry| entry.text_of("key") == Some("SubscriptionsConfirmed"))
+        .and_then(|entry| entry.text_of("value"));
+    Ok((confirmed == Some("0")).then(|| {
+        Finding::warning(
+            "alarm-topic-without-subscriber",
+            "Nobody is subscribed to the topic that alarms are sent to.",
+            format!("{topic}: no confirmed subscription"),
+            "subscribe who is on call, and confirm the message that SNS sends",
+        )
+    }))
+}
+
+/// An alarm's description ends with its page.
+fn is_on(alarm: &Alarm) -> Finding {
+    let told = alarm.alarm_description.as_deref().unwrap_or_default();
+    let page = told
+        .rsplit_once('(')
+        .and_then(|(_, page)| page.strip_suffix(')'))
+        .unwrap_or("infra/runbooks/README.md");
+    Finding::warning(
+        "alarm-on",
+        format!("The alarm {} is on.", alarm.alarm_name),
+        told,
+        page,
+    )
+}

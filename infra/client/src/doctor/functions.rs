@@ -1,0 +1,188 @@
+//! The functions: ready, fed by their queues, and with room in the account's limit.
+
+use serde::Deserialize;
+
+use super::aws_calls::{AwsCalls, CallError, LAMBDA};
+use super::finding::Finding;
+use super::stack::Stack;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration {
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    state_reason: Option<String>,
+    #[serde(default)]
+    last_update_status: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Source {
+    state: String,
+    #[serde(default)]
+    state_transition_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Concurrency {
+    #[serde(default)]
+    reserved_concurrent_executions: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Account {
+    account_limit: Limit,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Limit {
+    concurrent_executions: u64,
+}
+
+/// What AWS leaves to functions that reserve nothing.
+const UNRESERVED: u64 = 100;
+
+/// The functions with a share of their own, and the parameters that say how much.
+const SHARES: [(&str, &str); 4] = [
+    ("CreateOrder", "CreateOrderConcurrency"),
+    ("ManageOrder", "ManageOrderConcurrency"),
+    ("ReceiveCallback", "ReceiveCallbackConcurrency"),
+    ("ProcessPayment", "ProcessPaymentConcurrency"),
+];
+
+/// How many functions the account runs at once.
+pub(crate) async fn account_limit(calls: &AwsCalls) -> Result<u64, CallError> {
+    let path = "/2016-08-19/account-settings";
+    let account: Account = calls.get(LAMBDA, "GetAccountSettings", path).await?;
+    Ok(account.account_limit.concurrent_executions)
+}
+
+pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let mut findings = Vec::new();
+    for function in stack.of_kind("AWS::Lambda::Function") {
+        let name = &function.physical;
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        let read = calls
+            .get::<Configuration>(LAMBDA, "GetFunctionConfiguration", &path)
+            .await;
+        match read {
+            Err(error) if error.is_missing() => findings.push(Finding::error(
+                "function-gone",
+                format!("{name} does not exist any more."),
+                error.to_string(),
+                "deploy the stack again, which makes what is missing",
+            )),
+            read => findings.extend(of_function(name, &read?)),
+        }
+    }
+    for source in stack.of_kind("AWS::Lambda::EventSourceMapping") {
+        let path = format!("/2015-03-31/event-source-mappings/{}", source.physical);
+        let read = calls
+            .get::<Source>(LAMBDA, "GetEventSourceMapping", &path)
+            .await;
+        let (state, reason) = match read {
+            Err(error) if error.is_missing() => ("not there".to_owned(), None),
+            read => {
+                let read = read?;
+                (read.state, read.state_transition_reason)
+            }
+        };
+        if !matches!(
+            state.as_str(),
+            "Enabled" | "Enabling" | "Updating" | "Creating"
+        ) {
+            findings.push(Finding::error(
+                "queue-not-read",
+                format!(
+                    "{}: nobody takes messages out of its queue.",
+                    source.logical
+                ),
+                format!(
+                    "it is {state} ({})",
+                    reason.as_deref().unwrap_or("no reason")
+                ),
+                format!(
+                    "aws lambda update-event-source-mapping --enabled --uuid {}",
+                    source.physical
+                ),
+            ));
+        }
+    }
+    findings.extend(concurrency(calls, stack).await?);
+    Ok(findings)
+}
+
+fn of_function(name: &str, read: &Configuration) -> Option<Finding> {
+    let state = read.state.as_deref().unwrap_or("Active");
+    let update = read.last_update_status.as_deref().unwrap_or("Successful");
+    // One that was not called for weeks is `Inactive`, and wakes with the next call.
+    if matches!(state, "Active" | "Inactive") && update != "Failed" {
+        return None;
+    }
+    Some(Finding::error(
+        "function-not-ready",
+        format!("{name} cannot run, or runs an older version than was deployed."),
+        format!(
+            "its state is {state} ({}), its last update {update}",
+            read.state_reason.as_deref().unwrap_or("no reason")
+        ),
+        "mend what the reason names (often a KMS key or role that is gone), and deploy again",
+    ))
+}
+
+async fn concurrency(calls: &AwsCalls, stack: &Stack) -> Result<Option<Finding>, CallError> {
+    let limit = account_limit(calls).await?;
+    let wanted: u64 = SHARES
+        .iter()
+        .filter_map(|(_, parameter)| stack.parameter(parameter).parse::<u64>().ok())
+        .sum();
+    let needed = wanted.saturating_add(UNRESERVED);
+    if stack.parameter("ReserveConcurrency") != "true" {
+        return Ok((limit < needed).then(|| {
+            Finding::warning(
+                "concurrency-limit-low",
+                "The account runs few functions at once, and all of them share that: a burst of orders takes what callbacks need.",
+                format!("the limit is {limit}; the shares of this stack need {needed}"),
+                "have the limit `Concurrent executions` of Lambda raised (Service Quotas), then deploy with \
+                 ReserveConcurrency=true",
+            )
+        }));
+    }
+    let mut without = Vec::new();
+    for (logical, _) in SHARES {
+        let Some(function) = stack.resource(logical) else {
+            continue;
+        };
+        let path = format!("/2019-09-30/functions/{}/concurrency", function.physical);
+        let read: Concurrency = calls.get(LAMBDA, "GetFunctionConcurrency", &path).await?;
+        match read.reserved_concurrent_executions {
+            // Someone has switched the function off.
+            Some(0) => {
+                return Ok(Some(Finding::error(
+                    "function-switched-off",
+                    format!(
+                        "{} may run zero times at once: every call of it is refused.",
+                        function.physical
+                    ),
+                    "its reserved concurrency is 0",
+                    "find out who set it and why, then deploy the stack again",
+                )));
+            }
+            Some(_) => {}
+            None => without.push(function.physical.as_str()),
+        }
+    }
+    Ok((!without.is_empty()).then(|| {
+        Finding::warning(
+            "concurrency-not-reserved",
+            "Functions have no share of their own any more, so that one can take what another needs.",
+            without.join(", "),
+            "deploy the stack again",
+        )
+    }))
+}

@@ -1,0 +1,112 @@
+//! The four KMS keys: whether they can be used, and whether they are rotated.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::aws_calls::{AwsCalls, CallError, KMS};
+use super::finding::Finding;
+use super::stack::{Resource, Stack};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    key_metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    key_state: String,
+    key_spec: Option<String>,
+    origin: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Rotation {
+    key_rotation_enabled: bool,
+}
+
+pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let mut findings = Vec::new();
+    for key in stack.of_kind("AWS::KMS::Key") {
+        let asked = json!({ "KeyId": key.physical });
+        let described = match calls.ask::<Described>(KMS, "DescribeKey", &asked).await {
+            Err(error) if error.is_missing() => {
+                findings.push(gone(key, &error));
+                continue;
+            }
+            other => other?.key_metadata,
+        };
+        // Beside a sealed signer this key signs nothing.
+        let is_used =
+            key.logical != "MerchantSigningKey" || stack.parameter("MerchantSigner") != "sealed";
+        if described.key_state != "Enabled" {
+            if is_used || described.key_state == "PendingDeletion" {
+                findings.push(unusable(key, &described.key_state));
+            }
+            continue;
+        }
+        let rotates = described.key_spec.as_deref() == Some("SYMMETRIC_DEFAULT")
+            && described.origin.as_deref() == Some("AWS_KMS");
+        if rotates {
+            let rotation: Rotation = calls.ask(KMS, "GetKeyRotationStatus", &asked).await?;
+            if !rotation.key_rotation_enabled {
+                findings.push(Finding::warning(
+                    "kms-rotation-off",
+                    format!(
+                        "{} is not rotated any more, as the template has it.",
+                        key.logical
+                    ),
+                    format!("GetKeyRotationStatus of {}: off", key.physical),
+                    format!("aws kms enable-key-rotation --key-id {}", key.physical),
+                ));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn gone(key: &Resource, error: &CallError) -> Finding {
+    Finding::error(
+        "kms-key-gone",
+        format!(
+            "{} does not exist any more: what was sealed or encrypted under it cannot be read.",
+            key.logical
+        ),
+        error.to_string(),
+        "a deleted key does not come back: make a new one by a deployment and set up anew what was sealed under it \
+         (infra/runbooks/keys.md)",
+    )
+}
+
+fn unusable(key: &Resource, state: &str) -> Finding {
+    let (logical, physical) = (&key.logical, &key.physical);
+    let evidence = format!("DescribeKey of {physical}: {state}");
+    match state {
+        "PendingImport" => Finding::error(
+            "merchant-key-not-imported",
+            format!("{logical} has no private key yet, so nothing can be signed for WeChat Pay."),
+            evidence,
+            "import the merchant's key: `cargo client keys import` (infra/runbooks/keys.md)",
+        ),
+        "PendingDeletion" => Finding::error(
+            "kms-key-being-deleted",
+            format!(
+                "{logical} will be deleted, and with it all that was sealed or encrypted under it."
+            ),
+            evidence,
+            format!(
+                "aws kms cancel-key-deletion --key-id {physical}, then aws kms enable-key --key-id {physical}"
+            ),
+        ),
+        _ => Finding::error(
+            "kms-key-not-enabled",
+            format!("{logical} cannot be used: what needs it fails."),
+            evidence,
+            format!(
+                "find out who disabled it and why, then aws kms enable-key --key-id {physical}"
+            ),
+        ),
+    }
+}

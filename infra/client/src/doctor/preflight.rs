@@ -1,0 +1,363 @@
+//! `preflight`: what would fail at a deployment, before there is a stack.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use adapters::clock::Clock;
+use serde_json::{Value, json};
+
+use super::aws_calls::{AwsCalls, CallError, DYNAMODB, STS};
+use super::finding::{Finding, Severity};
+use super::report::Report;
+use super::stack::{self, Stack};
+use super::{clock, functions};
+use crate::api::CommandResult;
+use crate::args::{Args, UsageError};
+use crate::cloud;
+
+/// A program that builds or deploys.
+struct Tool {
+    name: &'static str,
+    /// How it is asked for its version: the first that runs counts.
+    asked: &'static [&'static [&'static str]],
+    /// The version that CI builds and deploys with (a test reads it there).
+    tested: [u32; 3],
+    /// How it is installed.
+    package: &'static str,
+}
+
+const TOOLS: [Tool; 3] = [
+    Tool {
+        name: "the SAM CLI",
+        asked: &[&["sam", "--version"]],
+        tested: [1, 170, 0],
+        package: "aws-sam-cli",
+    },
+    Tool {
+        name: "cargo-lambda",
+        asked: &[&["cargo-lambda", "lambda", "--version"]],
+        tested: [1, 9, 2],
+        package: "cargo-lambda",
+    },
+    Tool {
+        name: "zig",
+        asked: &[
+            &["zig", "version"],
+            &["python3", "-m", "ziglang", "version"],
+        ],
+        tested: [0, 17, 1],
+        package: "ziglang",
+    },
+];
+
+/// What is kept when a stack is deleted, and stands in the way of the next one of that name.
+const KEPT_TABLES: [&str; 5] = [
+    "orders",
+    "notices",
+    "reconciliation",
+    "undelivered-events",
+    "keys",
+];
+
+/// The concurrency that the template's own numbers need, with what AWS keeps unreserved.
+const CONCURRENCY_NEEDED: u64 = 240;
+
+/// What a function is compiled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Architecture {
+    Arm64,
+    X86,
+}
+
+impl Architecture {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "arm64" => Some(Self::Arm64),
+            "x86_64" => Some(Self::X86),
+            _ => None,
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::X86 => "x86_64-unknown-linux-gnu",
+        }
+    }
+}
+
+pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
+    let mut args = Args::parse(raw, &["stack", "architecture"], &["json"])?;
+    let name = args.optional_setting("stack", "STACK")?;
+    let given = args
+        .optional("architecture")?
+        .unwrap_or_else(|| "arm64".to_owned());
+    let architecture = Architecture::parse(&given).ok_or(UsageError::Value {
+        name: "architecture",
+        expected: "is arm64 or x86_64",
+        given,
+    })?;
+    let as_json = args.flag("json")?;
+    args.finish()?;
+
+    eprintln!("examining tools ...");
+    let mut findings: Vec<Finding> = TOOLS.iter().filter_map(tool).collect();
+    findings.extend(target_missing(architecture));
+    let clock = Clock::system();
+    let settings = match cloud::settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            findings.push(settings_missing(&error.names(), &error.to_string()));
+            let left_out = vec!["the account"];
+            return Ok(told("deployment".to_owned(), findings, left_out, as_json));
+        }
+    };
+    let calls = AwsCalls::new(settings, clock)?;
+    let subject = format!("deployment in {}", calls.region());
+    eprintln!("examining the account ...");
+    let (of_account, left_out) = account(&calls, name.as_deref(), architecture).await;
+    findings.extend(of_account);
+    Ok(told(subject, findings, left_out, as_json))
+}
+
+fn told(
+    subject: String,
+    findings: Vec<Finding>,
+    left_out: Vec<&'static str>,
+    as_json: bool,
+) -> std::process::ExitCode {
+    Report::new(subject, findings, left_out, Vec::new()).print(as_json)
+}
+
+async fn account(
+    calls: &AwsCalls,
+    name: Option<&str>,
+    architecture: Architecture,
+) -> (Vec<Finding>, Vec<&'static str>) {
+    let mut findings = Vec::new();
+    if calls.region().starts_with("cn-") && architecture == Architecture::Arm64 {
+        findings.push(Finding::error(
+            "architecture-not-in-region",
+            "AWS China runs functions on x86_64 alone.",
+            format!("region {}, architecture arm64", calls.region()),
+            "deploy with Architecture=x86_64 (and --architecture x86_64 here)",
+        ));
+    }
+    let identity = calls.query(STS, "GetCallerIdentity", &[]).await;
+    let off = clock::finding(calls);
+    let clock_fails = off
+        .as_ref()
+        .is_some_and(|off| off.severity == Severity::Error);
+    findings.extend(off);
+    if let Err(error) = identity {
+        // A wrong clock is why it was refused.
+        if !clock_fails {
+            findings.push(identity_refused(&error));
+        }
+        return (findings, vec!["concurrency", "what earlier stacks left"]);
+    }
+    match functions::account_limit(calls).await {
+        Ok(limit) if limit < CONCURRENCY_NEEDED => findings.push(Finding::warning(
+            "concurrency-limit-low",
+            "The account runs few functions at once: a deployment that reserves concurrency fails.",
+            format!("the limit is {limit}; the template's numbers need {CONCURRENCY_NEEDED}"),
+            "deploy with ReserveConcurrency=false, as it is by default, and have the limit `Concurrent executions` of Lambda \
+             raised (Service Quotas)",
+        )),
+        Ok(_) => {}
+        Err(error) => findings.push(not_examined("The account's concurrency", &error)),
+    }
+    if let Some(name) = name {
+        match left_over(calls, name).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(not_examined("What earlier stacks left", &error)),
+        }
+    }
+    (findings, Vec::new())
+}
+
+/// A stack that cannot be deployed over, or what one left that was deleted.
+async fn left_over(calls: &AwsCalls, name: &str) -> Result<Vec<Finding>, CallError> {
+    if let Some(stack) = Stack::read(calls, name).await? {
+        return Ok(stack::state(&stack).into_iter().collect());
+    }
+    let mut taken = Vec::new();
+    for table in KEPT_TABLES {
+        let table = format!("{name}-{table}");
+        let asked = json!({ "TableName": table });
+        match calls.ask::<Value>(DYNAMODB, "DescribeTable", &asked).await {
+            Ok(_) => taken.push(table),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Finding::error(
+        "name-taken",
+        format!(
+            "A stack {name} was deleted and its tables were kept: a new one of that name cannot make its own."
+        ),
+        taken.join(", "),
+        "choose another stack name; or, if nothing of them is needed any more, delete them (they hold orders and keys)",
+    )])
+}
+
+fn identity_refused(error: &CallError) -> Finding {
+    match error.code() {
+        Some(_) => Finding::error(
+            "credentials-refused",
+            "AWS does not take these credentials, here and now.",
+            error.to_string(),
+            "sign in again (session credentials end); where they are good in another region, this one may have to be enabled \
+             for the account first (ap-east-1, for one)",
+        ),
+        None => not_examined("The account", error),
+    }
+}
+
+fn settings_missing(names: &[&str], told: &str) -> Finding {
+    if names == ["AWS_REGION"] {
+        return Finding::error(
+            "region-missing",
+            "Nothing says which region to deploy in.",
+            told,
+            "export AWS_REGION and AWS_DEFAULT_REGION",
+        );
+    }
+    Finding::error(
+        "credentials-missing",
+        "There are no credentials for AWS in the environment.",
+        told,
+        "eval \"$(aws configure export-credentials --format env)\" puts those of a profile there, and export AWS_REGION",
+    )
+}
+
+fn not_examined(what: &str, error: &CallError) -> Finding {
+    Finding::warning(
+        "not-examined",
+        format!("{what} could not be examined."),
+        error.to_string(),
+        "see the credentials' permissions, the region and the network, and run this again",
+    )
+}
+
+/// What is wrong with a tool.
+fn tool(tool: &Tool) -> Option<Finding> {
+    let wanted = shown(tool.tested);
+    let install = format!(
+        "pip install {}=={wanted}, and have it on the PATH",
+        tool.package
+    );
+    let Some(said) = tool.asked.iter().find_map(|asked| said(asked)) else {
+        let asked = tool.asked.first().map(|asked| asked.join(" "));
+        return Some(Finding::error(
+            "tool-missing",
+            format!(
+                "{} is not there, and nothing can be built and deployed without it.",
+                tool.name
+            ),
+            format!("`{}` cannot be run", asked.unwrap_or_default()),
+            install,
+        ));
+    };
+    let found = version(&said);
+    (found.is_none_or(|found| found < tool.tested)).then(|| {
+        Finding::warning(
+            "tool-old",
+            format!(
+                "{} is older than the version that this repository is built with.",
+                tool.name
+            ),
+            format!("it says `{}`; tested is {wanted}", said.trim()),
+            install,
+        )
+    })
+}
+
+/// What a command prints, if it runs and ends well.
+fn said(command: &[&str]) -> Option<String> {
+    let (program, arguments) = command.split_first()?;
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then_some(text)
+}
+
+/// The first `a.b.c` of a text.
+fn version(text: &str) -> Option<[u32; 3]> {
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == '.';
+    text.split(|letter: char| !is_part(letter))
+        .find_map(|word| {
+            let parts: Vec<u32> = word
+                .split('.')
+                .map_while(|part| part.parse().ok())
+                .collect();
+            <[u32; 3]>::try_from(parts).ok()
+        })
+}
+
+fn shown([major, minor, patch]: [u32; 3]) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
+/// Whether the compiler's library for that processor is there: where it is not, only `rustup` can
+/// fetch it.
+fn target_missing(architecture: Architecture) -> Option<Finding> {
+    let target = architecture.target();
+    let asked = ["rustc", "--print", "target-libdir", "--target", target];
+    let folder = said(&asked).map(|folder| PathBuf::from(folder.trim()));
+    let is_there = folder.as_deref().is_some_and(Path::is_dir);
+    (!is_there).then(|| {
+        Finding::warning(
+            "rust-target-missing",
+            "Rust's library for the functions' processor is not installed: the build has to fetch it first.",
+            format!("there is no {target}"),
+            format!("rustup target add {target}"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CI: &str = include_str!("../../../../.ci/tools");
+    const TEMPLATE: &str = include_str!("../../../../template.yaml");
+
+    #[test]
+    fn the_versions_are_those_that_ci_installs() {
+        for tool in TOOLS {
+            let pinned = format!("{}=={}", tool.package, shown(tool.tested));
+            assert!(CI.contains(&pinned), "{pinned}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_found_in_what_each_tool_says() {
+        for (said, found) in [
+            ("SAM CLI, version 1.170.0\n", Some([1, 170, 0])),
+            (
+                "cargo-lambda 1.9.2 (a9c5d8e 2026-11-02Z)\n",
+                Some([1, 9, 2]),
+            ),
+            ("0.17.1\n", Some([0, 17, 1])),
+            ("0.17.0-dev.12\n", Some([0, 17, 0])),
+            ("nothing", None),
+        ] {
+            assert_eq!(version(said), found, "{said}");
+        }
+    }
+
+    #[test]
+    fn the_tables_that_are_kept_are_the_template_s() {
+        let kept = TEMPLATE
+            .match_indices("DeletionProtectionEnabled: !Ref")
+            .count();
+        assert_eq!(KEPT_TABLES.len(), kept);
+        for table in KEPT_TABLES {
+            let line = format!("TableName: !Sub ${{AWS::StackName}}-{table}\n");
+            assert!(TEMPLATE.contains(&line), "{table}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The queues: nothing dead, a place for what dies, nobody but the functions may send.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::aws_calls::{AwsCalls, CallError, SQS};
+use super::finding::Finding;
+use super::stack::{Resource, Stack};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attributes {
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let mut findings = Vec::new();
+    for queue in stack.of_kind("AWS::SQS::Queue") {
+        let asked = json!({ "QueueUrl": queue.physical, "AttributeNames": ["All"] });
+        let read = match calls
+            .ask::<Attributes>(SQS, "GetQueueAttributes", &asked)
+            .await
+        {
+            Err(error) if error.is_missing() => {
+                findings.push(Finding::error(
+                    "queue-gone",
+                    format!(
+                        "{} does not exist any more: what is sent to it is lost.",
+                        name(queue)
+                    ),
+                    error.to_string(),
+                    "deploy the stack again, which makes what is missing",
+                ));
+                continue;
+            }
+            other => other?.attributes,
+        };
+        findings.extend(of_queue(stack, queue, &read));
+    }
+    Ok(findings)
+}
+
+fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let text = |attribute: &str| read.get(attribute).map_or("", String::as_str);
+    let name = name(queue);
+    if queue.logical.ends_with("Dlq") {
+        let count: u64 = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+        ]
+        .iter()
+        .filter_map(|attribute| text(attribute).parse::<u64>().ok())
+        .sum();
+        if count > 0 {
+            findings.push(Finding::error(
+                "dead-letters",
+                format!("Messages of {name} were given up, and wait for a person."),
+                format!("it holds {count}"),
+                "infra/runbooks/dead-letters.md says how to look at them and move them back",
+            ));
+        }
+    } else if let Some(dead) = stack.resource(&queue.logical.replace("Queue", "Dlq")) {
+        let redrive: Value = serde_json::from_str(text("RedrivePolicy")).unwrap_or_default();
+        let target = redrive.get("deadLetterTargetArn").and_then(Value::as_str);
+        let wanted = last_part(&dead.physical, '/');
+        if target.map(|arn| last_part(arn, ':')) != Some(wanted) {
+            findings.push(Finding::error(
+                "queue-without-dead-letters",
+                format!("What {name} gives up does not go to its dead-letter queue: it comes again for days, then is lost."),
+                format!("RedrivePolicy: {}", shown(text("RedrivePolicy"))),
+                format!("deploy the stack again, so that its dead letters go to {wanted}"),
+            ));
+        }
+    }
+    if text("KmsMasterKeyId").is_empty() {
+        findings.push(Finding::warning(
+            "queue-not-encrypted",
+            format!("Messages of {name} are not encrypted under the stack's own key any more."),
+            "it has no KmsMasterKeyId",
+            "deploy the stack again",
+        ));
+    }
+    if !denies_senders(text("Policy")) {
+        findings.push(Finding::error(
+            "queue-policy-open",
+            format!("Who has sqs:SendMessage in this account may send to {name}; the template keeps that to the functions."),
+            format!("Policy: {}", shown(text("Policy"))),
+            "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+        ));
+    }
+    findings
+}
+
+/// Whether the policy denies sending to some principals, and every call without TLS.
+fn denies_senders(policy: &str) -> bool {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let statements = policy.get("Statement").and_then(Value::as_array);
+    let denies = |action: &str, key: &str| {
+        let mut statements = statements.into_iter().flatten();
+        statements.any(|statement| {
+            let text = |name| statement.get(name).and_then(Value::as_str);
+            let condition = statement.get("Condition").map(Value::to_string);
+            text("Effect") == Some("Deny")
+                && text("Action") == Some(action)
+                && condition.is_some_and(|condition| condition.contains(key))
+        })
+    };
+    denies("sqs:SendMessage", "aws:Principal") && denies("sqs:*", "aws:SecureTransport")
+}
+
+fn name(queue: &Resource) -> &str {
+    last_part(&queue.physical, '/')
+}
+
+fn last_part(text: &str, separator: char) -> &str {
+    text.rsplit(separator).next().unwrap_or(text)
+}
+
+fn shown(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}

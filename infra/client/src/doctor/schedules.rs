@@ -1,0 +1,113 @@
+//! What runs by itself: the schedules, the Pipe of events, and the rule that feeds the webhooks.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::aws_calls::{AwsCalls, CallError, EVENTS, PIPES, SCHEDULER};
+use super::finding::Finding;
+use super::stack::Stack;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Stated {
+    #[serde(alias = "CurrentState")]
+    state: String,
+}
+
+const DEPLOY_AGAIN: &str = "deploy the stack again, which makes what is missing";
+
+pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let mut findings = Vec::new();
+    for schedule in stack.of_kind("AWS::Scheduler::Schedule") {
+        let name = last_part(&schedule.physical);
+        let read = calls
+            .get::<Stated>(SCHEDULER, "GetSchedule", &format!("/schedules/{name}"))
+            .await;
+        let (state, next_step) = match stated(read)? {
+            Some(state) => (
+                state,
+                "enable it again (aws scheduler update-schedule), or deploy",
+            ),
+            None => ("not there".to_owned(), DEPLOY_AGAIN),
+        };
+        if state != "ENABLED" {
+            findings.push(Finding::error(
+                "schedule-off",
+                format!("{name} does not run: {}", what_stops(&schedule.logical)),
+                format!("it is {state}"),
+                next_step,
+            ));
+        }
+    }
+    for pipe in stack.of_kind("AWS::Pipes::Pipe") {
+        let name = last_part(&pipe.physical);
+        let read = calls
+            .get::<Stated>(PIPES, "DescribePipe", &format!("/v1/pipes/{name}"))
+            .await;
+        let (state, next_step) = match stated(read)? {
+            Some(state) => (
+                state,
+                "start it within 24 hours (aws pipes start-pipe): the stream keeps what happened for so long",
+            ),
+            None => ("not there".to_owned(), DEPLOY_AGAIN),
+        };
+        if state != "RUNNING" {
+            findings.push(Finding::error(
+                "pipe-stopped",
+                format!("{name} brings no event to the bus, so no webhook is sent."),
+                format!("it is {state}"),
+                next_step,
+            ));
+        }
+    }
+    // A rule beside the default bus is known by both names: `bus|rule`.
+    let bus = stack.output("OrderEventsBusName");
+    for rule in stack.of_kind("AWS::Events::Rule") {
+        let name = rule.physical.rsplit('|').next().unwrap_or_default();
+        let asked = json!({ "Name": name, "EventBusName": bus });
+        let read = calls.ask::<Stated>(EVENTS, "DescribeRule", &asked).await;
+        let (state, next_step) = match stated(read)? {
+            Some(state) => (
+                state,
+                "enable it (aws events enable-rule); events of the time between come by `cargo client resend`",
+            ),
+            None => ("not there".to_owned(), DEPLOY_AGAIN),
+        };
+        if state != "ENABLED" {
+            findings.push(Finding::error(
+                "rule-off",
+                format!("{name} copies no event to the webhooks queue, so no webhook is sent."),
+                format!("it is {state}"),
+                next_step,
+            ));
+        }
+    }
+    Ok(findings)
+}
+
+/// The state; `None` if there is no such thing.
+fn stated(read: Result<Stated, CallError>) -> Result<Option<String>, CallError> {
+    match read {
+        Ok(read) => Ok(Some(read.state)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn what_stops(logical: &str) -> &'static str {
+    match logical {
+        "SweepSchedule" => {
+            "no order whose news got lost is found, none is closed, and no refund is sent again."
+        }
+        "DailySchedule" => "no day is reconciled.",
+        "CertificatesSchedule" => {
+            "WeChat Pay's next platform certificate will not be known, and callbacks under it are refused."
+        }
+        _ => "what it does is not done.",
+    }
+}
+
+/// A name in the account may have its group before it.
+fn last_part(physical: &str) -> &str {
+    physical.rsplit('/').next().unwrap_or(physical)
+}

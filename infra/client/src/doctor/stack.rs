@@ -1,0 +1,216 @@
+//! The stack: what it was deployed with, what it gives out, and what belongs to it.
+
+use std::collections::BTreeMap;
+
+use super::aws_calls::{AwsCalls, CLOUDFORMATION, CallError};
+use super::finding::Finding;
+use super::xml::Element;
+
+/// A stack as CloudFormation describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    pub(crate) name: String,
+    status: String,
+    parameters: BTreeMap<String, String>,
+    outputs: BTreeMap<String, String>,
+    resources: Vec<Resource>,
+}
+
+/// One of its resources.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Resource {
+    /// Its name in the template.
+    pub(crate) logical: String,
+    /// Its name in the account.
+    pub(crate) physical: String,
+    kind: String,
+}
+
+/// How many pages of a hundred resources are read at most.
+const PAGES_MAX: usize = 20;
+
+impl Stack {
+    /// Reads it; `None` if there is none of this name.
+    pub(crate) async fn read(calls: &AwsCalls, name: &str) -> Result<Option<Self>, CallError> {
+        let described = calls
+            .query(CLOUDFORMATION, "DescribeStacks", &[("StackName", name)])
+            .await;
+        let described = match described {
+            Err(CallError::Refused { code, message, .. })
+                if code == "ValidationError" && message.contains("does not exist") =>
+            {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let unreadable = || CallError::Unreadable {
+            operation: "DescribeStacks".to_owned(),
+        };
+        let stack = described.members("Stacks").first().ok_or_else(unreadable)?;
+        Ok(Some(Self {
+            name: name.to_owned(),
+            status: stack
+                .text_of("StackStatus")
+                .ok_or_else(unreadable)?
+                .to_owned(),
+            parameters: pairs(
+                stack.members("Parameters"),
+                "ParameterKey",
+                "ParameterValue",
+            ),
+            outputs: pairs(stack.members("Outputs"), "OutputKey", "OutputValue"),
+            resources: resources(calls, name).await?,
+        }))
+    }
+
+    /// A parameter's value; empty for one that the template of this stack does not have.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// An output; empty for one that the template of this stack does not have.
+    pub(crate) fn output(&self, name: &str) -> &str {
+        self.outputs.get(name).map_or("", String::as_str)
+    }
+
+    /// Its resources of one type, such as `AWS::SQS::Queue`.
+    pub(crate) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
+        self.resources
+            .iter()
+            .filter(move |resource| resource.kind == kind)
+    }
+
+    /// The resource of this name in the template.
+    pub(crate) fn resource(&self, logical: &str) -> Option<&Resource> {
+        self.resources
+            .iter()
+            .find(|resource| resource.logical == logical)
+    }
+
+    /// Where the API answers, without a slash at the end: the template has `NotifyUrl` end in its
+    /// path.
+    pub(crate) fn api_base(&self) -> Option<&str> {
+        self.output("NotifyUrl")
+            .strip_suffix("/v1/callbacks/wechatpay")
+    }
+}
+
+async fn resources(calls: &AwsCalls, name: &str) -> Result<Vec<Resource>, CallError> {
+    let (mut read, mut next) = (Vec::new(), None::<String>);
+    for _ in 0..PAGES_MAX {
+        let mut fields = vec![("StackName", name)];
+        if let Some(token) = &next {
+            fields.push(("NextToken", token.as_str()));
+        }
+        let page = calls
+            .query(CLOUDFORMATION, "ListStackResources", &fields)
+            .await?;
+        read.extend(
+            page.members("StackResourceSummaries")
+                .iter()
+                .filter_map(resource),
+        );
+        next = page.text_of("NextToken").map(ToOwned::to_owned);
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(read)
+}
+
+/// One that is being made has no name in the account yet, and one that was deleted has none any
+/// more.
+fn resource(summary: &Element) -> Option<Resource> {
+    let text = |name| summary.text_of(name).filter(|text| !text.is_empty());
+    if text("ResourceStatus")? == "DELETE_COMPLETE" {
+        return None;
+    }
+    Some(Resource {
+        logical: text("LogicalResourceId")?.to_owned(),
+        physical: text("PhysicalResourceId")?.to_owned(),
+        kind: text("ResourceType")?.to_owned(),
+    })
+}
+
+fn pairs(members: &[Element], key: &str, value: &str) -> BTreeMap<String, String> {
+    let pair = |member: &Element| {
+        Some((
+            member.text_of(key)?.to_owned(),
+            member.text_of(value).unwrap_or_default().to_owned(),
+        ))
+    };
+    members.iter().filter_map(pair).collect()
+}
+
+/// What the other checks need of the outputs.
+const OUTPUTS: [&str; 6] = [
+    "NotifyUrl",
+    "KeysTableName",
+    "NoticesTableName",
+    "SecretsKeyId",
+    "MerchantSigningKeyId",
+    "PaymentResultsQueueUrl",
+];
+
+/// There is none of this name.
+pub(crate) fn missing(name: &str, region: &str) -> Finding {
+    Finding::error(
+        "stack-missing",
+        format!("There is no stack {name} in {region}, so nothing of it can be examined."),
+        "DescribeStacks: it does not exist",
+        "deploy it (README.md, Deploy), or name another stack (--stack) or region (AWS_REGION)",
+    )
+}
+
+/// What is wrong with the stack's own state.
+pub(crate) fn state(stack: &Stack) -> Option<Finding> {
+    let evidence = format!("{} is {}", stack.name, stack.status);
+    let status = stack.status.as_str();
+    if matches!(
+        status,
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE"
+    ) {
+        None
+    } else if status == "UPDATE_ROLLBACK_COMPLETE" {
+        Some(Finding::warning(
+            "stack-rolled-back",
+            "The last deployment failed, and the version before it runs.",
+            evidence,
+            "`aws cloudformation describe-stack-events` says what failed first; mend that and deploy again",
+        ))
+    } else if status.ends_with("_IN_PROGRESS") && !status.starts_with("DELETE") {
+        Some(Finding::warning(
+            "stack-in-change",
+            "A deployment is running, so what was seen may be half of the old version and half of the new.",
+            evidence,
+            "run this again when it has ended",
+        ))
+    } else {
+        Some(Finding::error(
+            "stack-failed",
+            "The stack is not whole: a deployment or deletion failed.",
+            evidence,
+            "`aws cloudformation describe-stack-events` says what failed first. A first deployment that failed is deleted \
+             and repeated under the same name; one in UPDATE_ROLLBACK_FAILED goes on with `aws cloudformation \
+             continue-update-rollback`",
+        ))
+    }
+}
+
+/// The state of the stack itself, and whether it is one of this template.
+pub(crate) fn findings(stack: &Stack) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = state(stack).into_iter().collect();
+    let absent: Vec<&str> = OUTPUTS
+        .into_iter()
+        .filter(|name| stack.output(name).is_empty())
+        .collect();
+    if !absent.is_empty() {
+        findings.push(Finding::error(
+            "stack-outputs-missing",
+            "The stack is not of this repository's template, or of an older version of it.",
+            format!("there are no outputs {}", absent.join(", ")),
+            "deploy the template of this version, or name another stack (--stack)",
+        ));
+    }
+    findings
+}

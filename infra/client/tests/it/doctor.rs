@@ -1,0 +1,72 @@
+//! `doctor` and `preflight` as programs, against the template deployed on the local engine and the
+//! simulator. Each way of being wrong is brought about, and that finding comes and no other.
+
+mod account;
+mod front;
+mod preflight;
+mod receiver;
+mod stage;
+mod wechat;
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::cloud::told;
+
+/// What the program told.
+pub(crate) struct Told {
+    pub(crate) status: Option<i32>,
+    pub(crate) report: Value,
+    /// What went to standard error.
+    pub(crate) progress: String,
+}
+
+impl Told {
+    #[track_caller]
+    fn read(output: &Output) -> Self {
+        let report = serde_json::from_slice(&output.stdout);
+        Self {
+            status: output.status.code(),
+            report: report.unwrap_or_else(|error| panic!("{error}: {}", told(output))),
+            progress: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The kinds of findings, each once.
+    pub(crate) fn ids(&self) -> Vec<&str> {
+        let findings = self.report["findings"].as_array().unwrap();
+        let mut ids: Vec<&str> = findings
+            .iter()
+            .map(|finding| finding["id"].as_str().unwrap())
+            .collect();
+        ids.dedup();
+        ids
+    }
+
+    /// This finding came and no other, whole, and the exit status says how bad it is.
+    #[track_caller]
+    pub(crate) fn is_only(&self, id: &str) {
+        assert_eq!(self.ids(), [id], "{:#}", self.report);
+        let worst = &self.report["worst"];
+        assert_eq!(
+            self.status,
+            Some(if worst == "error" { 4 } else { 3 }),
+            "{:#}",
+            self.report
+        );
+        for finding in self.report["findings"].as_array().unwrap() {
+            for part in ["cause", "evidence", "next_step"] {
+                let text = finding[part].as_str().unwrap();
+                assert!(!text.trim().is_empty(), "{part}: {finding:#}");
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn is_well(&self) {
+        assert!(self.ids().is_empty(), "{:#}", self.report);
+        assert_eq!(self.status, Some(0));
+        assert_eq!(self.report["left_out"].as_array().unwrap().len(), 0);
+    }
+}

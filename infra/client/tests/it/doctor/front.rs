@@ -1,0 +1,217 @@
+//! Stands before the local engine, and changes single answers of it: what the engine cannot bring
+//! about. Each change has to be met.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use adapters::clock::Clock;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+
+/// Another answer than the engine's, to requests that hold all of these texts.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    asked: Vec<String>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// One text of the answer is another.
+    Replace { from: String, to: String },
+    /// The engine is not asked.
+    Answer { head: String, body: String },
+}
+
+impl Change {
+    pub(crate) fn replace(asked: &[&str], from: &str, to: &str) -> Self {
+        Self {
+            asked: asked.iter().map(ToString::to_string).collect(),
+            what: What::Replace {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            },
+        }
+    }
+
+    /// As AWS refuses: `named` is the header of services that are asked by a path.
+    pub(crate) fn refuse(asked: &[&str], status: u16, code: &str) -> Self {
+        let head = format!("HTTP/1.1 {status} Refused\r\nx-amzn-errortype: {code}:\r\n");
+        Self {
+            asked: asked.iter().map(ToString::to_string).collect(),
+            what: What::Answer {
+                head,
+                body: format!(r#"{{"__type":"com.amazonaws#{code}","message":"refused"}}"#),
+            },
+        }
+    }
+
+    pub(crate) fn answer(asked: &[&str], body: &str) -> Self {
+        Self {
+            asked: asked.iter().map(ToString::to_string).collect(),
+            what: What::Answer {
+                head: "HTTP/1.1 200 OK\r\n".to_owned(),
+                body: body.to_owned(),
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Rules {
+    changes: Vec<(Change, bool)>,
+    /// By how many seconds AWS's clock is ahead of ours.
+    ahead_s: i64,
+}
+
+pub(crate) struct Front {
+    pub(crate) endpoint: String,
+    rules: Arc<Mutex<Rules>>,
+}
+
+impl Front {
+    /// `engine` is host and port.
+    pub(crate) fn start(engine: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let rules = Arc::new(Mutex::new(Rules::default()));
+        let answering = Arc::clone(&rules);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (rules, engine) = (Arc::clone(&answering), engine.clone());
+                thread::spawn(move || answer(stream.unwrap(), &engine, &rules));
+            }
+        });
+        Self { endpoint, rules }
+    }
+
+    pub(crate) fn set(&self, changes: &[Change], ahead_s: i64) {
+        let changes = changes.iter().map(|change| (change.clone(), false));
+        *self.rules.lock().unwrap() = Rules {
+            changes: changes.collect(),
+            ahead_s,
+        };
+    }
+
+    /// Ends the changes, all of which were met; the last may be one of every test's.
+    #[track_caller]
+    pub(crate) fn end_but_the_last(&self) {
+        let mut rules = std::mem::take(&mut *self.rules.lock().unwrap());
+        rules.changes.pop();
+        for (change, was_met) in rules.changes {
+            assert!(
+                was_met,
+                "nothing was asked or answered like this: {change:?}"
+            );
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, engine: &str, rules: &Mutex<Rules>) {
+    let (head, body) = read(&mut stream);
+    let asked = format!("{head}{}", String::from_utf8_lossy(&body));
+    let is_asked = |change: &Change| change.asked.iter().all(|text| asked.contains(text));
+    {
+        let mut rules = rules.lock().unwrap();
+        let ahead_s = rules.ahead_s;
+        let staged = rules
+            .changes
+            .iter_mut()
+            .find(|(change, _)| is_asked(change) && matches!(change.what, What::Answer { .. }));
+        if let Some((change, was_met)) = staged
+            && let What::Answer { head, body } = &change.what
+        {
+            *was_met = true;
+            let text = format!(
+                "{head}{}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                date(ahead_s),
+                body.len()
+            );
+            return stream.write_all(text.as_bytes()).unwrap();
+        }
+    }
+    let mut to_engine = TcpStream::connect(engine).unwrap();
+    to_engine
+        .write_all(format!("{head}connection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    to_engine.write_all(&body).unwrap();
+    let (mut head, mut body) = read(&mut to_engine);
+    let mut rules = rules.lock().unwrap();
+    for (change, was_met) in &mut rules.changes {
+        if let What::Replace { from, to } = &change.what
+            && is_asked(change)
+        {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            if text.contains(from) {
+                *was_met = true;
+                body = text.replace(from, to).into_bytes();
+            }
+        }
+    }
+    if rules.ahead_s != 0 {
+        let lines = head
+            .lines()
+            .filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        let kept: Vec<&str> = lines.collect();
+        head = format!("{}\r\n{}", kept.join("\r\n"), date(rules.ahead_s));
+    }
+    let length = body.len();
+    let whole = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n");
+    // The program may have gone.
+    drop(stream.write_all(whole.as_bytes()));
+    drop(stream.write_all(&body));
+}
+
+/// The header by which AWS tells its time.
+fn date(ahead_s: i64) -> String {
+    let told = DateTime::from_secs(Clock::system().now().0 + ahead_s);
+    format!("date: {}\r\n", told.fmt(Format::HttpDate).unwrap())
+}
+
+/// A message without the headers that say where it ends, and its body.
+fn read(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length, mut is_chunked) = (String::new(), 0, false);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
+            break;
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+            // Of an answer it is written anew.
+            if !head.starts_with("HTTP/") {
+                head.push_str(&line);
+            }
+        } else if lower.starts_with("transfer-encoding:") {
+            is_chunked = true;
+        } else if !lower.starts_with("connection:") {
+            head.push_str(&line);
+        }
+    }
+    let mut body = Vec::new();
+    if is_chunked {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).unwrap();
+            if size == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    } else {
+        body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+    }
+    (head, body)
+}

@@ -1,0 +1,309 @@
+//! The template deployed on the local engine, a merchant set up in it, and WeChat Pay. All tests
+//! share one, one after the other: each puts back what it broke.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use adapters::aws::{Aws, AwsSettings};
+use adapters::clock::Clock;
+use adapters::keys_table::{
+    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+};
+use adapters::kms::Kms;
+use local::engine::{self, Engine, REGION};
+use serde_json::{Value, json};
+use wechatpay::merchant_files::MerchantKey;
+use wechatpay_simulator::{Config, Running, SigningMode, Simulator};
+
+use super::Told;
+use super::front::{Change, Front};
+use super::receiver::{Answers, Keys, Receiver};
+
+pub(crate) const STACK: &str = "tea";
+
+const FUNCTIONS: [&str; 7] = [
+    "create-order",
+    "manage-order",
+    "receive-callback",
+    "process-payment",
+    "reconcile",
+    "send-webhook",
+    "console",
+];
+
+/// What the engine's CloudFormation drops or has not: as a stack on AWS stands after a deployment.
+const AS_ON_AWS: &str = "
+topic = c('sns').create_topic(Name='alarms')['TopicArn']
+c('sns').subscribe(TopicArn=topic, Protocol='sqs', Endpoint='arn:aws:sqs:us-east-1:000000000000:tea-webhooks')
+for table in ['orders', 'guards', 'notices', 'reconciliation', 'undelivered-events', 'keys']:
+    name = 'tea-' + table
+    c('dynamodb').update_table(TableName=name, SSESpecification={'Enabled': True, 'SSEType': 'KMS'})
+    if table != 'guards':
+        c('dynamodb').update_continuous_backups(
+            TableName=name, PointInTimeRecoverySpecification={'PointInTimeRecoveryEnabled': True})
+";
+
+/// An account that AWS has raised the limit of. The engine's follows the machine's memory.
+pub(crate) const ACCOUNT_SETTINGS: [&str; 1] = ["/2016-08-19/account-settings"];
+
+pub(crate) struct Stage {
+    engine: Engine,
+    front: Front,
+    pub(crate) receiver: Receiver,
+    pub(crate) wechat: Running,
+    outputs: Value,
+}
+
+/// The one stage, for as long as the guard lives.
+pub(crate) fn stage() -> MutexGuard<'static, Stage> {
+    static STAGE: OnceLock<Mutex<Stage>> = OnceLock::new();
+    let stage = STAGE.get_or_init(|| Mutex::new(Stage::set_up()));
+    // Another test's failure does not make this one fail: what it broke is put back first.
+    let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+    stage.receiver.answer_as(Answers::default());
+    stage.wechat.admin().clear_faults(None);
+    stage.store(&Stored::right(&stage));
+    stage
+}
+
+/// What the merchant's record of the keys table is written with.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) public_key: (String, String),
+    pub(crate) apiv3_key: String,
+    pub(crate) serial: String,
+    /// A PEM.
+    pub(crate) private_key: String,
+}
+
+impl Stored {
+    pub(crate) fn right(stage: &Stage) -> Self {
+        let details = &stage.wechat.details;
+        Self {
+            public_key: stage
+                .wechat
+                .admin()
+                .newest_key(SigningMode::PublicKey)
+                .unwrap(),
+            apiv3_key: details.apiv3_key.clone(),
+            serial: details.merchant_serial.clone(),
+            private_key: stage.wechat.merchant_private_key().unwrap().to_owned(),
+        }
+    }
+}
+
+impl Stage {
+    fn set_up() -> Self {
+        let wechat = Simulator::start(Config::for_tests()).unwrap();
+        let receiver = Receiver::start();
+        let engine = engine::start(engine::Options::default()).unwrap();
+        let details = &wechat.details;
+        let architecture = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "x86_64"
+        };
+        let binaries: Value = FUNCTIONS.iter().map(|name| (*name, "/bin/true")).collect();
+        let order = json!({
+            "template": Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml"),
+            "stack": STACK,
+            "endpoint": engine.endpoint(),
+            "region": REGION,
+            "parameters": {
+                "Mchid": details.mchid,
+                "Appids": details.appids.join(","),
+                "Architecture": architecture,
+                "MerchantSigner": "sealed",
+                "NotifyUrl": format!("{}/v1/callbacks/wechatpay", receiver.base),
+                "WechatpayBaseUrl": details.base_url,
+                "WechatpayBackupUrl": details.base_url,
+                "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
+                "ConsoleIssuer": "https://issuer.example",
+                "ConsoleAudience": "console",
+                "ConsoleGroup": "finance",
+            },
+            "binaries": binaries,
+        });
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../local/deploy.py");
+        let told = python(&engine, deploy.to_str().unwrap(), &order.to_string());
+        let deployed: Value = serde_json::from_str(&told).unwrap();
+        let front = Front::start(format!("127.0.0.1:{}", engine.port()));
+        let stage = Self {
+            engine,
+            front,
+            receiver,
+            wechat,
+            outputs: deployed["outputs"].clone(),
+        };
+        stage.aws(AS_ON_AWS);
+        stage
+    }
+
+    /// Runs Python in which `c` gives an SDK client of the engine, by its service.
+    pub(crate) fn aws(&self, script: &str) -> String {
+        let endpoint = self.engine.endpoint();
+        let whole = format!(
+            "import boto3\n\
+             session = boto3.Session(aws_access_key_id='test', aws_secret_access_key='test', region_name='{REGION}')\n\
+             c = lambda service: session.client(service, endpoint_url='{endpoint}')\n\
+             {script}"
+        );
+        python(&self.engine, "-", &whole)
+    }
+
+    /// The same without AWS.
+    pub(crate) fn python(&self, script: &str) -> String {
+        python(&self.engine, "-", script)
+    }
+
+    pub(crate) fn output(&self, name: &str) -> &str {
+        self.outputs[name].as_str().unwrap()
+    }
+
+    /// Writes the merchant's record, in place of what is there.
+    pub(crate) fn store(&self, stored: &Stored) {
+        let (id, pem) = stored.public_key.clone();
+        let verification = [VerificationEntry {
+            id: id.clone(),
+            kind: VerificationKind::PublicKey,
+            pem,
+        }];
+        let private_key = MerchantKey::read(stored.private_key.as_bytes()).unwrap();
+        let merchant = NewMerchant {
+            verification: &verification,
+            response_serial: &id,
+            apiv3: &[NewApiV3Key {
+                version: 1,
+                bytes: stored.apiv3_key.as_bytes(),
+            }],
+            signer_serial: &stored.serial,
+            signer_pkcs8: Some(private_key.pkcs8_der()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime
+            .block_on(async { self.keys().put_merchant(&merchant).await })
+            .unwrap();
+        let right = Stored::right(self);
+        self.receiver.opens_with(Keys {
+            engine: self.engine.endpoint(),
+            table: self.output("NoticesTableName").to_owned(),
+            mchid: self.wechat.details.mchid.clone(),
+            apiv3_key: right.apiv3_key,
+            public_key: right.public_key,
+        });
+    }
+
+    fn keys(&self) -> KeysTable {
+        let clock = Clock::system();
+        let aws = Aws::new(&AwsSettings::local(self.engine.endpoint()), &clock);
+        KeysTable::new(
+            aws.dynamodb(),
+            self.output("KeysTableName"),
+            &self.wechat.details.mchid,
+            Kms::new(aws.kms()),
+            self.output("SecretsKeyId"),
+            clock,
+        )
+    }
+
+    /// What the program tells.
+    pub(crate) fn doctor(&self) -> Told {
+        self.doctor_with(&[], &[])
+    }
+
+    /// The same where AWS answers otherwise.
+    #[track_caller]
+    pub(crate) fn doctor_where(&self, changes: &[Change]) -> Told {
+        self.doctor_with(changes, &[])
+    }
+
+    #[track_caller]
+    pub(crate) fn doctor_with(&self, changes: &[Change], arguments: &[&str]) -> Told {
+        self.examined(
+            changes,
+            0,
+            &[&["doctor", "--stack", STACK], arguments].concat(),
+        )
+    }
+
+    /// Where AWS's clock is so much ahead of ours.
+    pub(crate) fn doctor_ahead_of(&self, ahead_s: i64) -> Told {
+        self.examined(&[], -ahead_s, &["doctor", "--stack", STACK])
+    }
+
+    #[track_caller]
+    pub(crate) fn examined(&self, changes: &[Change], ahead_s: i64, arguments: &[&str]) -> Told {
+        self.examined_with(changes, ahead_s, arguments, &[])
+    }
+
+    /// The same with these variables, or without.
+    #[track_caller]
+    pub(crate) fn examined_with(
+        &self,
+        changes: &[Change],
+        ahead_s: i64,
+        arguments: &[&str],
+        variables: &[(&str, Option<&str>)],
+    ) -> Told {
+        let limit = Change::answer(
+            &ACCOUNT_SETTINGS,
+            r#"{"AccountLimit":{"ConcurrentExecutions":1000}}"#,
+        );
+        // Where no function is looked at, this is not asked.
+        let all: Vec<Change> = changes.iter().cloned().chain([limit]).collect();
+        self.front.set(&all, ahead_s);
+        let mut command = self.command(arguments);
+        for (name, value) in variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let output = command.arg("--json").output().unwrap();
+        self.front.end_but_the_last();
+        Told::read(&output)
+    }
+
+    /// Runs another of the program's commands.
+    pub(crate) fn plain(&self, arguments: &[&str]) -> std::process::Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The program, which reaches the engine through the front.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+        command
+            .args(arguments)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ENDPOINT_URL", &self.front.endpoint)
+            .env_remove("STACK");
+        command
+    }
+}
+
+fn python(engine: &Engine, file: &str, input: &str) -> String {
+    let mut child = Command::new(engine.python())
+        .args(["-B", file])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{input}\n{said}");
+    String::from_utf8(output.stdout).unwrap()
+}

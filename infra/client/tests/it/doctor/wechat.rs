@@ -1,0 +1,312 @@
+//! The merchant's record and WeChat Pay.
+
+use wechatpay_simulator::{Endpoint, Fault, Rule, SigningMode, TradeState};
+
+use super::front::Change;
+use super::stage::{Stage, Stored, stage};
+
+const STRANGER: &str = include_str!("../../../../../shared/wechatpay/vectors/keys/stranger.pem");
+const STRANGER_S_PUBLIC: &str =
+    include_str!("../../../../../shared/wechatpay/vectors/keys/stranger-public.pem");
+
+const PARAMETERS: &str = "Action=DescribeStacks";
+
+/// The keys table as it is, changed by an update expression; what it was is stored by the next
+/// stage.
+fn change_record(stage: &Stage, expression: &str, values: &str) {
+    let mchid = &stage.wechat.details.mchid;
+    stage.aws(&format!(
+        "c('dynamodb').update_item(TableName='tea-keys', Key={{'pk': {{'S': 'merchant#{mchid}'}}}}, \
+         UpdateExpression='{expression}', ExpressionAttributeValues={values})"
+    ));
+}
+
+/// A certificate for the merchant's key, such as `apiclient_cert.pem`, or for a new key.
+fn certificate(stage: &Stage, name: &str, serial: &str, days: i64, key: Option<&str>) -> String {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-{name}.pem"));
+    let path = path.to_str().unwrap();
+    let mchid = &stage.wechat.details.mchid;
+    let key = match key {
+        Some(pem) => format!("serialization.load_pem_private_key('''{pem}'''.encode(), None)"),
+        None => "rsa.generate_private_key(65537, 2048)".to_owned(),
+    };
+    stage.python(&format!(
+        "
+import datetime
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+key = {key}
+name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, '{mchid}')])
+now = datetime.datetime.now(datetime.timezone.utc)
+made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    .serial_number(int('{serial}', 16)).not_valid_before(now - datetime.timedelta(days=400))
+    .not_valid_after(now + datetime.timedelta(days={days}, hours=1)).sign(key, hashes.SHA256()))
+open('{path}', 'wb').write(made.public_bytes(serialization.Encoding.PEM))
+"
+    ));
+    path.to_owned()
+}
+
+#[test]
+fn a_self_test_whose_callback_comes_leaves_no_order_and_proves_fields_both_ways() {
+    let stage = stage();
+    let told = stage.doctor();
+    told.is_well();
+    let not_proved = told.report["not_proved"].to_string();
+    for said in ["KMS key signs", "not waited for"] {
+        assert!(!not_proved.contains(said), "{not_proved}");
+    }
+    let admin = stage.wechat.admin();
+    let asked = admin.requests();
+    assert!(asked[&Endpoint::SecurityEcho] >= 2, "both hosts");
+    let orders = admin.orders();
+    assert!(!orders.is_empty());
+    for order in orders {
+        assert_eq!(order.trade_state, TradeState::Closed);
+    }
+}
+
+#[test]
+fn a_merchant_that_is_not_set_up_or_whose_keys_do_not_open_is_found() {
+    let stage = stage();
+    let mchid = &stage.wechat.details.mchid;
+    stage.aws(&format!(
+        "c('dynamodb').delete_item(TableName='tea-keys', Key={{'pk': {{'S': 'merchant#{mchid}'}}}})"
+    ));
+    stage.doctor().is_only("merchant-not-set-up");
+    stage.store(&Stored::right(&stage));
+
+    change_record(
+        &stage,
+        "SET apiv3[0].sealed = :broken",
+        "{':broken': {'B': b'broken'}}",
+    );
+    stage.doctor().is_only("merchant-keys-unreadable");
+    stage.store(&Stored::right(&stage));
+
+    change_record(
+        &stage,
+        "SET response_serial = :other",
+        "{':other': {'S': 'PUB_KEY_ID_0000000000000000000000000000'}}",
+    );
+    stage.doctor().is_only("wechat-key-unknown");
+    stage.store(&Stored::right(&stage));
+}
+
+#[test]
+fn keys_that_do_not_belong_together_are_found() {
+    let stage = stage();
+    let right = Stored::right(&stage);
+    // The merchant's number with another's private key.
+    stage.store(&Stored {
+        private_key: STRANGER.to_owned(),
+        ..right.clone()
+    });
+    stage.doctor().is_only("signature-refused");
+    stage.store(&Stored {
+        serial: "5F0000000000000000000000000000000000A10D".to_owned(),
+        ..right.clone()
+    });
+    stage.doctor().is_only("signature-refused");
+    // Another's public key under WeChat Pay's id.
+    let id = right.public_key.0.clone();
+    stage.store(&Stored {
+        public_key: (id, STRANGER_S_PUBLIC.to_owned()),
+        ..right.clone()
+    });
+    stage.doctor().is_only("field-to-wechat-closed");
+    stage.store(&Stored {
+        apiv3_key: "00000000000000000000000000000000".to_owned(),
+        ..right.clone()
+    });
+    let told = stage.doctor();
+    told.is_only("apiv3-key-wrong");
+    assert!(
+        told.report["not_proved"]
+            .to_string()
+            .contains("not waited for")
+    );
+    stage.store(&right);
+    stage.doctor().is_well();
+}
+
+#[test]
+fn a_key_that_wechat_pay_has_replaced_is_found_until_the_new_one_is_registered() {
+    let stage = stage();
+    stage.wechat.admin().rotate(SigningMode::PublicKey).unwrap();
+    stage.doctor().is_only("answer-unverified");
+    stage.store(&Stored::right(&stage));
+    stage.doctor().is_well();
+}
+
+#[test]
+fn certificates_that_end_soon_are_found() {
+    let stage = stage();
+    let mchid = stage.wechat.details.mchid.clone();
+    let setup = |arguments: &[&str]| {
+        let deployment = [
+            "--mchid",
+            &mchid,
+            "--keys-table",
+            "tea-keys",
+            "--secrets-key-id",
+            stage.output("SecretsKeyId"),
+        ];
+        let output = stage.plain(&[&["setup"], arguments, &deployment].concat());
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    for (days, severity, serial) in [(20, "warning", "6B01"), (-1, "error", "6B02")] {
+        let serial = format!("{serial}000000000000000000000000000000000001");
+        let file = certificate(&stage, "platform", &serial, days, None);
+        setup(&["add-wechat-key", "--platform-certificate", &file]);
+        let told = stage.doctor();
+        setup(&["remove-wechat-key", "--id", &serial]);
+        told.is_only("platform-certificate-ends");
+        assert_eq!(told.report["findings"][0]["severity"], severity);
+    }
+    // The next one is there.
+    let old = format!("6B03{}", "0".repeat(36));
+    let new = format!("6B04{}", "0".repeat(36));
+    for (serial, days) in [(&old, 20), (&new, 300)] {
+        let file = certificate(&stage, "platform", serial, days, None);
+        setup(&["add-wechat-key", "--platform-certificate", &file]);
+    }
+    stage.doctor().is_well();
+    stage.store(&Stored::right(&stage));
+
+    let own = stage.wechat.merchant_private_key().unwrap().to_owned();
+    let serial = stage.wechat.details.merchant_serial.clone();
+    let other = "5F0000000000000000000000000000000000A10D";
+    for (serial, days, id) in [
+        (serial.as_str(), 20, Some("merchant-certificate-ends")),
+        (other, 300, Some("merchant-serial-wrong")),
+        (serial.as_str(), 300, None),
+    ] {
+        let file = certificate(&stage, "merchant", serial, days, Some(&own));
+        let told = stage.doctor_with(&[], &["--merchant-certificate-file", &file]);
+        match id {
+            Some(id) => told.is_only(id),
+            None => told.is_well(),
+        }
+    }
+    let no_certificate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let file = no_certificate.to_str().unwrap();
+    let told = stage.doctor_with(&[], &["--merchant-certificate-file", file]);
+    told.is_only("merchant-certificate-wrong");
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_named() {
+    let stage = stage();
+    let base = stage.wechat.details.base_url.clone();
+    let silent = |parameter: &str| {
+        Change::replace(
+            &[PARAMETERS],
+            &format!("<ParameterKey>{parameter}</ParameterKey><ParameterValue>{base}<"),
+            &format!("<ParameterKey>{parameter}</ParameterKey><ParameterValue>http://127.0.0.1:9<"),
+        )
+    };
+    for parameter in ["WechatpayBaseUrl", "WechatpayBackupUrl"] {
+        let told = stage.doctor_where(&[silent(parameter)]);
+        told.is_only("wechat-host-silent");
+        assert_eq!(told.report["findings"].as_array().unwrap().len(), 1);
+    }
+    let told = stage.doctor_where(&[silent("WechatpayBaseUrl"), silent("WechatpayBackupUrl")]);
+    told.is_only("wechat-host-silent");
+    assert_eq!(told.report["findings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_wechat_pay_answers_otherwise_than_it_should_is_found() {
+    let stage = stage();
+    let admin = stage.wechat.admin();
+    let altered = |patch: serde_json::Value| Fault::AlteredAnswer { patch };
+    let refused = |status: u16, code: &str| Fault::Refuse {
+        status,
+        code: code.to_owned(),
+    };
+    for (fault, endpoint, id) in [
+        (
+            altered(serde_json::json!({ "echo_message": "other" })),
+            Endpoint::SecurityEcho,
+            "echo-altered",
+        ),
+        (
+            altered(serde_json::json!({ "encrypted_echo_message": "AAAA" })),
+            Endpoint::SecurityEcho,
+            "field-from-wechat-closed",
+        ),
+        (
+            altered(serde_json::json!({ "encrypted_echo_message": null })),
+            Endpoint::SecurityEcho,
+            "field-from-wechat-closed",
+        ),
+        (
+            refused(403, "RULE_LIMIT"),
+            Endpoint::SecurityEcho,
+            "echo-refused",
+        ),
+        (
+            refused(403, "NO_AUTH"),
+            Endpoint::Certificates,
+            "certificates-not-fetched",
+        ),
+        (
+            refused(403, "NO_AUTH"),
+            Endpoint::PrepayNative,
+            "native-not-open",
+        ),
+        (
+            refused(403, "RULE_LIMIT"),
+            Endpoint::PrepayNative,
+            "order-refused",
+        ),
+    ] {
+        admin.add_fault(Rule::always(fault).at(endpoint)).unwrap();
+        let told = stage.doctor();
+        admin.clear_faults(None);
+        told.is_only(id);
+    }
+    // A merchant without platform certificates, as every new one is.
+    let none = refused(404, "RESOURCE_NOT_EXISTS");
+    admin
+        .add_fault(Rule::always(none).at(Endpoint::Certificates))
+        .unwrap();
+    let told = stage.doctor();
+    admin.clear_faults(None);
+    told.is_well();
+}
+
+#[test]
+fn a_callback_that_does_not_arrive_is_found() {
+    let stage = stage();
+    stage
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::LostCallback))
+        .unwrap();
+    let told = stage.doctor_with(&[], &["--callback-within-s", "1"]);
+    stage.wechat.admin().clear_faults(None);
+    told.is_only("callback-not-arrived");
+}
+
+#[test]
+fn an_appid_that_is_not_the_merchants_is_named() {
+    let stage = stage();
+    let bound = stage.wechat.details.appids.join(",");
+    let foreign = Change::replace(
+        &[PARAMETERS],
+        &format!("<ParameterKey>Appids</ParameterKey><ParameterValue>{bound}<"),
+        &format!("<ParameterKey>Appids</ParameterKey><ParameterValue>{bound},wxffffffffffffffff<"),
+    );
+    let told = stage.doctor_where(&[foreign]);
+    told.is_only("appid-not-bound");
+    let cause = told.report["findings"][0]["cause"].as_str().unwrap();
+    assert!(cause.contains("wxffffffffffffffff"), "{cause}");
+}
