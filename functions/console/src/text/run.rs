@@ -1,0 +1,321 @@
+//! The texts about a day and its runs.
+
+use payments::{
+    model::bill_date::{BILLS_LAST_DAYS, BillDate},
+    reconcile::{
+        day_runs::{self, DayRuns},
+        difference::DifferenceState,
+        lateness,
+        run::{FundSide, FundState, Run, RunState},
+    },
+};
+use wechatpay::UnixSeconds;
+
+use super::{Tone, sentence};
+use crate::{day_listing::DayListing, input::RunForm, money::count};
+
+/// The texts about a day's run.
+pub(crate) struct RunText {
+    pub(crate) tone: Tone,
+    pub(crate) headline: &'static str,
+    /// What the run noted of its trouble.
+    pub(crate) trouble: Option<String>,
+    /// What it means, or what to do next.
+    pub(crate) detail: String,
+}
+
+impl RunText {
+    fn new(tone: Tone, headline: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            tone,
+            headline,
+            trouble: None,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// When the daily run has begun at the latest, in seconds after the end of its day: it is due at
+/// 10:30.
+const RUN_BY_S: i64 = 10 * 3600 + 45 * 60;
+
+/// Whether the time of a day's run is over.
+pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
+    now >= date.ends_at().plus_s(RUN_BY_S)
+}
+
+/// Those of these days whose run is missing. Of the last day that is one that did not come, from
+/// 10:45 on; from 13:00 on it is one that is not done.
+pub(crate) fn missing_days(
+    days: &[BillDate],
+    runs: &[(BillDate, DayRuns)],
+    repairs: bool,
+    now: UnixSeconds,
+) -> Vec<BillDate> {
+    let late = lateness::last_late(now);
+    let mut missing = day_runs::missing_days(runs, days, late, repairs);
+    let yesterday = lateness::yesterday(now);
+    if late < yesterday && days.contains(&yesterday) && is_overdue(yesterday, now) {
+        let mut of_day = runs.iter().filter(|(date, _)| *date == yesterday);
+        let has_come = of_day.any(|(_, runs)| has_come(runs, repairs));
+        missing.extend((!has_come).then_some(yesterday));
+    }
+    missing
+}
+
+/// Whether a day has a real run, or, if the daily run is a preview (`RECONCILE_REPAIRS` is
+/// `false`), any.
+fn has_come(runs: &DayRuns, repairs: bool) -> bool {
+    let run = if repairs { runs.run() } else { runs.shown() };
+    run.is_some()
+}
+
+/// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs
+/// are through to whose days' bills something was left.
+pub(crate) fn run(
+    date: BillDate,
+    run: Option<&Run>,
+    found: &DayListing,
+    later_are_done: bool,
+    now: UnixSeconds,
+) -> RunText {
+    let Some(run) = run else {
+        let today = BillDate::of(now);
+        return if date < today.plus_days(-BILLS_LAST_DAYS) {
+            RunText::new(
+                Tone::Quiet,
+                "Not reconciled",
+                "No run has looked at this day, and WeChat Pay keeps no bill of it any more.",
+            )
+        } else if is_overdue(date, now) {
+            RunText::new(
+                Tone::Bad,
+                "Not reconciled",
+                "No run has looked at this day, though its time, 10:30 on the next day, is over. Run it now, and let on-call see why the daily run did not come.",
+            )
+        } else {
+            RunText::new(
+                Tone::Quiet,
+                "Not reconciled",
+                "No run has looked at this day. The daily run does so at 10:30 on the next day, once WeChat Pay has made its bill.",
+            )
+        };
+    };
+    let bill_is_late = now >= lateness::late_at(date);
+    let words = match run.state {
+        RunState::Waiting if bill_is_late => RunText::new(
+            Tone::Bad,
+            "WeChat Pay’s bill is late",
+            "WeChat Pay makes a day’s bill by 10:00 of the next day, and it is past 13:00. The run still asks for it by itself; ask WeChat Pay for it too.",
+        ),
+        RunState::Waiting => RunText::new(
+            Tone::Wait,
+            "Waiting for WeChat Pay’s bill",
+            if run.trouble.is_some() {
+                "The run comes back by itself; there is nothing to do."
+            } else {
+                "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do."
+            },
+        ),
+        RunState::Running if is_stuck(run, now) => RunText::new(
+            Tone::Bad,
+            "Stuck",
+            "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+        ),
+        RunState::Running => {
+            let parts = format!(
+                "{} of {} parts of the day are done. What is shown is not final",
+                run.parts_done.len(),
+                run.parts
+            );
+            let next = if run.trouble.is_some() {
+                "the run tries again by itself, after a pause of half an hour at most. There is nothing to do unless it stays so for an hour."
+            } else {
+                "load the page anew in a minute."
+            };
+            RunText::new(Tone::Wait, "Running", format!("{parts}; {next}"))
+        }
+        RunState::Failed => RunText::new(
+            Tone::Bad,
+            "Failed",
+            "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, look into the log of the function reconcile.",
+        ),
+        RunState::Done => {
+            let words = done_run(run, found, later_are_done);
+            return match &run.funds {
+                Some(funds) => with_funds(words, funds, now.since(run.updated_at)),
+                None => words,
+            };
+        }
+    };
+    RunText {
+        trouble: run.trouble.as_deref().map(sentence),
+        ..words
+    }
+}
+
+/// The text about a run whose trade side is done, with the state of its fund side.
+fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
+    let (tone, headline, of_funds) = match funds.state {
+        FundState::Done => return words,
+        FundState::Failed => (
+            Tone::Bad,
+            "Trades are judged, the fund side failed",
+            "The trades are judged, and that stands. Of the account’s movements nothing is said. When the cause is mended, run the day again.",
+        ),
+        FundState::Pending | FundState::Waiting | FundState::Running
+            if is_silent(silent_s, funds.trouble.is_some()) =>
+        {
+            (
+                Tone::Bad,
+                "Trades are judged, the fund side is stuck",
+                "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+            )
+        }
+        FundState::Pending | FundState::Running if funds.trouble.is_none() => (
+            Tone::Wait,
+            "Trades are judged, the fund side runs",
+            "The account’s movements are being judged: load the page anew in a minute.",
+        ),
+        FundState::Pending | FundState::Running | FundState::Waiting => (
+            Tone::Wait,
+            "Trades are judged, the fund side waits",
+            "The account’s movements are not judged yet. The run comes back for them by itself, after a pause of half an hour at most.",
+        ),
+    };
+    RunText {
+        tone: match words.tone {
+            Tone::Good | Tone::Wait | Tone::Quiet => tone,
+            Tone::Bad => Tone::Bad,
+        },
+        headline,
+        trouble: funds.trouble.as_deref().map(sentence),
+        detail: format!("{of_funds} {}", words.detail),
+    }
+}
+
+/// The state of a fund side as a word, and its style.
+pub(crate) const fn fund_state(state: FundState) -> (&'static str, Tone) {
+    match state {
+        FundState::Pending => ("After the trades", Tone::Quiet),
+        FundState::Waiting => ("Waiting", Tone::Wait),
+        FundState::Running => ("Running", Tone::Wait),
+        FundState::Done => ("Done", Tone::Good),
+        FundState::Failed => ("Failed", Tone::Bad),
+    }
+}
+
+/// The state of a run as a word.
+pub(crate) const fn run_state(state: RunState) -> &'static str {
+    match state {
+        RunState::Waiting => "waiting for the bill",
+        RunState::Running => "running",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+    }
+}
+
+fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
+    let of = |states: [DifferenceState; 2]| states.map(|state| found.in_state(state)).iter().sum();
+    let under_way: usize = of([DifferenceState::Approved, DifferenceState::OnItsWay]);
+    let waiting: usize = of([DifferenceState::Open, DifferenceState::Proposed]);
+    let is_open = is_left_open(run, later_are_done);
+    let words = if waiting > 0 {
+        let detail = match waiting {
+            1 => "One difference still needs somebody.".to_owned(),
+            more => format!("{more} differences still need somebody."),
+        };
+        RunText::new(Tone::Bad, "Done, with open differences", detail)
+    } else if found.breakdown.is_open_with_next_day() {
+        RunText::new(
+            Tone::Bad,
+            "Done, with open differences",
+            "What was left to the next day’s bill is not in that one either: it is among that day’s differences, and needs somebody.",
+        )
+    } else if under_way > 0 {
+        RunText::new(
+            Tone::Wait,
+            "Done, refunds are on their way",
+            "Everything is decided. What is approved is being given back, and is repaired once the money has arrived.",
+        )
+    } else if found.len() > 0 {
+        let (tone, headline) = if is_open {
+            (Tone::Wait, "Done so far")
+        } else {
+            (Tone::Good, "Done")
+        };
+        let detail = "Every difference that was found is repaired, explained or decided.";
+        RunText::new(tone, headline, detail)
+    } else if is_open {
+        RunText::new(
+            Tone::Wait,
+            "Both sides agree so far",
+            "WeChat Pay’s bills and our books say the same of what can be judged by now.",
+        )
+    } else {
+        RunText::new(
+            Tone::Good,
+            "Both sides agree",
+            "WeChat Pay’s bills and our books say the same of every trade of this day.",
+        )
+    };
+    let (bills, page) = match left_for_days(run) {
+        1 => ("the next day’s bills".to_owned(), "that day’s page"),
+        days => (
+            format!("the bills of the next {days} days"),
+            "those days’ pages",
+        ),
+    };
+    let left = match (run.carried(), is_open) {
+        (0, _) => return words,
+        (1, true) => format!("One trade is judged with {bills}."),
+        (more, true) => format!("{} trades are judged with {bills}.", count(more)),
+        (1, false) => {
+            format!("One trade was left to {bills}: what came of it is on {page}.")
+        }
+        (more, false) => format!(
+            "{} trades were left to {bills}: what came of them is on {page}.",
+            count(more)
+        ),
+    };
+    RunText {
+        detail: format!("{} {left}", words.detail),
+        ..words
+    }
+}
+
+/// Whether some of the day's trades wait for the run of a later day.
+pub(crate) fn is_left_open(run: &Run, later_are_done: bool) -> bool {
+    run.carried() > 0 && !later_are_done
+}
+
+/// For how many days trades of the day may wait: those near midnight for one, the account's for as
+/// many as the contract says.
+pub(crate) fn left_for_days(run: &Run) -> u8 {
+    let funds = run.funds.as_ref().filter(|funds| funds.carried() > 0);
+    funds.map_or(1, |funds| funds.settlement_days.max(1))
+}
+
+/// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest
+/// time, and before it, where something was in the way, the longest pause before the next try.
+pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
+    is_silent(now.since(run.updated_at), run.trouble.is_some())
+}
+
+/// Whether a side of a run has written nothing for this many seconds, which is too long.
+const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
+    let pause_s = if has_trouble { 1_800 } else { 0 };
+    silent_s > pause_s + 900
+}
+
+/// What the page says after a run was asked for, until one has begun.
+pub(crate) const fn started(asked: RunForm) -> &'static str {
+    if asked.dry_run {
+        "A preview is on its way: it looks for differences and changes nothing else."
+    } else {
+        "A run is on its way."
+    }
+}
+
+#[cfg(test)]
+mod tests;

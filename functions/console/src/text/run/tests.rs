@@ -1,0 +1,271 @@
+use payments::reconcile::{
+    difference::{Decision, Difference, DifferenceKind, RefundStage, TrackedRefund},
+    run::PartDone,
+};
+
+use super::*;
+use crate::{
+    input::Filter,
+    text::{
+        difference::tests::{NOW, date, found_by},
+        next, stands,
+    },
+};
+
+fn run(run: Option<&Run>, items: &[Difference], later_are_done: bool, now: UnixSeconds) -> RunText {
+    let found = DayListing::with(items.iter().cloned(), Filter::default());
+    super::run(date(), run, &found, later_are_done, now)
+}
+
+fn run_that(state: RunState) -> Run {
+    let mut run = Run::begun(date(), "run-1", false, NOW);
+    run.state = state;
+    if state == RunState::Done {
+        run.funds.as_mut().unwrap().state = FundState::Done;
+    }
+    run
+}
+
+#[test]
+fn the_fund_side_is_told_beside_trades_that_are_judged_and_never_hides_what_they_came_to() {
+    let mut done = run_that(RunState::Done);
+    let open = found_by("run-1", DifferenceKind::AmountDiffers);
+    for (state, trouble, silent_s, headline, tone) in [
+        (
+            FundState::Running,
+            None,
+            0,
+            "the fund side runs",
+            Tone::Wait,
+        ),
+        (
+            FundState::Pending,
+            None,
+            901,
+            "the fund side is stuck",
+            Tone::Bad,
+        ),
+        (
+            FundState::Waiting,
+            Some("no bill yet"),
+            901,
+            "the fund side waits",
+            Tone::Wait,
+        ),
+        (
+            FundState::Failed,
+            Some("refused"),
+            0,
+            "the fund side failed",
+            Tone::Bad,
+        ),
+    ] {
+        let funds = done.funds.as_mut().unwrap();
+        (funds.state, funds.trouble) = (state, trouble.map(str::to_owned));
+        let now = UnixSeconds(NOW.0 + silent_s);
+        let told = run(Some(&done), &[], true, now);
+        assert!(told.headline.ends_with(headline), "{}", told.headline);
+        assert_eq!(told.tone, tone, "{headline}");
+        assert_eq!(told.trouble, trouble.map(sentence));
+        assert!(told.detail.contains("say the same of every trade"));
+        let told = run(Some(&done), std::slice::from_ref(&open), true, now);
+        assert_eq!(told.tone, Tone::Bad);
+        assert!(told.detail.contains("One difference still needs somebody"));
+    }
+}
+
+#[test]
+fn trades_that_are_settled_later_are_left_to_as_many_days() {
+    let mut waits = run_that(RunState::Done);
+    let funds = waits.funds.as_mut().unwrap();
+    funds.settlement_days = 7;
+    let part = payments::reconcile::run::FundsDone {
+        carried: 2,
+        ..Default::default()
+    };
+    funds.parts_done.insert(0, part);
+    let told = run(Some(&waits), &[], false, NOW);
+    assert!(
+        told.detail
+            .contains("2 trades are judged with the bills of the next 7 days"),
+        "{}",
+        told.detail
+    );
+}
+
+fn left_to_the_next_day(carried: u64) -> Run {
+    let mut run = run_that(RunState::Done);
+    let part = PartDone {
+        carried,
+        ..PartDone::default()
+    };
+    run.parts_done.insert(0, part);
+    run
+}
+
+#[test]
+fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
+    let waits = left_to_the_next_day(3);
+    let told = run(Some(&waits), &[], false, NOW);
+    assert_eq!(told.tone, Tone::Wait);
+    assert_eq!(told.headline, "Both sides agree so far");
+    assert!(
+        told.detail
+            .contains("3 trades are judged with the next day’s bills"),
+        "{}",
+        told.detail
+    );
+    assert!(!told.detail.contains("every trade"), "{}", told.detail);
+
+    let judged = run(Some(&waits), &[], true, NOW);
+    assert_eq!(judged.tone, Tone::Good);
+    assert!(judged.detail.contains("on that day’s page"));
+    let whole = run(Some(&left_to_the_next_day(0)), &[], false, NOW);
+    assert_eq!(whole.tone, Tone::Good);
+    assert!(whole.detail.ends_with("every trade of this day."));
+
+    let explained = found_by("run-1", DifferenceKind::AmountDiffers)
+        .decided(Decision::Explain, "li", "a discount", NOW)
+        .unwrap();
+    let told = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
+    assert_eq!((told.tone, told.headline), (Tone::Wait, "Done so far"));
+    assert!(told.detail.contains("One trade is judged"));
+    let open = found_by("run-1", DifferenceKind::AmountDiffers);
+    let told = run(Some(&waits), &[open], false, NOW);
+    assert_eq!(told.tone, Tone::Bad);
+    assert!(told.detail.contains("3 trades"), "{}", told.detail);
+}
+
+#[test]
+fn a_run_in_trouble_says_what_it_is_and_what_to_do() {
+    let trouble = "not now: DynamoDB did not answer";
+    for (state, silent_s, headline, advice) in [
+        (RunState::Running, 0, "Running", "tries again by itself"),
+        (RunState::Running, 2_701, "Stuck", "Run it again"),
+        (RunState::Failed, 0, "Failed", "run the day again"),
+    ] {
+        let mut run = run_that(state);
+        run.trouble = Some(trouble.to_owned());
+        let told = self::run(Some(&run), &[], false, UnixSeconds(NOW.0 + silent_s));
+        assert_eq!(told.headline, headline);
+        let expected = Some("Not now: DynamoDB did not answer.");
+        assert_eq!(told.trouble.as_deref(), expected, "{headline}");
+        assert!(told.detail.contains(advice), "{}", told.detail);
+    }
+}
+
+#[test]
+fn a_run_that_pauses_before_its_next_try_is_not_stuck() {
+    let mut run = run_that(RunState::Running);
+    let at = |silent_s| UnixSeconds(NOW.0 + silent_s);
+    assert!(!is_stuck(&run, at(900)) && is_stuck(&run, at(901)));
+    run.trouble = Some("not now".to_owned());
+    assert!(!is_stuck(&run, at(2_700)) && is_stuck(&run, at(2_701)));
+}
+
+#[test]
+fn a_day_without_a_run_is_red_once_its_time_is_over_and_a_bill_that_is_late_too() {
+    let end = date().ends_at().0;
+    let waits = run_that(RunState::Waiting);
+    for (run, hour, minute, tone) in [
+        (None, 10, 30, Tone::Quiet),
+        (None, 10, 44, Tone::Quiet),
+        (None, 10, 45, Tone::Bad),
+        (Some(&waits), 12, 59, Tone::Wait),
+        (Some(&waits), 13, 0, Tone::Bad),
+    ] {
+        let now = UnixSeconds(end + hour * 3600 + minute * 60);
+        assert_eq!(self::run(run, &[], true, now).tone, tone, "{hour}:{minute}");
+    }
+}
+
+#[test]
+fn a_day_whose_bill_is_gone_does_not_ask_for_a_run() {
+    let today = |days| UnixSeconds(date().plus_days(days).starts_at().0);
+    let gone = run(None, &[], true, today(BILLS_LAST_DAYS + 1));
+    assert_eq!(gone.tone, Tone::Quiet);
+    assert!(gone.detail.contains("no bill of it any more"));
+    let last = run(None, &[], true, today(BILLS_LAST_DAYS));
+    assert_eq!(last.tone, Tone::Bad);
+    assert!(last.detail.contains("Run it now"), "{}", last.detail);
+}
+
+#[test]
+fn where_the_daily_run_only_looks_its_preview_is_the_run_that_has_to_come() {
+    let preview = Run::begun(date(), "run-1", true, NOW);
+    let previewed = DayRuns::new(None, Some(preview));
+    assert!(!has_come(&previewed, true) && has_come(&previewed, false));
+    let run = DayRuns::new(Some(run_that(RunState::Done)), None);
+    assert!(has_come(&run, true) && has_come(&run, false));
+    let none = DayRuns::default();
+    assert!(!has_come(&none, true) && !has_come(&none, false));
+}
+
+#[test]
+fn a_day_is_missing_from_1045_on_without_a_run_and_from_1300_on_until_one_is_done() {
+    let day = |back: i64| date().plus_days(-back);
+    let run_of = |back, state| {
+        let mut run = Run::begun(day(back), "run-1", false, day(back).ends_at());
+        run.state = state;
+        (day(back), DayRuns::new(Some(run), None))
+    };
+    let days: Vec<BillDate> = (0..6).rev().map(day).collect();
+    let missing = |runs: &[(BillDate, DayRuns)], hour: i64, minute: i64| {
+        let now = date().ends_at().0 + hour * 3600 + minute * 60;
+        missing_days(&days, runs, true, UnixSeconds(now))
+    };
+    let mut runs = vec![
+        run_of(5, RunState::Done),
+        run_of(2, RunState::Failed),
+        run_of(1, RunState::Done),
+    ];
+    let earlier = [day(4), day(3), day(2)];
+    assert_eq!(missing(&runs, 10, 44), earlier);
+    let all = [day(4), day(3), day(2), day(0)];
+    assert_eq!(missing(&runs, 10, 45), all);
+    assert_eq!(missing(&runs, 13, 0), all);
+    runs.push(run_of(0, RunState::Waiting));
+    assert_eq!(missing(&runs, 12, 59), earlier, "its bill may come");
+    assert_eq!(missing(&runs, 13, 0), all);
+    runs.pop();
+    runs.push(run_of(0, RunState::Done));
+    assert_eq!(missing(&runs, 13, 0), earlier);
+}
+
+#[test]
+fn a_difference_is_not_green_before_its_money_has_arrived() {
+    let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
+    let told = |one: &Difference, stage| {
+        let followed = TrackedRefund {
+            refund_no: refund_no.clone(),
+            stage,
+            to_merchant: false,
+        };
+        one.told(&followed, "run-2", NOW).unwrap()
+    };
+    let proposed =
+        found_by("run-1", DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
+    let once = proposed.decided(Decision::Approve, "li", "yes", NOW);
+    let approved = once.unwrap().decided(Decision::Approve, "wang", "yes", NOW);
+    let moving = told(&approved.unwrap(), RefundStage::Moving);
+    let day = |one: &Difference| {
+        run(
+            Some(&left_to_the_next_day(0)),
+            std::slice::from_ref(one),
+            true,
+            NOW,
+        )
+    };
+    assert_eq!(stands(&moving), ("Refund on its way", Tone::Wait));
+    assert_eq!(next(&moving), "Nobody: the refund is on its way");
+    assert_eq!(day(&moving).tone, Tone::Wait);
+
+    let abnormal = told(&moving, RefundStage::Abnormal);
+    assert_eq!(stands(&abnormal), ("Open", Tone::Bad));
+    assert!(next(&abnormal).starts_with("A person: send the refund"));
+    assert_eq!(day(&abnormal).tone, Tone::Bad);
+
+    let arrived = told(&abnormal, RefundStage::Succeeded);
+    assert_eq!(stands(&arrived), ("Repaired", Tone::Good));
+    assert_eq!(day(&arrived).tone, Tone::Good);
+}
