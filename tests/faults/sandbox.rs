@@ -61,8 +61,13 @@ pub(crate) struct Site {
 /// Opens a function's desk from its settings, as its `main` does.
 macro_rules! open {
     ($function:ident, $variables:expr, $aws:expr, $clock:expr, $random:expr) => {{
-        let settings = $function::settings::Settings::read($variables).expect("complete settings");
-        $function::app::App::open(settings, $aws, $clock.clone(), $random.clone())
+        let (_, settings) = flows::sandbox::read($variables).expect("complete settings");
+        let sandbox = flows::sandbox::Sandbox {
+            aws: $aws.clone(),
+            clock: $clock.clone(),
+            random: $random.clone(),
+        };
+        $function::app::App::open(settings, &sandbox)
     }};
 }
 
@@ -157,9 +162,7 @@ impl Site {
                 FunctionApp::Console(Box::new(app))
             }
             Function::SendWebhook => {
-                let settings =
-                    send_webhook::settings::Settings::read(variables).expect("complete settings");
-                let app = send_webhook::app::App::open(settings, &aws, clock.clone());
+                let app = open!(send_webhook, variables, &aws, clock, random);
                 FunctionApp::SendWebhook(Box::new(app))
             }
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 macro_rules! refused {
     ($function:ident, $vars:expr) => {
-        $function::settings::Settings::read($vars)
+        flows::sandbox::read::<$function::settings::Settings>($vars)
             .expect_err(stringify!($function))
             .to_string()
     };
@@ -99,7 +99,7 @@ fn what_is_malformed_is_named_without_its_value() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    assert!(create_order::settings::Settings::read(&vars).is_ok());
+    assert!(flows::sandbox::read::<create_order::settings::Settings>(&vars).is_ok());
     for (name, wrong) in [
         ("WECHATPAY_MCHID", "19-wrong"),
         ("WECHATPAY_APPIDS", "wxa,,wrong"),

@@ -26,7 +26,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use flows::sqs_event::{BatchResponse, SqsBatch, SqsRecord, SystemAttributes};
+use flows::{
+    sandbox::read,
+    sqs_event::{BatchResponse, SqsBatch, SqsRecord, SystemAttributes},
+};
 use futures_util::future::join_all;
 use payments::{
     model::ids::ClientId,
@@ -39,7 +42,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     runbooks,
-    support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID},
+    support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID, open},
 };
 
 /// A batch has so much time, unless the test says otherwise.
@@ -96,9 +99,8 @@ impl WebhookTestbed {
             ("AWS_ENDPOINT_URL", &local.endpoint),
         ]
         .into();
-        let settings = Settings::read(&vars).expect("complete settings");
         Self {
-            app: App::open(settings, &aws, clock.clone()),
+            app: open!(send_webhook, &vars, &aws, clock, Random::system()),
             keys: KeysTable::new(
                 aws.dynamodb(),
                 &tables.keys,
@@ -1280,7 +1282,7 @@ async fn what_fails_on_our_side_is_tried_again_too() {
 #[test]
 fn the_function_names_everything_that_is_missing_or_malformed_at_once() {
     let nothing = BTreeMap::<String, String>::new();
-    let error = Settings::read(&nothing).expect_err("nothing is set");
+    let error = read::<Settings>(&nothing).expect_err("nothing is set");
     assert_eq!(
         error.names(),
         [
@@ -1295,6 +1297,6 @@ fn the_function_names_everything_that_is_missing_or_malformed_at_once() {
         ]
     );
     let odd = BTreeMap::from([("WEBHOOK_ALLOW_LOOPBACK", "yes")]);
-    let error = Settings::read(&odd).expect_err("neither true nor false");
+    let error = read::<Settings>(&odd).expect_err("neither true nor false");
     assert!(error.names().contains(&"WEBHOOK_ALLOW_LOOPBACK"));
 }

@@ -1,9 +1,10 @@
 //! What `console` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue,
-    random::Random, reconciliation::ReconciliationTable,
+    clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
+    reconciliation::ReconciliationTable,
 };
+use flows::sandbox::Sandbox;
 use payments::reconcile::difference::SoloExplainLimit;
 
 use crate::settings::{Auth, Settings};
@@ -25,7 +26,8 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
+        let Sandbox { aws, clock, random } = sandbox;
         Self {
             table: ReconciliationTable::new(
                 aws.dynamodb(),
@@ -43,8 +45,8 @@ impl App {
             today_too: settings.today_too,
             repairs: settings.repairs,
             explain_alone: settings.explain_alone,
-            clock,
-            random,
+            clock: clock.clone(),
+            random: random.clone(),
         }
     }
 }

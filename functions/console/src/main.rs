@@ -1,24 +1,14 @@
-//! Starts `console`. Whatever is built once per sandbox is built here; [`handler`] does the work.
+//! Starts `console`. Whatever is built once per sandbox is built here; [`answer`] does the work.
 
-use adapters::{
-    aws::{Aws, CallLimits},
-    clock::Clock,
-    env::ProcessEnv,
-    random::Random,
-    telemetry,
-};
-use console::{answer, app::App, settings::Settings};
+use adapters::aws::CallLimits;
+use console::{answer, app::App};
+use flows::sandbox;
 use lambda_http::{Request, service_fn};
 
-// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
-// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    telemetry::init(&ProcessEnv);
-    let settings = Settings::read(&ProcessEnv)?;
-    let (clock, random) = (Clock::system(), Random::system());
-    let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let app = &App::open(settings, &aws, clock, random);
+    let (settings, sandbox) = sandbox::start(CallLimits::PROMPT)?;
+    let app = &App::open(settings, &sandbox);
     lambda_http::run(service_fn(async move |request: Request| {
         Ok::<_, lambda_http::Error>(answer::serve(app, request).await)
     }))

@@ -2,16 +2,15 @@
 
 use adapters::{
     aws::AwsSettings,
-    env::{Reader, SettingsError, Vars},
-    settings::{mchid, notices_table},
+    env::Reader,
+    settings::{mchid, notices_table, orders_table, reconcile_work_url, reconciliation_table},
 };
+use flows::sandbox::FunctionSettings;
 use payments::reconcile::difference::SoloExplainLimit;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to reach AWS.
-    pub aws: AwsSettings,
     /// `WECHATPAY_MCHID`.
     pub mchid: String,
     /// `RECONCILIATION_TABLE`.
@@ -57,27 +56,15 @@ pub struct Claims {
     pub groups: String,
 }
 
-impl Settings {
-    /// Reads them all.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names everything that is missing or malformed.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(vars);
-        let aws = AwsSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let reconciliation_table = reader.required(
-            "RECONCILIATION_TABLE",
-            "the name of the reconciliation table",
-        );
-        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
-        let notices_table = notices_table(&mut reader);
-        let work_url = reader.required(
-            "RECONCILE_WORK_QUEUE_URL",
-            "the URL of the queue reconcile-work",
-        );
-        let today_too = yes_or_no(&mut reader, "RECONCILE_TODAY", false);
-        let repairs = yes_or_no(&mut reader, "RECONCILE_REPAIRS", true);
+impl FunctionSettings for Settings {
+    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
+        let mchid = mchid(reader);
+        let reconciliation_table = reconciliation_table(reader);
+        let orders_table = orders_table(reader);
+        let notices_table = notices_table(reader);
+        let work_url = reconcile_work_url(reader);
+        let today_too = yes_or_no(reader, "RECONCILE_TODAY", false);
+        let repairs = yes_or_no(reader, "RECONCILE_REPAIRS", true);
         let explain_alone = reader.parsed_or(
             "EXPLAIN_ALONE_MAX_FEN",
             "a whole number of fen, 0 or more",
@@ -87,20 +74,17 @@ impl Settings {
                 Some(SoloExplainLimit { max_fen })
             },
         );
-        let auth = auth(&mut reader, aws.as_ref());
-        reader.finish(|| {
-            Some(Self {
-                aws: aws?,
-                mchid: mchid?,
-                reconciliation_table: reconciliation_table?,
-                orders_table: orders_table?,
-                notices_table: notices_table?,
-                work_url: work_url?,
-                today_too: today_too?,
-                repairs: repairs?,
-                explain_alone: explain_alone?,
-                auth: auth?,
-            })
+        let auth = auth(reader, aws);
+        Some(Self {
+            mchid: mchid?,
+            reconciliation_table: reconciliation_table?,
+            orders_table: orders_table?,
+            notices_table: notices_table?,
+            work_url: work_url?,
+            today_too: today_too?,
+            repairs: repairs?,
+            explain_alone: explain_alone?,
+            auth: auth?,
         })
     }
 }
@@ -162,7 +146,13 @@ fn claim(reader: &mut Reader<'_>, name: &'static str, default: &str) -> Option<S
 mod tests {
     use std::collections::BTreeMap;
 
+    use adapters::env::{SettingsError, Vars};
+
     use super::*;
+
+    fn read(vars: &dyn Vars) -> Result<Settings, SettingsError> {
+        flows::sandbox::read(vars).map(|(_, settings)| settings)
+    }
 
     fn vars() -> BTreeMap<&'static str, &'static str> {
         BTreeMap::from([
@@ -190,7 +180,7 @@ mod tests {
             "https://127.0.0.1.example.com",
         ] {
             vars.insert("AWS_ENDPOINT_URL", elsewhere);
-            let error = Settings::read(&vars).unwrap_err();
+            let error = read(&vars).unwrap_err();
             assert_eq!(error.names(), ["CONSOLE_AUTH"], "{elsewhere}");
         }
         for here in [
@@ -201,11 +191,7 @@ mod tests {
             "http://172.17.0.1:4566",
         ] {
             vars.insert("AWS_ENDPOINT_URL", here);
-            assert_eq!(
-                Settings::read(&vars).unwrap().auth,
-                Auth::Loopback,
-                "{here}"
-            );
+            assert_eq!(read(&vars).unwrap().auth, Auth::Loopback, "{here}");
         }
     }
 
@@ -213,9 +199,9 @@ mod tests {
     fn without_a_choice_nobody_is_let_in() {
         let mut vars = vars();
         vars.remove("CONSOLE_AUTH");
-        assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
+        assert_eq!(read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
         vars.insert("CONSOLE_AUTH", "none");
-        assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
+        assert_eq!(read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
     }
 
     #[test]
@@ -230,12 +216,12 @@ mod tests {
         ] {
             let mut vars = vars();
             vars.insert("CONSOLE_GROUP", name);
-            let error = Settings::read(&vars).unwrap_err();
+            let error = read(&vars).unwrap_err();
             assert_eq!(error.names(), ["CONSOLE_GROUP"], "{name}");
         }
         let mut vars = vars();
         vars.insert("CONSOLE_GROUP", "acme:finance-1");
-        let Auth::Jwt(claims) = Settings::read(&vars).unwrap().auth else {
+        let Auth::Jwt(claims) = read(&vars).unwrap().auth else {
             panic!("by token")
         };
         assert_eq!(claims.group, "acme:finance-1");
@@ -249,19 +235,19 @@ mod tests {
                 None => vars.remove("CONSOLE_GROUP"),
                 Some(empty) => vars.insert("CONSOLE_GROUP", empty),
             };
-            let error = Settings::read(&vars).unwrap_err();
+            let error = read(&vars).unwrap_err();
             assert_eq!(error.names(), ["CONSOLE_GROUP"], "{group:?}");
         }
         vars.insert("CONSOLE_AUTH", "loopback");
         vars.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
-        assert_eq!(Settings::read(&vars).unwrap().auth, Auth::Loopback);
+        assert_eq!(read(&vars).unwrap().auth, Auth::Loopback);
     }
 
     #[test]
     fn one_person_alone_explains_up_to_1000_yuan_unless_told_otherwise() {
         let mut vars = vars();
         let max_fen = |vars: &BTreeMap<_, _>| {
-            let settings = Settings::read(vars);
+            let settings = read(vars);
             settings.map(|settings| settings.explain_alone.max_fen)
         };
         assert_eq!(max_fen(&vars).unwrap(), 100_000);
@@ -279,19 +265,19 @@ mod tests {
     #[test]
     fn the_daily_run_repairs_unless_the_console_is_told_that_it_only_looks() {
         let mut vars = vars();
-        assert!(Settings::read(&vars).unwrap().repairs);
+        assert!(read(&vars).unwrap().repairs);
         for (told, expected) in [("true", true), ("false", false)] {
             vars.insert("RECONCILE_REPAIRS", told);
-            assert_eq!(Settings::read(&vars).unwrap().repairs, expected);
+            assert_eq!(read(&vars).unwrap().repairs, expected);
         }
         vars.insert("RECONCILE_REPAIRS", "no");
-        let error = Settings::read(&vars).unwrap_err();
+        let error = read(&vars).unwrap_err();
         assert_eq!(error.names(), ["RECONCILE_REPAIRS"]);
     }
 
     #[test]
     fn a_token_names_the_person_by_email_unless_told_otherwise() {
-        let settings = Settings::read(&vars()).unwrap();
+        let settings = read(&vars()).unwrap();
         let Auth::Jwt(claims) = settings.auth else {
             panic!("{:?}", settings.auth)
         };

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use adapters::{
-    aws::Aws, clock::Clock, fields::FieldSeal, guards::Guards, kms::Kms, order_table::OrderTable,
-    queues::Queue, random::Random,
+    clock::Clock, guards::Guards, order_table::OrderTable, queues::Queue, random::Random,
 };
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
     issue_prepay::IssueFlow,
+    sandbox::Sandbox,
     services::Services,
     stored_body::StoredBodies,
 };
@@ -34,35 +34,26 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let kms = Kms::new(aws.kms());
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
         let merchant = MerchantProfile {
             mchid: settings.core.facts.mchid.clone(),
             appids: settings.appids,
             notify_url: settings.core.facts.notify_url.clone(),
         };
-        let parts = Services::open(settings.core, aws, &kms, &clock, &random);
-        let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
-        let bodies = StoredBodies::new(fields);
+        let services = Services::open(settings.core, sandbox);
+        let bodies = services.stored_bodies(settings.fields_key_id);
         Self {
-            authenticator: Authenticator::new(parts.keys, clock.clone()),
-            nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
-            guards: parts.guards,
-            issue_flow: IssueFlow::new(
-                parts.orders.clone(),
-                parts.wechat,
-                bodies.clone(),
-                parts.query_flow,
-                clock.clone(),
-                random.clone(),
-            ),
-            orders: parts.orders,
+            authenticator: services.authenticator(),
+            nonces: services.replay_guard(),
+            issue_flow: services.issue_flow(bodies.clone()),
             bodies,
-            payment_requests: parts.payment_requests,
+            guards: services.guards,
+            orders: services.orders,
+            payment_requests: services.payment_requests,
             merchant,
             prepay_budget: settings.prepay_budget,
-            clock,
-            random,
+            clock: sandbox.clock.clone(),
+            random: sandbox.random.clone(),
         }
     }
 }

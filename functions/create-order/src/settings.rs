@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use adapters::{
     aws::AwsSettings,
-    env::{Reader, SettingsError, Vars},
+    env::Reader,
     settings::{CoreSettings, appids, fields_key_id},
 };
+use flows::sandbox::FunctionSettings;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to reach AWS.
-    pub aws: AwsSettings,
     /// Tables, queue, keys and WeChat Pay.
     pub core: CoreSettings,
     /// `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.
@@ -23,17 +22,11 @@ pub struct Settings {
     pub prepay_budget: Duration,
 }
 
-impl Settings {
-    /// Reads them all.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names everything that is missing or malformed.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(vars);
-        let aws = AwsSettings::read(&mut reader);
-        let core = CoreSettings::read(&mut reader);
-        let appids = appids(&mut reader);
-        let fields_key_id = fields_key_id(&mut reader);
+impl FunctionSettings for Settings {
+    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+        let core = CoreSettings::read(reader);
+        let appids = appids(reader);
+        let fields_key_id = fields_key_id(reader);
         let prepay_budget = reader.parsed_or(
             "PREPAY_BUDGET_MS",
             "500 to 9000 milliseconds",
@@ -43,14 +36,11 @@ impl Settings {
                 Some(Duration::from_millis(ms))
             },
         );
-        reader.finish(|| {
-            Some(Self {
-                aws: aws?,
-                core: core?,
-                appids: appids?,
-                fields_key_id: fields_key_id?,
-                prepay_budget: prepay_budget?,
-            })
+        Some(Self {
+            core: core?,
+            appids: appids?,
+            fields_key_id: fields_key_id?,
+            prepay_budget: prepay_budget?,
         })
     }
 }
@@ -59,11 +49,17 @@ impl Settings {
 mod tests {
     use std::collections::BTreeMap;
 
+    use adapters::env::{SettingsError, Vars};
+
     use super::*;
+
+    fn read(vars: &dyn Vars) -> Result<Settings, SettingsError> {
+        flows::sandbox::read(vars).map(|(_, settings)| settings)
+    }
 
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
-        let error = Settings::read(&BTreeMap::<String, String>::new()).unwrap_err();
+        let error = read(&BTreeMap::<String, String>::new()).unwrap_err();
         for name in [
             "AWS_REGION",
             "KEYS_TABLE",

@@ -1,14 +1,15 @@
 //! What `manage-order` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, guards::Guards, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, queues::Queue, random::Random, undelivered::UndeliveredEvents,
+    clock::Clock, guards::Guards, keys_table::KeysTable, order_table::OrderTable, queues::Queue,
+    random::Random, undelivered::UndeliveredEvents,
 };
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
     close_order::CloseFlow,
     process_refund::RefundFlow,
     query_order::QueryFlow,
+    sandbox::Sandbox,
     services::Services,
 };
 
@@ -34,18 +35,19 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
+        let Sandbox { aws, clock, random } = sandbox;
         let mchid = settings.core.facts.mchid.clone();
-        let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
+        let services = Services::open(settings.core, sandbox);
         Self {
-            close_flow: parts.close_flow(),
-            refund_flow: parts.refund_flow(),
-            authenticator: Authenticator::new(parts.keys.clone(), clock.clone()),
-            keys: parts.keys,
-            nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
-            guards: parts.guards,
-            orders: parts.orders,
-            query_flow: parts.query_flow,
+            authenticator: services.authenticator(),
+            nonces: services.replay_guard(),
+            close_flow: services.close_flow(),
+            refund_flow: services.refund_flow(),
+            keys: services.keys,
+            guards: services.guards,
+            orders: services.orders,
+            query_flow: services.query_flow,
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
             undelivered: UndeliveredEvents::new(
                 aws.dynamodb(),
@@ -53,8 +55,8 @@ impl App {
                 mchid.as_str(),
             ),
             mchid,
-            clock,
-            random,
+            clock: clock.clone(),
+            random: random.clone(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What `process-payment` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, fields::FieldSeal, keys_table::KeysTable, kms::Kms, notices::Notices,
-    order_table::OrderTable, queues::Queue, random::Random,
+    clock::Clock, keys_table::KeysTable, notices::Notices, order_table::OrderTable, queues::Queue,
+    random::Random,
 };
 use flows::{
-    issue_prepay::IssueFlow, process_refund::RefundFlow, services::Services,
-    settle_payment::SettleFlow, stored_body::StoredBodies,
+    issue_prepay::IssueFlow, process_refund::RefundFlow, sandbox::Sandbox, services::Services,
+    settle_payment::SettleFlow,
 };
 
 use crate::settings::Settings;
@@ -28,28 +28,19 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let kms = Kms::new(aws.kms());
-        let parts = Services::open(settings.core, aws, &kms, &clock, &random);
-        let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
+        let services = Services::open(settings.core, sandbox);
         Self {
-            refund_flow: parts.refund_flow(),
-            issue_flow: IssueFlow::new(
-                parts.orders.clone(),
-                parts.wechat,
-                StoredBodies::new(fields),
-                parts.query_flow,
-                clock.clone(),
-                random.clone(),
-            ),
-            keys: parts.keys,
-            orders: parts.orders,
-            settling: parts.settling,
-            notices: parts.notices,
-            payment_requests: parts.payment_requests,
-            payment_results: Queue::new(aws.sqs(), settings.payment_results_url),
-            clock,
-            random,
+            issue_flow: services.issue_flow(services.stored_bodies(settings.fields_key_id)),
+            refund_flow: services.refund_flow(),
+            keys: services.keys,
+            orders: services.orders,
+            settling: services.settling,
+            notices: services.notices,
+            payment_requests: services.payment_requests,
+            payment_results: Queue::new(sandbox.aws.sqs(), settings.payment_results_url),
+            clock: sandbox.clock.clone(),
+            random: sandbox.random.clone(),
         }
     }
 }

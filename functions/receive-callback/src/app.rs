@@ -1,14 +1,14 @@
 //! What `receive-callback` works with; built once per sandbox.
 
 use adapters::{
-    aws::{Aws, CallLimits},
+    aws::CallLimits,
     clock::Clock,
     guards::Guards,
     keys_table::{KeysTable, UnknownSerials},
-    kms::Kms,
     queues::Queue,
     random::Random,
 };
+use flows::{sandbox::Sandbox, services::keys_table};
 
 use crate::settings::Settings;
 
@@ -23,27 +23,21 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
         let Settings {
             keys,
             mchid,
             guards_table,
             payment_results_url,
-            ..
         } = settings;
-        let aws = &aws.within(CallLimits::CALLBACK);
+        let sandbox = sandbox.within(CallLimits::CALLBACK);
+        let keys = keys_table(keys, &mchid, &sandbox);
+        let Sandbox { aws, clock, random } = sandbox;
         let guards = Guards::new(aws.dynamodb(), guards_table);
         Self {
-            keys: KeysTable::new(
-                aws.dynamodb(),
-                keys.table,
-                mchid,
-                Kms::new(aws.kms()),
-                keys.secrets_key_id,
-                clock.clone(),
-            )
-            .for_callbacks(CallLimits::CALLBACK.call())
-            .telling(UnknownSerials::new(guards)),
+            keys: keys
+                .for_callbacks(CallLimits::CALLBACK.call())
+                .telling(UnknownSerials::new(guards)),
             payment_results: Queue::new(aws.sqs(), payment_results_url),
             clock,
             random,

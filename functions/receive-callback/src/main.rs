@@ -1,24 +1,19 @@
 //! Starts `receive-callback`. Whatever is built once per sandbox is built here; [`handler`] does
 //! the work.
 
-use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
+use adapters::aws::CallLimits;
+use flows::sandbox;
 use lambda_runtime::{LambdaEvent, service_fn};
 use receive_callback::{
     app::App,
     event::{GatewayRequest, GatewayResponse},
     handler,
-    settings::Settings,
 };
 
-// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
-// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init(&ProcessEnv);
-    let settings = Settings::read(&ProcessEnv)?;
-    let (clock, random) = (Clock::system(), Random::system());
-    let aws = Aws::new(&settings.aws, &clock);
-    let app = &App::open(settings, &aws, clock, random);
+    let (settings, sandbox) = sandbox::start(CallLimits::CALLBACK)?;
+    let app = &App::open(settings, &sandbox);
     lambda_runtime::run(service_fn(
         async move |event: LambdaEvent<GatewayRequest>| {
             // Boxed, since the runtime's own futures around this one are as deep as the compiler

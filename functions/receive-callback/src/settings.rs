@@ -2,15 +2,14 @@
 
 use adapters::{
     aws::AwsSettings,
-    env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, mchid},
+    env::Reader,
+    settings::{KeysSettings, guards_table, mchid, payment_results_url},
 };
+use flows::sandbox::FunctionSettings;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to reach AWS.
-    pub aws: AwsSettings,
     /// The keys.
     pub keys: KeysSettings,
     /// The merchant number.
@@ -21,29 +20,17 @@ pub struct Settings {
     pub payment_results_url: String,
 }
 
-impl Settings {
-    /// Reads them all.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names everything that is missing or malformed.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(vars);
-        let aws = AwsSettings::read(&mut reader);
-        let keys = KeysSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
-        let payment_results_url = reader.required(
-            "PAYMENT_RESULTS_QUEUE_URL",
-            "the URL of the queue payment-results",
-        );
-        reader.finish(|| {
-            Some(Self {
-                aws: aws?,
-                keys: keys?,
-                mchid: mchid?,
-                guards_table: guards_table?,
-                payment_results_url: payment_results_url?,
-            })
+impl FunctionSettings for Settings {
+    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+        let keys = KeysSettings::read(reader);
+        let mchid = mchid(reader);
+        let guards_table = guards_table(reader);
+        let payment_results_url = payment_results_url(reader);
+        Some(Self {
+            keys: keys?,
+            mchid: mchid?,
+            guards_table: guards_table?,
+            payment_results_url: payment_results_url?,
         })
     }
 }

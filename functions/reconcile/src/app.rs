@@ -1,13 +1,13 @@
 //! What `reconcile` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, kms::Kms,
-    notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
-    reconciliation::ReconciliationTable, wechat_api::WechatApi,
+    clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, notices::Notices,
+    order_table::OrderTable, queues::Queue, random::Random, reconciliation::ReconciliationTable,
+    wechat_api::WechatApi,
 };
 use flows::{
-    close_order::CloseFlow, process_refund::RefundFlow, query_order::QueryFlow, services::Services,
-    settle_payment::SettleFlow,
+    close_order::CloseFlow, process_refund::RefundFlow, query_order::QueryFlow, sandbox::Sandbox,
+    services::Services, settle_payment::SettleFlow,
 };
 use payments::reconcile::run::FundTerms;
 
@@ -44,23 +44,24 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
+        let Sandbox { aws, clock, random } = sandbox;
         let mchid = settings.core.facts.mchid.clone();
-        let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
+        let services = Services::open(settings.core, sandbox);
         let table = &settings.reconciliation_table;
         Self {
-            close_flow: parts.close_flow(),
-            refund_flow: parts.refund_flow(),
-            keys: parts.keys,
-            guards: parts.guards,
-            orders: parts.orders,
-            notices: parts.notices.clone(),
-            query_flow: parts.query_flow,
-            settling: parts.settling,
-            wechat: parts.wechat,
-            payment_requests: parts.payment_requests,
+            close_flow: services.close_flow(),
+            refund_flow: services.refund_flow(),
+            keys: services.keys,
+            guards: services.guards,
+            orders: services.orders,
+            notices: services.notices.clone(),
+            query_flow: services.query_flow,
+            settling: services.settling,
+            wechat: services.wechat,
+            payment_requests: services.payment_requests,
             reconciliations: ReconciliationTable::new(aws.dynamodb(), table, &mchid)
-                .with_ledger(parts.notices),
+                .with_ledger(services.notices),
             evidence: Evidence::new(aws.s3(), settings.evidence_bucket, ""),
             work: Queue::new(aws.sqs(), settings.work_queue_url),
             repairs: settings.repairs,
@@ -68,8 +69,8 @@ impl App {
             lines_max: settings.lines_max,
             days_unread: DaysUnread::default(),
             mchid,
-            clock,
-            random,
+            clock: clock.clone(),
+            random: random.clone(),
         }
     }
 

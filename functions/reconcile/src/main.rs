@@ -1,24 +1,19 @@
 //! Starts `reconcile`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
-use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
+use adapters::aws::CallLimits;
+use flows::sandbox;
 use lambda_runtime::{LambdaEvent, service_fn};
 use reconcile::{
     app::App,
     handler::{self, Input},
-    settings::Settings,
 };
 
-// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
-// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init(&ProcessEnv);
-    let settings = Settings::read(&ProcessEnv)?;
-    let (clock, random) = (Clock::system(), Random::system());
-    let aws = Aws::new(&settings.aws, &clock);
-    let app = &App::open(settings, &aws, clock, random);
+    let (settings, sandbox) = sandbox::start(CallLimits::PATIENT)?;
+    let app = &App::open(settings, &sandbox);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Input>| {
-        let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let deadline_ms = sandbox::deadline_ms(event.context.deadline);
         Ok::<_, lambda_runtime::Error>(handler::run(app, event.payload, deadline_ms).await?)
     }))
     .await

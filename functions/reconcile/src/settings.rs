@@ -2,9 +2,10 @@
 
 use adapters::{
     aws::AwsSettings,
-    env::{Reader, SettingsError, Vars},
-    settings::CoreSettings,
+    env::Reader,
+    settings::{CoreSettings, reconcile_work_url, reconciliation_table},
 };
+use flows::sandbox::FunctionSettings;
 
 use payments::{model::bill_date::BillName, reconcile::run::FundTerms};
 
@@ -13,8 +14,6 @@ use crate::day_part::LINES;
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to reach AWS.
-    pub aws: AwsSettings,
     /// Tables, queue, keys and WeChat Pay.
     pub core: CoreSettings,
     /// `RECONCILIATION_TABLE`.
@@ -31,23 +30,11 @@ pub struct Settings {
     pub lines_max: u64,
 }
 
-impl Settings {
-    /// Reads them all.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names everything that is missing or malformed.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(vars);
-        let aws = AwsSettings::read(&mut reader);
-        let core = CoreSettings::read(&mut reader);
-        let reconciliation_table = reader.required(
-            "RECONCILIATION_TABLE",
-            "the name of the reconciliation table",
-        );
-        let work_queue_url = reader.required(
-            "RECONCILE_WORK_QUEUE_URL",
-            "the URL of the queue reconcile-work",
-        );
+impl FunctionSettings for Settings {
+    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+        let core = CoreSettings::read(reader);
+        let reconciliation_table = reconciliation_table(reader);
+        let work_queue_url = reconcile_work_url(reader);
         let evidence_bucket = reader.required(
             "EVIDENCE_BUCKET",
             "the name of the bucket that bills are kept in",
@@ -79,20 +66,17 @@ impl Settings {
             LINES,
             |text| text.parse().ok().filter(|lines| *lines > 0),
         );
-        reader.finish(|| {
-            Some(Self {
-                aws: aws?,
-                core: core?,
-                reconciliation_table: reconciliation_table?,
-                work_queue_url: work_queue_url?,
-                evidence_bucket: evidence_bucket?,
-                repairs: repairs?,
-                fund_terms: FundTerms {
-                    accounts: accounts?,
-                    settlement_days: settlement_days?,
-                },
-                lines_max: lines_max?,
-            })
+        Some(Self {
+            core: core?,
+            reconciliation_table: reconciliation_table?,
+            work_queue_url: work_queue_url?,
+            evidence_bucket: evidence_bucket?,
+            repairs: repairs?,
+            fund_terms: FundTerms {
+                accounts: accounts?,
+                settlement_days: settlement_days?,
+            },
+            lines_max: lines_max?,
         })
     }
 }

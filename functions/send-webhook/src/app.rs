@@ -6,9 +6,10 @@ use std::{
 };
 
 use adapters::{
-    aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue,
-    undelivered::UndeliveredEvents, webhook_http::WebhookHttp,
+    clock::Clock, keys_table::KeysTable, queues::Queue, undelivered::UndeliveredEvents,
+    webhook_http::WebhookHttp,
 };
+use flows::{sandbox::Sandbox, services::keys_table};
 use payments::{
     model::ids::ClientId,
     rules::webhook::{FailingRun, Lane},
@@ -74,29 +75,22 @@ impl App {
     }
 
     /// Puts the parts together.
-    pub fn open(settings: Settings, aws: &Aws, clock: Clock) -> Self {
-        let undelivered = UndeliveredEvents::new(
-            aws.dynamodb(),
-            settings.undelivered_events_table,
-            settings.mchid.as_str(),
-        );
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            settings.keys.table,
-            settings.mchid,
-            Kms::new(aws.kms()),
-            settings.keys.secrets_key_id,
-            clock.clone(),
-        );
+    pub fn open(settings: Settings, sandbox: &Sandbox) -> Self {
+        let Sandbox { aws, clock, .. } = sandbox;
+        let mchid = &settings.mchid;
         Self {
-            keys,
+            undelivered: UndeliveredEvents::new(
+                aws.dynamodb(),
+                settings.undelivered_events_table,
+                mchid,
+            ),
+            keys: keys_table(settings.keys, mchid, sandbox),
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
-            undelivered,
             http: WebhookHttp::new(settings.reach, clock.clone()),
             told: DisabledReports::default(),
             failing_told: FailingReports::default(),
             lane: Mutex::default(),
-            clock,
+            clock: clock.clone(),
         }
     }
 }

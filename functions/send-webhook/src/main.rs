@@ -1,27 +1,17 @@
 //! Starts `send-webhook`. Whatever is built once per sandbox is built here; [`handler`] does the
 //! work.
 
-use adapters::{
-    aws::{Aws, CallLimits},
-    clock::Clock,
-    env::ProcessEnv,
-    telemetry,
-};
-use flows::sqs_event::SqsBatch;
+use adapters::aws::CallLimits;
+use flows::{sandbox, sqs_event::SqsBatch};
 use lambda_runtime::{LambdaEvent, service_fn};
-use send_webhook::{app::App, handler, settings::Settings};
+use send_webhook::{app::App, handler};
 
-// A sandbox gets one event at a time: more than one thread would only cost memory and start-up
-// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init(&ProcessEnv);
-    let settings = Settings::read(&ProcessEnv)?;
-    let clock = Clock::system();
-    let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let app = &App::open(settings, &aws, clock);
+    let (settings, sandbox) = sandbox::start(CallLimits::PROMPT)?;
+    let app = &App::open(settings, &sandbox);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
-        let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let deadline_ms = sandbox::deadline_ms(event.context.deadline);
         Ok::<_, lambda_runtime::Error>(handler::process(app, event.payload, deadline_ms).await)
     }))
     .await

@@ -2,16 +2,15 @@
 
 use adapters::{
     aws::AwsSettings,
-    env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, mchid, undelivered_events_table},
+    env::Reader,
+    settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url},
     webhook_http::Reach,
 };
+use flows::sandbox::FunctionSettings;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to reach AWS.
-    pub aws: AwsSettings,
     /// The keys.
     pub keys: KeysSettings,
     /// The merchant number.
@@ -24,28 +23,19 @@ pub struct Settings {
     pub reach: Reach,
 }
 
-impl Settings {
-    /// Reads them all.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names everything that is missing or malformed.
-    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(vars);
-        let aws = AwsSettings::read(&mut reader);
-        let keys = KeysSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let webhooks_url = reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks");
-        let undelivered_events_table = undelivered_events_table(&mut reader);
-        let reach = reach(&mut reader, aws.as_ref());
-        reader.finish(|| {
-            Some(Self {
-                aws: aws?,
-                keys: keys?,
-                mchid: mchid?,
-                webhooks_url: webhooks_url?,
-                undelivered_events_table: undelivered_events_table?,
-                reach: reach?,
-            })
+impl FunctionSettings for Settings {
+    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
+        let keys = KeysSettings::read(reader);
+        let mchid = mchid(reader);
+        let webhooks_url = webhooks_url(reader);
+        let undelivered_events_table = undelivered_events_table(reader);
+        let reach = reach(reader, aws);
+        Some(Self {
+            keys: keys?,
+            mchid: mchid?,
+            webhooks_url: webhooks_url?,
+            undelivered_events_table: undelivered_events_table?,
+            reach: reach?,
         })
     }
 }
@@ -81,7 +71,13 @@ fn reach(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use adapters::env::{SettingsError, Vars};
+
     use super::*;
+
+    fn read(vars: &dyn Vars) -> Result<Settings, SettingsError> {
+        flows::sandbox::read(vars).map(|(_, settings)| settings)
+    }
 
     #[test]
     fn webhooks_reach_this_machine_only_where_all_of_aws_is_on_it() {
@@ -95,15 +91,15 @@ mod tests {
             ("WEBHOOKS_QUEUE_URL", "https://sqs.example/q"),
             ("UNDELIVERED_EVENTS_TABLE", "undelivered-events"),
         ]);
-        assert_eq!(Settings::read(&vars).unwrap().reach, Reach::Public);
+        assert_eq!(read(&vars).unwrap().reach, Reach::Public);
         vars.insert("WEBHOOK_ALLOW_LOOPBACK", "true");
         for elsewhere in ["", "http://10.0.0.7:4566", "https://127.0.0.1.example.com"] {
             vars.insert("AWS_ENDPOINT_URL", elsewhere);
-            let error = Settings::read(&vars).unwrap_err();
+            let error = read(&vars).unwrap_err();
             assert_eq!(error.names(), ["WEBHOOK_ALLOW_LOOPBACK"], "{elsewhere}");
         }
         vars.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
-        let reach = Settings::read(&vars).unwrap().reach;
+        let reach = read(&vars).unwrap().reach;
         assert_eq!(reach, Reach::PublicAndLoopback);
     }
 }

@@ -55,8 +55,8 @@ impl CoreSettings {
         let wechat = WechatSettings::read(reader);
         let mchid = mchid(reader);
         let notify_url = notify_url(reader);
-        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
-        let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
+        let orders_table = orders_table(reader);
+        let guards_table = guards_table(reader);
         let notices_table = notices_table(reader);
         let payment_requests_url = reader.required(
             "PAYMENT_REQUESTS_QUEUE_URL",
@@ -75,6 +75,45 @@ impl CoreSettings {
             payment_requests_url: payment_requests_url?,
         })
     }
+}
+
+/// Reads `ORDERS_TABLE`.
+pub fn orders_table(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required("ORDERS_TABLE", "the name of the orders table")
+}
+
+/// Reads `GUARDS_TABLE`.
+pub fn guards_table(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required("GUARDS_TABLE", "the name of the guards table")
+}
+
+/// Reads `RECONCILIATION_TABLE`.
+pub fn reconciliation_table(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required(
+        "RECONCILIATION_TABLE",
+        "the name of the reconciliation table",
+    )
+}
+
+/// Reads `RECONCILE_WORK_QUEUE_URL`.
+pub fn reconcile_work_url(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required(
+        "RECONCILE_WORK_QUEUE_URL",
+        "the URL of the queue reconcile-work",
+    )
+}
+
+/// Reads `PAYMENT_RESULTS_QUEUE_URL`.
+pub fn payment_results_url(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required(
+        "PAYMENT_RESULTS_QUEUE_URL",
+        "the URL of the queue payment-results",
+    )
+}
+
+/// Reads `WEBHOOKS_QUEUE_URL`.
+pub fn webhooks_url(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks")
 }
 
 /// Reads `NOTICES_TABLE`.

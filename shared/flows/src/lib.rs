@@ -4,7 +4,7 @@
 //!
 //! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here depends on
 //! Lambda's runtime. [`sqs_event`] has the event that SQS gives to a function, and the answer that
-//! it expects.
+//! it expects, [`sandbox`] what each function is built from.
 //!
 //! [`problem`] is the one place that turns an error into an HTTP answer. [`verdict`] is the one
 //! place that decides whether a queue message is deleted or retried.
@@ -20,6 +20,7 @@ pub mod origin;
 pub mod problem;
 pub mod process_refund;
 pub mod query_order;
+pub mod sandbox;
 pub mod services;
 pub mod settle_payment;
 pub mod sqs_event;

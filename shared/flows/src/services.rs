@@ -2,23 +2,40 @@
 //! sandbox.
 
 use adapters::{
-    aws::Aws,
-    clock::Clock,
+    fields::FieldSeal,
     guards::Guards,
     keys_table::{KeysTable, UnknownSerials},
     kms::Kms,
     notices::Notices,
     order_table::OrderTable,
     queues::Queue,
-    random::Random,
-    settings::CoreSettings,
+    settings::{CoreSettings, KeysSettings},
     wechat_api::WechatApi,
 };
 
 use crate::{
-    close_order::CloseFlow, order_store::OrderStore, process_refund::RefundFlow,
-    query_order::QueryFlow, settle_payment::SettleFlow,
+    authenticate::{Authenticator, ReplayGuard},
+    close_order::CloseFlow,
+    issue_prepay::IssueFlow,
+    order_store::OrderStore,
+    process_refund::RefundFlow,
+    query_order::QueryFlow,
+    sandbox::Sandbox,
+    settle_payment::SettleFlow,
+    stored_body::StoredBodies,
 };
+
+/// The keys of one merchant.
+pub fn keys_table(settings: KeysSettings, mchid: &str, sandbox: &Sandbox) -> KeysTable {
+    KeysTable::new(
+        sandbox.aws.dynamodb(),
+        settings.table,
+        mchid,
+        Kms::new(sandbox.aws.kms()),
+        settings.secrets_key_id,
+        sandbox.clock.clone(),
+    )
+}
 
 /// The services. Building them makes no call.
 #[derive(Debug)]
@@ -41,28 +58,17 @@ pub struct Services {
     pub query_flow: QueryFlow,
     /// The queue for prepay values and refunds.
     pub payment_requests: Queue,
+    sandbox: Sandbox,
 }
 
 impl Services {
     /// Puts the parts together.
-    pub fn open(
-        settings: CoreSettings,
-        aws: &Aws,
-        kms: &Kms,
-        clock: &Clock,
-        random: &Random,
-    ) -> Self {
+    pub fn open(settings: CoreSettings, sandbox: &Sandbox) -> Self {
+        let Sandbox { aws, clock, random } = sandbox;
         let mchid = settings.facts.mchid.clone();
         let guards = Guards::new(aws.dynamodb(), settings.guards_table);
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            settings.keys.table,
-            &mchid,
-            kms.clone(),
-            settings.keys.secrets_key_id,
-            clock.clone(),
-        )
-        .telling(UnknownSerials::new(guards.clone()));
+        let keys =
+            keys_table(settings.keys, &mchid, sandbox).telling(UnknownSerials::new(guards.clone()));
         let notices = Notices::new(aws.dynamodb(), settings.notices_table, &mchid);
         let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid)
             .with_ledger(notices.clone());
@@ -92,7 +98,39 @@ impl Services {
             books,
             settling,
             payment_requests,
+            sandbox: sandbox.clone(),
         }
+    }
+
+    /// Authenticates requests of the API.
+    pub fn authenticator(&self) -> Authenticator {
+        Authenticator::new(self.keys.clone(), self.sandbox.clock.clone())
+    }
+
+    /// Lets each signed request take effect once.
+    pub fn replay_guard(&self) -> ReplayGuard {
+        let Sandbox { clock, random, .. } = self.sandbox.clone();
+        ReplayGuard::new(self.guards.clone(), clock, random)
+    }
+
+    /// Seals and opens WeChat Pay's request bodies under this KMS key.
+    pub fn stored_bodies(&self, fields_key_id: String) -> StoredBodies {
+        let Sandbox { aws, clock, random } = self.sandbox.clone();
+        let kms = Kms::new(aws.kms());
+        StoredBodies::new(FieldSeal::new(kms, fields_key_id, clock, random))
+    }
+
+    /// Gets prepay values.
+    pub fn issue_flow(&self, bodies: StoredBodies) -> IssueFlow {
+        let Sandbox { clock, random, .. } = self.sandbox.clone();
+        IssueFlow::new(
+            self.orders.clone(),
+            self.wechat.clone(),
+            bodies,
+            self.query_flow.clone(),
+            clock,
+            random,
+        )
     }
 
     /// Closes orders.

@@ -667,8 +667,13 @@ fn vars(
 /// Opens a function's desk from its settings, as its `main` does.
 macro_rules! open {
     ($function:ident, $vars:expr, $aws:expr, $clock:expr, $random:expr) => {{
-        let settings = $function::settings::Settings::read($vars).expect("complete settings");
-        $function::app::App::open(settings, $aws, $clock.clone(), $random.clone())
+        let (_, settings) = flows::sandbox::read($vars).expect("complete settings");
+        let sandbox = flows::sandbox::Sandbox {
+            aws: $aws.clone(),
+            clock: $clock.clone(),
+            random: $random.clone(),
+        };
+        $function::app::App::open(settings, &sandbox)
     }};
 }
-use open;
+pub(crate) use open;

@@ -1,0 +1,75 @@
+//! What every function is built from, once per sandbox of Lambda: the log, its settings, AWS, the
+//! clock and random values.
+//!
+//! A sandbox gets one event at a time, so `main` of each function runs on one thread: more would
+//! only cost memory and start-up time.
+
+use adapters::{
+    aws::{Aws, AwsSettings, CallLimits},
+    clock::Clock,
+    env::{ProcessEnv, Reader, SettingsError, Vars},
+    random::Random,
+    telemetry,
+};
+
+/// What the parts of a function are built over.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// AWS.
+    pub aws: Aws,
+    /// The clock.
+    pub clock: Clock,
+    /// The source of random values.
+    pub random: Random,
+}
+
+impl Sandbox {
+    /// The same with other limits of calls to AWS.
+    #[must_use]
+    pub fn within(&self, limits: CallLimits) -> Self {
+        Self {
+            aws: self.aws.within(limits),
+            ..self.clone()
+        }
+    }
+}
+
+/// The settings of one function beside those of AWS.
+pub trait FunctionSettings: Sized {
+    /// Reads them. `None` if anything is missing or malformed, which `reader` has noted then. `aws`
+    /// is where AWS is, if that could be read.
+    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self>;
+}
+
+/// Reads where AWS is, and the settings of a function.
+///
+/// # Errors
+/// [`SettingsError`] names everything that is missing or malformed.
+pub fn read<S: FunctionSettings>(vars: &dyn Vars) -> Result<(AwsSettings, S), SettingsError> {
+    let mut reader = Reader::new(vars);
+    let aws = AwsSettings::read(&mut reader);
+    let settings = S::read(&mut reader, aws.as_ref());
+    reader.finish(|| Some((aws?, settings?)))
+}
+
+/// Starts the log, reads the settings from the environment of the process, and builds what the
+/// function's parts are built over. No call is made. `limits` are those of its calls to AWS.
+///
+/// # Errors
+/// [`SettingsError`] names everything that is missing or malformed.
+pub fn start<S: FunctionSettings>(limits: CallLimits) -> Result<(S, Sandbox), SettingsError> {
+    telemetry::init(&ProcessEnv);
+    let (aws, settings) = read(&ProcessEnv)?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let sandbox = Sandbox {
+        aws: Aws::new(&aws, &clock).within(limits),
+        clock,
+        random,
+    };
+    Ok((settings, sandbox))
+}
+
+/// When Lambda stops an invocation (Unix milliseconds), from the `deadline` of its context.
+pub fn deadline_ms(deadline: u64) -> i64 {
+    i64::try_from(deadline).unwrap_or(i64::MAX)
+}
