@@ -111,7 +111,7 @@ while True:
 class Stack:
     """The template's tables and queues on an engine, by their outputs."""
 
-    def __init__(self, engine, home):
+    def __init__(self, engine, home, parameters=None):
         self.written = os.path.join(home, "written")
         fails = program(os.path.join(home, "fails"), FAILS)
         hides = program(os.path.join(home, "hides"), HIDES.replace("WRITTEN", self.written))
@@ -129,6 +129,7 @@ class Stack:
                     "ReserveConcurrency": "true",
                     "ApiRateLimit": "1",
                     "ApiBurstLimit": "1",
+                    **(parameters or {}),
                 },
                 "binaries": {name: fails for name in FUNCTIONS} | {"process-payment": hides},
             }
@@ -297,6 +298,35 @@ class OnTheEngine(unittest.TestCase):
         self.stack.webhooks(1)
         self.assertEqual(events.list_archives()["Archives"][0]["EventCount"], archive["EventCount"] + 1)
         self.assertTrue(self.stack.outputs["OrderEventsArchiveArn"].endswith(archive["ArchiveName"]))
+
+    def test_the_keys_can_be_replicated_into_a_second_region_unless_the_stack_says_no(self):
+        kms = self.engine.client("kms")
+        for output in ("MerchantSigningKeyId", "SecretsKeyId", "FieldsKeyId", "StorageKeyId"):
+            key = kms.describe_key(KeyId=self.stack.outputs[output])["KeyMetadata"]
+            self.assertTrue(key["MultiRegion"], output)
+            self.assertTrue(key["KeyId"].startswith("mrk-"), output)
+        before = self.stack.outputs
+        # KMS cannot change a key that is there, and CloudFormation does not make another in its place.
+        with self.assertRaisesRegex(deploy.Failure, "MultiRegion cannot be changed"):
+            Stack(self.engine, self.folder.name, {"MultiRegionKeys": "false"})
+        self.assertEqual(Stack(self.engine, self.folder.name).outputs, before)
+
+    def test_a_domain_leads_to_the_api_and_the_address_beside_it_is_shut(self):
+        before, api_id = self.stack.outputs, self.stack.outputs["ApiId"]
+        certificate = "arn:aws:acm:us-east-1:000000000000:certificate/1"
+        domain = {"DomainName": "pay.example.com", "DomainCertificateArn": certificate}
+        api = self.engine.client("apigatewayv2")
+        for kept, is_shut in (("true", False), ("false", True)):
+            outputs = Stack(self.engine, self.folder.name, domain | {"KeepDefaultEndpoint": kept}).outputs
+            self.assertEqual(outputs["ApiUrl"], "https://pay.example.com")
+            self.assertEqual(outputs["NotifyUrl"], "https://pay.example.com/v1/callbacks/wechatpay")
+            self.assertIn("execute-api", outputs["DomainTarget"])
+            [mapping] = api.get_api_mappings(DomainName="pay.example.com")["Items"]
+            self.assertEqual((mapping["ApiId"], mapping["Stage"]), (api_id, "$default"))
+            self.assertEqual(api.get_api(ApiId=api_id)["DisableExecuteApiEndpoint"], is_shut)
+            told = self.engine.client("lambda").get_function_configuration(FunctionName="wechatpay-create-order")
+            self.assertEqual(told["Environment"]["Variables"]["NOTIFY_URL"], outputs["NotifyUrl"])
+        self.assertEqual(Stack(self.engine, self.folder.name).outputs, before)
 
     def test_every_route_of_the_contract_leads_to_a_function(self):
         api = self.stack.outputs["ApiId"]

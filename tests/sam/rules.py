@@ -13,6 +13,7 @@ from pathlib import Path
 
 import rules_alarms
 import rules_events
+import rules_everywhere
 import rules_parameters
 import rules_queues
 import rules_roles
@@ -98,6 +99,7 @@ RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 def main():
     document = yaml_parse(TEMPLATE.read_text())
     broken = list(violations(document["Parameters"], document["Resources"]))
+    broken.extend(rules_everywhere.partition(document))
     broken.extend(rules_parameters.violations(document))
     broken.extend(rules_alarms.namespace(document))
     for violation in broken:
@@ -109,7 +111,9 @@ def main():
 
 def violations(parameters, resources):
     """Yields a sentence for each rule that is broken."""
-    own = (throttling, routes, permissions, concurrency, tables, evidence, keys, logs, schedule)
+    yield from rules_everywhere.tagged(resources, rules_everywhere.TAGS)
+    resources = rules_everywhere.without_tags(resources)
+    own = (throttling, domain, routes, permissions, concurrency, tables, evidence, keys, logs, schedule)
     others = (rules_roles, rules_queues, rules_events, rules_alarms)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
@@ -124,6 +128,31 @@ def throttling(_parameters, resources):
     ):
         if settings != {f"Throttling{kind}Limit": {"Ref": f"{name}{kind}Limit"} for kind in ("Rate", "Burst")}:
             yield f"the stage does not throttle by {name}RateLimit and {name}BurstLimit where it should"
+
+
+def domain(_parameters, resources):
+    """A domain leads to all of the API by TLS 1.2 and later, and the address beside it is shut unless it is to stay."""
+    if {key: value for key, value in resources["Api"]["Properties"].items() if key != "Description"} != {
+        "Name": {"Ref": "AWS::StackName"},
+        "ProtocolType": "HTTP",
+        "DisableExecuteApiEndpoint": {"Fn::If": ["ClosesDefaultEndpoint", True, False]},
+    }:
+        yield "the API's own address stays open beside the domain, or it is another kind of API"
+    secure = {
+        "CertificateArn": {"Ref": "DomainCertificateArn"},
+        "EndpointType": "REGIONAL",
+        "SecurityPolicy": "TLS_1_2",
+    }
+    for name, expected in (
+        ("ApiDomain", {"DomainName": {"Ref": "DomainName"}, "DomainNameConfigurations": [secure]}),
+        (
+            "ApiDomainMapping",
+            {"ApiId": {"Ref": "Api"}, "DomainName": {"Ref": "ApiDomain"}, "Stage": {"Ref": "ApiStage"}},
+        ),
+    ):
+        resource = resources[name]
+        if resource.get("Condition") != "HasDomain" or resource["Properties"] != expected:
+            yield f"{name} does not lead the domain to the API, or is there without one"
 
 
 def routes(_parameters, resources):
@@ -281,10 +310,14 @@ def evidence(_parameters, resources):
         yield "somebody else than reconcile may write evidence, or somebody delete it"
 
 
-def keys(_parameters, resources):
+def keys(parameters, resources):
     for name, resource in of_type(resources, "AWS::KMS::Key"):
         if not is_kept(resource):
             yield f"{name} would be lost with the stack"
+        if resource["Properties"].get("MultiRegion") != {"Fn::If": ["KeysAreMultiRegion", True, False]}:
+            yield f"{name} cannot be replicated into a second Region, or a stack made before it could be cannot be updated"
+    if parameters["MultiRegionKeys"]["Default"] != "true":
+        yield "a new stack's keys could never be replicated into a second Region"
     # Whoever else a key policy lets in is a service that stores for this account.
     said = resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
     events = [each for each in said if each["Principal"] == {"Service": "events.amazonaws.com"}]

@@ -1,4 +1,5 @@
-"""Parameters that go together: which sets of them `Rules:` of the template lets through. And when a day may be reconciled.
+"""Parameters that go together: which sets of them `Rules:` of the template lets through, and what some of them lead to. When a
+day may be reconciled.
 
 CloudFormation's own functions are few there (and, or, not, equals, contains), so they are worked out here as it does.
 """
@@ -8,6 +9,10 @@ from itertools import product
 
 # Each set is written as what differs from the defaults; whether a stack may be made with it.
 CONSOLE = {"ConsoleIssuer": "https://id.example", "ConsoleAudience": "app", "ConsoleGroup": "finance"}
+DOMAIN = {
+    "DomainName": "pay.example.com",
+    "DomainCertificateArn": "arn:aws-cn:acm:cn-north-1:123456789012:certificate/1",
+}
 SETS = [
     ({}, True),
     (CONSOLE, True),
@@ -15,12 +20,51 @@ SETS = [
     (CONSOLE | {"ConsoleOnLoopback": "true"}, False),
     ({"MerchantSigner": "sealed"}, True),
     ({"MerchantSigningKeyOrigin": "EXTERNAL"}, True),
-    ({"MerchantSigner": "sealed", "MerchantSigningKeyOrigin": "EXTERNAL"}, False),
+    # The sealed key signs while the KMS key waits for its material, and where it must not sign any more. Its origin is fixed.
+    ({"MerchantSigner": "sealed", "MerchantSigningKeyOrigin": "EXTERNAL"}, True),
+    (DOMAIN, True),
+    (DOMAIN | {"KeepDefaultEndpoint": "true"}, True),
+    (DOMAIN | {"NotifyUrl": "https://edge.example/v1/callbacks/wechatpay"}, True),
+    (DOMAIN | CONSOLE, True),
+    (DOMAIN | {"ConsoleOnLoopback": "true"}, False),
+    (DOMAIN | {"WebhookAllowLoopback": "true"}, False),
+    ({"DomainName": DOMAIN["DomainName"]}, False),
+    ({"DomainCertificateArn": DOMAIN["DomainCertificateArn"]}, False),
+    ({"KeepDefaultEndpoint": "true"}, False),
 ]
 # Of the console's three, all or none.
 for chosen in product([False, True], repeat=len(CONSOLE)):
     names = [name for name, is_chosen in zip(CONSOLE, chosen) if is_chosen]
     SETS.append(({name: CONSOLE[name] for name in names}, len(names) in (0, len(CONSOLE))))
+
+DEFAULT_ENDPOINT = "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
+CALLBACKS = "/v1/callbacks/wechatpay"
+# By what differs from the defaults: the API's address, where callbacks go, whether the address beside the domain is shut.
+ADDRESSES = [
+    ({}, DEFAULT_ENDPOINT, DEFAULT_ENDPOINT + CALLBACKS, False),
+    (DOMAIN, "https://${DomainName}", "https://${DomainName}" + CALLBACKS, True),
+    (DOMAIN | {"KeepDefaultEndpoint": "true"}, "https://${DomainName}", "https://${DomainName}" + CALLBACKS, False),
+    ({"NotifyUrl": "given"}, DEFAULT_ENDPOINT, {"Ref": "NotifyUrl"}, False),
+    (DOMAIN | {"NotifyUrl": "given"}, "https://${DomainName}", {"Ref": "NotifyUrl"}, True),
+]
+
+# What a parameter takes, and what it refuses.
+VALUES = {
+    "DomainName": (
+        ["", "pay.example.com", "a-b.example.com.cn", "x1.cn"],
+        ["https://pay.example.com", "pay.example.com/", "Pay.example.com", "localhost", "pay..com", "-pay.example.com", "a.b c.com"],
+    ),
+    "DomainCertificateArn": (
+        ["", "arn:aws:acm:ap-east-1:123456789012:certificate/a-1", DOMAIN["DomainCertificateArn"]],
+        ["arn:aws:iam::123456789012:server-certificate/a", "certificate/a"],
+    ),
+    "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
+    "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
+}
+
+# A new account may run so many functions at once, and AWS refuses a reservation that leaves less than this unreserved.
+UNRESERVED = 100
+RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 
 # The alarm `reconciliation-missing` looks at 13:00 in Beijing: no day begins later. Whether a stack may be made with it.
 RECONCILE_AT = [(f"cron(30 {hour} * * ? *)", hour <= 12) for hour in range(24)] + [
@@ -46,6 +90,13 @@ def violations(document):
             yield f"with {differs} no stack can be made: {refused}"
         if not is_fine and not refused:
             yield f"with {differs} a stack is made"
+    yield from addresses(document, defaults)
+    yield from new_account(document, defaults)
+    for name, (taken, refused) in VALUES.items():
+        pattern = document["Parameters"][name]["AllowedPattern"]
+        for value in taken + refused:
+            if bool(re.fullmatch(pattern, value)) != (value in taken):
+                yield f"{name} {value} is {'refused' if value in taken else 'taken'}"
     for name, rule in document.get("Rules", {}).items():
         for assertion in rule["Assertions"]:
             if len(assertion.get("AssertDescription", "")) < 40:
@@ -55,6 +106,61 @@ def violations(document):
         # CloudFormation holds the whole value against the pattern.
         if bool(re.fullmatch(reconcile_at["AllowedPattern"], value)) != is_fine:
             yield f"ReconcileAt {value} is {'refused' if is_fine else 'taken'}"
+
+
+def addresses(document, defaults):
+    conditions = document["Conditions"]
+    outputs = document["Outputs"]
+    shared = document["Globals"]["Function"]["Environment"]["Variables"]
+    closes = document["Resources"]["Api"]["Properties"].get("DisableExecuteApiEndpoint")
+    for differs, api, notify, is_closed in ADDRESSES:
+        chosen = lambda value, values=defaults | differs: choice(value, conditions, values)
+        if chosen(outputs["ApiUrl"]["Value"]) != api:
+            yield f"with {differs} the API is told to be elsewhere"
+        if chosen(shared["NOTIFY_URL"]) != notify or chosen(outputs["NotifyUrl"]["Value"]) != notify:
+            yield f"with {differs} WeChat Pay is told to call elsewhere"
+        if chosen(closes) != is_closed:
+            yield f"with {differs} the address that API Gateway gives is {'open' if is_closed else 'shut'}"
+
+
+def new_account(document, defaults):
+    """With the defaults nothing is reserved, so an account with a limit of ten deploys the stack."""
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            reserved = resource["Properties"].get("ReservedConcurrentExecutions", {"Ref": "AWS::NoValue"})
+            if choice(reserved, document["Conditions"], defaults) != {"Ref": "AWS::NoValue"}:
+                yield f"a new account, which may reserve nothing, cannot deploy {name}"
+            if "ProvisionedConcurrencyConfig" in resource["Properties"]:
+                yield f"{name} has sandboxes held ready, which count as reserved"
+    least = sum(document["Parameters"][f"{name}Concurrency"]["Default"] for name in RESERVED) + UNRESERVED
+    if f"to {least} or more" not in document["Parameters"]["ReserveConcurrency"]["Description"]:
+        yield f"ReserveConcurrency does not say that the account's limit must be {least}"
+
+
+def choice(value, conditions, values):
+    """What a value comes to with these parameters: of each `!If` one side, of a `!Sub` its text."""
+    match value:
+        case {"Fn::If": [condition, yes, no]}:
+            return choice(yes if met(condition, conditions, values) else no, conditions, values)
+        case {"Fn::Sub": sub}:
+            return sub
+        case _:
+            return value
+
+
+def met(condition, conditions, values):
+    """Whether a condition of the template holds."""
+
+    def resolved(expression):
+        match expression:
+            case {"Condition": name}:
+                return met(name, conditions, values)
+            case dict() if expression.keys() & {"Fn::Not", "Fn::And", "Fn::Or"}:
+                return {key: [resolved(inner) for inner in each] for key, each in expression.items()}
+            case _:
+                return expression
+
+    return holds(resolved(conditions[condition]), values)
 
 
 def refusals(rules, values):

@@ -12,6 +12,7 @@ import unittest
 
 import rules
 import rules_alarms
+import rules_everywhere
 import rules_parameters
 from samcli.yamlhelper import yaml_parse
 
@@ -24,6 +25,9 @@ HELD = {
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Authorizer",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::DomainName",
+    "AWS::ApiGatewayV2::ApiMapping",
     "AWS::S3::BucketPolicy",
     "AWS::Pipes::Pipe",
     "AWS::Events::EventBus",
@@ -189,6 +193,37 @@ class Mutations(unittest.TestCase):
                     del target[path[-1]]
                     self.assertTrue(self.broken(changed), f"{name} {path}")
 
+    def test_whatever_can_carry_tags_carries_them(self):
+        tagged = [name for name, resource in self.resources.items() if rules_everywhere.tags_of_type(resource["Type"])]
+        self.assertGreater(len(tagged), 95)
+        for name in tagged:
+            if self.resources[name]["Type"] == "AWS::Serverless::Function":
+                continue
+            for path in paths(self.resources[name]["Properties"]["Tags"]):
+                for change in (left_out, altered):
+                    changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+                    change(changed[name]["Properties"]["Tags"], path)
+                    self.assertTrue(list(rules_everywhere.tagged(changed, rules_everywhere.TAGS)), f"{name} {path}")
+        untagged = {"Type": "AWS::SNS::Topic", "Properties": {}}
+        self.assertTrue(list(rules_everywhere.tagged({"Another": untagged}, rules_everywhere.TAGS)))
+
+    def test_keys_can_be_replicated_and_those_made_before_stay_as_they_are(self):
+        for name, resource in self.resources.items():
+            if resource["Type"] != "AWS::KMS::Key":
+                continue
+            for value in (None, True, False, {"Fn::If": ["KeysAreMultiRegion", False, True]}):
+                changed = {**self.resources, name: copy.deepcopy(resource)}
+                changed[name]["Properties"]["MultiRegion"] = value
+                self.assertTrue(self.broken(changed), f"{name} {value}")
+        self.parameters["MultiRegionKeys"] = {**self.parameters["MultiRegionKeys"], "Default": "false"}
+        self.assertTrue(self.broken(self.resources))
+
+    def test_a_domain_is_there_when_it_is_asked_for_and_only_then(self):
+        for name in ("ApiDomain", "ApiDomainMapping"):
+            changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+            del changed[name]["Condition"]
+            self.assertTrue(self.broken(changed), name)
+
     def test_a_new_account_can_deploy_the_stack(self):
         self.parameters["ReserveConcurrency"] = {**self.parameters["ReserveConcurrency"], "Default": "true"}
         self.assertTrue(self.broken(self.resources))
@@ -208,7 +243,77 @@ class Namespace(unittest.TestCase):
         self.assertTrue(list(rules_alarms.namespace(changed)))
 
 
+class Partition(unittest.TestCase):
+    def test_no_arn_address_or_principal_holds_in_one_partition_only(self):
+        template = document()
+        self.assertEqual(list(rules_everywhere.partition(template)), [])
+        changes = {"${AWS::Partition}": "aws", "${AWS::URLSuffix}": "amazonaws.com", "${AWS::Region}": "ap-east-1"}
+        tried = 0
+        for section in ("Globals", "Resources", "Outputs"):
+            for path, text in rules_everywhere.texts(template[section]):
+                for written, instead in changes.items():
+                    if written in text:
+                        changed = document()
+                        inner, last = holder(changed[section], path)
+                        inner[last] = text.replace(written, instead)
+                        tried += 1
+                        self.assertTrue(list(rules_everywhere.partition(changed)), f"{path} {instead}")
+        self.assertGreater(tried, 60)
+
+    def test_what_china_does_not_have_and_another_services_principal_are_refused(self):
+        for service in ("ec2.amazonaws.com", "lambda.amazonaws.com.cn", {"Fn::Sub": "ec2.${AWS::URLSuffix}"}):
+            changed = document()
+            trust = changed["Resources"]["CreateOrderRole"]["Properties"]["AssumeRolePolicyDocument"]
+            trust["Statement"][0]["Principal"]["Service"] = service
+            self.assertTrue(list(rules_everywhere.partition(changed)), service)
+        for field in ("FunctionUrlConfig", "PropagateTags"):
+            changed = document()
+            changed["Resources"]["CreateOrder"]["Properties"][field] = True
+            self.assertTrue(list(rules_everywhere.partition(changed)), field)
+        for field, value in (("Tracing", "Active"), ("Tags", {"application": "another"})):
+            changed = document()
+            changed["Globals"]["Function"][field] = value
+            self.assertTrue(list(rules_everywhere.partition(changed)), field)
+
+
 class Parameters(unittest.TestCase):
+    def test_the_addresses_and_patterns_of_a_domain_hold(self):
+        for change in (None, {"Fn::Equals": [{"Ref": "NotifyUrl"}, "x"]}):
+            for name in ("HasDomain", "NotifyUrlIsDerived", "ClosesDefaultEndpoint"):
+                changed = document()
+                changed["Conditions"][name] = change or {"Fn::Not": [changed["Conditions"][name]]}
+                self.assertTrue(list(rules_parameters.violations(changed)), f"{name} {change}")
+        for name in rules_parameters.VALUES:
+            changed = document()
+            changed["Parameters"][name]["AllowedPattern"] = "|.+"
+            self.assertTrue(list(rules_parameters.violations(changed)), name)
+
+    def test_an_account_with_a_limit_of_ten_deploys_with_the_defaults_and_reads_what_it_needs_for_more(self):
+        changes = [
+            lambda template: template["Parameters"]["ReserveConcurrency"].update(Default="true"),
+            lambda template: template["Parameters"]["CreateOrderConcurrency"].update(Default=60),
+            lambda template: template["Conditions"].update(ReservesConcurrency={"Fn::Equals": ["a", "a"]}),
+            lambda template: template["Resources"]["Console"]["Properties"].update(ReservedConcurrentExecutions=1),
+            lambda template: template["Resources"]["Console"]["Properties"].update(ProvisionedConcurrencyConfig={}),
+        ]
+        for index, change in enumerate(changes):
+            changed = document()
+            change(changed)
+            self.assertTrue(list(rules_parameters.violations(changed)), index)
+
+    def test_a_key_may_wait_to_be_imported_while_a_sealed_one_signs(self):
+        changed = document()
+        changed["Rules"]["ImportedKeySigns"] = {
+            "RuleCondition": {"Fn::Equals": [{"Ref": "MerchantSigner"}, "sealed"]},
+            "Assertions": [
+                {
+                    "Assert": {"Fn::Equals": [{"Ref": "MerchantSigningKeyOrigin"}, "AWS_KMS"]},
+                    "AssertDescription": "What held before, and kept a stack with an imported key from signing otherwise.",
+                }
+            ],
+        }
+        self.assertTrue(list(rules_parameters.violations(changed)))
+
     def test_no_rule_and_no_assertion_can_be_left_out_or_turned_round(self):
         template = document()
         self.assertEqual(list(rules_parameters.violations(template)), [])

@@ -164,7 +164,8 @@ fn takes_an_import(key: &KeyDescription) -> Result<(), String> {
     }
     Err(format!(
         "{} makes its own private key (origin {}) and takes none: have a certificate made for it \
-         (`cargo client keys csr`), or deploy with MerchantSigningKeyOrigin=EXTERNAL, which makes a new KMS key",
+         (`cargo client keys csr`), or seal this one (`cargo client keys seal`, MerchantSigner=sealed). \
+         MerchantSigningKeyOrigin counts for a new stack only",
         key.arn, key.origin
     ))
 }

@@ -271,7 +271,7 @@ async fn a_key_that_cannot_take_the_import_is_named_and_nothing_is_imported() {
         (
             "AWS_KMS",
             "RSA_2048",
-            "deploy with MerchantSigningKeyOrigin=EXTERNAL",
+            "MerchantSigningKeyOrigin counts for a new stack only",
         ),
         ("EXTERNAL", "RSA_3072", "of the kind RSA_3072"),
         ("EXTERNAL", "ECC_NIST_P256", "of the kind ECC_NIST_P256"),
