@@ -392,7 +392,7 @@ impl<'a> Merchant<'a> {
         loop {
             match self.notices.get(&id).await {
                 Ok(Some(notice)) if notice.status == NoticeStatus::Settled => return None,
-                Ok(_) if deadline.is_over() => break,
+                Ok(_) if deadline.left().is_zero() => break,
                 Ok(_) => self.clock.sleep(LOOK_EACH).await,
                 Err(error) => {
                     return Some(Finding::warning(
