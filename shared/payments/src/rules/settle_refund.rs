@@ -158,38 +158,57 @@ fn settle_external(
     news: &RefundNews,
     context: &ChangeContext,
 ) -> RefundSettlement {
+    let stopped_by = not_of_booked(order, news);
+    settle_made_elsewhere(order, PaymentKind::Booked, stopped_by, facts, news, context)
+}
+
+/// What else than booking becomes of a refund that is to be of the order's own payment.
+fn not_of_booked(order: &Order, news: &RefundNews) -> Option<RefundSettlement> {
+    let Some(payment) = order.state.payment() else {
+        // the news of the payment arrives, or the sweep queries it
+        return Some(RefundSettlement::PaymentNotBooked);
+    };
+    let left_fen = order
+        .amount
+        .get()
+        .saturating_sub(order.refunds.committed_fen);
+    let reason = if payment.transaction_id != news.transaction_id {
+        RefundParkReason::OtherPayment
+    } else if news.total != order.amount {
+        OTHER_TOTAL
+    } else if news.amount.get() > left_fen {
+        RefundParkReason::ExceedsPayment
+    } else {
+        return None;
+    };
+    Some(park(news, reason))
+}
+
+/// The payment's amount is another one in the news.
+const OTHER_TOTAL: RefundParkReason = RefundParkReason::Differs {
+    field: "amount.total",
+};
+
+/// Decides about news of a refund that was made outside this system: one that moved money and is
+/// this merchant's is booked, unless something stops that which its payment says.
+fn settle_made_elsewhere(
+    order: &Order,
+    of: PaymentKind,
+    stopped_by: Option<RefundSettlement>,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+    context: &ChangeContext,
+) -> RefundSettlement {
     let Some(state) = state_elsewhere(news.status) else {
         return RefundSettlement::AlreadyDone;
     };
     if !is_ours(facts, news) {
         return park(news, RefundParkReason::Differs { field: "mchid" });
     }
-    let Some(payment) = order.state.payment() else {
-        // the news of the payment arrives, or the sweep queries it
-        return RefundSettlement::PaymentNotBooked;
-    };
-    if payment.transaction_id != news.transaction_id {
-        return park(news, RefundParkReason::OtherPayment);
-    }
-    if news.total != order.amount {
-        return park(
-            news,
-            RefundParkReason::Differs {
-                field: "amount.total",
-            },
-        );
-    }
-    let left_fen = order
-        .amount
-        .get()
-        .saturating_sub(order.refunds.committed_fen);
-    if news.amount.get() > left_fen {
-        return park(news, RefundParkReason::ExceedsPayment);
-    }
-    let of = PaymentKind::Booked;
-    RefundSettlement::Change(Box::new(import_external(
-        order, of, state, facts, news, context,
-    )))
+    stopped_by.unwrap_or_else(|| {
+        let imported = import_external(order, of, state, facts, news, context);
+        RefundSettlement::Change(Box::new(imported))
+    })
 }
 
 fn park(news: &RefundNews, reason: RefundParkReason) -> RefundSettlement {
@@ -213,41 +232,28 @@ pub fn settle_parked_refund(
     news: &RefundNews,
     context: &ChangeContext,
 ) -> RefundSettlement {
-    let Some(state) = state_elsewhere(news.status) else {
-        return RefundSettlement::AlreadyDone;
-    };
-    if !is_ours(facts, news) {
-        return park(news, RefundParkReason::Differs { field: "mchid" });
-    }
+    let stopped_by = not_of_parked(parked, news);
+    settle_made_elsewhere(order, PaymentKind::Parked, stopped_by, facts, news, context)
+}
+
+/// What else than booking becomes of a refund that is to be of a parked payment.
+fn not_of_parked(parked: &ParkedPayment, news: &RefundNews) -> Option<RefundSettlement> {
     // Most likely another system's payment: its refunds are not ours.
     if !parked.refundable {
-        return park(news, RefundParkReason::OtherPayment);
+        return Some(park(news, RefundParkReason::OtherPayment));
     }
-    match parked.state {
-        ParkedState::Booked => return RefundSettlement::PaymentNotBooked, // since the order was read
+    let reason = match parked.state {
+        // since the order was read
+        ParkedState::Booked => return Some(RefundSettlement::PaymentNotBooked),
         ParkedState::Refunding
         | ParkedState::Refunded
         | ParkedState::WithMerchant
-        | ParkedState::Released => {
-            return park(news, RefundParkReason::ExceedsPayment);
-        }
-        ParkedState::Parked => {}
-    }
-    if news.total != parked.amount {
-        return park(
-            news,
-            RefundParkReason::Differs {
-                field: "amount.total",
-            },
-        );
-    }
-    if news.amount != parked.amount {
-        return park(news, RefundParkReason::PartOfParked);
-    }
-    let of = PaymentKind::Parked;
-    RefundSettlement::Change(Box::new(import_external(
-        order, of, state, facts, news, context,
-    )))
+        | ParkedState::Released => RefundParkReason::ExceedsPayment,
+        ParkedState::Parked if news.total != parked.amount => OTHER_TOTAL,
+        ParkedState::Parked if news.amount != parked.amount => RefundParkReason::PartOfParked,
+        ParkedState::Parked => return None,
+    };
+    Some(park(news, reason))
 }
 
 /// First state of a refund that was made outside this system. `None` if no money moved.
