@@ -178,7 +178,7 @@ const STAGES: &[(Stage, &[Line])] = &[
         &[line(
             "send_webhook::handler",
             "a webhook is disabled: its events are kept and not sent",
-            &["client_id", "what_to_do"],
+            &["client_id", "reason", "what_to_do"],
             "[webhooks.md](webhooks.md)",
         )],
     ),
@@ -187,7 +187,7 @@ const STAGES: &[(Stage, &[Line])] = &[
         &[line(
             "send_webhook::handler",
             webhooks::TAKES_NOTHING,
-            &["client_id", "what_to_do"],
+            &["client_id", "reason", "what_to_do"],
             "[webhooks.md](webhooks.md)",
         )],
     ),
@@ -556,6 +556,9 @@ async fn a_receiver_takes_nothing_for_half_an_hour() -> Vec<Value> {
     }
     let lines = lines.take("ERROR");
     assert_eq!(lines[0]["answer"], "502");
+    let since = lines[0]["since"].as_str().expect("a time");
+    let reason = lines[0]["reason"].as_str().expect("a text");
+    assert!(reason.contains("502") && reason.contains(since), "{reason}");
     lines
 }
 

@@ -10,10 +10,7 @@ use adapters::{
     webhook_http::WebhookHttp,
 };
 use flows::{sandbox::Sandbox, services::keys_table};
-use payments::{
-    model::ids::ClientId,
-    rules::webhook::{FailingRun, Lane},
-};
+use payments::{model::ids::ClientId, rules::webhook::Lane};
 use wechatpay::UnixSeconds;
 
 use crate::settings::Settings;
@@ -25,45 +22,34 @@ pub struct App {
     pub(crate) webhooks: Queue,
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) http: WebhookHttp,
-    pub(crate) told: DisabledReports,
-    pub(crate) failing_told: FailingReports,
+    /// When each client's disabled webhook was logged.
+    pub(crate) disabled: ReceiverReports,
+    /// Since when each client's receiver took nothing, as it was logged.
+    pub(crate) failing: ReceiverReports,
     pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
 }
 
-/// Clients whose disabled webhook this sandbox has logged, to avoid one line per event.
+/// What this sandbox has logged of each client's receiver, to avoid a line for each event: a time
+/// that tells its news from earlier ones.
 #[derive(Debug, Default)]
-pub(crate) struct DisabledReports(Mutex<HashMap<ClientId, i64>>);
+pub(crate) struct ReceiverReports(Mutex<HashMap<ClientId, UnixSeconds>>);
 
-impl DisabledReports {
-    /// It is logged again after this many seconds, while there are events.
-    pub(crate) const AGAIN_AFTER_S: i64 = 3_600;
-
-    /// Whether this client's disabled webhook should be logged at `now_s` (Unix seconds). Calling
-    /// this marks it as logged.
-    pub(crate) fn is_due(&self, client_id: &ClientId, now_s: i64) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let age_s = told
-            .get(client_id)
-            .map(|told_s| now_s.saturating_sub(*told_s));
-        let is_due = age_s.is_none_or(|age_s| age_s >= Self::AGAIN_AFTER_S);
+impl ReceiverReports {
+    /// Whether something about a client's receiver is to be logged: there was no report yet, or
+    /// `is_news` says so of the last one. Then `at` is remembered as the last one.
+    pub(crate) fn is_due(
+        &self,
+        client_id: &ClientId,
+        at: UnixSeconds,
+        is_news: impl FnOnce(UnixSeconds) -> bool,
+    ) -> bool {
+        let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = reported.get(client_id).copied().is_none_or(is_news);
         if is_due {
-            told.insert(client_id.clone(), now_s);
+            reported.insert(client_id.clone(), at);
         }
         is_due
-    }
-}
-
-/// Since when each client's receiver takes nothing, as far as this sandbox has logged that.
-#[derive(Debug, Default)]
-pub(crate) struct FailingReports(Mutex<HashMap<ClientId, UnixSeconds>>);
-
-impl FailingReports {
-    /// Whether this run of failures of a client's receiver was not logged yet. Calling this marks it
-    /// as logged.
-    pub(crate) fn is_new(&self, client_id: &ClientId, run: &FailingRun) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(client_id.clone(), run.since) != Some(run.since)
     }
 }
 
@@ -87,8 +73,8 @@ impl App {
             keys: keys_table(settings.keys, mchid, sandbox),
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
             http: WebhookHttp::new(settings.reach, clock.clone()),
-            told: DisabledReports::default(),
-            failing_told: FailingReports::default(),
+            disabled: ReceiverReports::default(),
+            failing: ReceiverReports::default(),
             lane: Mutex::default(),
             clock: clock.clone(),
         }

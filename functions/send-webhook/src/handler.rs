@@ -25,11 +25,14 @@ use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::app::{App, DisabledReports};
+use crate::app::App;
 
 /// How many records of a batch are worked on at once: all of a usual batch, since each waits for a
 /// receiver of its own, and one that is not begun for lack of time has used up an attempt.
 const SIDE_BY_SIDE: usize = 10;
+
+/// A disabled webhook is logged again after this many seconds, while there are events.
+const DISABLED_AGAIN_AFTER_S: i64 = 3_600;
 
 /// No record is begun with less time left than this, in milliseconds: a receiver that is cut off
 /// early looks like one that failed.
@@ -265,12 +268,18 @@ async fn note(
     };
     // Told before it is stored that it was: a crash in between tells it twice, and not never.
     if let Some(run) = next.to_be_told()
-        && app.failing_told.is_new(client_id, &run)
+        && app
+            .failing
+            .is_due(client_id, run.since, |told| told != run.since)
     {
+        let since = format_rfc3339_beijing(run.since);
         error!(
             client_id = client_id.as_str(),
             answer,
-            since = format_rfc3339_beijing(run.since),
+            since,
+            reason = format!(
+                "it has taken nothing since {since}, and the last attempt's result is {answer}"
+            ),
             what_to_do = "tell whoever runs the receiver what it answers and since when; events come again by themselves for 28 hours, and `cargo client resend` sends later what is given up",
             "a receiver of webhooks has taken nothing for half an hour"
         );
@@ -318,14 +327,16 @@ async fn keep(
     since: UnixSeconds,
 ) -> Result<(), NotDelivered> {
     let now = app.clock.now();
-    if app.told.is_due(&event.client_id, now.0) {
+    let is_long_ago = |last: UnixSeconds| now.since(last) >= DISABLED_AGAIN_AFTER_S;
+    if app.disabled.is_due(&event.client_id, now, is_long_ago) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
         // The alarm of receivers that are gone stays on with each event.
-        if now.since(since) < DisabledReports::AGAIN_AFTER_S {
+        if now.since(since) < DISABLED_AGAIN_AFTER_S {
             error!(
                 client_id,
+                reason = why,
                 why,
                 since_s = since.0,
                 what_to_do,

@@ -60,7 +60,9 @@ const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
 /// five lanes of ten events still carry 17 a second. A receiver in its pause is still called for an
-/// event's last attempt; where the pause is longer than a single one, with this time-out.
+/// event's last attempt, since SQS counts each receipt and would not show the message again. Where
+/// earlier last attempts have made the pause longer than a single one, it gets this time-out: it has
+/// had its share of the lane, and what it does not take is kept for 90 days and can be sent again.
 pub const SLOW_MS: i64 = 3_000;
 
 /// Upper limit of a wait, in milliseconds. A clock that was set meanwhile may show a longer one.
@@ -86,7 +88,8 @@ struct Rest {
     waited_ms: i64,
     /// End of its pause (Unix milliseconds).
     until_ms: i64,
-    /// How long a single pause is, in milliseconds.
+    /// How long a single pause is, in milliseconds. While it lasts, one that last attempts add does
+    /// not make it shorter: receivers that were slow when it began need no share any more.
     rest_ms: i64,
 }
 
@@ -154,22 +157,20 @@ impl Lane {
         if hangs {
             rest_ms = rest_ms.max(HANGS_RESTS_MS);
         }
-        let owed_ms = match asked {
-            Asking::Later {
-                left_ms,
-                may_wait: true,
-            } => left_ms,
-            Asking::Later {
-                may_wait: false, ..
-            }
-            | Asking::Now => 0,
+        let known = self.0.get(client_id);
+        let known_ms = known.map_or(0, |known| known.until_ms);
+        let (owed_ms, single_ms) = match asked {
+            Asking::Later { left_ms, may_wait } => (
+                if may_wait { left_ms } else { 0 },
+                known.map_or(rest_ms, |known| known.rest_ms.max(rest_ms)),
+            ),
+            Asking::Now => (0, rest_ms),
         };
         let until_ms = now_ms.saturating_add(rest_ms.saturating_add(owed_ms).min(COUNTED_MS));
-        let known_ms = self.0.get(client_id).map_or(until_ms, |rest| rest.until_ms);
         let rest = Rest {
             waited_ms: now_ms,
             until_ms: until_ms.max(known_ms),
-            rest_ms,
+            rest_ms: single_ms,
         };
         self.0.insert(client_id.clone(), rest);
     }

@@ -226,6 +226,43 @@ fn an_attempt_that_was_cut_short_does_not_make_a_slow_receiver_one_that_hangs() 
     assert_eq!(lane.asking(&shop, 31_100), Asking::Now);
 }
 
+#[test]
+fn a_pause_that_began_while_others_were_slow_leaves_its_receiver_the_last_attempts_of_its_share() {
+    let mut lane = Lane::default();
+    let name = |n: usize| ClientId::new(format!("slow-{n}"));
+    for n in 0..5 {
+        lane.waited_for(&name(n), 15_000, true, Asking::Now, 15_000);
+    }
+    for n in 0..4 {
+        lane.waited_for(&name(n), 100, false, Asking::Now, 20_000);
+    }
+    let (alone, began_ms) = (name(4), 20_000);
+    let asked = lane.asking(&alone, began_ms);
+    let of_five = Asking::Later {
+        left_ms: 130_000,
+        may_wait: true,
+    };
+    assert_eq!(asked, of_five);
+    lane.waited_for(&alone, 15_000, true, asked, 35_000);
+    // That wait made the pause longer by one of a single slow receiver.
+    let longer = Asking::Later {
+        left_ms: 175_000,
+        may_wait: false,
+    };
+    assert_eq!(lane.asking(&alone, 35_000), longer);
+    let has_rested = Asking::Later {
+        left_ms: 135_000,
+        may_wait: true,
+    };
+    assert_eq!(lane.asking(&alone, 75_000), has_rested);
+    lane.waited_for(&alone, 15_000, true, has_rested, 90_000);
+    let longer = Asking::Later {
+        left_ms: 180_000,
+        may_wait: false,
+    };
+    assert_eq!(lane.asking(&alone, 90_000), longer);
+}
+
 /// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
 /// all times.
 fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
