@@ -8,7 +8,10 @@ use payments::model::next_check::shard_of;
 use serde_json::json;
 use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 
-use crate::support::{MCHID, Testbed, native, number};
+use crate::{
+    refunds,
+    support::{MCHID, Testbed, native, number},
+};
 
 async fn settle(testbed: &Testbed, minutes: u32) {
     for _ in 0..minutes {
@@ -142,7 +145,7 @@ async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_close_is_answered_as_done_though_the_order_s_refunds_cannot_be_read() {
+async fn a_closed_order_is_shown_as_closed_though_its_refunds_cannot_be_read() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(testbed.close("ORDER-1").await.status, 200);
@@ -165,16 +168,43 @@ async fn a_close_is_answered_as_done_though_the_order_s_refunds_cannot_be_read()
     let of_refunds = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.orders);
     testbed.wire.break_all(of_refunds, WireFault::ServiceFault);
     let closed = testbed.close("ORDER-1").await;
-    assert_eq!(
-        (closed.status, closed.body["state"].as_str()),
-        (200, Some("closed")),
-        "{}",
-        closed.body
-    );
-    // Whether a payer is owed is not known then, and not denied.
-    assert_eq!(testbed.get_order("ORDER-1").await.status, 503);
+    let shown = testbed.get_order("ORDER-1").await;
+    for answer in [&closed, &shown] {
+        let body = &answer.body;
+        let told = (answer.status, body["state"].as_str());
+        assert_eq!(told, (200, Some("closed")), "{body}");
+        // Whether a payer is owed is not known then, and not denied.
+        assert_eq!(body["payer_owed_unknown"], true, "{body}");
+    }
+    assert_eq!(testbed.get("/v1/orders/ORDER-1/refunds").await.status, 503);
     testbed.wire.mend();
-    assert_eq!(testbed.get_order("ORDER-1").await.status, 200);
+    let known = [
+        testbed.close("ORDER-1").await,
+        testbed.get_order("ORDER-1").await,
+    ];
+    for answer in known {
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.get("payer_owed_unknown").is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_order_whose_refunds_cannot_be_read_is_shown_with_what_went_back() {
+    let testbed = refunds::paid().await;
+    let asked = testbed.refund("ORDER-1", "R-1", 40).await;
+    assert_eq!(asked.status, 202, "{}", asked.body);
+    refunds::minutes(&testbed, 2).await;
+    let of_refunds = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.orders);
+    testbed.wire.break_all(of_refunds, WireFault::ServiceFault);
+    let shown = testbed.get_order("ORDER-1").await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    assert_eq!(shown.body["state"], "partially_refunded");
+    assert_eq!(shown.body["refunded_fen"], 40);
+    assert_eq!(shown.body["payer_owed_unknown"], true);
+    testbed.wire.mend();
+    let known = testbed.get_order("ORDER-1").await.body;
+    assert_eq!(known["refunded_fen"], 40);
+    assert!(known.get("payer_owed_unknown").is_none(), "{known}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,12 +16,17 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{order_store::what_to_do, problem::Problem};
 
-/// The order as JSON at the time `now`, with what its refunds owe its payer.
-pub fn order_and_refunds(of: &Order, refunds: &[Refund], now: UnixSeconds) -> Value {
+/// The order as JSON at the time `now`, with what its refunds owe its payer. Without refunds they
+/// could not be read: the view says that it is not known what they owe.
+pub fn order_and_refunds(of: &Order, refunds: Option<&[Refund]>, now: UnixSeconds) -> Value {
+    let told = match refunds {
+        Some(refunds) if refunds.iter().any(Refund::owes_its_payer) => Some("payer_owed"),
+        Some(_) => None,
+        None => Some("payer_owed_unknown"),
+    };
     let mut view = order(of, now);
-    let is_owed = refunds.iter().any(Refund::owes_its_payer);
-    if let Some(fields) = view.as_object_mut().filter(|_| is_owed) {
-        fields.insert("payer_owed".to_owned(), json!(true));
+    if let (Some(fields), Some(told)) = (view.as_object_mut(), told) {
+        fields.insert(told.to_owned(), json!(true));
     }
     view
 }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::{
-    guards::{Lease, LeaseKey},
-    order_table::TableError,
-};
+use adapters::guards::{Lease, LeaseKey};
 use flows::{
     authenticate::Caller,
     problem::{ErrorChain, Problem},
@@ -13,10 +10,7 @@ use flows::{
 };
 use lambda_http::http::{Response, StatusCode};
 use payments::{
-    model::{
-        order::{Order, OrderState},
-        refund::Refund,
-    },
+    model::order::{Order, OrderState},
     rules::close_order::{CloseEligibility, close_eligibility},
 };
 use tracing::warn;
@@ -54,7 +48,7 @@ impl Request<'_> {
                 }
             }
         }
-        self.shown(&order).await
+        Ok(self.shown(&order).await)
     }
 
     async fn is_worth_asking(&self, order: &Order) -> bool {
@@ -122,9 +116,9 @@ impl Request<'_> {
         match close_eligibility(&order) {
             CloseEligibility::Paid => Err(Problem::order_paid()),
             CloseEligibility::Over if before == CloseEligibility::Over => {
-                Ok(view::replayed(self.shown_closed(&order).await))
+                Ok(view::replayed(self.shown(&order).await))
             }
-            CloseEligibility::Over => Ok(self.shown_closed(&order).await),
+            CloseEligibility::Over => Ok(self.shown(&order).await),
             // WeChat Pay has not answered. The sweep continues at the order's next check.
             CloseEligibility::Closing | CloseEligibility::Open => {
                 let now = self.app.clock.now();
@@ -138,36 +132,28 @@ impl Request<'_> {
         }
     }
 
-    /// The order's present state.
-    async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
-        let refunds = self.refunds_of(order).await?;
-        Ok(self.shown_with(order, &refunds))
-    }
-
-    /// The same of an order that is closed: a failure would say that it is not. Without its refunds
-    /// the answer does not say whether a payer is owed; the order's own address does.
-    async fn shown_closed(&self, order: &Order) -> Response<String> {
-        let refunds = self.refunds_of(order).await.unwrap_or_else(|error| {
-            warn!(
-                order_no = order.order_no.as_str(),
-                error = %ErrorChain(&error),
-                "a closed order is shown without its refunds"
-            );
-            Vec::new()
-        });
-        self.shown_with(order, &refunds)
-    }
-
-    fn shown_with(&self, order: &Order, refunds: &[Refund]) -> Response<String> {
-        let view = view::order_and_refunds(order, refunds, self.app.clock.now());
+    /// The order's present state. Its refunds are read if it ever had any. All but whether they owe
+    /// its payer is the order's own, so it is shown without them too: a 503 would hide that it is
+    /// paid, or closed.
+    async fn shown(&self, order: &Order) -> Response<String> {
+        let refunds = if order.refunds.count == 0 {
+            Some(Vec::new())
+        } else {
+            let read = self.app.orders.refunds(&order.order_no).await;
+            read.map_or_else(
+                |error| {
+                    warn!(
+                        order_no = order.order_no.as_str(),
+                        error = %ErrorChain(&error),
+                        "an order is shown without what its refunds owe its payer"
+                    );
+                    None
+                },
+                Some,
+            )
+        };
+        let now = self.app.clock.now();
+        let view = view::order_and_refunds(order, refunds.as_deref(), now);
         view::answer(StatusCode::OK, &view)
-    }
-
-    /// The order's refunds, which are read if it ever had any.
-    async fn refunds_of(&self, order: &Order) -> Result<Vec<Refund>, TableError> {
-        if order.refunds.count == 0 {
-            return Ok(Vec::new());
-        }
-        self.app.orders.refunds(&order.order_no).await
     }
 }
