@@ -1,9 +1,12 @@
 //! The ledger of notices: every callback that did not settle at its first try, and nothing else.
 
+use std::collections::HashMap;
+
 use adapters::testing::{Fault, Match, Service};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
+use crate::support::{MAX_RECEIVE_COUNT, MCHID, Testbed, native};
 
 fn transactions() -> Match {
     Match::operation(Service::DynamoDb, "TransactWriteItems")
@@ -70,6 +73,44 @@ async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_
         ("ok", "1")
     );
     assert_eq!(record["event_type"], "TRANSACTION.SUCCESS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_an_earlier_version_named_by_the_queue_s_id_closes_once_its_callback_settles()
+{
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.wire.break_all(transactions(), Fault::ServiceFault);
+    assert_eq!(testbed.work_off().await, 1);
+    // It did not open at the try before, which was that version's.
+    let message_id = testbed.result_ids().await.remove(0);
+    let notice_id = format!("message#{message_id}");
+    let record = testbed.notices().await.remove(0);
+    let mut item: HashMap<String, AttributeValue> = ["message", "last_error"]
+        .map(|name| (name.to_owned(), AttributeValue::S(record[name].clone())))
+        .into();
+    for (name, value) in [
+        ("pk", AttributeValue::S(format!("{MCHID}#{notice_id}"))),
+        ("notice_id", AttributeValue::S(notice_id)),
+        ("event_type", AttributeValue::S(String::new())),
+        ("status", AttributeValue::S("pending".to_owned())),
+        ("retries", AttributeValue::N("1".to_owned())),
+        (
+            "updated_at",
+            AttributeValue::N(record["updated_at"].clone()),
+        ),
+    ] {
+        item.insert(name.to_owned(), value);
+    }
+    let put = testbed.dynamo().put_item();
+    let put = put.table_name(&testbed.tables.notices).set_item(Some(item));
+    put.send().await.expect("a table");
+    testbed.wire.mend();
+    assert_eq!(testbed.work_off().await, 0);
+    let notices = testbed.notices().await;
+    let states: Vec<&str> = notices.iter().map(|one| one["status"].as_str()).collect();
+    assert_eq!(states, ["ok", "ok"], "{notices:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ mod calls_counted;
 mod certificates;
 mod close;
 mod console;
+mod console_memory;
 mod console_page;
 mod contract;
 mod crashes;

@@ -85,16 +85,7 @@ impl Testbed {
     /// What the deployed console's function gives back for an event of the API, by the way of its
     /// runtime.
     pub(crate) async fn console_event(&self, event: &Value) -> Value {
-        let app = Arc::clone(&self.console.deployed);
-        let mut service = Adapter::from(service_fn(move |request| {
-            let app = Arc::clone(&app);
-            async move { Ok::<_, lambda_http::Error>(answer::serve(&app, request).await) }
-        }));
-        let payload: LambdaRequest =
-            serde_json::from_str(&event.to_string()).expect("an event of the API");
-        let event = LambdaEvent::new(payload, Context::default());
-        let answer = service.call(event).await.expect("an answer");
-        serde_json::to_value(answer).expect("JSON")
+        answer_to_event(&self.console.deployed, event).await
     }
 
     /// The console on a port of this machine, where who asks is typed in. Serves until the test's
@@ -366,6 +357,20 @@ impl Testbed {
         self.write_difference(found(DifferenceKind::AmountDiffers, "ticket-1090"), &[])
             .await;
     }
+}
+
+/// What the console's function gives back for an event of the API, by the way of its runtime.
+pub(crate) async fn answer_to_event(app: &Arc<App>, event: &Value) -> Value {
+    let app = Arc::clone(app);
+    let mut service = Adapter::from(service_fn(move |request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, lambda_http::Error>(answer::serve(&app, request).await) }
+    }));
+    let payload: LambdaRequest =
+        serde_json::from_str(&event.to_string()).expect("an event of the API");
+    let event = LambdaEvent::new(payload, Context::default());
+    let answer = service.call(event).await.expect("an answer");
+    serde_json::to_value(answer).expect("JSON")
 }
 
 async fn serve_desk(app: &Arc<App>) -> String {

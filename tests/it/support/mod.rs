@@ -24,6 +24,7 @@ use adapters::{
     testing::{DynamoEngine, Fault, FaultyTransport, Match, Tables},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
+use flows::sqs_event::SqsBatch;
 use payments::model::{ids::OrderNo, journal::Event, order::Order};
 use reconcile::handler;
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ use wechatpay_simulator::{
 
 pub(crate) use api::{ApiAnswer, Client};
 pub(crate) use aws::{HiddenTimes, LocalAws};
+pub(crate) use console::answer_to_event;
 pub(crate) use days::native_for;
 pub(crate) use lines::Lines;
 pub(crate) use queues::MAX_RECEIVE_COUNT;
@@ -358,6 +360,17 @@ impl Testbed {
         let count = self.queues.hand_over_and_leave(url, crashes).await;
         self.wire.mend();
         count
+    }
+
+    /// The queue's ids of the messages that the results queue holds.
+    pub(crate) async fn result_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        let looks = async |batch: SqsBatch| {
+            ids.extend(batch.records.into_iter().map(|record| record.message_id));
+        };
+        let url = &self.queues.results_url;
+        self.queues.hand_over_and_leave(url, looks).await;
+        ids
     }
 
     /// The function that works off the queues.
