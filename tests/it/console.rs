@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use adapters::reconciliation::SaveOutcome;
+use adapters::{
+    reconciliation::SaveOutcome,
+    testing::{Match, Service},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use http::{Request, Response};
 use payments::reconcile::{
@@ -12,7 +16,7 @@ use payments::reconcile::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Lines, Testbed};
+use crate::support::{Lines, MCHID, Testbed};
 
 fn claims(groups: &str) -> Value {
     json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": groups})
@@ -318,6 +322,61 @@ async fn each_day_since_the_first_known_one_that_no_run_has_done_is_red_in_the_c
     // A month that ends within the gap, and one that ends at the first run.
     assert_eq!(red(30).await.0, [15, 16, 17, 18]);
     assert_eq!(red(35).await, (vec![], 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_record_cannot_be_read_says_so_on_every_page_and_all_others_stand() {
+    let testbed = Testbed::start().await;
+    testbed.until(testbed.day(-1), 13, 0).await;
+    let found = testbed.difference(DifferenceKind::AmountDiffers, "tea-1");
+    testbed.write_difference(found.clone(), &[]).await;
+    // Also one that trades were left to.
+    for back in 1..=4 {
+        let day = testbed.day(back);
+        let run = testbed.done(day, [1_250_000, 0], [1_250_000, 0]);
+        testbed.write_run(&run).await;
+    }
+    let damaged = testbed.day(3);
+    let written = testbed
+        .dynamo()
+        .update_item()
+        .table_name(&testbed.tables.reconciliation)
+        .key("pk", AttributeValue::S(format!("day#{MCHID}#{damaged}")))
+        .key("sk", AttributeValue::S("run".to_owned()))
+        .update_expression("SET body = :body")
+        .expression_attribute_values(":body", AttributeValue::S("no JSON".to_owned()));
+    written.send().await.expect("a table");
+    let page = async |path: String| {
+        let answer = testbed.console(li(), get(&path)).await;
+        assert_eq!(answer.status(), 200, "{path}: {}", answer.body());
+        answer.into_body()
+    };
+    for back in [1, 2, 3, 4, 30] {
+        let day = testbed.day(back);
+        let reads = Match::operation(Service::DynamoDb, "BatchGetItem");
+        testbed.wire.forget();
+        let shown = page(format!("/console/{day}")).await;
+        let column = format!("href=\"/console/{damaged}\" aria-label");
+        let column = shown.split(&column).nth(1);
+        let column = column.and_then(|rest| rest.split("</a>").next());
+        let says = |column: &str| column.contains("its record cannot be read");
+        let column = column.map(|column| says(column) && column.contains("failed"));
+        assert_eq!(column, (back < 30).then_some(true), "{back}: in the chart");
+        let is_own = back == 3;
+        assert_eq!(shown.contains("id=\"unreadable\""), !is_own, "{back}");
+        let own = shown.contains("The day’s record cannot be read");
+        assert_eq!(own, is_own, "{back}");
+        assert_eq!(shown.contains("¥12,500.00"), back < 30, "{back}: of others");
+        assert!(!shown.contains("id=\"missing\""), "it may be reconciled");
+        let may_run = shown.contains("name=\"dry_run\"");
+        assert_eq!(may_run, !is_own, "{back}: no run of it could begin");
+        if !is_own {
+            // Those of the days that trades were left to are read beside.
+            assert!(testbed.wire.count(&reads) <= 2, "{back}");
+        }
+    }
+    let own = page(format!("/console/{}/differences/{}", found.date, found.id)).await;
+    assert!(own.contains("id=\"unreadable\""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,5 +22,6 @@ mod money;
 mod pages;
 mod person;
 mod route;
+mod runs;
 pub mod settings;
 mod text;

@@ -13,6 +13,7 @@ pub(crate) use difference::{
 };
 pub(crate) use run::{
     fund_state, is_left_open, is_stuck, left_for_days, missing_days, run, run_state, started,
+    unreadable_run,
 };
 pub(crate) use time::{Month, day_and_month, long_day, moment};
 

@@ -23,6 +23,7 @@ use crate::{
     listing,
     pages::{self, ChartDay, DayView, DifferenceView, RejectedForm, style},
     route::Page,
+    runs::{DayAlerts, KnownRuns},
     text,
 };
 
@@ -79,23 +80,29 @@ impl Request<'_> {
         Ok(runs.shown().is_some())
     }
 
-    /// The days of the last week whose run is overdue: every page shows them first.
-    async fn missing_days(&self) -> Result<Vec<BillDate>, ReconciliationError> {
-        if self.app.today_too {
-            return Ok(Vec::new());
-        }
-        let read = days(self.app.yesterday(), WATCHED_DAYS + EARLIER_DAYS);
-        let runs = self.app.table.runs(&read).await?;
-        let listed = days(self.app.yesterday(), WATCHED_DAYS);
-        Ok(self.missing_of(&listed, &runs))
+    /// What is wrong with the days of the last week: every page says it first.
+    async fn alerts(&self) -> Result<DayAlerts, ReconciliationError> {
+        let known = KnownRuns::read(&self.app.table, &self.last_days()).await?;
+        Ok(self.alerts_of(&self.last_week(), &known))
     }
 
-    /// Those of these days whose run is overdue. `runs` has some earlier ones too.
-    fn missing_of(&self, days: &[BillDate], runs: &[(BillDate, DayRuns)]) -> Vec<BillDate> {
+    /// What is wrong with these days. `known` has some earlier ones too.
+    fn alerts_of(&self, days: &[BillDate], known: &KnownRuns) -> DayAlerts {
+        let mut alerts = known.alerts(days, self.app.repairs, self.app.clock.now());
         if self.app.today_too {
-            return Vec::new();
+            // There is no schedule.
+            alerts.missing = Vec::new();
         }
-        text::missing_days(days, runs, self.app.repairs, self.app.clock.now())
+        alerts
+    }
+
+    fn last_week(&self) -> Vec<BillDate> {
+        days(self.app.yesterday(), WATCHED_DAYS)
+    }
+
+    /// The last week, and the days before it that are read for it.
+    fn last_days(&self) -> Vec<BillDate> {
+        days(self.app.yesterday(), WATCHED_DAYS + EARLIER_DAYS)
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
@@ -106,17 +113,19 @@ impl Request<'_> {
         let last = self.app.latest_day().max(date.min(today));
         let shown = days(last.min(date.plus_days(CHART_DAYS / 2)), CHART_DAYS);
         let table = &self.app.table;
-        let read = async {
-            let of_day = table.day_runs(date).await?;
-            let day = listing::day(table, date, of_day.shown(), filter).await?;
-            let mut runs = table.runs(&with_earlier(&shown)).await?;
-            let red = self.missing_of(&shown, &runs);
-            runs.retain(|(date, _)| shown.contains(date));
-            let needing = listing::needing_of_each(table, &runs).await?;
-            let missing = self.missing_days().await?;
-            Ok::<_, ReconciliationError>((of_day, day, runs, needing, red, missing))
+        let read = [vec![date], with_earlier(&shown), self.last_days()].concat();
+        let known = KnownRuns::read(table, &read).await?;
+        let (of_day, is_unreadable) = match known.of(date) {
+            Some(of_day) => (of_day, false),
+            None => (DayRuns::default(), true),
         };
-        let (of_day, day, runs, needing, red, missing) = read.await?;
+        let day = listing::day(table, date, of_day.shown(), filter).await?;
+        let (alerts, red) = (
+            self.alerts_of(&self.last_week(), &known),
+            self.alerts_of(&shown, &known),
+        );
+        let runs = known.into_runs_of(&shown);
+        let needing = listing::needing_of_each(table, &runs).await?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
             .map(|date| {
@@ -124,7 +133,8 @@ impl Request<'_> {
                 let run = runs.iter().find(|(day, _)| *day == date);
                 let run = run.and_then(|(_, runs)| runs.shown());
                 ChartDay::of(date, run, needing.map(|(_, needing)| *needing))
-                    .missing(red.contains(&date))
+                    .missing(red.missing.contains(&date))
+                    .unreadable(red.unreadable.contains(&date))
             })
             .collect();
         let view = DayView {
@@ -132,8 +142,9 @@ impl Request<'_> {
             date,
             run: of_day.shown(),
             preview: of_day.preview_beside(),
-            is_missing: red.contains(&date),
-            missing: &missing,
+            is_missing: red.missing.contains(&date),
+            is_unreadable,
+            alerts: &alerts,
             day: &day,
             filter,
             chart: &chart,
@@ -153,12 +164,12 @@ impl Request<'_> {
         };
         let until = i64::from(text::left_for_days(run));
         let later: Vec<BillDate> = (1..=until).map(|days| run.date.plus_days(days)).collect();
-        let runs = self.app.table.runs(&later).await?;
-        let through = runs.iter().filter(|(_, runs)| {
-            let shown = runs.shown();
-            shown.is_some_and(Run::is_through)
-        });
-        Ok(through.count() == later.len())
+        let known = KnownRuns::read(&self.app.table, &later).await?;
+        let is_through = |date: &BillDate| {
+            let runs = known.of(*date);
+            runs.is_some_and(|runs| runs.shown().is_some_and(Run::is_through))
+        };
+        Ok(later.iter().all(is_through))
     }
 
     /// The requested run named in the URL, as long as none has started since.
@@ -241,7 +252,7 @@ impl Request<'_> {
             .find(|decision| query.get("done") == Some(decision_name(*decision)));
         DifferenceView {
             viewer: self.viewer,
-            missing: self.missing_if_known().await,
+            alerts: self.alerts_if_known().await,
             difference,
             journal: self.journal(difference).await,
             now: self.app.clock.now(),
@@ -252,14 +263,11 @@ impl Request<'_> {
     }
 
     /// The same for a page that is of use without it.
-    async fn missing_if_known(&self) -> Vec<BillDate> {
-        match self.missing_days().await {
-            Ok(missing) => missing,
-            Err(error) => {
-                warn!(error = %ErrorChain(&error), "whether the last days were run is not shown");
-                Vec::new()
-            }
-        }
+    async fn alerts_if_known(&self) -> DayAlerts {
+        self.alerts().await.unwrap_or_else(|error| {
+            warn!(error = %ErrorChain(&error), "whether the last days were run is not shown");
+            DayAlerts::default()
+        })
     }
 
     /// The order in our books, if it can exist. A page without it is better than no page.

@@ -24,6 +24,8 @@ pub(crate) struct ChartDay {
     needing: DifferenceCount,
     /// Whether its run should have been, and was not.
     is_missing: bool,
+    /// Whether its record cannot be read.
+    is_unreadable: bool,
 }
 
 /// What was paid on a day, in fen.
@@ -55,6 +57,7 @@ impl ChartDay {
         let needing = needing.unwrap_or(none);
         Self {
             is_missing: false,
+            is_unreadable: false,
             date,
             state: run.map(|run| run.state),
             sums: run.map(PaidBar::of).unwrap_or_default(),
@@ -67,8 +70,19 @@ impl ChartDay {
         Self { is_missing, ..self }
     }
 
+    /// The same of a day whose record cannot be read.
+    pub(crate) fn unreadable(self, is_unreadable: bool) -> Self {
+        Self {
+            is_unreadable,
+            ..self
+        }
+    }
+
     fn told(&self) -> String {
         let day = long_day(self.date);
+        if self.is_unreadable {
+            return format!("{day}: its record cannot be read");
+        }
         let Some(state) = self.state else {
             let overdue = if self.is_missing {
                 ", which is overdue"
@@ -176,7 +190,7 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
         a href=(format!("/console/{}", day.date)) aria-label=(told) aria-current=[is_chosen.then_some("page")] {
             title { (told) }
             rect.slot.chosen[is_chosen] x=(x) y=(TOP - 20) width=(SLOT) height=(HEIGHT + 20) {}
-            @if day.state.is_none() {
+            @if day.state.is_none() && !day.is_unreadable {
                 rect.none.missing[day.is_missing] x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
             }
             @if agreed > 0 {
@@ -188,17 +202,17 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
             @if here > 0 {
                 rect.here x=(bar_x) y=(peak) width=(BAR) height=(here) {}
             }
+            @if day.is_unreadable || day.state == Some(RunState::Failed) {
+                path.failed d=(format!("M{} {}l8 8m0 -8l-8 8", middle - 4, base - 14)) {}
+            }
             @match day.state {
-                Some(RunState::Failed) => {
-                    path.failed d=(format!("M{} {}l8 8m0 -8l-8 8", middle - 4, base - 14)) {}
-                }
                 Some(RunState::Waiting | RunState::Running) => {
                     circle.waits.missing[day.is_missing] cx=(middle) cy=(base - 8) r="4" {}
                 }
                 Some(RunState::Done) if day.is_missing => {
                     rect.none.missing x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
                 }
-                Some(RunState::Done) | None => {}
+                Some(RunState::Done | RunState::Failed) | None => {}
             }
             @if day.needing.count > 0 || !day.needing.is_all {
                 circle.open cx=(middle) cy=(peak - 9) r="5" {}

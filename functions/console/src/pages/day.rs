@@ -10,7 +10,7 @@ use wechatpay::UnixSeconds;
 
 use super::{
     chart::{self, ChartDay},
-    layout::{chip, layout, missing, moment},
+    layout::{alerts, chip, layout, moment},
     list, products,
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     input::{Filter, RunForm},
     money::count,
     person::Viewer,
+    runs::DayAlerts,
     text::{self, Tone},
 };
 
@@ -30,8 +31,10 @@ pub(crate) struct DayView<'a> {
     pub(crate) preview: Option<&'a Run>,
     /// Whether its run is missing.
     pub(crate) is_missing: bool,
-    /// The last days whose run is missing: said before all else.
-    pub(crate) missing: &'a [BillDate],
+    /// Whether its record cannot be read; `run` and `preview` are unknown then.
+    pub(crate) is_unreadable: bool,
+    /// What is wrong with the last days: said before all else.
+    pub(crate) alerts: &'a DayAlerts,
     pub(crate) day: &'a DayListing,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
@@ -51,7 +54,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let read = view.run.filter(|run| !run.parts_done.is_empty());
     let has_items = view.day.len() > 0;
     let body = html! {
-        (missing(view.missing, Some(view.date)))
+        (alerts(view.alerts, Some(view.date)))
         (head(view))
         @if let Some(asked) = view.started {
             p.notice role="status" {
@@ -86,7 +89,11 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             @if has_items {
                 (list::list(view.date, view.day, view.filter))
             } @else {
-                (no_differences(view.run, view.day, view.later_are_done))
+                @if view.is_unreadable {
+                    p.empty { "None are stored. Without the day’s record that says nothing about the day." }
+                } @else {
+                    (no_differences(view.run, view.day, view.later_are_done))
+                }
             }
         }
         @if let Some(run) = view.run {
@@ -121,7 +128,11 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = text::run(view.date, view.run, view.day, view.later_are_done, view.now);
+    let words = if view.is_unreadable {
+        text::unreadable_run()
+    } else {
+        text::run(view.date, view.run, view.day, view.later_are_done, view.now)
+    };
     let only_previewed = view.is_missing
         && view
             .run
@@ -174,7 +185,7 @@ fn state(view: &DayView<'_>) -> Markup {
                     }
                     @else { "The day is not over: there is no bill yet." }
                 }
-            } @else if !under_way {
+            } @else if !under_way && !view.is_unreadable {
                 form.actions method="post" action=(format!("/console/{}", view.date)) {
                     button type="submit" name="dry_run" value="true" { "Preview" }
                     button.main type="submit" name="dry_run" value="false" {

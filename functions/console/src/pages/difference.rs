@@ -4,7 +4,6 @@ use flows::problem::Problem;
 use maud::{Markup, html};
 use payments::{
     model::{
-        bill_date::BillDate,
         ids::ClientId,
         journal::{Cause, Event, Subject},
     },
@@ -16,21 +15,22 @@ use payments::{
 use wechatpay::UnixSeconds;
 
 use super::{
-    layout::{chip, layout, missing, moment, notice},
+    layout::{alerts, chip, layout, moment, notice},
     list,
 };
 use crate::{
     input::{DECISIONS, decision_name},
     money::yuan_of_e5,
     person::Viewer,
+    runs::DayAlerts,
     text,
 };
 
 /// What the page shows.
 pub(crate) struct DifferenceView<'a> {
     pub(crate) viewer: &'a Viewer,
-    /// The last days whose run is missing: said before all else.
-    pub(crate) missing: Vec<BillDate>,
+    /// What is wrong with the last days: said before all else.
+    pub(crate) alerts: DayAlerts,
     pub(crate) difference: &'a Difference,
     /// What happened to the order in our books; `None` when that is not known.
     pub(crate) journal: Option<Vec<Event>>,
@@ -58,7 +58,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let name = list::name(one);
     let day = format!("/console/{}", one.date);
     let body = html! {
-        (missing(&view.missing, None))
+        (alerts(&view.alerts, None))
         p.back { a href=(day) { "← " (text::long_day(one.date)) } }
         div.title.left {
             h1 { (one.kind.title()) }

@@ -6,6 +6,7 @@ use payments::model::bill_date::BillDate;
 use super::style;
 use crate::{
     person::Viewer,
+    runs::DayAlerts,
     text::{self, Tone},
 };
 
@@ -63,28 +64,63 @@ pub(super) fn notice(text: Option<&str>) -> Markup {
     }
 }
 
-/// Says of the last days which run is missing, the latest first; the page of one says so itself.
-pub(super) fn missing(days: &[BillDate], but: Option<BillDate>) -> Markup {
-    let mut days = days.to_vec();
-    days.retain(|day| Some(*day) != but);
-    days.sort_unstable();
+/// Says what is wrong with the last days, the latest first; the page of one says so itself.
+pub(super) fn alerts(alerts: &DayAlerts, but: Option<BillDate>) -> Markup {
+    let latest_first = |days: &[BillDate]| {
+        let mut days = days.to_vec();
+        days.retain(|day| Some(*day) != but);
+        days.sort_unstable();
+        days.reverse();
+        days
+    };
     html! {
-        @if let Some(last) = days.pop() {
-            section.banner.bad #missing role="alert" {
-                div {
-                    h2 { (text::long_day(last)) " is not reconciled" }
-                    p { "Its run was due at 10:30 on the next day, and none is done." }
-                    @if !days.is_empty() {
-                        p {
-                            "Nor is:"
-                            @for day in days.iter().rev() {
-                                " " a href=(format!("/console/{day}")) { (text::long_day(*day)) }
-                            }
+        (alert(&MISSING, &latest_first(&alerts.missing)))
+        (alert(&UNREADABLE, &latest_first(&alerts.unreadable)))
+    }
+}
+
+/// What is said of days with which the same is wrong.
+struct AlertText {
+    id: &'static str,
+    /// Behind the latest one's name.
+    headline: &'static str,
+    detail: &'static str,
+    /// Before the names of the others.
+    others: &'static str,
+}
+
+const MISSING: AlertText = AlertText {
+    id: "missing",
+    headline: " is not reconciled",
+    detail: "Its run was due at 10:30 on the next day, and none is done.",
+    others: "Nor is:",
+};
+const UNREADABLE: AlertText = AlertText {
+    id: "unreadable",
+    headline: ": its record cannot be read",
+    detail: "Whether it was reconciled is not known. Tell the people who run the system.",
+    others: "Nor can that of:",
+};
+
+fn alert(text: &AlertText, days: &[BillDate]) -> Markup {
+    let Some((last, others)) = days.split_first() else {
+        return html! {};
+    };
+    html! {
+        section.banner.bad id=(text.id) role="alert" {
+            div {
+                h2 { (text::long_day(*last)) (text.headline) }
+                p { (text.detail) }
+                @if !others.is_empty() {
+                    p {
+                        (text.others)
+                        @for day in others {
+                            " " a href=(format!("/console/{day}")) { (text::long_day(*day)) }
                         }
                     }
                 }
-                a.button href=(format!("/console/{last}")) { "To that day" }
             }
+            a.button href=(format!("/console/{last}")) { "To that day" }
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     day_listing::DayListing,
     input::Filter,
     person::{Person, Viewer},
+    runs::DayAlerts,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
@@ -91,7 +92,8 @@ fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String
         run,
         preview: None,
         is_missing: false,
-        missing: &[],
+        is_unreadable: false,
+        alerts: &DayAlerts::default(),
         day: all,
         filter,
         chart: &chart,
@@ -107,7 +109,7 @@ fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String
 fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -> String {
     let view = DifferenceView {
         viewer,
-        missing: Vec::new(),
+        alerts: DayAlerts::default(),
         difference: difference_,
         journal,
         now: NOW,
@@ -293,9 +295,9 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
     );
 }
 
-#[test]
-fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it() {
-    let event = |version, subject, to: &str, cause| Event {
+/// An event of a second.
+fn event(version: u64, subject: Subject, to: &str, cause: Cause) -> Event {
+    Event {
         version,
         subject,
         from: None,
@@ -307,39 +309,105 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
         refusal: None,
         next_try_at: None,
         decision: None,
-    };
-    let refund_no = RefundNo::parse("second-4200001").unwrap();
+    }
+}
+
+fn ours() -> Cause {
+    Cause::Reconciliation("run-1".to_owned())
+}
+
+/// The refund of a second payment as a run sees it.
+fn tracked(stage: RefundStage, to_merchant: bool) -> TrackedRefund {
+    TrackedRefund {
+        refund_no: RefundNo::parse("second-4200001").unwrap(),
+        stage,
+        to_merchant,
+    }
+}
+
+/// Fails unless a difference's page tells of these in this order, whatever else it tells.
+fn happened_in_order<const N: usize>(
+    difference: &Difference,
+    journal: Vec<Event>,
+    texts: [&str; N],
+) {
+    let page = one(&li(), difference, Some(journal));
+    let (_, mut rest) = page.split_once("What happened").unwrap();
+    for text in texts {
+        let found = rest.split_once(text);
+        (_, rest) = found.unwrap_or_else(|| panic!("{text} is not in its place: {page}"));
+    }
+}
+
+#[test]
+fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it() {
+    let moving = tracked(RefundStage::Moving, false);
     let second = TransactionId::parse("4200001").unwrap();
-    let ours = || Cause::Reconciliation("run-1".to_owned());
+    let refund = Subject::Refund(moving.refund_no.clone());
     let journal = vec![
         event(1, Subject::Order, "paid", Cause::Notice("n-1".to_owned())),
         event(2, Subject::Payment(second), "parked", ours()),
-        event(3, Subject::Refund(refund_no.clone()), "reserved", ours()),
+        event(3, refund, "reserved", ours()),
     ];
     let twice = found(DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
     let once = twice.decided(Decision::Approve, "li", "yes", NOW).unwrap();
     let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
-    let followed = TrackedRefund {
-        refund_no,
-        stage: RefundStage::Moving,
-        to_merchant: false,
-    };
-    let moving = approved.told(&followed, "run-2", NOW).unwrap();
-    let page = one(&li(), &moving, Some(journal));
-    let (_, happened) = page.split_once("What happened").unwrap();
-    let positions: Vec<usize> = [
-        "Order: paid",
-        "Found",
-        "Payment 4200001: parked",
-        "Refund proposed",
-        "Approved, 1 of 2",
-        "Approved, 2 of 2",
-        "Refund second-4200001: reserved",
-        "Refund on its way",
-    ]
-    .map(|text| happened.find(text).unwrap_or_else(|| panic!("{text}")))
-    .into();
-    assert!(positions.is_sorted(), "{positions:?}");
+    let moving = approved.told(&moving, "run-2", NOW).unwrap();
+    happened_in_order(
+        &moving,
+        journal,
+        [
+            "Order: paid",
+            "Found",
+            "Payment 4200001: parked",
+            "Refund proposed",
+            "Approved, 1 of 2",
+            "Approved, 2 of 2",
+            "Refund second-4200001: reserved",
+            "Refund on its way",
+        ],
+    );
+}
+
+#[test]
+fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_what_tells_of_it() {
+    let refund = || Subject::Refund(RefundNo::parse("second-4200001").unwrap());
+    let later = UnixSeconds(NOW.0 + 1);
+    let mut journal = vec![
+        event(1, refund(), "abnormal", Cause::Notice("n-1".to_owned())),
+        event(2, refund(), "abnormal, redirected", ours()),
+        event(3, refund(), "succeeded", Cause::Notice("n-2".to_owned())),
+        event(4, refund(), "succeeded, payer paid", ours()),
+    ];
+    journal[2..].iter_mut().for_each(|event| event.at = later);
+    let open = found(DifferenceKind::DuplicatePayment)
+        .told(&tracked(RefundStage::Moving, false), "run-2", NOW)
+        .unwrap()
+        .told(&tracked(RefundStage::Abnormal, false), "run-2", NOW)
+        .unwrap();
+    let proposed = open.decided(Decision::Redirect, "li", "so", NOW).unwrap();
+    let redirected = proposed.decided(Decision::Approve, "wang", "so", NOW);
+    let owed = redirected
+        .unwrap()
+        .told(&tracked(RefundStage::Moving, true), "run-2", NOW)
+        .unwrap()
+        .told(&tracked(RefundStage::Succeeded, true), "run-2", later)
+        .unwrap();
+    let said = owed.decided(Decision::PayerPaid, "zhao", "so", later);
+    let paid = said.unwrap().payer_paid("run-2", later);
+    happened_in_order(
+        &paid,
+        journal,
+        [
+            "Open again",
+            "Redirecting proposed",
+            "Approved, 2 of 2",
+            "abnormal, redirected",
+            "Decided about the refund",
+            "succeeded, payer paid",
+            "Explained",
+        ],
+    );
 }
 
 #[test]
@@ -537,7 +605,11 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
         run: None,
         preview: None,
         is_missing: false,
-        missing: &[date().plus_days(1), date().plus_days(-3)],
+        is_unreadable: false,
+        alerts: &DayAlerts {
+            missing: vec![date().plus_days(1), date().plus_days(-3)],
+            unreadable: vec![date().plus_days(-1), date().plus_days(-2)],
+        },
         day: &DayListing::default(),
         filter: Filter::default(),
         chart: &[],
@@ -552,21 +624,29 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
     assert!(missing.is_some() && missing < first, "{page}");
     assert!(page.contains("Sunday, 2 August 2026 is not reconciled"));
     assert!(page.contains(">Wednesday, 29 July 2026</a>"), "{page}");
+    assert!(page.contains("Friday, 31 July 2026: its record cannot be read"));
+    assert!(page.contains(">Thursday, 30 July 2026</a>"), "{page}");
     let own = DayView {
         is_missing: true,
-        missing: &[date()],
+        alerts: &DayAlerts {
+            missing: vec![date()],
+            unreadable: vec![date()],
+        },
         ..view
     };
     let own = day(&own).into_string();
-    assert!(
-        !own.contains("id=\"missing\""),
-        "its own page says so itself"
-    );
+    for id in ["missing", "unreadable"] {
+        let id = format!("id=\"{id}\"");
+        assert!(!own.contains(&id), "its own page says so itself");
+    }
     let found = found(DifferenceKind::AmountDiffers);
     let view = DifferenceView {
         explain_alone: SoloExplainLimit::default(),
         viewer: &li(),
-        missing: vec![date().plus_days(1)],
+        alerts: DayAlerts {
+            missing: vec![date().plus_days(1)],
+            unreadable: Vec::new(),
+        },
         difference: &found,
         journal: None,
         now: NOW,
@@ -654,7 +734,8 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
             run: Some(run),
             preview: None,
             is_missing: false,
-            missing: &[],
+            is_unreadable: false,
+            alerts: &DayAlerts::default(),
             day: &all,
             filter: Filter::default(),
             chart: &[],

@@ -70,6 +70,15 @@ fn has_come(runs: &DayRuns, repairs: bool) -> bool {
     run.is_some()
 }
 
+/// The words for a day whose record cannot be read.
+pub(crate) fn unreadable_run() -> RunText {
+    RunText::new(
+        Tone::Bad,
+        "The day’s record cannot be read",
+        "What its run came to is not known, and no run of the day can begin. Its differences below stand. Tell the people who run the system: the log of the function console names the item.",
+    )
+}
+
 /// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs
 /// are through to whose days' bills something was left.
 pub(crate) fn run(
