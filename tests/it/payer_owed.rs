@@ -5,12 +5,12 @@ use adapters::testing::{Fault, Match};
 use http::{Request, Response};
 use payments::{
     model::bill_date::BillDate,
-    reconcile::difference::{Difference, DifferenceKind, DifferenceState},
+    reconcile::difference::{Difference, DifferenceKind, DifferenceState, RefundStage},
 };
 use serde_json::{Value, json};
-use wechatpay_simulator::RefundOutcome;
+use wechatpay_simulator::{Endpoint, Fault as SimulatorFault, RefundOutcome, RefundStatus, Rule};
 
-use crate::support::Testbed;
+use crate::support::{Lines, Testbed};
 
 /// The difference of one order, as staff have it before them.
 pub(crate) struct Desk<'a> {
@@ -90,6 +90,19 @@ impl Desk<'_> {
         assert_eq!(Box::pin(self.testbed.work_off_days()).await, 0);
     }
 
+    /// Two persons redirect the refund's money to the merchant's own account.
+    async fn is_redirected(&self) {
+        self.decides("li", "redirect", "the card is gone").await;
+        self.decides_and_done("wang", "approve", "asked the payer")
+            .await;
+    }
+
+    /// The number at WeChat Pay of the second payment's refund.
+    fn out_refund_no(&self) -> String {
+        let refunds = self.testbed.wechat.admin().refunds_of(self.order_no);
+        refunds[0].out_refund_no.clone()
+    }
+
     pub(crate) async fn stands(&self) -> Difference {
         let read = self.testbed.reconciliation.difference(self.day, &self.id);
         read.await.expect("a table").expect("the difference")
@@ -113,8 +126,8 @@ impl Desk<'_> {
 }
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not
-/// be paid out, and two persons redirected its money to the merchant, where it has arrived.
-async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
+/// be paid out.
+pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> Desk<'_> {
     let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
     let app = Desk {
         testbed,
@@ -128,8 +141,13 @@ async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     Box::pin(app.decides_and_done("wang", "approve", "so it is")).await;
     Box::pin(the_refund_ends(testbed)).await;
     admin.set_refund_outcome(RefundOutcome::Success);
-    Box::pin(app.decides("li", "redirect", "the card is gone")).await;
-    Box::pin(app.decides_and_done("wang", "approve", "asked the payer")).await;
+    app
+}
+
+/// The same, and two persons redirected its money to the merchant, where it has arrived.
+async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
+    let app = Box::pin(could_not_be_paid_out(testbed)).await;
+    Box::pin(app.is_redirected()).await;
     Box::pin(the_refund_ends(testbed)).await;
     app
 }
@@ -218,6 +236,100 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     Box::pin(testbed.reconcile(app.day, false)).await;
     assert_eq!(app.stands().await, closed, "nothing happened twice");
     assert_eq!(app.journal().await, [named]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_that_came_back_is_forgotten_and_a_payer_who_then_has_the_money_is_owed_nothing()
+{
+    let testbed = Testbed::start().await;
+    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let says = |patch: Value| {
+        let answers = Rule::always(SimulatorFault::AlteredAnswer { patch });
+        let admin = testbed.wechat.admin();
+        admin.add_fault(answers.at(Endpoint::QueryRefund)).unwrap()
+    };
+    let still_abnormal = says(json!({"status": "ABNORMAL"}));
+    Box::pin(app.is_redirected()).await;
+    let moving = app.stands().await.refund.expect("a refund");
+    assert!(moving.to_merchant && moving.stage == RefundStage::Moving);
+    let ends = Box::pin(the_refund_ends(&testbed));
+    testbed.in_silence(ends).await;
+    Box::pin(testbed.sweep()).await;
+    let back = app.stands().await;
+    assert_eq!(back.state, DifferenceState::Open);
+    let refund = back.refund.expect("a refund");
+    assert_eq!(
+        (refund.stage, refund.to_merchant),
+        (RefundStage::Abnormal, false)
+    );
+    // Staff name another card of the payer's in WeChat Pay's console.
+    testbed.wechat.admin().clear_faults(Some(still_abnormal));
+    says(json!({"user_received_account": "招商银行信用卡0403"}));
+    testbed
+        .advance(std::time::Duration::from_secs(6 * 3_600))
+        .await;
+    for _ in 0..2 {
+        Box::pin(testbed.sweep()).await;
+    }
+    assert_eq!(app.stands().await.state, DifferenceState::Repaired);
+    let order = testbed.get_order("TWICE-1").await.body;
+    assert!(order.get("payer_owed").is_none(), "{order}");
+    for notice in testbed.notices().await {
+        assert_eq!(notice["status"], "decided", "{notice:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
+    let testbed = Testbed::start().await;
+    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let patch = json!({"user_received_account": "招商银行信用卡0403"});
+    let rule = Rule::always(SimulatorFault::AlteredAnswer { patch });
+    let admin = testbed.wechat.admin();
+    admin.add_fault(rule.at(Endpoint::QueryRefund)).unwrap();
+    Box::pin(app.is_redirected()).await;
+    let ends = Box::pin(the_refund_ends(&testbed));
+    testbed.in_silence(ends).await;
+    Box::pin(testbed.sweep()).await;
+    let number = app.out_refund_no();
+    assert_eq!(admin.refund(&number).unwrap().status, RefundStatus::Success);
+
+    const DO_NOT: &str = "do not pay";
+    let page = app.page("zhao").await;
+    assert!(page.contains(DO_NOT) && !page.contains("A person: pay the payer"));
+    let order = testbed.get_order("TWICE-1").await.body;
+    assert!(order.get("payer_owed").is_none(), "{order}");
+    let refunds = testbed.get("/v1/orders/TWICE-1/refunds").await.body;
+    let refund = &refunds["refunds"][0];
+    assert!(refund.get("payer_owed").is_none(), "{refund}");
+    assert!(refund["what_to_do"].as_str().unwrap().contains(DO_NOT));
+    let notices = testbed.notices().await;
+    let mut owed = notices
+        .iter()
+        .filter(|one| one["notice_id"].starts_with("owed#"));
+    let owed = owed.next().expect("one waits for a person");
+    assert_eq!(owed["status"], "parked");
+    assert!(owed["what_to_do"].contains(DO_NOT), "{owed:?}");
+    // It is said from the books, whoever was killed before he said it first.
+    testbed
+        .advance(std::time::Duration::from_secs(6 * 3_600))
+        .await;
+    let lines = Lines::default();
+    Box::pin(lines.of(testbed.sweep())).await;
+    let told = lines.take("ERROR");
+    let needs = |line: &&Value| line["message"] == "refund needs a person";
+    let told = told.iter().find(needs).expect("a line");
+    assert!(
+        told["what_to_do"].as_str().unwrap().contains(DO_NOT),
+        "{told}"
+    );
+
+    let said = app.decides_and_done("zhao", "payer_paid", "WeChat Pay gave it back, seen there");
+    Box::pin(said).await;
+    assert_eq!(app.stands().await.state, DifferenceState::Explained);
+    for notice in testbed.notices().await {
+        assert_eq!(notice["status"], "decided", "{notice:?}");
+    }
 }
 
 /// Where a crash happens.

@@ -81,7 +81,7 @@ impl<'a> Repairer<'a> {
                 // They also decide about money that went to the merchant, since the payer did not
                 // receive it.
                 DifferenceState::Open
-                    if difference.is_followed() || owes_its_payer(&difference) =>
+                    if difference.is_followed() || needs_word_on_its_payer(&difference) =>
                 {
                     difference
                 }
@@ -264,10 +264,11 @@ impl<'a> Repairer<'a> {
     }
 }
 
-/// Whether a refund sent its money to the merchant's own account, and the payer was not paid yet.
-fn owes_its_payer(difference: &Difference) -> bool {
+/// Whether a refund sent its money to the merchant's own account, and nobody has said yet what the
+/// payer has.
+fn needs_word_on_its_payer(difference: &Difference) -> bool {
     let refund = difference.refund.as_ref();
-    refund.is_some_and(TrackedRefund::owes_its_payer)
+    refund.is_some_and(TrackedRefund::needs_word_on_its_payer)
 }
 
 /// Whether our books have a refund as the bill has it.

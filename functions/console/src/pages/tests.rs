@@ -322,6 +322,7 @@ fn tracked(stage: RefundStage, to_merchant: bool) -> TrackedRefund {
         refund_no: RefundNo::parse("second-4200001").unwrap(),
         stage,
         to_merchant,
+        payer_has_it: false,
     }
 }
 

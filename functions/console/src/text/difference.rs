@@ -72,6 +72,9 @@ pub(crate) fn wanted(wanted: &ApprovedAction) -> String {
 pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
     match refund.stage {
         RefundStage::Moving => "on its way",
+        RefundStage::Succeeded if refund.to_merchant && refund.payer_has_it => {
+            "sent to the merchant’s own account; WeChat Pay says that the payer has it"
+        }
         RefundStage::Succeeded if refund.to_merchant => "on the merchant’s own account",
         RefundStage::Succeeded => "arrived",
         RefundStage::Abnormal => "abnormal: the payer’s account does not take it",
@@ -253,6 +256,9 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
                 "mend what WeChat Pay refuses it for and try the refund again; or release it and pay the payer by other means"
             }
             RefundStage::Closed => "decide anew about the money: the refund failed for good",
+            RefundStage::Succeeded if refund.payer_has_it => {
+                "do not pay the payer, who has the money, as WeChat Pay says: look the refund up in WeChat Pay’s console, then say what you found"
+            }
             RefundStage::Succeeded => "pay the payer by other means, then say how",
             RefundStage::Released => "explain how the payer was paid",
         },
@@ -361,6 +367,9 @@ const fn of_refund(refund: &TrackedRefund) -> &'static str {
         RefundStage::Abnormal => "A person: send the refund to the merchant’s account, or explain",
         RefundStage::Refused => "A person: try the refund again, release it, or explain",
         RefundStage::Closed => "A person: propose another refund, or explain",
+        RefundStage::Succeeded if refund.payer_has_it => {
+            "A person: do not pay, look the refund up, then say what you found"
+        }
         RefundStage::Succeeded => "A person: pay the payer, then say how",
         RefundStage::Released => "A person: explain how the payer was paid",
     }

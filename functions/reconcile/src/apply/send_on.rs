@@ -64,11 +64,10 @@ pub(super) async fn send_on(
             return Ok(Err("nothing of the kind was decided about a refund".into()));
         }
     };
-    // Who sent it to the merchant may have been an earlier version, which wrote it down here only.
     let stands = |refund: &Refund, to_merchant: bool| {
         let now = TrackedRefund::of(refund);
         ActionDone::RefundUnderWay(TrackedRefund {
-            to_merchant: now.to_merchant || to_merchant || followed.to_merchant,
+            to_merchant: now.to_merchant || to_merchant,
             ..now
         })
     };

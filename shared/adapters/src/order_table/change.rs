@@ -12,7 +12,7 @@ use payments::{
         money::Fen,
         next_check::NextCheck,
         order::{OrderState, Rejection},
-        parked::{OWED, owed_notice_id},
+        parked::{owed_notice_id, owed_what_to_do},
         refund::Refund,
     },
     rules::change::{OrderChange, ParkedPaymentChange, RefundChange},
@@ -109,7 +109,7 @@ impl OrderTable {
         let money = ParkedMoneyRecord {
             notice_id: &notice_id,
             order_no: &to.order_no,
-            what_to_do: OWED,
+            what_to_do: owed_what_to_do(to),
             now,
         };
         Ok(match &to.payer_paid {
@@ -118,7 +118,7 @@ impl OrderTable {
             {
                 Some(ledger.dealt_with(&money, &decided.who, &decided.why)?)
             }
-            Some(_) | None if to.owes_its_payer() => Some(ledger.keeping(&money)?),
+            Some(_) | None if to.needs_word_on_its_payer() => Some(ledger.keeping(&money)?),
             Some(_) | None => None,
         })
     }

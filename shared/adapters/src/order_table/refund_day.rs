@@ -83,6 +83,7 @@ mod tests {
             overdue_since: None,
             decided: None,
             redirected: None,
+            received_by: None,
             payer_paid: None,
             accepted_at,
             created_at: AT,

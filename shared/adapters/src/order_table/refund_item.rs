@@ -15,6 +15,7 @@
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
 //! | `sent_to`, `sent_by`, `sent_why`, `sent_at` | where a person sent its money when it could not be paid out: `merchant` or `user`; who, why, when (Unix seconds) |
 //! | `sent_again_at` | Unix seconds: when somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of the request |
+//! | `received_by` | whose account has its money, as WeChat Pay said: `payer` or `merchant` |
 //! | `payer_paid_by`, `payer_paid_why`, `payer_paid_at` | who said how the payer was paid whose money went to the merchant |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
 //! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
@@ -27,7 +28,7 @@ use payments::model::{
     fingerprint::Fingerprint,
     ids::{OrderNo, OutRefundNo, RefundNo, TransactionId},
     order::Product,
-    refund::{PaymentKind, Refund, RefundState},
+    refund::{PaymentKind, ReceivedBy, Refund, RefundState},
 };
 use wechatpay::UnixSeconds;
 
@@ -109,6 +110,10 @@ pub(super) fn state_attributes(
             "refund_id",
             refund.refund_id.as_ref().map(|id| text(id.as_str())),
         ),
+        (
+            "received_by",
+            refund.received_by.map(|account| text(account.name())),
+        ),
         ("accepted_at", refund.accepted_at.map(|at| number(at.0))),
         ("trouble", refund.trouble.as_ref().map(text)),
         ("trouble_since", refund.trouble_since.map(|at| number(at.0))),
@@ -189,6 +194,10 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
                 why: why.to_owned(),
             }),
         redirected: redirected(&fields)?,
+        received_by: fields
+            .optional("received_by")
+            .map(|name| ReceivedBy::named(name).ok_or_else(|| fields.damaged("received_by")))
+            .transpose()?,
         payer_paid: payer_paid(&fields)?,
         accepted_at: fields.optional_seconds("accepted_at")?,
         created_at: UnixSeconds(fields.number("created_at")?),

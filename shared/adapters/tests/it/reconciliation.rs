@@ -451,6 +451,7 @@ fn told(of: &Difference, stage: RefundStage) -> Difference {
         refund_no: RefundNo::parse("second-4200001").expect("a number"),
         stage,
         to_merchant: false,
+        payer_has_it: false,
     };
     of.told(&refund, "run-2", NOW).expect("news")
 }

@@ -83,7 +83,7 @@ impl RefundFlow {
         if claimed.state == RefundState::Closed {
             return self.still_owed(claimed).await;
         }
-        if claimed.owes_its_payer() {
+        if claimed.needs_word_on_its_payer() {
             say_who_is_needed(claimed);
             return Ok(Advanced::Open);
         }

@@ -86,8 +86,17 @@ pub fn owed_notice_id(refund: &Refund) -> Option<String> {
     Some(format!("owed#{}", refund_id.as_str()))
 }
 
-/// The text in the notices table about a refund whose payer is owed.
-pub const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
+/// The text in the notices table about a refund whose money went to the merchant's own account.
+pub fn owed_what_to_do(refund: &Refund) -> &'static str {
+    if refund.payer_has_it() {
+        PAYER_HAS_IT
+    } else {
+        OWED
+    }
+}
+
+const PAYER_HAS_IT: &str = "a refund was sent to the merchant's own account, and WeChat Pay says that the payer has its money: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid, or in our console where a difference stands for it";
+const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
 
 /// A refund that does not fit the books, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]

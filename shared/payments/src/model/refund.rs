@@ -65,6 +65,8 @@ pub struct Refund {
     pub decided: Option<DecidedBy>,
     /// Where an operator last redirected its money, if WeChat Pay could not pay it out.
     pub redirected: Option<Redirection>,
+    /// Whose account has its money, as WeChat Pay said when it had arrived; `None` if it did not say.
+    pub received_by: Option<ReceivedBy>,
     /// Who recorded that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
     /// When WeChat Pay accepted it, by WeChat Pay's clock: this decides which day's bill has it.
@@ -125,6 +127,7 @@ impl Refund {
             overdue_since: None,
             decided: None,
             redirected: None,
+            received_by: None,
             payer_paid: None,
             accepted_at: None,
             created_at: from.at,
@@ -145,6 +148,31 @@ impl Refund {
                 .max(due)
                 .max(paused_until.unwrap_or(UnixSeconds(0)))
         })
+    }
+}
+
+/// Whose account receives the money of a refund.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReceivedBy {
+    /// The payer's: a card or the wallet.
+    Payer,
+    /// The merchant's own, after the payer's could not take it (`退还商户`).
+    Merchant,
+}
+
+impl ReceivedBy {
+    /// Its name where it is stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Payer => "payer",
+            Self::Merchant => "merchant",
+        }
+    }
+
+    /// The account by this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Payer, Self::Merchant];
+        all.into_iter().find(|one| one.name() == name)
     }
 }
 
@@ -262,9 +290,21 @@ impl Refund {
     /// Whether its money is on the merchant's own account and it is not recorded yet how the payer
     /// was paid.
     pub fn owes_its_payer(&self) -> bool {
+        self.needs_word_on_its_payer() && !self.payer_has_it()
+    }
+
+    /// Whether an operator redirected its money to the merchant's own account, and it is not
+    /// recorded yet how the payer was paid. Where WeChat Pay says that the payer has the money after
+    /// all, an operator makes sure of that.
+    pub fn needs_word_on_its_payer(&self) -> bool {
         matches!(self.state, RefundState::Succeeded(_))
             && self.is_to_merchant()
             && self.payer_paid.is_none()
+    }
+
+    /// Whether WeChat Pay says that the payer has its money.
+    pub fn payer_has_it(&self) -> bool {
+        self.received_by == Some(ReceivedBy::Payer)
     }
 
     /// The request for WeChat Pay. The same refund always gives the same bytes.

@@ -10,7 +10,7 @@ use crate::{
     model::{
         ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
         money::Fen,
-        refund::Refund,
+        refund::{ReceivedBy, Refund},
     },
     news::unreadable::UnreadableNotice,
 };
@@ -44,35 +44,23 @@ pub struct RefundNews {
     pub request_id: Option<RequestId>,
 }
 
-/// Whose account receives the money of a refund.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ReceivedBy {
-    /// The payer's: a card or the wallet.
-    Payer,
-    /// The merchant's own, after the payer's could not take it (`退还商户`).
-    Merchant,
-}
+/// The values of `user_received_account` for the merchant's own accounts: its basic one, or the bank
+/// account that it is settled to. The manual has both names in one line, so any of them counts.
+const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
 
-impl ReceivedBy {
-    /// The values of `user_received_account` for the merchant's own accounts: its basic one, or the
-    /// bank account that it is settled to. The manual has both names in one line, so any of them
-    /// counts.
-    const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
-
-    /// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or one
-    /// of the merchant's accounts. `None` for an empty text.
-    fn of(account: &str) -> Option<Self> {
-        let account = account.trim();
-        if account.is_empty() {
-            return None;
-        }
-        let is_merchants = Self::MERCHANTS.iter().any(|name| account.contains(name));
-        Some(if is_merchants {
-            Self::Merchant
-        } else {
-            Self::Payer
-        })
+/// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or one of
+/// the merchant's accounts. `None` for an empty text.
+fn received_by(account: &str) -> Option<ReceivedBy> {
+    let account = account.trim();
+    if account.is_empty() {
+        return None;
     }
+    let is_merchants = MERCHANTS.iter().any(|name| account.contains(name));
+    Some(if is_merchants {
+        ReceivedBy::Merchant
+    } else {
+        ReceivedBy::Payer
+    })
 }
 
 /// The state of a refund at WeChat Pay.
@@ -178,7 +166,7 @@ impl RefundFields<'_> {
             // It only decides on which day the refund is looked for, so a wrong value must not
             // block the refund.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
-            received_by: self.received_account.and_then(ReceivedBy::of),
+            received_by: self.received_account.and_then(received_by),
             request_id: None,
         })
     }
@@ -253,7 +241,7 @@ mod tests {
             ("招商银行信用卡0403", Some(ReceivedBy::Payer)),
             (" ", None),
         ] {
-            assert_eq!(ReceivedBy::of(account), received_by, "{account}");
+            assert_eq!(super::received_by(account), received_by, "{account}");
         }
     }
 }

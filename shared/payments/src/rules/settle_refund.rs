@@ -289,6 +289,14 @@ fn import_external(
         redirected: news
             .went_to_merchant()
             .then(|| Redirection::in_the_console(context.at)),
+        received_by: match &state {
+            RefundState::Succeeded(_) => news.received_by,
+            RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Closed
+            | RefundState::Refused(_)
+            | RefundState::Abnormal => None,
+        },
         accepted_at: news.accepted_at,
         tries: 1, // it is at WeChat Pay: the next check queries it
         ..Refund::new(NewRefund {

@@ -133,8 +133,17 @@ pub fn transition(
     } else {
         refund.redirected.clone()
     };
+    let received_by = match &state {
+        RefundState::Succeeded(_) => told.and_then(|news| news.received_by),
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Closed
+        | RefundState::Refused(_)
+        | RefundState::Abnormal => None,
+    };
     let sent = Refund {
         redirected,
+        received_by,
         ..refund.clone()
     };
     let mut refunds = order.refunds;

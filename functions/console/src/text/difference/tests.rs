@@ -54,6 +54,7 @@ fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
             refund_no,
             stage,
             to_merchant: false,
+            payer_has_it: false,
         };
         one.told(&followed, "run-2", NOW).unwrap()
     };

@@ -240,6 +240,7 @@ fn a_difference_is_not_green_before_its_money_has_arrived() {
             refund_no: refund_no.clone(),
             stage,
             to_merchant: false,
+            payer_has_it: false,
         };
         one.told(&followed, "run-2", NOW).unwrap()
     };

@@ -14,7 +14,10 @@ impl Difference {
     /// longer waited for.
     ///
     /// It is repaired when the money has arrived, and open again when the refund makes no progress.
-    /// Only the refund's stored state counts here, so this may be called any number of times.
+    /// Only the refund's stored state counts here, so this may be called any number of times. That it
+    /// was redirected to the merchant's own account is known here only where an earlier version did
+    /// that, or where it was done in WeChat Pay's console: until it is abnormal again, or WeChat Pay
+    /// says that the payer has the money.
     #[must_use]
     pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
@@ -24,11 +27,21 @@ impl Difference {
             | DifferenceState::Rejected
             | DifferenceState::Explained => return None,
         }
-        let to_merchant = refund.to_merchant
-            || self
-                .refund
-                .as_ref()
-                .is_some_and(|known| known.refund_no == refund.refund_no && known.to_merchant);
+        let is_still_to_merchant = || match refund.stage {
+            RefundStage::Abnormal => false,
+            RefundStage::Moving
+            | RefundStage::Succeeded
+            | RefundStage::Refused
+            | RefundStage::Closed
+            | RefundStage::Released => {
+                let known = self.refund.as_ref();
+                !refund.payer_has_it
+                    && known.is_some_and(|known| {
+                        known.refund_no == refund.refund_no && known.to_merchant
+                    })
+            }
+        };
+        let to_merchant = refund.to_merchant || is_still_to_merchant();
         let refund = TrackedRefund {
             to_merchant,
             ..refund.clone()

@@ -193,7 +193,9 @@ impl From<&Refund> for RefundStage {
             RefundState::Reserved | RefundState::Processing => Self::Moving,
             RefundState::Abnormal if refund.is_redirected() => Self::Moving,
             RefundState::Abnormal => Self::Abnormal,
-            RefundState::Succeeded(_) if refund.is_to_merchant() && !refund.owes_its_payer() => {
+            RefundState::Succeeded(_)
+                if refund.is_to_merchant() && !refund.needs_word_on_its_payer() =>
+            {
                 Self::Released
             }
             RefundState::Succeeded(_) => Self::Succeeded,
@@ -215,6 +217,9 @@ pub struct TrackedRefund {
     /// payer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_merchant: bool,
+    /// WeChat Pay says that the payer has its money.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub payer_has_it: bool,
 }
 
 impl TrackedRefund {
@@ -224,12 +229,19 @@ impl TrackedRefund {
             refund_no: refund.refund_no.clone(),
             stage: RefundStage::from(refund),
             to_merchant: refund.is_to_merchant(),
+            payer_has_it: refund.payer_has_it(),
         }
     }
 
     /// Whether its money is on the merchant's own account and it is not recorded how the payer was
     /// paid.
     pub fn owes_its_payer(&self) -> bool {
+        self.needs_word_on_its_payer() && !self.payer_has_it
+    }
+
+    /// Whether it was redirected to the merchant's own account and is through, and it is not
+    /// recorded how the payer was paid, or that the payer has the money after all.
+    pub fn needs_word_on_its_payer(&self) -> bool {
         self.stage == RefundStage::Succeeded && self.to_merchant
     }
 
@@ -238,6 +250,9 @@ impl TrackedRefund {
         let refund_no = &self.refund_no;
         match self.stage {
             RefundStage::Moving => format!("refund {refund_no} gives the money back"),
+            RefundStage::Succeeded if self.to_merchant && self.payer_has_it => format!(
+                "refund {refund_no} was sent to the merchant's own account, and WeChat Pay says that the payer has its money: do not pay the payer. Look the refund up in WeChat Pay's console, then say here what you found"
+            ),
             RefundStage::Succeeded if self.to_merchant => format!(
                 "refund {refund_no} was sent to the merchant's own account and is through: make sure of that in WeChat Pay's console, pay the payer by other means, then say here how"
             ),

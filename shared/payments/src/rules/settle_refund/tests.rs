@@ -2,13 +2,13 @@ use wechatpay::UnixSeconds;
 
 use super::*;
 use crate::{
+    model::refund::ReceivedBy,
     model::{
         decision::Destination,
         ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
         money::Fen,
         order::OrderState,
     },
-    news::refund::ReceivedBy,
     rules::{
         reserve_refund::tests::{context, new_refund, refund},
         settle_trade::tests::{order, payment},
@@ -404,6 +404,9 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
     // In the opposite case an operator is notified, since no payer must be paid twice.
     let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
     assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
+    let payer_has_it = through(&to_merchant, Some(ReceivedBy::Payer));
+    assert!(!payer_has_it.owes_its_payer() && payer_has_it.needs_word_on_its_payer());
+    assert!(payer_has_it.due.is_some(), "until a person has looked");
     let early = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
     assert!(!early.contradicts(&to_merchant), "it is not through");
 

@@ -43,6 +43,7 @@ fn at(stage: RefundStage) -> TrackedRefund {
         refund_no: RefundNo::parse("second-4200001").unwrap(),
         stage,
         to_merchant: false,
+        payer_has_it: false,
     }
 }
 

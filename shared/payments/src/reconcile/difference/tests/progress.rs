@@ -7,6 +7,7 @@ fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released()
             refund_no: RefundNo::parse("R1").unwrap(),
             stage: RefundStage::Released,
             to_merchant,
+            payer_has_it: false,
         };
         refund.meaning()
     };
@@ -85,6 +86,7 @@ fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer()
     let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
     let redirected = TrackedRefund {
         to_merchant: true,
+        payer_has_it: false,
         ..at(RefundStage::Moving)
     };
     let moving = decided.told(&redirected, "run-2", NOW).unwrap();
@@ -156,4 +158,48 @@ fn the_notice_of_its_money_waits_exactly_while_a_person_has_to_act() {
     let explained = decide(&stuck, Decision::Explain, "li").unwrap();
     assert_eq!(explained.notice_step(), closed("li"));
     assert_eq!(difference(DifferenceKind::FeeOffTheRate).notice_id(), None);
+}
+
+#[test]
+fn a_redirect_is_believed_until_the_refund_is_abnormal_again_or_the_payer_has_the_money() {
+    let to_merchant = |stage| TrackedRefund {
+        to_merchant: true,
+        ..at(stage)
+    };
+    let begun = approved(DifferenceKind::DuplicatePayment);
+    let redirected = begun.told(&to_merchant(RefundStage::Moving), "run-2", NOW);
+    let redirected = redirected.unwrap();
+    // Our books do not know of it, and WeChat Pay does not say who has the money.
+    let through = told(&redirected, RefundStage::Succeeded);
+    assert_eq!(through.state, DifferenceState::Open);
+    assert!(through.refund.unwrap().owes_its_payer());
+
+    let back = told(&redirected, RefundStage::Abnormal);
+    let again = told(&back, RefundStage::Moving);
+    let repaired = told(&again, RefundStage::Succeeded);
+    assert_eq!(repaired.state, DifferenceState::Repaired);
+
+    let with_payer = TrackedRefund {
+        payer_has_it: true,
+        ..at(RefundStage::Succeeded)
+    };
+    let repaired = redirected.told(&with_payer, "run-3", NOW).unwrap();
+    assert_eq!(repaired.state, DifferenceState::Repaired);
+}
+
+#[test]
+fn of_a_payer_who_has_redirected_money_nobody_reads_that_it_is_owed() {
+    let has_it = TrackedRefund {
+        to_merchant: true,
+        payer_has_it: true,
+        ..at(RefundStage::Succeeded)
+    };
+    let begun = approved(DifferenceKind::DuplicatePayment);
+    let told = begun.told(&has_it, "run-2", NOW).unwrap();
+    assert_eq!(told.state, DifferenceState::Open, "a person looks");
+    assert!(!has_it.owes_its_payer());
+    assert!(told.history.last().unwrap().why.contains("do not pay"));
+    let explained = decide(&told, Decision::Explain, "li");
+    assert_eq!(explained, Err(DecisionRejected::PayerOwed));
+    assert!(decide(&told, Decision::PayerPaid, "li").is_ok());
 }
