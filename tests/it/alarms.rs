@@ -19,13 +19,20 @@ use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use payments::{
     model::bill_date::BillDate,
-    reconcile::run::{FundState, Run, RunState},
+    reconcile::{
+        difference::DifferenceState,
+        run::{FundState, Run, RunState},
+    },
 };
 use reconcile::handler::Output;
 use serde_json::{Value, json};
-use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SignedCallback, SigningMode};
+use wechatpay_simulator::{
+    Damage, Difference as BillDifference, Endpoint, Fault, PayOptions, Rule, SignedCallback,
+    SigningMode, WantedDifference,
+};
 
 use crate::{
+    payer_owed::could_not_be_paid_out,
     runbooks,
     support::{
         Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID, Testbed, native, native_for, start_wechat,
@@ -915,6 +922,77 @@ async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_
         testbed.forget(&order).await;
         run(day).await;
         day = testbed.fresh_day().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_that_died_had_found_is_an_alarm_of_the_run_that_takes_the_day_over() {
+    const ALARM: &str = "differences-opened";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.post_order(&native_for("GONE-1", 700)).await;
+    testbed.in_silence(testbed.pay("GONE-1")).await;
+    testbed.forget("GONE-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let run = testbed.reconcile(day, false).await;
+    // It wrote its differences down, and neither counted them nor came to its end.
+    testbed
+        .write_run(&Run {
+            state: RunState::Running,
+            version: run.version + 1,
+            ..run
+        })
+        .await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.advance(MINUTE * 5).await;
+    assert!(watch.is_met(ALARM));
+    // The day is done now.
+    testbed.advance(MINUTE * 25).await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.advance(MINUTE * 5).await;
+    assert!(!watch.is_met(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_that_no_run_repairs_are_an_alarm_while_the_repairs_of_others_fail() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid_in_silence("ORDER-2").await;
+    let appid = "wx0000000000000000".to_owned();
+    let altered = BillDifference::AlterAppid { appid };
+    testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let books = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    testbed.wire.break_all(books, AwsFault::ServiceFault);
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 1);
+    testbed.advance(MINUTE * 5).await;
+    assert!(watch.is_met("differences-opened"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_persons_approved_and_wechat_pay_does_not_take_is_an_alarm() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let desk = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let refuses = Fault::Refuse {
+        status: 400,
+        code: "PARAM_ERROR".to_owned(),
+    };
+    let rule = Rule::always(refuses).at(Endpoint::AbnormalRefund);
+    testbed.wechat.admin().add_fault(rule).unwrap();
+    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
+    Box::pin(desk.decides("wang", "approve", "asked the payer")).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    assert_eq!(desk.stands().await.state, DifferenceState::Open);
+    testbed.advance(MINUTE * 5).await;
+    for alarm in ["differences-opened", "new-error-lines"] {
+        assert!(watch.is_met(alarm), "{alarm}: {:?}", watch.met());
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use http::Request;
@@ -16,10 +17,10 @@ use wechatpay_simulator::{
 
 use crate::{
     blocked,
-    payer_owed::Desk,
+    payer_owed::{Desk, could_not_be_paid_out},
     refunds,
     runbooks::{error_places, page},
-    support::{Lines, Testbed, TestbedOptions, native},
+    support::{Lines, MCHID, Testbed, TestbedOptions, native},
     webhooks::{self, WebhookTestbed},
 };
 
@@ -192,6 +193,15 @@ const STAGES: &[(Stage, &[Line])] = &[
         )],
     ),
     (
+        || events_cannot_be_sent_for_a_cause_of_ours().boxed_local(),
+        &[line(
+            "send_webhook::handler",
+            webhooks::CAUSE_IS_OURS,
+            &["client_id", "error", "what_to_do"],
+            "[webhooks.md](webhooks.md)",
+        )],
+    ),
+    (
         || answers_about_orders_cannot_be_read().boxed_local(),
         &[
             line(
@@ -224,6 +234,33 @@ const STAGES: &[(Stage, &[Line])] = &[
             "a difference is open again: its refund does not get on",
             &["date", "what_to_do"],
             "finance staff decide in the console what becomes of the refund",
+        )],
+    ),
+    (
+        || what_two_persons_approved_is_refused().boxed_local(),
+        &[line(
+            "reconcile::apply",
+            "what was approved could not be done",
+            &["date", "reason", "what_to_do"],
+            "finance staff decide in the console what becomes of the refund",
+        )],
+    ),
+    (
+        || an_entry_of_the_list_of_refunds_is_damaged().boxed_local(),
+        &[line(
+            "reconcile::track_refunds",
+            "differences that wait for refunds cannot be looked at",
+            &["error", "what_to_do"],
+            "as long as the list, or an entry of it, cannot be read",
+        )],
+    ),
+    (
+        || parked_notices_may_not_be_read().boxed_local(),
+        &[line(
+            "reconcile::handler",
+            "notices that wait for a person cannot be counted",
+            &["error", "what_to_do"],
+            "Until that is put right `notices-parked` stays as it is",
         )],
     ),
     (
@@ -652,6 +689,55 @@ async fn an_approved_refund_cannot_be_paid_out() -> Vec<Value> {
     let told = lines.take("ERROR");
     assert_eq!(told[0]["id"], stands.id);
     told
+}
+
+async fn what_two_persons_approved_is_refused() -> Vec<Value> {
+    let (testbed, lines) = (Testbed::start().await, Lines::default());
+    let desk = could_not_be_paid_out(&testbed).await;
+    let rule = always(refuse(400, "PARAM_ERROR"), Endpoint::AbnormalRefund);
+    testbed.wechat.admin().add_fault(rule).unwrap();
+    desk.decides("li", "redirect", "the card is gone").await;
+    desk.decides("wang", "approve", "asked the payer").await;
+    assert_eq!(lines.of(testbed.work_off_days()).await, 0);
+    assert_eq!(desk.stands().await.state, DifferenceState::Open);
+    lines.take("ERROR")
+}
+
+async fn an_entry_of_the_list_of_refunds_is_damaged() -> Vec<Value> {
+    let (testbed, lines) = (Testbed::start().await, Lines::default());
+    let (day, found) = testbed.paid_twice("TWICE-1", false).await;
+    testbed.two_approve(&found).await;
+    let text = |value: String| AttributeValue::S(value);
+    let put = testbed.dynamo().put_item();
+    let put = put.table_name(&testbed.tables.reconciliation);
+    let put = put.item("pk", text(format!("followed#{MCHID}")));
+    let put = put.item("sk", text("damaged".to_owned()));
+    put.send().await.expect("a table");
+    testbed.work_off().await;
+    testbed.advance(MINUTE).await;
+    testbed.work_off().await;
+    lines.of(testbed.sweep()).await;
+    let [stands] = &testbed.differences_of(day).await[..] else {
+        panic!("one difference");
+    };
+    assert_eq!(stands.state, DifferenceState::Repaired, "it is told");
+    lines.take("ERROR")
+}
+
+async fn parked_notices_may_not_be_read() -> Vec<Value> {
+    let (testbed, lines) = (Testbed::start().await, Lines::default());
+    let counts = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.notices);
+    testbed.wire.break_all(counts, AwsFault::Denied);
+    lines.of(testbed.certificates()).await;
+    lines.take("ERROR")
+}
+
+async fn events_cannot_be_sent_for_a_cause_of_ours() -> Vec<Value> {
+    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    let down = Match::service(Service::DynamoDb);
+    scene.wire.break_all(down, AwsFault::Denied);
+    assert_eq!(lines.of(scene.again("ORDER-1", 2)).await, 1);
+    lines.take("ERROR")
 }
 
 async fn a_bill_is_of_no_use_four_times() -> Vec<Value> {

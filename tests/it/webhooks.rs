@@ -52,7 +52,7 @@ const PLENTY_MS: i64 = 30_000;
 pub(crate) struct WebhookTestbed {
     app: App,
     pub(crate) clock: Clock,
-    wire: FaultyTransport,
+    pub(crate) wire: FaultyTransport,
     keys: KeysTable,
     queue: Queue,
     queue_url: String,
@@ -884,6 +884,27 @@ async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
     }
 }
 
+/// What an operator is told while the cause is not a receiver's.
+pub(crate) const CAUSE_IS_OURS: &str = "events cannot be sent, for a cause on our side";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cause_on_our_side_is_told_from_the_second_attempt_on_and_once_an_hour() {
+    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    let down = Match::service(Service::DynamoDb);
+    scene.wire.break_all(down, Fault::Denied);
+    let told_after = async |attempt| {
+        assert_eq!(lines.of(scene.again("ORDER-1", attempt)).await, 1);
+        let told = lines.take("ERROR");
+        let told = told.iter().filter(|line| line["message"] == CAUSE_IS_OURS);
+        told.count()
+    };
+    assert_eq!(told_after(1).await, 0, "it may pass");
+    assert_eq!(told_after(2).await, 1);
+    assert_eq!(told_after(3).await, 0);
+    scene.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(told_after(4).await, 1);
+}
+
 /// What an operator is told of a receiver that is down.
 pub(crate) const TAKES_NOTHING: &str = "a receiver of webhooks has taken nothing for half an hour";
 
@@ -1260,7 +1281,11 @@ async fn what_fails_on_our_side_is_tried_again_too() {
         let answer = lines.of(scene.process(second, PLENTY_MS)).await;
         assert_eq!(failed(&answer), ["1"], "{down:?}");
         let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
-        let told = lines.take("WARN");
+        let mut told = lines.take_all();
+        let ours = |line: &&Value| line["message"] == CAUSE_IS_OURS;
+        let ours = told.iter().filter(ours).count();
+        assert_eq!(ours, usize::from(!is_the_receivers), "{down:?}");
+        told.retain(|line| line["level"] == "WARN");
         assert_eq!(told.iter().any(counts), is_the_receivers, "{down:?}");
         if !is_the_receivers {
             let unread = "where the webhook goes could not be read or changed";

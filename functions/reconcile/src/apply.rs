@@ -15,7 +15,7 @@ use payments::{
     },
     reconcile::difference::{ApprovedAction, Difference, DifferenceState, RefundableMoney, Remedy},
 };
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use crate::{app::App, error::DayError, payment_facts, track_refunds};
 use give_back::GiveBack;
@@ -76,10 +76,7 @@ impl<'a> Applier<'a> {
                 Some(difference.repaired(self.origin.cause.id(), why, now))
             }
             Ok(ActionDone::PayerPaid) => Some(difference.payer_paid(self.origin.cause.id(), now)),
-            Err(why) => {
-                warn!(%date, id, why, "what was approved could not be done: people decide anew");
-                Some(difference.reopened(self.origin.cause.id(), why, now))
-            }
+            Err(why) => Some(difference.reopened(self.origin.cause.id(), why, now)),
         };
         let Some(done) = done else {
             return Ok(());
@@ -89,6 +86,18 @@ impl<'a> Applier<'a> {
                 info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
                 if done.state == DifferenceState::OnItsWay {
                     self.look_soon(date, id).await;
+                }
+                // Two persons think that it is being done.
+                match &applied {
+                    Ok(_) => track_refunds::say(&done),
+                    Err(why) => error!(
+                        %date,
+                        id,
+                        reason = %why,
+                        what_to_do = "tell finance staff to decide anew in the console: the difference is open again",
+                        DifferencesOpened = 1,
+                        "what was approved could not be done"
+                    ),
                 }
             }
             // Another run carried it out too, and wrote first.

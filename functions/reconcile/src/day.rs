@@ -191,6 +191,7 @@ impl<'a> Day<'a> {
             .differences()
             .write_down(&finding.differences())
             .await?;
+        metrics::found(&self.run, &found);
         self.carry(&finding).await?;
         let why = |known: &_| {
             let is_over = finding.tells_that_it_is_over(known);
@@ -205,7 +206,7 @@ impl<'a> Day<'a> {
             let repairer = Repairer::new(self.app, &self.run, self.trace);
             repairer.all(found).await?
         };
-        metrics::found(&self.run, &found);
+        metrics::left_open(&self.run, &found);
         self.note_part(&trades.matched, &finding, &found).await?;
         self.close_if_whole().await
     }

@@ -235,6 +235,7 @@ impl<'a> Funds<'a> {
             .differences()
             .write_down(&finding.differences())
             .await?;
+        metrics::found(run, &found);
         let due = BillDays::of(run, funds).due();
         let why = |known: &Difference| {
             let is_over = finding.tells_that_it_is_over(known);
@@ -243,7 +244,7 @@ impl<'a> Funds<'a> {
         self.differences()
             .agree_again(self.side(), &found, why)
             .await?;
-        metrics::found(run, &found);
+        metrics::left_open(run, &found);
         let done = FundsDone {
             differences: differences::count(&found),
             carried: moves.carried,

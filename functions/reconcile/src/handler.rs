@@ -121,9 +121,15 @@ pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Ta
 async fn count_parked(app: &App) {
     match app.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
-        Err(error) => {
+        Err(error) if error.is_transient() => {
             warn!(error = %ErrorChain(&error), "it is not known how many notices wait for a person");
         }
+        // The alarm of parked notices would stay as it is for good.
+        Err(error) => error!(
+            error = %ErrorChain(&error),
+            what_to_do = "put right what the error names: until then the alarm notices-parked says nothing",
+            "notices that wait for a person cannot be counted"
+        ),
     }
 }
 

@@ -5,7 +5,7 @@
 use payments::{
     model::{bill_date::BillDate, next_check::CheckKind},
     reconcile::{
-        difference::{Actor, Difference, RunSide},
+        difference::{Actor, Difference, Remedy, RunSide},
         lateness::{late_at, yesterday},
         run::Run,
     },
@@ -53,9 +53,13 @@ pub(crate) fn funds_done(run: &Run, open: u64) {
     );
 }
 
-/// What a part of a side of a run has found and written down.
+/// What a part of a side of a run has found and written down. What the run may repair is counted
+/// once it has tried ([`left_open`]); an operator hears of all else at once, though a repair fails.
 pub(crate) fn found(run: &Run, found: &[Difference]) {
-    let opened = found.iter().filter(|one| is_opened_by(one, run)).count();
+    let opened = found
+        .iter()
+        .filter(|one| !may_be_repaired(one) && is_opened_by(one, run));
+    let opened = opened.count();
     info!(
         date = %run.date,
         run_id = run.id,
@@ -65,11 +69,36 @@ pub(crate) fn found(run: &Run, found: &[Difference]) {
     );
 }
 
+/// What the repairs of a part of a side left.
+pub(crate) fn left_open(run: &Run, after: &[Difference]) {
+    let opened = after
+        .iter()
+        .filter(|one| may_be_repaired(one) && is_opened_by(one, run));
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        DifferencesOpened = opened.count(),
+        "differences repaired as far as they can be"
+    );
+}
+
+/// Whether a run may end it, or propose something about it, by itself.
+fn may_be_repaired(difference: &Difference) -> bool {
+    match difference.remedy() {
+        Remedy::Settle(_) | Remedy::Refund(_) => true,
+        Remedy::Operator => false,
+    }
+}
+
 /// Whether a difference needs an operator now and did not before this run, in any of the run's
-/// attempts.
+/// attempts. Of a day that was never done before, each that needs one: a run that this one
+/// superseded may have written it down, and have counted nothing.
 fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     if !difference.state.needs_somebody() {
         return false;
+    }
+    if !run.was_done_before {
+        return true;
     }
     let mut needed_before = false;
     difference.history.iter().any(|step| {

@@ -40,6 +40,7 @@ pub(crate) async fn refunds(app: &App) {
                 return;
             }
         };
+        page.unreadable.iter().for_each(not_looked_at);
         let looks = stream::iter(&page.items).map(async |followed| {
             if let Err(error) = look_at(app, followed).await {
                 warn!(
@@ -69,8 +70,18 @@ pub(crate) async fn refunds(app: &App) {
     }
 }
 
+/// What passes by itself is looked at in the next minute. Otherwise no difference is told any more
+/// that its refund does not get on, and that would page nobody.
 fn not_looked_at(error: &ReconciliationError) {
-    warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
+    if error.is_transient() {
+        warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
+    } else {
+        error!(
+            error = %ErrorChain(error),
+            what_to_do = "put right what the error names: until then nobody hears of a refund that does not get on",
+            "differences that wait for refunds cannot be looked at"
+        );
+    }
 }
 
 async fn look_at(app: &App, followed: &TrackedDifference) -> Result<(), DayError> {
@@ -132,7 +143,7 @@ pub(crate) async fn one(
 }
 
 /// An operator must act if the refund of an approved difference makes no progress.
-fn say(told: &Difference) {
+pub(crate) fn say(told: &Difference) {
     let why = told.history.last().map(|step| step.why.as_str());
     if told.state == DifferenceState::Open {
         error!(

@@ -26,6 +26,8 @@ pub struct App {
     pub(crate) disabled: ReceiverReports,
     /// Since when each client's receiver took nothing, as it was logged.
     pub(crate) failing: ReceiverReports,
+    /// When it was logged of each client that a cause on our side keeps its events back.
+    pub(crate) ours: ReceiverReports,
     pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
 }
@@ -75,6 +77,7 @@ impl App {
             http: WebhookHttp::new(settings.reach, clock.clone()),
             disabled: ReceiverReports::default(),
             failing: ReceiverReports::default(),
+            ours: ReceiverReports::default(),
             lane: Mutex::default(),
             clock: clock.clone(),
         }

@@ -31,8 +31,9 @@ use crate::app::App;
 /// receiver of its own, and one that is not begun for lack of time has used up an attempt.
 const SIDE_BY_SIDE: usize = 10;
 
-/// A disabled webhook is logged again after this many seconds, while there are events.
-const DISABLED_AGAIN_AFTER_S: i64 = 3_600;
+/// A disabled webhook is logged again after this many seconds, while there are events. So is a
+/// cause on our side.
+const LOGGED_AGAIN_AFTER_S: i64 = 3_600;
 
 /// No record is begun with less time left than this, in milliseconds: a receiver that is cut off
 /// early looks like one that failed.
@@ -81,6 +82,14 @@ impl NotDelivered {
             Self::NoAnswer(none) => Some(none.name().to_owned()),
             Self::NotTaken { status } => Some(status.to_string()),
             Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests => None,
+        }
+    }
+
+    /// Whether the cause is on our side.
+    fn is_ours(&self) -> bool {
+        match self {
+            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) => true,
+            Self::Url(_) | Self::Rests | Self::NoAnswer(_) | Self::NotTaken { .. } => false,
         }
     }
 
@@ -327,13 +336,13 @@ async fn keep(
     since: UnixSeconds,
 ) -> Result<(), NotDelivered> {
     let now = app.clock.now();
-    let is_long_ago = |last: UnixSeconds| now.since(last) >= DISABLED_AGAIN_AFTER_S;
+    let is_long_ago = |last: UnixSeconds| now.since(last) >= LOGGED_AGAIN_AFTER_S;
     if app.disabled.is_due(&event.client_id, now, is_long_ago) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
         // The alarm of receivers that are gone stays on with each event.
-        if now.since(since) < DISABLED_AGAIN_AFTER_S {
+        if now.since(since) < LOGGED_AGAIN_AFTER_S {
             error!(
                 client_id,
                 reason = why,
@@ -382,6 +391,21 @@ async fn try_later(
     // pauses say nothing about the receiver.
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
+    let now = app.clock.now();
+    // What passes by itself did so in the seconds before the second attempt.
+    if attempt > 1
+        && failure.is_ours()
+        && app.ours.is_due(&event.client_id, now, |last| {
+            now.since(last) >= LOGGED_AGAIN_AFTER_S
+        })
+    {
+        error!(
+            client_id,
+            error = %ErrorChain(failure),
+            what_to_do = "put right what the error names; events come again by themselves for 28 hours",
+            "events cannot be sent, for a cause on our side"
+        );
+    }
     // No attempt is made during the receiver's pause, so an earlier time would waste one.
     let rests_s = match app.lane().asking(&event.client_id, app.clock.now_ms()) {
         Asking::Now => 0,

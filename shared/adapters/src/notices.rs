@@ -71,6 +71,16 @@ pub enum NoticesError {
     },
 }
 
+impl NoticesError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => error.is_transient(),
+            Self::Damaged { .. } => false,
+        }
+    }
+}
+
 /// The state of a notice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoticeStatus {

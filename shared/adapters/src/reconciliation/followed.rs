@@ -25,10 +25,12 @@ pub struct TrackedDifference {
 }
 
 /// A piece of the list.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TrackedPage {
     /// The differences, the earliest day first.
     pub items: Vec<TrackedDifference>,
+    /// Entries that cannot be read. They say nothing of the others.
+    pub unreadable: Vec<ReconciliationError>,
     /// Where the next piece begins, if there may be one.
     pub next: Option<TrackedCursor>,
 }
@@ -61,13 +63,20 @@ impl ReconciliationTable {
             .send()
             .await
             .map_err(|error| unavailable("list differences that are waited for", error))?;
-        let items = page.items().iter().map(item::read_followed);
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        for entry in page.items() {
+            match item::read_followed(entry) {
+                Ok(followed) => items.push(followed),
+                Err(error) => unreadable.push(error),
+            }
+        }
         let next = match page.last_evaluated_key() {
             Some(last) => Some(TrackedCursor(item::sk(last)?.to_owned())),
             None => None,
         };
         Ok(TrackedPage {
-            items: items.collect::<Result<_, _>>()?,
+            items,
+            unreadable,
             next,
         })
     }
