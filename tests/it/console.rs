@@ -10,9 +10,12 @@ use adapters::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use http::{Request, Response};
-use payments::reconcile::{
-    difference::{DifferenceKind, DifferenceState},
-    run::{FundState, Run, RunState},
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::{
+        difference::{DifferenceKind, DifferenceState},
+        run::{FundState, Run, RunState},
+    },
 };
 use serde_json::{Value, json};
 
@@ -337,15 +340,7 @@ async fn a_day_whose_record_cannot_be_read_says_so_on_every_page_and_all_others_
         testbed.write_run(&run).await;
     }
     let damaged = testbed.day(3);
-    let written = testbed
-        .dynamo()
-        .update_item()
-        .table_name(&testbed.tables.reconciliation)
-        .key("pk", AttributeValue::S(format!("day#{MCHID}#{damaged}")))
-        .key("sk", AttributeValue::S("run".to_owned()))
-        .update_expression("SET body = :body")
-        .expression_attribute_values(":body", AttributeValue::S("no JSON".to_owned()));
-    written.send().await.expect("a table");
+    damage(&testbed, damaged, "run").await;
     let page = async |path: String| {
         let answer = testbed.console(li(), get(&path)).await;
         assert_eq!(answer.status(), 200, "{path}: {}", answer.body());
@@ -377,6 +372,53 @@ async fn a_day_whose_record_cannot_be_read_says_so_on_every_page_and_all_others_
     }
     let own = page(format!("/console/{}/differences/{}", found.date, found.id)).await;
     assert!(own.contains("id=\"unreadable\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_that_cannot_be_read_is_said_to_be_one_and_hides_no_other() {
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let day = testbed.day(1);
+    let path = format!("/v1/reconciliations/{day}");
+    let asked = async |path: &str| testbed.console(li(), get(path)).await;
+    let before: Value = serde_json::from_str(asked(&path).await.body()).expect("JSON");
+    let count = before["differences"]["count"].as_u64().expect("a number");
+    assert!(before["totals"].get("difference_by").is_some());
+    let damaged = &testbed.differences_of(day).await[0];
+    let sk = format!("difference#{}", damaged.id);
+    damage(&testbed, day, &sk).await;
+    let shown: Value = serde_json::from_str(asked(&path).await.body()).expect("JSON");
+    let of_day = &shown["differences"];
+    assert_eq!(
+        (&of_day["unreadable"], &of_day["count"]),
+        (&json!(1), &json!(count - 1))
+    );
+    assert!(shown["totals"].get("difference_by").is_none(), "{shown}");
+    let page = asked(&format!("/console/{day}")).await;
+    assert_eq!(page.status(), 200);
+    assert!(
+        page.body()
+            .contains("1 of this day’s differences cannot be read")
+    );
+    assert!(page.body().contains("ticket-1090"), "the others stand");
+    // A file or a list in which one is missing would be taken for the whole.
+    for whole in ["differences", "differences.csv"] {
+        let answer = asked(&format!("{path}/{whole}")).await;
+        assert_eq!(answer.status(), 503, "{whole}");
+    }
+}
+
+/// Makes an item of a day unreadable.
+async fn damage(testbed: &Testbed, day: BillDate, sk: &str) {
+    let written = testbed
+        .dynamo()
+        .update_item()
+        .table_name(&testbed.tables.reconciliation)
+        .key("pk", AttributeValue::S(format!("day#{MCHID}#{day}")))
+        .key("sk", AttributeValue::S(sk.to_owned()))
+        .update_expression("SET body = :body")
+        .expression_attribute_values(":body", AttributeValue::S("no JSON".to_owned()));
+    written.send().await.expect("a table");
 }
 
 #[tokio::test(flavor = "multi_thread")]

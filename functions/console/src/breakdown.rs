@@ -133,6 +133,15 @@ impl Breakdown {
         self.left = left;
     }
 
+    /// Counts aggregated differences of one kind of the next day. Which trade is in which of them was
+    /// not stored, so all count under the state that is furthest from done.
+    pub(crate) fn take_aggregates_of_next_day(&mut self, all: &[Difference]) {
+        let furthest = all.iter().max_by_key(|one| GapStatus::of(one.state));
+        if let Some(one) = furthest {
+            self.take_of_next_day(one);
+        }
+    }
+
     /// Counts a difference of the next day under its state, if it is about a trade that this day
     /// left to it.
     pub(crate) fn take_of_next_day(&mut self, one: &Difference) {
@@ -473,6 +482,17 @@ pub(crate) mod tests {
         breakdown.take_of_next_day(&of(DifferenceKind::RefundHereAbsentThere));
         assert!(!breakdown.is_open(), "none of them is a refund");
         breakdown.take_of_next_day(&of(DifferenceKind::PaidHereAbsentThere));
+        assert_eq!(at(&breakdown), [0, 0, 0, 0, -4_321, 0]);
+
+        // Of a day in parts there are several, and the first one is explained.
+        let mut breakdown = begin();
+        let open = of(DifferenceKind::PaidHereAbsentThere);
+        let proposed = open.decided(Decision::Explain, "li", "x", NOW).unwrap();
+        let explained = proposed.decided(Decision::Approve, "wang", "x", NOW);
+        let explained = explained.unwrap();
+        assert_eq!(explained.state, DifferenceState::Explained);
+        let over = open.repaired("run-3", "agrees", NOW);
+        breakdown.take_aggregates_of_next_day(&[explained, open, over]);
         assert_eq!(at(&breakdown), [0, 0, 0, 0, -4_321, 0]);
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct DayListing {
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
+    /// How many cannot be read: they are in no count.
+    pub(crate) unreadable: usize,
     /// Where that stands by now which the run counted.
     pub(crate) breakdown: Breakdown,
 }

@@ -166,13 +166,17 @@ fn differences(day: &DayListing) -> Value {
     let by_kind = day.kinds().map(|(kind, count)| (kind.name(), count));
     let by_kind: BTreeMap<&str, usize> = by_kind.collect();
     let by_state = STATES.map(|state| (state.name(), day.in_state(state)));
-    json!({
+    let mut view = json!({
         "count": day.len(),
         "is_cut": day.is_cut,
         "needing_somebody": day.needing(),
         "by_kind": by_kind,
         "by_state": BTreeMap::from(by_state),
-    })
+    });
+    if let Some(fields) = view.as_object_mut().filter(|_| day.unreadable > 0) {
+        fields.insert("unreadable".to_owned(), json!(day.unreadable));
+    }
+    view
 }
 
 /// A piece of the list of differences.

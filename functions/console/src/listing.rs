@@ -2,6 +2,7 @@
 //! kept as a page shows. So a Lambda function of 256 MB can show days of any size.
 
 use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
+use flows::problem::ErrorChain;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
     model::bill_date::BillDate,
@@ -11,6 +12,7 @@ use payments::{
         run::Run,
     },
 };
+use tracing::warn;
 
 use crate::{
     breakdown::Breakdown,
@@ -85,8 +87,12 @@ async fn day_within(
     let mut after = None;
     for _ in 0..reads.at_most {
         let page = table
-            .differences(date, after.as_deref(), reads.page)
+            .readable_differences(date, after.as_deref(), reads.page)
             .await?;
+        page.unreadable.iter().for_each(|error| {
+            warn!(%date, error = %ErrorChain(error), "a day is shown without a difference that cannot be read");
+        });
+        day.unreadable = day.unreadable.saturating_add(page.unreadable.len());
         for one in page.items {
             day.count(&one);
             day.breakdown.take(&one);
@@ -100,6 +106,9 @@ async fn day_within(
         }
     }
     day.is_cut = after.is_some();
+    if day.unreadable > 0 {
+        day.breakdown.is_unknown();
+    }
     if let Some(kind) = filter.kind {
         of_kind(table, date, kind, filter, reads, &mut day).await?;
     }
@@ -137,7 +146,7 @@ async fn left_to_next_day(
             breakdown.is_unknown();
         }
         // A trade that is listed individually is not part of an aggregate.
-        many.iter().for_each(|one| breakdown.take_of_next_day(one));
+        breakdown.take_aggregates_of_next_day(&many);
     }
     Ok(())
 }
@@ -161,7 +170,7 @@ async fn of_kind(
     Ok(())
 }
 
-/// Reads those of a kind; `false` where there are more than it reads.
+/// Reads those of a kind; `false` where there are more than it reads, or one that cannot be read.
 async fn each_of_kind(
     table: &ReconciliationTable,
     date: BillDate,
@@ -169,11 +178,12 @@ async fn each_of_kind(
     reads: Reads,
     mut each: impl FnMut(Difference),
 ) -> Result<bool, ReconciliationError> {
-    let mut after = Some(of_kind_from(kind));
+    let (mut after, mut is_readable) = (Some(of_kind_from(kind)), true);
     for _ in 0..reads.at_most {
         let page = table
-            .differences(date, after.as_deref(), reads.page)
+            .readable_differences(date, after.as_deref(), reads.page)
             .await?;
+        is_readable = is_readable && page.unreadable.is_empty();
         let found = page.items.len();
         let of_kind = page.items.into_iter().take_while(|one| one.kind == kind);
         let mut count = 0_usize;
@@ -182,7 +192,7 @@ async fn each_of_kind(
             each(one);
         }
         if count < found || page.next.is_none() {
-            return Ok(true);
+            return Ok(is_readable);
         }
         after = page.next;
     }

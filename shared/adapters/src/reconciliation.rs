@@ -114,6 +114,17 @@ pub struct DifferencePage {
     pub next: Option<String>,
 }
 
+/// A piece of a day's differences, as far as they can be read.
+#[derive(Debug)]
+pub struct ReadableDifferences {
+    /// The differences, in the order of their ids.
+    pub items: Vec<Difference>,
+    /// Those that cannot be read. They say nothing of the others.
+    pub unreadable: Vec<ReconciliationError>,
+    /// Behind which id the next piece begins, if there may be one.
+    pub next: Option<String>,
+}
+
 /// How many there are, as far as was looked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DifferenceCount {
@@ -128,8 +139,7 @@ impl ReconciliationError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(error) => error.is_transient(),
-            Self::Notice(NoticesError::Unavailable(error)) => error.is_transient(),
-            Self::Notice(NoticesError::Damaged { .. }) => false,
+            Self::Notice(error) => error.is_transient(),
             Self::Busy { .. } | Self::Conflict => true,
             Self::Unbuilt(_) | Self::Damaged { .. } => false,
         }
@@ -377,16 +387,38 @@ impl ReconciliationTable {
     /// one whose id is `after`. Read consistently.
     ///
     /// # Errors
-    /// [`ReconciliationError`].
+    /// [`ReconciliationError`]. One difference that cannot be read is one too.
     pub async fn differences(
         &self,
         date: BillDate,
         after: Option<&str>,
         limit: i32,
     ) -> Result<DifferencePage, ReconciliationError> {
+        let page = self.readable_differences(date, after, limit).await?;
+        match page.unreadable.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(DifferencePage {
+                items: page.items,
+                next: page.next,
+            }),
+        }
+    }
+
+    /// The same, with those apart that cannot be read.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`] if nothing could be read.
+    pub async fn readable_differences(
+        &self,
+        date: BillDate,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<ReadableDifferences, ReconciliationError> {
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         if after.is_some_and(|after| !is_id(after)) {
-            return Ok(DifferencePage {
-                items: Vec::new(),
+            return Ok(ReadableDifferences {
+                items,
+                unreadable,
                 next: None,
             });
         }
@@ -394,17 +426,23 @@ impl ReconciliationTable {
         let (found, next) = self
             .list("list differences", date, item::DIFFERENCE, from, limit)
             .await?;
-        let items = found
-            .iter()
-            .map(item::read_difference)
-            .collect::<Result<_, _>>()?;
+        for difference in &found {
+            match item::read_difference(difference) {
+                Ok(difference) => items.push(difference),
+                Err(error) => unreadable.push(error),
+            }
+        }
         let next = match &next {
             Some(key) => item::sk(key)?
                 .strip_prefix(item::DIFFERENCE)
                 .map(str::to_owned),
             None => None,
         };
-        Ok(DifferencePage { items, next })
+        Ok(ReadableDifferences {
+            items,
+            unreadable,
+            next,
+        })
     }
 
     /// How many of a day's differences are in one of these states. DynamoDB counts: no difference

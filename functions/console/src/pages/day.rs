@@ -86,6 +86,11 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
                     (list::download(view.date, view.filter, view.day))
                 }
             }
+            @if view.day.unreadable > 0 {
+                p.trouble #unreadable-differences role="alert" {
+                    (count_of(view.day.unreadable)) " of this day’s differences cannot be read. They are in no number on this page and in no file. Tell the people who run the system: the log of the function console names them."
+                }
+            }
             @if has_items {
                 (list::list(view.date, view.day, view.filter))
             } @else {
@@ -102,6 +107,10 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         }
     };
     layout(&view.date.to_string(), Some(view.viewer), body)
+}
+
+fn count_of(items: usize) -> String {
+    count(u64::try_from(items).unwrap_or(u64::MAX))
 }
 
 fn head(view: &DayView<'_>) -> Markup {
