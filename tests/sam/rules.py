@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import rules_alarms
+import rules_beside
 import rules_events
 import rules_everywhere
 import rules_parameters
@@ -20,7 +21,8 @@ import rules_roles
 from reading import arn, is_kept, kebab, of_type, own_arn
 from samcli.yamlhelper import yaml_parse
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
 
 # The API: which function answers which route.
 ROUTES = {
@@ -102,11 +104,21 @@ def main():
     broken.extend(rules_everywhere.partition(document))
     broken.extend(rules_parameters.violations(document))
     broken.extend(rules_alarms.namespace(document))
+    for name, violation in beside(document["Resources"]):
+        broken.append(f"{name}: {violation}")
     for violation in broken:
         print(violation)
     if broken:
         sys.exit(f"template.yaml breaks {len(broken)} rules")
     print("template.yaml keeps the rules of tests/sam/rules.py")
+
+
+def beside(resources):
+    """What is wrong with the templates beside this one, by their names."""
+    page = (ROOT / "infra" / "runbooks" / "keys.md").read_text()
+    for name in rules_beside.TAGS:
+        for violation in rules_beside.violations(name, yaml_parse((ROOT / name).read_text()), page, resources):
+            yield name, violation
 
 
 def violations(parameters, resources):

@@ -10,7 +10,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 TAGS = {"application": "wechatpay-on-lambda", "mchid": {"Ref": "Mchid"}}
 
 # Services that have the same principal in China. Any other one is spelled with `AWS::URLSuffix`.
-SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in ("apigateway", "events", "lambda", "pipes", "scheduler")}
+SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in ("apigateway", "cloudtrail", "events", "lambda", "pipes", "scheduler")}
 # Those that have one for each Region.
 OF_A_REGION = {"logs.${AWS::Region}.${AWS::URLSuffix}"}
 # What AWS China does not have, by what a template would use it.
@@ -66,7 +66,9 @@ def partition(document):
                 continue
             if "arn:aws" in text:
                 yield f"{place} names one partition: write arn:${{AWS::Partition}}"
-            if "amazonaws" in text and text not in SAME_PRINCIPAL:
+            # What CloudTrail writes as the source of an event is the same everywhere.
+            rest = re.sub(r'eventSource = "[a-z]+\.amazonaws\.com"', "", text)
+            if "amazonaws" in rest and text not in SAME_PRINCIPAL:
                 yield f"{place} names one partition: write ${{AWS::URLSuffix}}"
             if REGION.search(text):
                 yield f"{place} names one Region"

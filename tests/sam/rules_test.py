@@ -12,6 +12,7 @@ import unittest
 
 import rules
 import rules_alarms
+import rules_beside
 import rules_everywhere
 import rules_parameters
 from samcli.yamlhelper import yaml_parse
@@ -274,6 +275,52 @@ class Partition(unittest.TestCase):
             changed = document()
             changed["Globals"]["Function"][field] = value
             self.assertTrue(list(rules_everywhere.partition(changed)), field)
+
+
+class Beside(unittest.TestCase):
+    """The templates of the budget and of the record: what counts in them."""
+
+    def unseen(self, name, kinds, free):
+        template = yaml_parse((rules.ROOT / name).read_text())
+        page = (rules.ROOT / "infra" / "runbooks" / "keys.md").read_text()
+        resources = document()["Resources"]
+        self.assertEqual(list(rules_beside.violations(name, template, page, resources)), [])
+        tried = 0
+        for logical_id, resource in template["Resources"].items():
+            if resource["Type"] not in kinds:
+                continue
+            for path in paths(resource["Properties"]):
+                if free & set(path):
+                    continue
+                for change in (left_out, altered):
+                    changed = copy.deepcopy(template)
+                    change(changed["Resources"][logical_id]["Properties"], path)
+                    tried += 1
+                    try:
+                        found = list(rules_beside.violations(name, changed, page, resources))
+                    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+                        found = [repr(error)]
+                    if not found:
+                        yield f"{logical_id} {path} {change.__name__}"
+        self.assertGreater(tried, 20)
+
+    def test_no_value_of_the_record_can_be_changed(self):
+        kinds = {"AWS::CloudTrail::Trail", "AWS::Logs::MetricFilter", "AWS::IAM::Role"}
+        free = {"TrailName", "IsMultiRegionTrail", "IncludeGlobalServiceEvents", "Name", "PolicyName", "Version"}
+        self.assertEqual(list(self.unseen("infra/audit.yaml", kinds, free | {"Description"})), [])
+
+    def test_a_fifth_key_is_not_left_out_of_the_record(self):
+        template = yaml_parse((rules.ROOT / "infra/audit.yaml").read_text())
+        resources = document()["Resources"]
+        page = "`...-key-changes` `...-trail-changes`"
+        self.assertEqual(list(rules_beside.audit(template["Resources"], page, resources)), [])
+        self.assertTrue(list(rules_beside.audit(template["Resources"], "", resources)))
+        resources["AnotherKey"] = resources["SecretsKey"]
+        self.assertTrue(list(rules_beside.audit(template["Resources"], page, resources)))
+
+    def test_no_value_of_the_budget_can_be_changed(self):
+        free = {"BudgetName", "BudgetType", "TimeUnit", "ComparisonOperator", "ThresholdType"}
+        self.assertEqual(list(self.unseen("infra/budget.yaml", {"AWS::Budgets::Budget"}, free)), [])
 
 
 class Parameters(unittest.TestCase):
