@@ -37,8 +37,15 @@ const ONLY_AWS: [(&str, &str); 3] = [
 /// The first page for on-call.
 const ON_CALL: &str = "infra/runbooks/README.md";
 
+/// The command of infra/DEPLOY.md that deploys the record of who changes keys.
+const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --template-file infra/audit.yaml --capabilities CAPABILITY_IAM \
+  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" AlarmTopicArn=TOPIC_ARN \
+    MerchantSigningKeyId="$(output MerchantSigningKeyId)" SecretsKeyId="$(output SecretsKeyId)" \
+    FieldsKeyId="$(output FieldsKeyId)" StorageKeyId="$(output StorageKeyId)" \
+    KeysTableName="$(output KeysTableName)" EvidenceBucketName="$(output EvidenceBucketName)""#;
+
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 16] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -62,10 +69,27 @@ const NOT_RUN: [(&str, &str); 11] = [
         "a release build and minutes of measuring; infra/measure has tests",
     ),
     ("cargo lambda", "names a tool"),
+    ("bash .ci/tools target/ci", "`.ci/run` runs it"),
     (
-        "sam build && sam deploy --guided",
-        "it asks a person and needs an account; `.ci/run` runs `sam build` and `sam validate`, and this test's \
-         stack is deployed from the same template",
+        "export PATH=\"$PWD/target/ci/sam/bin:$PATH\"",
+        "it finds what the command before installs",
+    ),
+    (
+        "sam build --parameter-overrides file://live.yaml",
+        "`.ci/run` runs `sam build`; tests/sam/rules_test.py reads the files of parameters as SAM does",
+    ),
+    (
+        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml",
+        "it needs an account; this test's stack is deployed from the same template",
+    ),
+    (
+        "aws cloudformation deploy --region us-east-1 --stack-name wechatpay-budget --template-file infra/budget.yaml \
+         --parameter-overrides Amount=500 Email=finance@example.com",
+        "the engine has no budgets; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
+        AUDIT,
+        "the engine has no trails; tests/sam/rules_test.py holds its parameters to the template's",
     ),
     (
         "eval \"$(aws configure export-credentials --format env)\"",

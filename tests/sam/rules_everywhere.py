@@ -13,7 +13,7 @@ TAGS = {"application": "wechatpay-on-lambda", "mchid": {"Ref": "Mchid"}}
 SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in ("apigateway", "cloudtrail", "events", "lambda", "pipes", "scheduler")}
 # Those that have one for each Region.
 OF_A_REGION = {"logs.${AWS::Region}.${AWS::URLSuffix}"}
-# What AWS China does not have, by what a template would use it.
+# What AWS China does not have (infra/DEPLOY.md, "AWS China"), by what a template would use it.
 NOT_IN_CHINA = {"FunctionUrlConfig", "ProvisionedPollerConfig", "MetricsConfig", "PropagateTags", "RecursiveLoop"}
 REGION = re.compile(r"\b(af|ap|ca|cn|eu|il|me|mx|sa|us)-(north|south|east|west|central|gov)[a-z]*-[0-9]\b")
 

@@ -1,5 +1,8 @@
 """How little each role may do. An addition here is an addition to what a stolen role can do."""
 
+import re
+from pathlib import Path
+
 from reading import as_list, differences, grant, grants, name_of, of_type, own_arn, statements
 
 READ, WRITE = {"GetItem"}, {"GetItem", "PutItem", "UpdateItem"}
@@ -180,8 +183,101 @@ SERVICES = {
 }
 
 
+# What people may do by job, in policies that are attached to no role of the stack.
+STACK = "{'Ref': 'AWS::StackId'}"
+FIND = grant(STACK, {"cloudformation:DescribeStacks"})
+KEYS = ["MerchantSigningKey", "SecretsKey", "FieldsKey", "StorageKey"]
+DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
+MOVES = {"StartMessageMoveTask", "ListMessageMoveTasks", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
+PIPE = own_arn("pipes", "pipe/${AWS::StackName}-order-events")["Fn::Sub"]
+
+
+def own(service, resource, *calls):
+    return grant(own_arn(service, resource)["Fn::Sub"], {f"{service}:{call}" for call in calls})
+
+
+PEOPLE = {
+    "SetUpPolicy": [
+        FIND,
+        grant("KeysTable", {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"}),
+        grant("SecretsKey", {"kms:Encrypt"}),
+        unseals(["apiv3-key", "client-key", "webhook-secret"]),
+        grant(
+            "MerchantSigningKey",
+            {
+                f"kms:{call}"
+                for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
+            },
+        ),
+    ],
+    "NoticesPolicy": [
+        FIND,
+        grant("NoticesTable/index/by_status", {"dynamodb:Query"}),
+        items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
+        sends("PaymentResultsQueue"),
+    ],
+    "RedrivePolicy": [
+        FIND,
+        *(grant(name, {f"sqs:{call}" for call in MOVES}) for name in [*DEAD_LETTERS, "OrderEventsDlq"]),
+        *(
+            grant(name.replace("Dlq", "Queue"), {"sqs:SendMessage", "sqs:GetQueueAttributes"})
+            for name in DEAD_LETTERS
+        ),
+        grant("OrdersTable/stream", {f"dynamodb:{call}" for call in ("DescribeStream", "GetShardIterator", "GetRecords")}),
+        grant(PIPE, {"pipes:DescribePipe"}),
+    ],
+    "DoctorPolicy": [
+        grant(STACK, {"cloudformation:DescribeStacks", "cloudformation:ListStackResources"}),
+        *(grant(name, {"kms:DescribeKey", "kms:GetKeyRotationStatus"}) for name in KEYS),
+        own(
+            "dynamodb",
+            "table/${AWS::StackName}-*",
+            "DescribeTable",
+            "DescribeContinuousBackups",
+            "DescribeTimeToLive",
+        ),
+        own("sqs", "${AWS::StackName}-*", "GetQueueAttributes"),
+        own("lambda", "function:${AWS::StackName}-*", "GetFunctionConfiguration", "GetFunctionConcurrency"),
+        own("scheduler", "schedule/default/${AWS::StackName}-*", "GetSchedule"),
+        grant(PIPE, {"pipes:DescribePipe", "events:DescribeRule"}),
+        grant("WebhooksRule", {"pipes:DescribePipe", "events:DescribeRule"}),
+        grant(
+            "*",
+            {
+                "lambda:GetAccountSettings",
+                "lambda:GetEventSourceMapping",
+                "cloudwatch:DescribeAlarms",
+                "sns:GetTopicAttributes",
+            },
+        ),
+        grant("KeysTable", {"dynamodb:GetItem", "dynamodb:Scan"}),
+        items("NoticesTable", {"GetItem"}, NOTICES),
+        unseals(["apiv3-key", "merchant-key"], mchid=OWN),
+        grant("MerchantSigningKey", {"kms:Sign", "kms:GetPublicKey"}),
+    ],
+}
+# Where each job's page says which permissions it takes.
+PAGES = Path(__file__).resolve().parents[2] / "infra" / "runbooks"
+
+
+def people(resources):
+    for name, allowed in PEOPLE.items():
+        properties = resources[name]["Properties"]
+        if beside := properties.keys() - {"Description", "PolicyDocument"}:
+            yield f"{name} has {sorted(beside)} beside what it allows"
+        for difference in differences(list(grants({"Properties": {"Policies": [properties]}})), allowed):
+            yield f"{name} {difference}"
+    # What `doctor` needs stands on its page, whose every call its tests make.
+    page = (PAGES / "doctor.md").read_text().split("## What it may do")[1]
+    named = set(re.findall(r"`([a-z]+:[A-Z]\w+)`", page))
+    calls = {call for line in PEOPLE["DoctorPolicy"] for call in re.findall(r"\b[a-z]+:[A-Z]\w+", line.split(" on ")[0])}
+    if named != calls:
+        yield f"doctor.md and DoctorPolicy differ in {sorted(named ^ calls)}"
+
+
 def violations(_parameters, resources):
     yield from nothing_beside(resources)
+    yield from people(resources)
     expected = dict(SERVICES)
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
         role = resource["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -212,7 +308,7 @@ def nothing_beside(resources):
             beside = resource["Properties"].keys() - {"Description", "AssumeRolePolicyDocument", "Policies"}
             if beside:
                 yield f"{name} has {', '.join(sorted(beside))} beside its Policies"
-        elif resource["Type"].startswith("AWS::IAM::"):
+        elif resource["Type"].startswith("AWS::IAM::") and name not in PEOPLE:
             yield f"{name} is of the type {resource['Type']}; roles get permissions by their own Policies alone"
 
 

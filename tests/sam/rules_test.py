@@ -8,18 +8,23 @@ with the Python that the SAM CLI is installed in.
 import copy
 import functools
 import multiprocessing
+import re
+import tempfile
 import unittest
+from pathlib import Path
 
 import rules
 import rules_alarms
 import rules_beside
 import rules_everywhere
 import rules_parameters
+from samcli.cli.types import CfnParameterOverridesType
 from samcli.yamlhelper import yaml_parse
 
 # The types of which every value counts.
 HELD = {
     "AWS::IAM::Role",
+    "AWS::IAM::ManagedPolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
     "AWS::Lambda::Permission",
@@ -118,6 +123,8 @@ class Mutations(unittest.TestCase):
             match resource["Type"]:
                 case "AWS::IAM::Role":
                     properties["Policies"][0]["PolicyDocument"]["Statement"].append(anything)
+                case "AWS::IAM::ManagedPolicy":
+                    properties["PolicyDocument"]["Statement"].append(anything)
                 case "AWS::SQS::QueuePolicy":
                     properties["PolicyDocument"]["Statement"].append({**anything, "Principal": "*"})
                 case _:
@@ -321,6 +328,62 @@ class Beside(unittest.TestCase):
     def test_no_value_of_the_budget_can_be_changed(self):
         free = {"BudgetName", "BudgetType", "TimeUnit", "ComparisonOperator", "ThresholdType"}
         self.assertEqual(list(self.unseen("infra/budget.yaml", {"AWS::Budgets::Budget"}, free)), [])
+
+
+class Deployment(unittest.TestCase):
+    """infra/DEPLOY.md and the files of parameters, as the SAM CLI reads them."""
+
+    def given(self, name):
+        return CfnParameterOverridesType().convert(f"file://{rules.ROOT / name}", None, None)
+
+    def refused(self, given):
+        """Why the template takes these parameters not, or CloudFormation refuses them."""
+        template = document()
+        known = template["Parameters"]
+        for name, value in given.items():
+            if name not in known:
+                yield f"there is no parameter {name}"
+                continue
+            allowed, pattern = known[name].get("AllowedValues"), known[name].get("AllowedPattern", ".*")
+            if (allowed and value not in map(str, allowed)) or not re.fullmatch(pattern, value):
+                yield f"{name} does not take {value}"
+        defaults = {name: str(parameter.get("Default", "given")) for name, parameter in known.items()}
+        yield from rules_parameters.refusals(template["Rules"], defaults | given)
+
+    def test_the_example_is_whole_and_china_differs_from_it_by_its_own_file(self):
+        example, china = self.given("infra/parameters/example.yaml"), self.given("infra/parameters/aws-cn.yaml")
+        needed = {name for name, parameter in document()["Parameters"].items() if "Default" not in parameter}
+        self.assertLessEqual(needed, set(example))
+        self.assertEqual(list(self.refused(example)), [])
+        self.assertEqual(china["Architecture"], "x86_64")
+        self.assertEqual(list(self.refused(example | china)), [])
+        self.assertTrue(list(self.refused({"Colour": "red"})))
+        self.assertTrue(list(self.refused({"Architecture": "sparc"})))
+
+    def test_what_the_example_leaves_in_comments_can_be_put_in(self):
+        text = (rules.ROOT / "infra/parameters/example.yaml").read_text()
+        lines = [line[2:] for line in text.splitlines() if re.match(r"# ([A-Z]\w+: \"|\$include: )", line)]
+        self.assertEqual(len(lines), 5)
+        with tempfile.TemporaryDirectory(dir=rules.ROOT) as folder:
+            written = Path(folder) / "live.yaml"
+            there = text + "\n".join(lines).replace("file://infra", f"file://{rules.ROOT}/infra")
+            written.write_text(there)
+            given = self.given(written)
+        self.assertEqual(given["Architecture"], "x86_64")
+        self.assertEqual(list(self.refused(given)), [])
+
+    def test_the_page_names_the_tools_of_ci_and_what_it_deploys_takes_all_that_it_gives(self):
+        page = (rules.ROOT / "infra/DEPLOY.md").read_text()
+        pinned = re.search(r"^sam=\((.+)\)$", (rules.ROOT / ".ci/tools").read_text(), re.MULTILINE)[1]
+        for named, package in (("AWS SAM CLI", "aws-sam-cli"), ("cargo-lambda", "cargo-lambda"), ("zig", "ziglang")):
+            version = re.search(rf"{package}==(\S+)", pinned)[1]
+            self.assertIn(f"{named} {version}", page.replace("\n", " "))
+        for name in rules_beside.TAGS:
+            command = next(block for block in page.split("```sh") if f"--template-file {name}" in block).split("```")[0]
+            given = set(re.findall(r"([A-Z]\w+)=", command.split("--parameter-overrides")[1]))
+            known = yaml_parse((rules.ROOT / name).read_text())["Parameters"]
+            needed = {parameter for parameter, definition in known.items() if "Default" not in definition}
+            self.assertTrue(needed <= given <= set(known), (name, needed, given))
 
 
 class Parameters(unittest.TestCase):

@@ -23,7 +23,7 @@ pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The README and every runbook.
+/// The README, the page on deployments and every runbook.
 pub(super) fn documents() -> Vec<(String, String)> {
     let runbooks = root().join("infra/runbooks");
     let mut names: Vec<String> = std::fs::read_dir(runbooks)
@@ -33,6 +33,7 @@ pub(super) fn documents() -> Vec<(String, String)> {
         .collect();
     names.sort();
     names.insert(0, "README.md".to_owned());
+    names.insert(1, "infra/DEPLOY.md".to_owned());
     let read = |name: String| {
         let text = std::fs::read_to_string(root().join(&name)).expect("a document");
         (name, text)
