@@ -29,6 +29,11 @@ def name_of(target):
             return name
         case {"Fn::GetAtt": [name, "StreamArn"]}:
             return f"{name}/stream"
+        case {"Ref": name}:
+            return name
+        # A key of the merchant's own in place of the stack's.
+        case {"Fn::If": [condition, yes, no]}:
+            return f"{name_of(no)} or {name_of(yes)} if {condition}"
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{(\w+)\.Arn\}", r"\1", text)
         case _:

@@ -58,6 +58,7 @@ VALUES = {
         ["", "arn:aws:acm:ap-east-1:123456789012:certificate/a-1", DOMAIN["DomainCertificateArn"]],
         ["arn:aws:iam::123456789012:server-certificate/a", "certificate/a"],
     ),
+    "SigningKeyArn": (["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"], ["mrk-1", "alias/a"]),
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
 }
@@ -92,6 +93,11 @@ def violations(document):
             yield f"with {differs} a stack is made"
     yield from addresses(document, defaults)
     yield from new_account(document, defaults)
+    # What people set up is the key that functions sign with.
+    for given, key in (("", {"Ref": "MerchantSigningKey"}), ("given", {"Ref": "SigningKeyArn"})):
+        told = document["Outputs"]["MerchantSigningKeyId"]["Value"]
+        if choice(told, document["Conditions"], defaults | {"SigningKeyArn": given}) != key:
+            yield f"with SigningKeyArn {given} the output names another key than functions sign with"
     for name, (taken, refused) in VALUES.items():
         pattern = document["Parameters"][name]["AllowedPattern"]
         for value in taken + refused:

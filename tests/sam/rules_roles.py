@@ -50,9 +50,10 @@ CERTIFICATES = grant(
 )
 CLIENT_KEYS, WEBHOOK_SECRETS = unseals("client-key"), unseals("webhook-secret")
 APIV3_KEYS = unseals("apiv3-key", mchid=OWN)
+SIGNING_KEY = "MerchantSigningKey or SigningKeyArn if HasSigningKey"
 SIGN = [
     grant(
-        "MerchantSigningKey",
+        SIGNING_KEY,
         {"kms:Sign"},
         {"StringEquals": {"kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256", "kms:MessageType": "DIGEST"}},
         "SignsWithKms",
@@ -184,9 +185,15 @@ SERVICES = {
 
 
 # What people may do by job, in policies that are attached to no role of the stack.
-STACK = "{'Ref': 'AWS::StackId'}"
+STACK = "AWS::StackId"
 FIND = grant(STACK, {"cloudformation:DescribeStacks"})
-KEYS = ["MerchantSigningKey", "SecretsKey", "FieldsKey", "StorageKey"]
+KEYS = [
+    "MerchantSigningKey",
+    "SecretsKey",
+    "FieldsKey",
+    "StorageKey",
+    "AWS::NoValue or SigningKeyArn if HasSigningKey",
+]
 DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
 MOVES = {"StartMessageMoveTask", "ListMessageMoveTasks", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
 PIPE = own_arn("pipes", "pipe/${AWS::StackName}-order-events")["Fn::Sub"]
@@ -203,7 +210,7 @@ PEOPLE = {
         grant("SecretsKey", {"kms:Encrypt"}),
         unseals(["apiv3-key", "client-key", "webhook-secret"]),
         grant(
-            "MerchantSigningKey",
+            SIGNING_KEY,
             {
                 f"kms:{call}"
                 for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
@@ -253,7 +260,7 @@ PEOPLE = {
         grant("KeysTable", {"dynamodb:GetItem", "dynamodb:Scan"}),
         items("NoticesTable", {"GetItem"}, NOTICES),
         unseals(["apiv3-key", "merchant-key"], mchid=OWN),
-        grant("MerchantSigningKey", {"kms:Sign", "kms:GetPublicKey"}),
+        grant(SIGNING_KEY, {"kms:Sign", "kms:GetPublicKey"}),
     ],
 }
 # Where each job's page says which permissions it takes.
@@ -320,6 +327,8 @@ def settings(resources):
         for value in resource["Properties"]["Environment"]["Variables"].values():
             if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key", "Bucket")):
                 told.add(value["Ref"])
+            elif isinstance(value, dict) and "Fn::If" in value and name_of(value) == SIGNING_KEY:
+                told.add(SIGNING_KEY)
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
         used = {target.split("/")[0] for target in targets} - {f"{function}Logs"}
