@@ -34,6 +34,7 @@ RECORDED = [
         ("resources.ARN", "StartsWith", "arn:${AWS::Partition}:s3:::${EvidenceBucketName}/"),
     ],
 ]
+LONGEST_PATTERN = 1024
 THIS_TRAIL = own_arn("cloudtrail", "trail/${AWS::StackName}")
 
 
@@ -90,6 +91,9 @@ def audit(resources, page, main_resources):
         pattern = text_of(filtered["FilterPattern"])
         if not (pattern.startswith("{ ") and pattern.endswith(" }")) or pattern.count("(") != pattern.count(")"):
             yield f"{name} has no pattern that CloudWatch takes"
+        # A key may be given as an ARN, which is no longer than this.
+        if len(re.sub(r"\$\{[\w:]+\}", "x" * 110, pattern)) > LONGEST_PATTERN:
+            yield f"the pattern of {name} may be longer than CloudWatch takes"
         if set(re.findall(r'eventName = "(\w+)"', pattern)) != events:
             yield f"{name} counts other calls"
         if sorted(re.findall(r'"\*\$\{([\w:]+)\}"', pattern)) != sorted(named):
