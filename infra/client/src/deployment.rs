@@ -18,6 +18,17 @@ pub(crate) const SIGNING_KEY: &str = "signing-key-id";
 /// The same by the name that functions have it under.
 pub(crate) const SIGNING_KEY_VARIABLE: &str = "MERCHANT_SIGNING_KEY_ID";
 
+/// What KMS refuses with while a key has no material.
+pub(crate) const NO_MATERIAL: &str = "KMSInvalidStateException";
+
+/// Why a KMS key does nothing yet.
+pub(crate) fn waits_for_its_import(key: &str) -> String {
+    format!(
+        "{key} waits for its private key, which has a certificate already: `cargo client keys import \
+         --merchant-key-file FILE --merchant-certificate-file FILE` gives it and registers the certificate"
+    )
+}
+
 /// The account's key service, by the credentials of the environment.
 pub(crate) fn key_service() -> Result<Kms, Box<dyn Error>> {
     Ok(Kms::new(cloud::connect(&Clock::system())?.kms()))

@@ -8,7 +8,9 @@ use adapters::keys_table::{ChangeError, KeysTable, MerchantChange};
 use adapters::kms::{KeyDescription, Kms, KmsError};
 use adapters::random::Random;
 use adapters::signer::KmsSigner;
-use client::{MerchantFiles, change_merchant, read_merchant_certificate, read_merchant_key};
+use client::{
+    MerchantFiles, SetupError, change_merchant, read_merchant_certificate, read_merchant_key,
+};
 use wechatpay::Signer;
 use wechatpay::merchant_files::{MerchantCertificate, MerchantKey, MerchantPublicKey};
 use wechatpay::time::format_rfc3339_beijing;
@@ -16,7 +18,10 @@ use wechatpay::time::format_rfc3339_beijing;
 use crate::{
     args::{Args, UsageError},
     certificate_request::CertificateRequest,
-    deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service},
+    deployment::{
+        DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
+        waits_for_its_import,
+    },
 };
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
@@ -34,9 +39,6 @@ const FILES: [&str; 2] = ["merchant-key-file", "merchant-certificate-file"];
 
 /// The state of a KMS key whose private half was not imported yet.
 const PENDING_IMPORT: &str = "PendingImport";
-
-/// What KMS refuses with while a key has no material.
-const NO_MATERIAL: &str = "KMSInvalidStateException";
 
 /// What KMS refuses other material with than a key has had before.
 const OTHER_MATERIAL: &str = "IncorrectKeyMaterialException";
@@ -241,11 +243,7 @@ async fn csr(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let described = kms.describe_key(&key_id).await?;
     signs_with_rsa_2048(&described)?;
     if described.state == PENDING_IMPORT {
-        return Err(format!(
-            "{} waits for its private key, which has a certificate already: `cargo client keys import`",
-            described.arn
-        )
-        .into());
+        return Err(waits_for_its_import(&described.arn).into());
     }
     let public_key = kms.public_key(&key_id).await?;
     let request = CertificateRequest::new(&mchid, &merchant_name, &public_key)?;
@@ -272,10 +270,25 @@ async fn seal(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         merchant_certificate: Some(certificate_file),
         ..MerchantFiles::default()
     };
-    change_merchant(&deployment.keys_table()?, &files).await?;
+    match change_merchant(&deployment.keys_table()?, &files).await {
+        Ok(()) => {}
+        Err(SetupError::Merchant(ChangeError::Incomplete(what))) => {
+            return Err(format!(
+                "nothing was sealed, since this merchant has {what} yet. Next: `cargo client setup merchant \
+                 --merchant-key-file FILE --merchant-certificate-file FILE --apiv3-key-file FILE \
+                 --wechatpay-public-key ID=FILE`, which seals the key, too"
+            )
+            .into());
+        }
+        Err(error) => return Err(error.into()),
+    }
     println!(
         "The private key lies sealed with its certificate's number. A stack with MerchantSigner=sealed signs with it \
          within a minute."
+    );
+    println!(
+        "WeChat Pay refuses each call of a stack with MerchantSigner=kms from now on (SIGN_ERROR): it names this \
+         certificate and signs with another key. Deploy it with MerchantSigner=sealed at once."
     );
     Ok(())
 }

@@ -90,7 +90,7 @@ variables WECHATPAY_MCHID, NOTICES_TABLE:
   cargo client notices show NOTICE_ID
   cargo client notices redrive NOTICE_ID --queue-url URL (the output PaymentResultsQueueUrl, or the variable
       PAYMENT_RESULTS_QUEUE_URL)
-      sends its message to the queue once more, when its cause is put right
+      sends its message to the queue once more, when its cause is put right; takes the role that OperatorRoleArn names
   cargo client notices decide NOTICE_ID --who NAME --why TEXT
       writes down what a person did about it
 
@@ -118,7 +118,8 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
   cargo client setup webhook --client WHOSE --url URL [--new-secret --secret-to FILE | --secret-file FILE]
       posts each change of the client's orders there, signed (Standard Webhooks). The first time, and with --new-secret, a
       secret is made: --secret-to writes it into a new file, --show-secret shows it here. --secret-file has one of yours
-      (whsec_...). Without any of these the secrets stay, and without --url the address
+      (whsec_...). Without any of these the secrets stay, and without --url the address. WHOSE is the --client-id that the
+      client's key was registered for; --before-its-key sets the webhook up before there is one
   cargo client setup webhook --client WHOSE --off
 
 The merchant's private key in KMS; each takes --mchid M --signing-key-id K (the output MerchantSigningKeyId), or the variables
@@ -129,7 +130,8 @@ WECHATPAY_MCHID, MERCHANT_SIGNING_KEY_ID:
   cargo client keys csr --merchant-name NAME
       prints a certificate request for a private key that was born in KMS, signed by it
   cargo client keys seal --merchant-key-file apiclient_key.pem --merchant-certificate-file apiclient_cert.pem
-      seals a private key into the keys table, for MERCHANT_SIGNER=sealed; takes the options of `setup`
+      seals a private key into the keys table, for MERCHANT_SIGNER=sealed; takes the options of `setup`. The merchant has
+      to be set up: the first time, `setup merchant --merchant-key-file` seals it
 ";
 
 #[tokio::main(flavor = "current_thread")]

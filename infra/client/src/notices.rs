@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use adapters::aws::Aws;
 use adapters::clock::Clock;
 use adapters::notices::{DecideOutcome, Notice, NoticeStatus, Notices};
-use adapters::queues::Queue;
+use adapters::queues::{Queue, QueueError};
 use adapters::random::Random;
 use serde_json::{Map, Value, json};
 use wechatpay::UnixSeconds;
@@ -17,8 +17,12 @@ use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
 use crate::cloud;
 
+/// Whose ledger, as an option and as a variable.
+const MCHID: (&str, &str) = ("mchid", "WECHATPAY_MCHID");
+/// Its table.
+const TABLE: (&str, &str) = ("notices-table", "NOTICES_TABLE");
 /// Which ledger: options of every command here.
-const LEDGER: [&str; 2] = ["mchid", "notices-table"];
+const LEDGER: [&str; 2] = [MCHID.0, TABLE.0];
 /// Default number of notices in a list.
 const MOST: usize = 100;
 
@@ -52,7 +56,14 @@ async fn list(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         }
     };
     let most = args.number("most")?.unwrap_or(MOST);
-    let (notices, _aws) = open(args)?;
+    let (mchid, table) = (
+        args.setting(MCHID.0, MCHID.1)?,
+        args.setting(TABLE.0, TABLE.1)?,
+    );
+    args.finish()?;
+    let notices = Notices::new(cloud::connect(&Clock::system())?.dynamodb(), &table, &mchid);
+    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
+    let names = names.join(" or ");
     let mut listed = Vec::new();
     let mut more = false;
     for status in statuses {
@@ -67,6 +78,9 @@ async fn list(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         }
         more |= next.is_some() || listed.len() > most;
         listed.truncate(most);
+    }
+    if listed.is_empty() {
+        eprintln!("merchant {mchid} has no notices in the table {table} that are {names}");
     }
     println!("{:#}", Value::Array(listed));
     if more {
@@ -118,9 +132,15 @@ async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
     let random = Random::system();
     let (trace_id, span_id) = (random.id(), random.id());
     let span_id = span_id.get(..16).unwrap_or_default();
-    Queue::new(aws.sqs(), queue_url)
-        .redrive(&notice.message, &format!("00-{trace_id}-{span_id}-01"))
-        .await?;
+    let queue = Queue::new(aws.sqs(), queue_url);
+    let traceparent = format!("00-{trace_id}-{span_id}-01");
+    if let Err(error) = queue.redrive(&notice.message, &traceparent).await {
+        return Err(if may_not_send(&error) {
+            Box::new(NotTheOperator(error))
+        } else {
+            error.into()
+        });
+    }
     println!("Notice {id} is in the queue again, under the trace {trace_id}.");
     println!(
         "{}",
@@ -187,6 +207,18 @@ fn unknown(id: &str) -> Box<dyn Error> {
     .into()
 }
 
+/// The queue's policy lets receive-callback send, and the operator's role.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "these credentials may not send to the queue. It takes the role that the stack's parameter OperatorRoleArn names, \
+     which has to read and write the notices table, too"
+)]
+struct NotTheOperator(#[source] QueueError);
+
+fn may_not_send(error: &QueueError) -> bool {
+    matches!(error.code(), Some("AccessDenied" | "AccessDeniedException"))
+}
+
 /// All but the message.
 fn summary(notice: &Notice) -> Value {
     let time = |at: UnixSeconds| json!(format_rfc3339_beijing(at));
@@ -228,8 +260,8 @@ fn summary(notice: &Notice) -> Value {
 
 /// The ledger that the command line names, the last thing that it may name.
 fn open(mut args: Args) -> Result<(Notices, Aws), Box<dyn Error>> {
-    let mchid = args.setting("mchid", "WECHATPAY_MCHID")?;
-    let table = args.setting("notices-table", "NOTICES_TABLE")?;
+    let mchid = args.setting(MCHID.0, MCHID.1)?;
+    let table = args.setting(TABLE.0, TABLE.1)?;
     args.finish()?;
     let aws = cloud::connect(&Clock::system())?;
     Ok((Notices::new(aws.dynamodb(), table, mchid), aws))

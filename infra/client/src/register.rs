@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use adapters::keys_table::{KeysTable, MerchantChange};
+use adapters::keys_table::{KeysError, KeysTable, MerchantChange};
 use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,10 @@ use zeroize::Zeroizing;
 use crate::{
     api::settings_file,
     args::{Args, UsageError},
-    deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service},
+    deployment::{
+        DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
+        waits_for_its_import,
+    },
     secret_file::SecretFile,
     show, webhook,
 };
@@ -96,8 +99,13 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
     if let (Some(certificate), None, Some(key_id)) =
         (&files.merchant_certificate, &files.merchant_key, kms_key_id)
     {
-        let held = key_service()?.public_key(&key_id).await?;
-        let held = MerchantPublicKey::from_der(&held)?;
+        let held = match key_service()?.public_key(&key_id).await {
+            Ok(held) => MerchantPublicKey::from_der(&held)?,
+            Err(error) if error.code() == Some(NO_MATERIAL) => {
+                return Err(waits_for_its_import(&key_id).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         read_merchant_certificate(certificate, &deployment.mchid, Some(&held))?;
     }
     change_merchant(&deployment.keys_table()?, &files).await?;
@@ -204,9 +212,33 @@ async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let keyid = args.required("keyid")?;
     args.finish()?;
     let table = deployment.keys_table()?;
-    table.revoke_client(&keyid).await?;
+    match table.revoke_client(&keyid).await {
+        Ok(()) => {}
+        Err(KeysError::NoItem { .. }) => return Err(no_such_key(&table, &keyid).await),
+        Err(error) => return Err(error.into()),
+    }
     println!("The key {keyid} is revoked; functions forget it within a minute.");
     Ok(())
+}
+
+/// Why no key was revoked, with the keys of the client if it is a client that was named.
+async fn no_such_key(table: &KeysTable, keyid: &str) -> Box<dyn Error> {
+    let overview = match table.overview().await {
+        Ok(overview) => overview,
+        Err(error) => return error.into(),
+    };
+    let of_client: Vec<&str> = overview
+        .clients
+        .iter()
+        .filter(|key| key.client_id.as_deref() == Some(keyid))
+        .map(|key| key.keyid.as_str())
+        .collect();
+    let which = if of_client.is_empty() {
+        "`cargo client setup show` lists the keys".to_owned()
+    } else {
+        format!("the client {keyid} has {}", of_client.join(", "))
+    };
+    format!("there is no key {keyid}, so nothing was revoked: {which}").into()
 }
 
 /// Creates a secret that only the table and the settings file contain. The file is created first,

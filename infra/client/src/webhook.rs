@@ -1,8 +1,10 @@
 //! `setup webhook`: the URL and secret of a client's webhook.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
+use adapters::keys_table::{ClientOverview, KeysError, KeysTable};
 use adapters::random::Random;
 use adapters::webhook_http::{Reach, WebhookUrl};
 use standard_webhooks::Secret;
@@ -26,7 +28,7 @@ struct SecretSource {
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let own = ["client", "url", "secret-file", "secret-to"];
-    let flags = ["off", "new-secret", "show-secret"];
+    let flags = ["off", "new-secret", "show-secret", "before-its-key"];
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &flags)?;
     let deployment = Deployment::read(&mut args)?;
     let client_id = args.required("client")?;
@@ -38,13 +40,24 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         is_shown: args.flag("show-secret")?,
     };
     let off = args.flag("off")?;
+    let is_before_its_key = args.flag("before-its-key")?;
     args.finish()?;
     if off {
         if url.is_some() || wanted.says_anything() {
             return Err(UsageError::Conflict("--off takes nothing but --client").into());
         }
         let table = deployment.keys_table()?;
-        table.remove_webhook(&client_id).await?;
+        match table.remove_webhook(&client_id).await {
+            Ok(()) => {}
+            Err(KeysError::NoItem { .. }) => {
+                return Err(format!(
+                    "there is no webhook of a client {client_id}, so nothing was removed: `cargo client setup show` \
+                     lists the webhooks"
+                )
+                .into());
+            }
+            Err(error) => return Err(error.into()),
+        }
         println!("The webhook of {client_id} is removed; functions forget it within a minute.");
         return Ok(());
     }
@@ -57,6 +70,9 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
     let table = deployment.keys_table()?;
     let is_there = table.has_webhook(&client_id).await?;
     wanted.check(is_there, url.is_some())?;
+    if !is_there && !is_before_its_key {
+        has_a_key(&table, &client_id).await?;
+    }
     let made = match &given {
         None if wanted.is_new || !is_there => {
             let bytes = Zeroizing::new(Random::system().bytes::<32>());
@@ -118,6 +134,38 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         println!("{}", secret.to_text().as_str());
     }
     Ok(())
+}
+
+/// Refuses a client that no key was ever registered for: an order of its could not be made, and so
+/// nothing would ever be posted.
+async fn has_a_key(table: &KeysTable, client_id: &str) -> Result<(), Box<dyn Error>> {
+    let keys = table.overview().await?.clients;
+    let is_its = |key: &ClientOverview| key.client_id.as_deref() == Some(client_id);
+    if keys.iter().any(is_its) {
+        return Ok(());
+    }
+    let of_the_key = keys.iter().find(|key| key.keyid == client_id);
+    let what = match of_the_key.and_then(|key| key.client_id.as_deref()) {
+        Some(owner) => {
+            format!("{client_id} is a key, of the client {owner}: --client {owner}")
+        }
+        None => {
+            let clients: BTreeSet<&str> = keys
+                .iter()
+                .filter_map(|key| key.client_id.as_deref())
+                .collect();
+            let clients: Vec<&str> = clients.into_iter().collect();
+            let clients = match clients.as_slice() {
+                [] => "nobody".to_owned(),
+                clients => clients.join(", "),
+            };
+            format!("there is no key of a client {client_id}, only of {clients}")
+        }
+    };
+    Err(format!(
+        "{what}. Nothing was set up; --before-its-key sets up a webhook whose client gets its key later"
+    )
+    .into())
 }
 
 impl SecretSource {

@@ -192,6 +192,12 @@ pub enum KeysError {
     /// A client cannot be registered under such an id.
     #[error("nothing is registered for this client: {0}")]
     Client(#[from] BadClientId),
+    /// There is no such item to be changed or removed.
+    #[error("the keys table has no item {pk}; `cargo client setup show` lists what it has")]
+    NoItem {
+        /// The item.
+        pk: String,
+    },
     /// A conditional write found a newer item.
     #[error("item {pk} was changed meanwhile; read it again and decide anew")]
     Changed {
@@ -211,6 +217,7 @@ impl KeysError {
             | Self::Damaged { .. }
             | Self::NotAKey { .. }
             | Self::Client(_)
+            | Self::NoItem { .. }
             | Self::Changed { .. } => false,
         }
     }
@@ -225,6 +232,7 @@ impl KeysError {
             | Self::Damaged { .. }
             | Self::NotAKey { .. }
             | Self::Client(_)
+            | Self::NoItem { .. }
             | Self::Changed { .. } => false,
         }
     }

@@ -12,8 +12,8 @@
 use std::error::Error;
 
 use aws_sdk_sqs::{
-    Client, operation::send_message::builders::SendMessageFluentBuilder,
-    types::MessageAttributeValue,
+    Client, error::ProvideErrorMetadata,
+    operation::send_message::builders::SendMessageFluentBuilder, types::MessageAttributeValue,
 };
 use payments::{
     model::{
@@ -255,8 +255,17 @@ pub enum EventKind {
 #[error("queue {queue} did not confirm what it was asked to do with a message")]
 pub struct QueueError {
     queue: String,
+    /// The service's error code, if it answered with one.
+    code: Option<String>,
     #[source]
     source: Box<dyn Error + Send + Sync>,
+}
+
+impl QueueError {
+    /// SQS's own code for its refusal, such as `AccessDenied`, if it answered with one.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
 }
 
 /// One queue: sends messages and sets when a message is delivered again.
@@ -420,16 +429,18 @@ impl Queue {
     }
 
     async fn hand_over(&self, message: SendMessageFluentBuilder) -> Result<(), QueueError> {
-        message
-            .send()
-            .await
-            .map_err(|error| self.failed(error.into()))?;
+        message.send().await.map_err(|error| {
+            let code = error.code().map(str::to_owned);
+            let failed = self.failed(error.into());
+            QueueError { code, ..failed }
+        })?;
         Ok(())
     }
 
     fn failed(&self, source: Box<dyn Error + Send + Sync>) -> QueueError {
         QueueError {
             queue: self.url.clone(),
+            code: None,
             source,
         }
     }

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
@@ -39,6 +40,8 @@ struct Services {
     /// The local engine's key service, in place of the stand-in.
     kms: Option<String>,
     sent: Mutex<Vec<Value>>,
+    /// Whether the queue's policy denies this account to send.
+    denies_sending: AtomicBool,
     /// The operation of the key service whose next answer gets lost.
     loses: Mutex<Option<&'static str>>,
 }
@@ -70,6 +73,7 @@ impl Cloud {
             dynamodb: engine.endpoint().trim_start_matches("http://").to_owned(),
             kms,
             sent: Mutex::default(),
+            denies_sending: AtomicBool::default(),
             loses: Mutex::default(),
         });
         let answering = Arc::clone(&services);
@@ -188,6 +192,12 @@ impl Cloud {
         Aws::new(&AwsSettings::local(&self.endpoint), &Clock::system())
     }
 
+    /// The queue's policy denies this account to send, as it does on AWS to all but the operator's
+    /// role.
+    pub(crate) fn deny_sending(&self) {
+        self.services.denies_sending.store(true, Ordering::SeqCst);
+    }
+
     /// What the queues were sent.
     pub(crate) fn sent(&self) -> Vec<Value> {
         self.services.sent.lock().unwrap().clone()
@@ -239,6 +249,10 @@ fn answer(mut stream: TcpStream, services: &Services) {
     let asked: Value = serde_json::from_slice(&body).unwrap();
     let (status, answer) = match (service, operation) {
         ("TrentService", operation) => kms(operation, &asked),
+        ("AmazonSQS", "SendMessage") if services.denies_sending.load(Ordering::SeqCst) => (
+            "403 Forbidden",
+            json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "message": "an explicit deny" }),
+        ),
         ("AmazonSQS", "SendMessage") => {
             services.sent.lock().unwrap().push(asked);
             ("200 OK", json!({ "MessageId": "m-1" }))

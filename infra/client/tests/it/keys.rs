@@ -162,7 +162,11 @@ async fn a_certificate_says_its_serial_and_goes_with_its_own_key_only() {
     assert_eq!(twice.status.code(), Some(2), "{}", told(&twice));
 
     let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
-    well(&cloud.keys_command(&[&["seal"], &renewed.options()[..]].concat()));
+    let said = well(&cloud.keys_command(&[&["seal"], &renewed.options()[..]].concat()));
+    assert!(
+        said.contains("a stack with MerchantSigner=kms from now on (SIGN_ERROR)"),
+        "{said}"
+    );
     let merchant = cloud.keys().merchant().await.unwrap();
     assert_eq!(merchant.signer_serial, RENEWED_SERIAL);
     let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
@@ -242,6 +246,26 @@ async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_re
     well(&files.import(&cloud, &key_id, &[]));
     let merchant = cloud.keys().merchant().await.unwrap();
     assert_eq!(merchant.signer_serial, SERIAL);
+}
+
+#[tokio::test]
+async fn a_command_that_comes_too_early_names_the_one_that_comes_first() {
+    let cloud = Cloud::start_with_kms("early").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    // Sealed into the record of a merchant that is not set up.
+    let seal = cloud.keys_command(&[&["seal"], &files.options()[..]].concat());
+    refused(&seal, "nothing was sealed");
+    refused(&seal, "`cargo client setup merchant --merchant-key-file");
+    set_up_merchant(&cloud, &files.options());
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert!(merchant.signer(&SignWith::Sealed).await.is_ok());
+
+    // A certificate of a KMS key that has no private key yet.
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    let named = ["merchant", "--signing-key-id", &key_id];
+    let early = cloud.setup(&[&named[..], &files.options()[2..]].concat());
+    refused(&early, "waits for its private key");
+    refused(&early, "`cargo client keys import");
 }
 
 #[tokio::test]

@@ -150,6 +150,42 @@ async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_list_with_nothing_in_it_says_whose_and_which_it_is() {
+    let ledger = Ledger::start("nothing").await;
+    let decided = ledger.run(&["list", "--status", "decided"]);
+    let none = told(&decided);
+    assert!(
+        none.contains("no notices in the table") && none.contains("that are decided"),
+        "{none}"
+    );
+    // The number of somebody else: the ledger has two that wait.
+    let table = &ledger.cloud.tables.notices;
+    let other = ["--mchid", "1900000001", "--notices-table", table];
+    let output = ledger
+        .cloud
+        .run(&[&["notices", "list"][..], &other].concat());
+    assert_eq!(output.stdout, b"[]\n");
+    let none = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = format!(
+        "merchant 1900000001 has no notices in the table {table} that are parked or pending"
+    );
+    assert!(none.contains(&said), "{none}");
+    assert!(!told(&ledger.run(&["list"])).contains("has no notices"));
+}
+
+#[tokio::test]
+async fn who_may_not_send_to_the_queue_is_told_which_role_may() {
+    let ledger = Ledger::start("denied").await;
+    ledger.cloud.deny_sending();
+    let output = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
+    assert!(!output.status.success());
+    let told = told(&output);
+    for words in ["OperatorRoleArn", "AccessDenied"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn money_that_no_callback_told_of_is_listed_and_has_nothing_to_send_again() {
     let ledger = Ledger::start("asked").await;
     let order_no = OrderNo::parse("tea-0002").unwrap();

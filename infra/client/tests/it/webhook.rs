@@ -7,6 +7,19 @@ use standard_webhooks::Secret;
 
 use crate::cloud::{Cloud, told};
 
+/// Registers the key `shop-1` of the client `shop`.
+fn register_shop(cloud: &Cloud) {
+    let settings = cloud.path("shop.json");
+    let api = [
+        "--api-url",
+        "https://api.example.com",
+        "--settings",
+        &settings,
+    ];
+    let key = ["client", "--keyid", "shop-1", "--client-id", "shop"];
+    well(&cloud.setup(&[&key[..], &api].concat()));
+}
+
 const URL: &str = "https://shop.example/hooks?token=t0k3n";
 const GIVEN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -36,6 +49,7 @@ fn well(output: &std::process::Output) -> String {
 #[tokio::test]
 async fn a_webhook_s_secret_is_written_to_a_file_and_not_to_the_terminal_unless_asked() {
     let cloud = Cloud::start("webhook").await;
+    register_shop(&cloud);
     let webhook = ["webhook", "--client", "shop", "--url", URL];
     let file = cloud.path("new.secret");
     let output = cloud.setup(&[&webhook[..], &["--secret-to", &file]].concat());
@@ -73,6 +87,7 @@ async fn a_webhook_s_secret_is_written_to_a_file_and_not_to_the_terminal_unless_
 #[tokio::test]
 async fn changing_a_webhook_s_url_keeps_its_secrets() {
     let cloud = Cloud::start("webhook-url").await;
+    register_shop(&cloud);
     let first = cloud.write("first", &format!("{GIVEN}\n"));
     let webhook = ["webhook", "--client", "shop", "--url", URL];
     well(&cloud.setup(&[&webhook[..], &["--secret-file", &first]].concat()));
@@ -104,7 +119,47 @@ async fn changing_a_webhook_s_url_keeps_its_secrets() {
     let off = ["webhook", "--client", "shop", "--off"];
     well(&cloud.setup(&off));
     assert!(cloud.keys().webhook("shop").await.unwrap().is_none());
-    assert!(!cloud.setup(&off).status.success(), "there is none");
+    let again = cloud.setup(&off);
+    assert!(!again.status.success(), "there is none");
+    let said = "there is no webhook of a client shop, so nothing was removed";
+    assert!(told(&again).contains(said), "{}", told(&again));
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_client_that_has_no_key_is_refused_unless_it_is_to_be_first() {
+    let cloud = Cloud::start("whose").await;
+    let set_up = |client: &str, more: &[&str]| {
+        let secret = cloud.path(&format!("{client}.secret"));
+        let webhook = ["webhook", "--client", client, "--url", URL];
+        let webhook = [&webhook[..], &["--secret-to", &secret], more].concat();
+        cloud.setup(&webhook)
+    };
+    let refused = |client: &str, reason: &str| {
+        let output = set_up(client, &[]);
+        let told = told(&output);
+        assert!(!output.status.success(), "{told}");
+        assert!(told.contains(reason), "{reason}: {told}");
+        let secret = cloud.path(&format!("{client}.secret"));
+        assert!(!std::path::Path::new(&secret).exists(), "no secret is made");
+    };
+    refused("shop", "only of nobody");
+    register_shop(&cloud);
+    refused("shop-1", "a key, of the client shop: --client shop");
+    refused("shopp", "no key of a client shopp, only of shop");
+    for client in ["shop-1", "shopp"] {
+        assert!(cloud.keys().webhook(client).await.unwrap().is_none());
+    }
+    well(&set_up("shop", &[]));
+    well(&set_up("later", &["--before-its-key"]));
+    // One that is there is changed, whoever has a key.
+    let moved = [
+        "webhook",
+        "--client",
+        "later",
+        "--url",
+        "https://new.example/",
+    ];
+    well(&cloud.setup(&moved));
 }
 
 #[tokio::test]

@@ -447,7 +447,7 @@ impl KeysTable {
     /// a minute.
     ///
     /// # Errors
-    /// [`KeysError::Changed`] if there are none, or DynamoDB does not write.
+    /// [`KeysError::NoItem`] if there are none, or DynamoDB does not write.
     pub async fn remove_webhook(&self, client_id: &str) -> Result<(), KeysError> {
         let pk = webhook_pk(client_id);
         let removed = self
@@ -467,7 +467,7 @@ impl KeysTable {
                     .as_service_error()
                     .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
             {
-                Err(KeysError::Changed { pk })
+                Err(KeysError::NoItem { pk })
             }
             Err(error) => Err(KeysError::Table(AwsError::new("DeleteItem", error))),
         }

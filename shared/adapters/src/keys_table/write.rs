@@ -225,7 +225,7 @@ impl KeysTable {
     /// Puts a client's key out of use. Sandboxes that have it forget it within a minute.
     ///
     /// # Errors
-    /// [`KeysError::Changed`] if there is no such key, or DynamoDB does not write.
+    /// [`KeysError::NoItem`] if there is no such key, or DynamoDB does not write.
     pub async fn revoke_client(&self, keyid: &str) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         let written = self
@@ -243,7 +243,7 @@ impl KeysTable {
         match written {
             Ok(_) => Ok(()),
             Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::Changed { pk })
+                Err(KeysError::NoItem { pk })
             }
             Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }

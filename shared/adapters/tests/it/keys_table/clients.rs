@@ -204,7 +204,7 @@ async fn a_revoked_key_is_gone_within_a_minute() {
         .revoke_client("nobody")
         .await
         .expect_err("no such key");
-    assert!(matches!(unknown, KeysError::Changed { .. }), "{unknown}");
+    assert!(matches!(unknown, KeysError::NoItem { .. }), "{unknown}");
 }
 
 #[tokio::test]

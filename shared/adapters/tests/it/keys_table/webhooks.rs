@@ -303,7 +303,7 @@ async fn a_removed_webhook_is_gone_and_cannot_be_removed_twice() {
     table.remove_webhook("shop").await.expect("removed");
     assert!(read(&table).await.is_none());
     let refused = table.remove_webhook("shop").await;
-    assert!(matches!(refused, Err(KeysError::Changed { .. })));
+    assert!(matches!(refused, Err(KeysError::NoItem { .. })));
 }
 
 #[tokio::test]
