@@ -497,14 +497,14 @@ async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
             &[
                 "The bill’s SHA-1 is wrong.",
                 "fetched anew by itself, four times",
-                "the log of the function reconcile",
+                "tell on-call (runbook reconciliation.md)",
             ],
         ),
         (
             5,
             RunState::Failed,
             None,
-            &["the log of the function reconcile"],
+            &["tell on-call (runbook reconciliation.md)"],
         ),
         (6, RunState::Done, None, &["Both sides agree"]),
     ] {

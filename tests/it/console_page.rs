@@ -625,7 +625,7 @@ async fn an_abnormal_refund_goes_to_the_merchant_and_its_payer_is_paid(
             "by li and wang",
         ],
         ["Open again", "by run"],
-        ["Decided about the refund", "by zhao"],
+        ["Payer said to be paid", "by zhao"],
         [
             "Refund: succeeded → succeeded, the payer was paid by other means",
             "by zhao",

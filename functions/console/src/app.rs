@@ -7,7 +7,10 @@ use adapters::{
 use flows::sandbox::Sandbox;
 use payments::reconcile::difference::SoloExplainLimit;
 
-use crate::settings::{Auth, Settings};
+use crate::{
+    daily_run::DailyRun,
+    settings::{Auth, Settings},
+};
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct App {
     pub(crate) today_too: bool,
     /// Whether the daily run repairs, or only looks.
     pub(crate) repairs: bool,
+    pub(crate) daily_run: DailyRun,
     pub(crate) explain_alone: SoloExplainLimit,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -44,6 +48,7 @@ impl App {
             auth: settings.auth,
             today_too: settings.today_too,
             repairs: settings.repairs,
+            daily_run: settings.daily_run,
             explain_alone: settings.explain_alone,
             clock: clock.clone(),
             random: random.clone(),

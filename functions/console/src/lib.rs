@@ -13,6 +13,7 @@ pub mod answer;
 pub mod app;
 mod breakdown;
 mod csv;
+pub mod daily_run;
 mod day_listing;
 pub mod handler;
 mod input;

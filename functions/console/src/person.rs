@@ -130,7 +130,7 @@ fn by_token(
     // Whoever can write any address into an account could be two persons.
     if by_email && !named.is_empty() && claim("email_verified") != Some("true") {
         return Err(Problem::no_person(
-            "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, let the provider add the claim `email_verified`, or let CONSOLE_PERSON_CLAIM (the stack's ConsolePersonClaim) name a claim that people cannot change, such as `sub`.",
+            "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, ask whoever runs the system to have the provider add the claim `email_verified`, or to let the stack's ConsolePersonClaim name a claim that people cannot change, such as `sub`.",
         ));
     }
     // An address in two spellings is one person, whichever claim holds it.
@@ -141,7 +141,7 @@ fn by_token(
     };
     person.ok_or_else(|| {
         Problem::no_person(format!(
-            "Your token has no claim `{}` to call you by. Sign in with a token that has it, or let CONSOLE_PERSON_CLAIM name one that all tokens have.",
+            "Your token has no claim `{}` to call you by. Sign in with a token that has it, or ask whoever runs the system to let the stack's ConsolePersonClaim name one that all tokens have.",
             claims.person
         ))
     })

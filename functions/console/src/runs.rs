@@ -7,7 +7,7 @@ use payments::{model::bill_date::BillDate, reconcile::day_runs::DayRuns};
 use tracing::warn;
 use wechatpay::UnixSeconds;
 
-use crate::text;
+use crate::{daily_run::DailyRun, text};
 
 /// What the table has of several days' runs.
 #[derive(Debug, Default)]
@@ -64,12 +64,18 @@ impl KnownRuns {
     }
 
     /// Those of these days whose record cannot be read, and those whose run is missing: known by
-    /// the runs of some days before them, too. `repairs` says whether the daily run does.
-    pub(crate) fn alerts(&self, days: &[BillDate], repairs: bool, now: UnixSeconds) -> DayAlerts {
+    /// the runs of some days before them, too. `daily_run` says when it is due, and
+    /// whether it repairs.
+    pub(crate) fn alerts(
+        &self,
+        days: &[BillDate],
+        daily_run: (DailyRun, bool),
+        now: UnixSeconds,
+    ) -> DayAlerts {
         let (unreadable, readable): (Vec<BillDate>, Vec<BillDate>) =
             days.iter().partition(|day| self.unreadable.contains(day));
         DayAlerts {
-            missing: text::missing_days(&readable, &self.runs, repairs, now),
+            missing: text::missing_days(&readable, &self.runs, daily_run, now),
             unreadable,
         }
     }

@@ -8,6 +8,8 @@ use adapters::{
 use flows::sandbox::FunctionSettings;
 use payments::reconcile::difference::SoloExplainLimit;
 
+use crate::daily_run::DailyRun;
+
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -27,6 +29,8 @@ pub struct Settings {
     /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews
     /// count.
     pub repairs: bool,
+    /// `RECONCILE_AT`: when the daily run begins, as its schedule says it.
+    pub daily_run: DailyRun,
     /// `EXPLAIN_ALONE_MAX_FEN`: the largest difference, in fen, that one person alone may explain.
     pub explain_alone: SoloExplainLimit,
     /// `CONSOLE_AUTH`, with what belongs to it.
@@ -65,6 +69,12 @@ impl FunctionSettings for Settings {
         let work_url = reconcile_work_url(reader);
         let today_too = yes_or_no(reader, "RECONCILE_TODAY", false);
         let repairs = yes_or_no(reader, "RECONCILE_REPAIRS", true);
+        let daily_run = reader.parsed_or(
+            "RECONCILE_AT",
+            "a schedule with one hour, such as cron(30 10 * * ? *)",
+            DailyRun::default(),
+            DailyRun::parse,
+        );
         let explain_alone = reader.parsed_or(
             "EXPLAIN_ALONE_MAX_FEN",
             "a whole number of fen, 0 or more",
@@ -83,6 +93,7 @@ impl FunctionSettings for Settings {
             work_url: work_url?,
             today_too: today_too?,
             repairs: repairs?,
+            daily_run: daily_run?,
             explain_alone: explain_alone?,
             auth: auth?,
         })
@@ -273,6 +284,17 @@ mod tests {
         vars.insert("RECONCILE_REPAIRS", "no");
         let error = read(&vars).unwrap_err();
         assert_eq!(error.names(), ["RECONCILE_REPAIRS"]);
+    }
+
+    #[test]
+    fn the_daily_run_is_due_at_1030_unless_the_console_is_told_another_schedule() {
+        let mut vars = vars();
+        let at = |vars: &BTreeMap<_, _>| read(vars).map(|settings| settings.daily_run.to_string());
+        assert_eq!(at(&vars).unwrap(), "10:30");
+        vars.insert("RECONCILE_AT", "cron(0 12 * * ? *)");
+        assert_eq!(at(&vars).unwrap(), "12:00");
+        vars.insert("RECONCILE_AT", "rate(1 day)");
+        assert_eq!(at(&vars).unwrap_err().names(), ["RECONCILE_AT"]);
     }
 
     #[test]

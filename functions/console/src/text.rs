@@ -9,7 +9,8 @@ mod run;
 mod time;
 
 pub(crate) use difference::{
-    about_refund, button, done, next, proposed, stage, stands, state, wanted, what_to_do,
+    about_refund, button, decided_alone, done, next, proposed, stage, stands, state,
+    state_of_several, wanted, what_to_do,
 };
 pub(crate) use run::{
     fund_state, is_left_open, is_stuck, left_for_days, missing_days, run, run_state, started,

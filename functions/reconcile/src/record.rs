@@ -118,6 +118,7 @@ impl<'a> RunRecord<'a> {
                     if run.state != RunState::Failed {
                         run.state = after.of_trades();
                     }
+                    run.waits_for_usable_bill = run.state == RunState::Waiting && tries > 0;
                     run.trouble = Some(trouble.clone());
                 }
                 RunSide::Funds => {

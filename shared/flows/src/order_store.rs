@@ -238,7 +238,7 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
             "the money went to the merchant's own account, so the payer has nothing of it: pay the payer by other means, then say how with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console",
         ),
         RefundState::Refused(_) => Some(
-            "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release",
+            "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release. Of a second payment, or of an order of nobody's, say it in our console",
         ),
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
             "the merchant's balance at WeChat Pay is too low: fill it up; the refund then goes on by itself",

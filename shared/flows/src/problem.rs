@@ -234,7 +234,7 @@ impl Problem {
             StatusCode::UNPROCESSABLE_ENTITY,
             "refund_needs_two_persons",
             "Decided in the console",
-            "This refund gives back a payment that came on top of the one that the order is paid by. What becomes of it is decided in the console, on the page of the day on which that payment was made: no caller of this API decides it alone.",
+            "This refund gives back a payment that came on top of the one that the order is paid by. What becomes of it is decided by the merchant's finance staff in this deployment's reconciliation console (not on WeChat Pay's merchant platform), on the page of the day on which that payment was made: no caller of this API decides it alone.",
         )
     }
 
@@ -420,7 +420,7 @@ impl From<RefundRejected> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "refund_needs_two_persons",
                 "Two persons give this payment back",
-                "this payment came on top of the one that the order is paid by, and two different persons approve that such money goes back: in the console, on the page of the day on which it was paid",
+                "This payment came on top of the one that the order is paid by, and two different persons of the merchant's finance staff approve that such money goes back: in this deployment's reconciliation console (not on WeChat Pay's merchant platform), on the page of the day on which it was paid.",
             ),
             RefundRejected::NoSuchPayment => Self::new(
                 unprocessable,

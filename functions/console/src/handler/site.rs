@@ -88,7 +88,11 @@ impl Request<'_> {
 
     /// What is wrong with these days. `known` has some earlier ones too.
     fn alerts_of(&self, days: &[BillDate], known: &KnownRuns) -> DayAlerts {
-        let mut alerts = known.alerts(days, self.app.repairs, self.app.clock.now());
+        let mut alerts = known.alerts(
+            days,
+            (self.app.daily_run, self.app.repairs),
+            self.app.clock.now(),
+        );
         if self.app.today_too {
             // There is no schedule.
             alerts.missing = Vec::new();
@@ -145,6 +149,7 @@ impl Request<'_> {
             is_missing: red.missing.contains(&date),
             is_unreadable,
             alerts: &alerts,
+            daily_run: self.app.daily_run,
             day: &day,
             filter,
             chart: &chart,
@@ -253,6 +258,7 @@ impl Request<'_> {
         DifferenceView {
             viewer: self.viewer,
             alerts: self.alerts_if_known().await,
+            daily_run: self.app.daily_run,
             difference,
             journal: self.journal(difference).await,
             now: self.app.clock.now(),

@@ -110,8 +110,8 @@ impl ChartDay {
         let or_more = if self.needing.is_all { "" } else { " or more" };
         match self.needing.count {
             0 if self.needing.is_all => {}
-            1 => told.push_str(&format!(", 1{or_more} open difference")),
-            more => told.push_str(&format!(", {more}{or_more} open differences")),
+            1 => told.push_str(&format!(", 1{or_more} difference not done")),
+            more => told.push_str(&format!(", {more}{or_more} differences not done")),
         }
         told
     }
@@ -170,7 +170,7 @@ pub(super) fn chart(days: &[ChartDay], chosen: BillDate) -> Markup {
             li { (sample("agreed")) "On both sides" }
             li { (sample("there")) "In the bill only" }
             li { (sample("here")) "In our books only" }
-            li { svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" { circle.open cx="6" cy="6" r="5" {} } "Open differences" }
+            li { svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" { circle.open cx="6" cy="6" r="5" {} } "Differences that are open or being carried out" }
             li { (sample("none")) "No run" }
         }
     }

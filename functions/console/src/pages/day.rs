@@ -14,6 +14,7 @@ use super::{
     list, products,
 };
 use crate::{
+    daily_run::DailyRun,
     day_listing::DayListing,
     input::{Filter, RunForm},
     money::count,
@@ -35,6 +36,8 @@ pub(crate) struct DayView<'a> {
     pub(crate) is_unreadable: bool,
     /// What is wrong with the last days: said before all else.
     pub(crate) alerts: &'a DayAlerts,
+    /// When the daily run is due.
+    pub(crate) daily_run: DailyRun,
     pub(crate) day: &'a DayListing,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
@@ -54,7 +57,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let read = view.run.filter(|run| !run.parts_done.is_empty());
     let has_items = view.day.len() > 0;
     let body = html! {
-        (alerts(view.alerts, Some(view.date)))
+        (alerts(view.alerts, Some(view.date), view.daily_run))
         (head(view))
         @if let Some(asked) = view.started {
             p.notice role="status" {
@@ -140,13 +143,24 @@ fn state(view: &DayView<'_>) -> Markup {
     let words = if view.is_unreadable {
         text::unreadable_run()
     } else {
-        text::run(view.date, view.run, view.day, view.later_are_done, view.now)
+        text::run(
+            view.date,
+            view.run,
+            view.day,
+            view.later_are_done,
+            view.daily_run,
+            view.now,
+        )
     };
-    let only_previewed = view.is_missing
-        && view
-            .run
-            .is_some_and(|run| run.dry_run && run.state == RunState::Done);
-    let tone = if only_previewed {
+    let late = view.run.filter(|_| view.is_missing);
+    let late = late.and_then(|run| match run.state {
+        RunState::Done => Some("The time of this day’s run is over, and there was only a preview."),
+        RunState::Running | RunState::Waiting => {
+            Some("This day had to be reconciled by 13:00 of the next day, and is not yet.")
+        }
+        RunState::Failed => None,
+    });
+    let tone = if late.is_some() {
         Tone::Bad
     } else {
         words.tone
@@ -159,9 +173,7 @@ fn state(view: &DayView<'_>) -> Markup {
     html! {
         section.banner.(tone.class()) {
             div {
-                @if only_previewed {
-                    p.trouble { "The time of this day’s run is over, and there was only a preview." }
-                }
+                @if let Some(late) = late { p.trouble { (late) } }
                 h2 {
                     (words.headline)
                     @if is_preview { " " span.chip.quiet { "Preview" } }

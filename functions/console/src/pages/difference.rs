@@ -19,6 +19,7 @@ use super::{
     list,
 };
 use crate::{
+    daily_run::DailyRun,
     input::{DECISIONS, decision_name},
     money::yuan_of_e5,
     person::Viewer,
@@ -31,6 +32,8 @@ pub(crate) struct DifferenceView<'a> {
     pub(crate) viewer: &'a Viewer,
     /// What is wrong with the last days: said before all else.
     pub(crate) alerts: DayAlerts,
+    /// When the daily run is due.
+    pub(crate) daily_run: DailyRun,
     pub(crate) difference: &'a Difference,
     /// What happened to the order in our books; `None` when that is not known.
     pub(crate) journal: Option<Vec<Event>>,
@@ -58,7 +61,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let name = list::name(one);
     let day = format!("/console/{}", one.date);
     let body = html! {
-        (alerts(&view.alerts, None))
+        (alerts(&view.alerts, None, view.daily_run))
         p.back { a href=(day) { "← " (text::long_day(one.date)) } }
         div.title.left {
             h1 { (one.kind.title()) }
@@ -70,7 +73,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
             div.banner.bad role="alert" {
                 div {
                     h2 { (draft.problem.title) }
-                    p { (draft.problem.detail) }
+                    // The page below is read after the answer: to load it anew is done already.
+                    @if draft.problem.code == Problem::STALE {
+                        p { "Somebody, or a run, wrote to this difference after you loaded it, and nothing was done. Below is how it stands now: read it, then decide." }
+                    } @else {
+                        p { (draft.problem.detail) }
+                    }
                 }
             }
         }
@@ -407,9 +415,12 @@ fn what(step: &HistoryEntry, before: Option<DifferenceState>, persons: usize) ->
             format!("Explained, {persons} of {PERSONS}")
         }
         (DifferenceState::Approved, Some(DifferenceState::Open)) => {
-            "Decided about the refund".to_owned()
+            text::decided_alone(step.decision).to_owned()
         }
         (to, Some(before)) if to == before => "Noted".to_owned(),
+        (DifferenceState::Open, Some(_)) if step.decision == Some(Decision::Reject) => {
+            "Rejected".to_owned()
+        }
         (DifferenceState::Open, Some(_)) => "Open again".to_owned(),
         (to, Some(_)) => text::state(to).0.to_owned(),
     }

@@ -5,6 +5,7 @@ use payments::model::bill_date::BillDate;
 
 use super::style;
 use crate::{
+    daily_run::DailyRun,
     person::Viewer,
     runs::DayAlerts,
     text::{self, Tone},
@@ -65,7 +66,7 @@ pub(super) fn notice(text: Option<&str>) -> Markup {
 }
 
 /// Says what is wrong with the last days, the latest first; the page of one says so itself.
-pub(super) fn alerts(alerts: &DayAlerts, but: Option<BillDate>) -> Markup {
+pub(super) fn alerts(alerts: &DayAlerts, but: Option<BillDate>, daily_run: DailyRun) -> Markup {
     let latest_first = |days: &[BillDate]| {
         let mut days = days.to_vec();
         days.retain(|day| Some(*day) != but);
@@ -74,8 +75,8 @@ pub(super) fn alerts(alerts: &DayAlerts, but: Option<BillDate>) -> Markup {
         days
     };
     html! {
-        (alert(&MISSING, &latest_first(&alerts.missing)))
-        (alert(&UNREADABLE, &latest_first(&alerts.unreadable)))
+        (alert(&missing(daily_run), &latest_first(&alerts.missing)))
+        (alert(&unreadable(), &latest_first(&alerts.unreadable)))
     }
 }
 
@@ -84,23 +85,29 @@ struct AlertText {
     id: &'static str,
     /// Behind the latest one's name.
     headline: &'static str,
-    detail: &'static str,
+    detail: String,
     /// Before the names of the others.
     others: &'static str,
 }
 
-const MISSING: AlertText = AlertText {
-    id: "missing",
-    headline: " is not reconciled",
-    detail: "Its run was due at 10:30 on the next day, and none is done.",
-    others: "Nor is:",
-};
-const UNREADABLE: AlertText = AlertText {
-    id: "unreadable",
-    headline: ": its record cannot be read",
-    detail: "Whether it was reconciled is not known. Tell the people who run the system.",
-    others: "Nor can that of:",
-};
+fn missing(daily_run: DailyRun) -> AlertText {
+    AlertText {
+        id: "missing",
+        headline: " is not reconciled",
+        detail: format!("Its run was due at {daily_run} on the next day, and none is done."),
+        others: "Nor is:",
+    }
+}
+
+fn unreadable() -> AlertText {
+    AlertText {
+        id: "unreadable",
+        headline: ": its record cannot be read",
+        detail: "Whether it was reconciled is not known. Tell the people who run the system."
+            .to_owned(),
+        others: "Nor can that of:",
+    }
+}
 
 fn alert(text: &AlertText, days: &[BillDate]) -> Markup {
     let Some((last, others)) = days.split_first() else {

@@ -73,7 +73,7 @@ fn states(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
             }
             @for state in STATES {
                 @let found = of(state);
-                @let (name, tone) = text::state(state);
+                @let (name, tone) = text::state_of_several(state);
                 @let is_chosen = filter.state == Some(state);
                 @if found > 0 || is_chosen {
                     a.(tone.class()) href=(address(date, filter.kind, Some(state))) aria-current=[is_chosen.then_some("true")] {
@@ -126,7 +126,12 @@ fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter)
             @if hidden > 0 && filter.kind.is_none() {
                 p { a href=(address(date, Some(kind), filter.state)) { "Show " (number(hidden)) " more of this kind" } }
             } @else if hidden > 0 && !day.fits_a_file(filter) {
-                p { "More than " (number(hidden)) " others are of this kind: more than a file holds. Choose a state, or let a program read them all." }
+                p {
+                    @if day.is_cut { "More than " }
+                    (number(hidden)) " others are of this kind: more than a file holds. "
+                    @if filter.state.is_none() { "Choose a state, or let a program read them all." }
+                    @else { "Let a program read them all." }
+                }
             } @else if hidden > 0 {
                 p { (number(hidden)) " more are in " a href=(file(date, filter)) download { "the CSV file" } "." }
             }

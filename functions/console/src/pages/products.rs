@@ -62,7 +62,10 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                         " + " (text::end(GapStatus::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
                     }
                 }
-                p { "In all: " (differs(now)) "." }
+                p { "In all: " (differs(now, is_open)) "." }
+                @if is_open && breakdown.at(GapStatus::Open).is_none() {
+                    p { "What is open makes up for itself in the sums: both sides do not agree." }
+                }
                 @let of_next_day = breakdown.of_next_day();
                 @if !of_next_day.is_none() {
                     p {
@@ -77,7 +80,7 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
             } @else {
                 h2 { "Difference · + if the bill has more" }
                 p.sum { (yuan_signed(now.net_fen())) }
-                p { (text::sentence(&differs(now))) }
+                p { (text::sentence(&differs(now, is_open))) }
                 p {
                     @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
                     @else if has_bill { "What of it is open is not known: run the day again to see." }
@@ -99,11 +102,13 @@ const ENDS: [GapStatus; 4] = [
     GapStatus::Open,
 ];
 
-/// `+5 payments, +¥206.50; the refunds agree`.
-fn differs(gap: Gap) -> String {
+/// `+5 payments, +¥206.50; the refunds agree`. Sums that are alike are no agreement while something
+/// is open, which may make up for itself.
+fn differs(gap: Gap, is_open: bool) -> String {
+    let alike = if is_open { "come to the same" } else { "agree" };
     let told = |what: &str, number: i64, fen: i64| {
         if (number, fen) == (0, 0) {
-            format!("the {what}s agree")
+            format!("the {what}s {alike}")
         } else {
             format!("{} {what}s, {}", more(number), yuan_signed(fen))
         }
@@ -215,7 +220,10 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
             @for end in [GapStatus::Explained, GapStatus::Rejected, GapStatus::OnItsWay, GapStatus::Open, GapStatus::OtherDays] {
                 @let gap = breakdown.at_of(end, product);
                 @if !gap.is_none() || is_open && end == GapStatus::Open {
-                    small.bad[end == GapStatus::Open] { (text::end(end)) " " (yuan_signed(gap.net_fen())) }
+                    small.bad[end == GapStatus::Open] {
+                        (text::end(end)) " " (yuan_signed(gap.net_fen()))
+                        @if gap.is_none() { ", which makes up for itself" }
+                    }
                 }
             }
         }

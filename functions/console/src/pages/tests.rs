@@ -11,17 +11,20 @@ use payments::{
     reconcile::{
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{
-            Decision, Difference, DifferenceKind, DifferenceSubject, RefundStage, SideView,
-            SoloExplainLimit, TrackedRefund,
+            Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
+            SideView, SoloExplainLimit, TrackedRefund,
         },
         run::{BillFacts, FundState, PartDone, Run, RunState},
     },
 };
 use wechatpay::UnixSeconds;
 
-use super::{ChartDay, DayView, DifferenceView, day, difference};
+use flows::problem::Problem;
+
+use super::{ChartDay, DayView, DifferenceView, RejectedForm, day, difference};
 use crate::{
     breakdown::Breakdown,
+    daily_run::DailyRun,
     day_listing::DayListing,
     input::Filter,
     person::{Person, Viewer},
@@ -94,6 +97,7 @@ fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String
         is_missing: false,
         is_unreadable: false,
         alerts: &DayAlerts::default(),
+        daily_run: DailyRun::default(),
         day: all,
         filter,
         chart: &chart,
@@ -110,6 +114,7 @@ fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -
     let view = DifferenceView {
         viewer,
         alerts: DayAlerts::default(),
+        daily_run: DailyRun::default(),
         difference: difference_,
         journal,
         now: NOW,
@@ -404,7 +409,7 @@ fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_w
             "Redirecting proposed",
             "Approved, 2 of 2",
             "abnormal, redirected",
-            "Decided about the refund",
+            "Payer said to be paid",
             "succeeded, payer paid",
             "Explained",
         ],
@@ -519,6 +524,165 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
 }
 
 #[test]
+fn open_differences_that_make_up_for_each_other_are_not_called_an_agreement() {
+    let differs = |order_no: &str| {
+        let about = DifferenceSubject {
+            order_no: Some(order_no.to_owned()),
+            ..DifferenceSubject::default()
+        };
+        let there = SideView {
+            amount_fen: Some(500),
+            ..SideView::default()
+        };
+        let kind = DifferenceKind::AmountDiffers;
+        Difference::found(date(), kind, about, Some(there), None, "run-1", NOW)
+    };
+    let both = [(differs("MORE-1"), 500), (differs("LESS-1"), -500)];
+    let page = |both: &[(Difference, i64)]| {
+        let mut run = breakdown_run(0);
+        run.state = RunState::Done;
+        let part = run.parts_done.get_mut(&0).unwrap();
+        part.there = Totals::default();
+        part.there.0.entry("NATIVE".to_owned()).or_default();
+        part.told = Some(Gaps::default());
+        let of_each = both.iter().map(|(one, paid_fen)| {
+            let mut gaps = Gaps::default();
+            let gap = Gap {
+                paid_fen: *paid_fen,
+                ..Gap::default()
+            };
+            gaps.add("NATIVE", gap);
+            (one.id.clone(), gaps)
+        });
+        let mut all = DayListing::default();
+        all.breakdown = Breakdown::begin(&run, Some(of_each.collect()));
+        for (one, _) in both {
+            all.breakdown.take(one);
+        }
+        page_of_choice(Some(&run), &all, Filter::default())
+    };
+    let open = page(&both);
+    assert!(open.contains("class=\"figure bad\""), "{open}");
+    assert!(!open.contains("payments agree"), "{open}");
+    for words in [
+        "In all: the payments come to the same; the refunds come to the same.",
+        "What is open makes up for itself in the sums: both sides do not agree.",
+        "<small class=\"bad\">Open ¥0.00, which makes up for itself</small>",
+    ] {
+        assert!(open.contains(words), "{words} is not in {open}");
+    }
+    let explained = both.map(|(one, fen)| {
+        let explained = one.decided(Decision::Explain, "li", "a coupon", NOW);
+        (explained.unwrap(), fen)
+    });
+    let explained = page(&explained);
+    assert!(
+        explained.contains("Payments and refunds agree"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn a_history_says_that_somebody_rejected_and_what_one_person_had_done() {
+    let happened = |one_: &Difference| {
+        let page = one(&li(), one_, None);
+        let (_, happened) = page.split_once("What happened").unwrap();
+        happened.to_owned()
+    };
+    let large = Difference {
+        there: None,
+        ..found(DifferenceKind::DuplicatePayment)
+    };
+    let explained = large.decided(Decision::Explain, "li", "so it is", NOW);
+    let rejected = explained
+        .unwrap()
+        .decided(Decision::Reject, "wang", "no", NOW);
+    let told = happened(&rejected.unwrap());
+    assert!(told.contains("<strong>Rejected</strong>"), "{told}");
+    assert!(!told.contains("Open again"), "{told}");
+
+    let proposed = found(DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
+    let once = proposed
+        .decided(Decision::Approve, "li", "yes", NOW)
+        .unwrap();
+    let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
+    let refused = TrackedRefund {
+        refund_no: RefundNo::parse("second-4200001").unwrap(),
+        stage: RefundStage::Refused,
+        to_merchant: false,
+        payer_has_it: false,
+    };
+    let refused = approved.told(&refused, "run-2", NOW).unwrap();
+    let again = refused.decided(Decision::Retry, "zhao", "mended", NOW);
+    let told = happened(&again.unwrap());
+    assert!(
+        told.contains("<strong>Refund tried again</strong>"),
+        "{told}"
+    );
+    assert!(told.contains("<strong>Open again</strong>"), "by the run");
+}
+
+#[test]
+fn a_decision_on_what_has_changed_meanwhile_is_answered_by_what_it_is_now() {
+    let problem = Problem::stale_difference();
+    let found = found(DifferenceKind::AmountDiffers);
+    let view = DifferenceView {
+        viewer: &li(),
+        alerts: DayAlerts::default(),
+        daily_run: DailyRun::default(),
+        difference: &found,
+        journal: None,
+        now: NOW,
+        explain_alone: SoloExplainLimit::default(),
+        done: None,
+        draft: Some(RejectedForm {
+            problem: &problem,
+            you: "li",
+            why: "a discount",
+            client: "",
+        }),
+    };
+    let page = difference(&view).into_string();
+    assert!(
+        page.contains("Below is how it stands now: read it, then decide."),
+        "{page}"
+    );
+    assert!(!page.contains("Load it anew"), "{page}");
+}
+
+#[test]
+fn the_page_of_a_day_that_still_runs_after_its_time_is_red_too() {
+    let running = run(RunState::Running);
+    let all = DayListing::default();
+    let banner = |is_missing| {
+        let view = DayView {
+            viewer: &li(),
+            date: date(),
+            run: Some(&running),
+            preview: None,
+            is_missing,
+            is_unreadable: false,
+            alerts: &DayAlerts::default(),
+            daily_run: DailyRun::default(),
+            day: &all,
+            filter: Filter::default(),
+            chart: &[],
+            has_bill: true,
+            has_next: true,
+            later_are_done: true,
+            now: NOW,
+            started: None,
+        };
+        day(&view).into_string()
+    };
+    let late = banner(true);
+    assert!(late.contains("class=\"banner bad\""), "{late}");
+    assert!(late.contains("had to be reconciled by 13:00"), "{late}");
+    let in_time = banner(false);
+    assert!(in_time.contains("class=\"banner wait\""), "{in_time}");
+}
+
+#[test]
 fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its_difference() {
     let trade = Trade {
         kind: CarriedKind::Payment,
@@ -611,6 +775,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
             missing: vec![date().plus_days(1), date().plus_days(-3)],
             unreadable: vec![date().plus_days(-1), date().plus_days(-2)],
         },
+        daily_run: DailyRun::default(),
         day: &DayListing::default(),
         filter: Filter::default(),
         chart: &[],
@@ -624,6 +789,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
     let (missing, first) = (page.find("id=\"missing\""), page.find("<h1"));
     assert!(missing.is_some() && missing < first, "{page}");
     assert!(page.contains("Sunday, 2 August 2026 is not reconciled"));
+    assert!(page.contains("was due at 10:30"), "{page}");
     assert!(page.contains(">Wednesday, 29 July 2026</a>"), "{page}");
     assert!(page.contains("Friday, 31 July 2026: its record cannot be read"));
     assert!(page.contains(">Thursday, 30 July 2026</a>"), "{page}");
@@ -633,6 +799,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
             missing: vec![date()],
             unreadable: vec![date()],
         },
+        daily_run: DailyRun::default(),
         ..view
     };
     let own = day(&own).into_string();
@@ -648,6 +815,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
             missing: vec![date().plus_days(1)],
             unreadable: Vec::new(),
         },
+        daily_run: DailyRun::default(),
         difference: &found,
         journal: None,
         now: NOW,
@@ -722,6 +890,21 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     assert!(some.contains(chosen) && !some.contains("Too many for one file"));
     let still = told(8_001, true, of_kind);
     assert!(!still.contains("differences.csv"));
+    assert!(still.contains("More than 7,501 others"), "{still}");
+    assert!(
+        still.contains("Choose a state, or let a program"),
+        "{still}"
+    );
+    let of_state = Filter {
+        state: Some(DifferenceState::Open),
+        ..of_kind
+    };
+    let exact = told(8_001, false, of_state);
+    assert!(
+        exact.contains("<p>7,501 others are of this kind"),
+        "{exact}"
+    );
+    assert!(!exact.contains("Choose a state") && exact.contains("Let a program"));
 }
 
 #[test]
@@ -737,6 +920,7 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
             is_missing: false,
             is_unreadable: false,
             alerts: &DayAlerts::default(),
+            daily_run: DailyRun::default(),
             day: &all,
             filter: Filter::default(),
             chart: &[],

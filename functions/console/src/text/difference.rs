@@ -18,8 +18,21 @@ pub(crate) const fn state(state: DifferenceState) -> (&'static str, Tone) {
         DifferenceState::Approved => ("Refund approved", Tone::Wait),
         DifferenceState::OnItsWay => ("Refund on its way", Tone::Wait),
         DifferenceState::Repaired => ("Repaired", Tone::Good),
-        DifferenceState::Rejected => ("Refund rejected", Tone::Quiet),
+        DifferenceState::Rejected => ("Rejected", Tone::Quiet),
         DifferenceState::Explained => ("Explained", Tone::Good),
+    }
+}
+
+/// The same of several differences, whatever is proposed about each.
+pub(crate) const fn state_of_several(of: DifferenceState) -> (&'static str, Tone) {
+    match of {
+        DifferenceState::Proposed => ("Proposed", Tone::Wait),
+        DifferenceState::Approved => ("Approved", Tone::Wait),
+        DifferenceState::OnItsWay => ("On its way", Tone::Wait),
+        DifferenceState::Open
+        | DifferenceState::Repaired
+        | DifferenceState::Rejected
+        | DifferenceState::Explained => state(of),
     }
 }
 
@@ -113,6 +126,25 @@ pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
         | Decision::Reject
         | Decision::Retry
         | Decision::Reopen => None,
+    }
+}
+
+/// What one person alone had carried out.
+pub(crate) const fn decided_alone(decision: Option<Decision>) -> &'static str {
+    match decision {
+        Some(Decision::Retry) => "Refund tried again",
+        Some(Decision::PayerPaid) => "Payer said to be paid",
+        Some(
+            Decision::Propose
+            | Decision::ProposePaid
+            | Decision::Approve
+            | Decision::Reject
+            | Decision::Release
+            | Decision::Redirect
+            | Decision::Explain
+            | Decision::Reopen,
+        )
+        | None => "Decided about the refund",
     }
 }
 

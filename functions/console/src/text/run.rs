@@ -12,7 +12,7 @@ use payments::{
 use wechatpay::UnixSeconds;
 
 use super::{Tone, sentence};
-use crate::{day_listing::DayListing, input::RunForm, money::count};
+use crate::{daily_run::DailyRun, day_listing::DayListing, input::RunForm, money::count};
 
 /// The texts about a day's run.
 pub(crate) struct RunText {
@@ -35,27 +35,18 @@ impl RunText {
     }
 }
 
-/// When the daily run has begun at the latest, in seconds after the end of its day: it is due at
-/// 10:30.
-const RUN_BY_S: i64 = 10 * 3600 + 45 * 60;
-
-/// Whether the time of a day's run is over.
-pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
-    now >= date.ends_at().plus_s(RUN_BY_S)
-}
-
-/// Those of these days whose run is missing. Of the last day that is one that did not come, from
-/// 10:45 on; from 13:00 on it is one that is not done.
+/// Those of these days whose run is missing. Of the last day that is one that did not come, from a
+/// quarter of an hour after its time on; from 13:00 on it is one that is not done.
 pub(crate) fn missing_days(
     days: &[BillDate],
     runs: &[(BillDate, DayRuns)],
-    repairs: bool,
+    (daily_run, repairs): (DailyRun, bool),
     now: UnixSeconds,
 ) -> Vec<BillDate> {
     let late = lateness::last_late(now);
     let mut missing = day_runs::missing_days(runs, days, late, repairs);
     let yesterday = lateness::yesterday(now);
-    if late < yesterday && days.contains(&yesterday) && is_overdue(yesterday, now) {
+    if late < yesterday && days.contains(&yesterday) && daily_run.is_overdue(yesterday, now) {
         let mut of_day = runs.iter().filter(|(date, _)| *date == yesterday);
         let has_come = of_day.any(|(_, runs)| has_come(runs, repairs));
         missing.extend((!has_come).then_some(yesterday));
@@ -86,6 +77,7 @@ pub(crate) fn run(
     run: Option<&Run>,
     found: &DayListing,
     later_are_done: bool,
+    daily_run: DailyRun,
     now: UnixSeconds,
 ) -> RunText {
     let Some(run) = run else {
@@ -96,22 +88,37 @@ pub(crate) fn run(
                 "Not reconciled",
                 "No run has looked at this day, and WeChat Pay keeps no bill of it any more.",
             )
-        } else if is_overdue(date, now) {
+        } else if daily_run.is_overdue(date, now) {
             RunText::new(
                 Tone::Bad,
                 "Not reconciled",
-                "No run has looked at this day, though its time, 10:30 on the next day, is over. Run it now, and let on-call see why the daily run did not come.",
+                format!(
+                    "No run has looked at this day, though its time, {daily_run} on the next day, is over. Run it now, and let on-call see why the daily run did not come."
+                ),
             )
         } else {
             RunText::new(
                 Tone::Quiet,
                 "Not reconciled",
-                "No run has looked at this day. The daily run does so at 10:30 on the next day, once WeChat Pay has made its bill.",
+                format!(
+                    "No run has looked at this day. The daily run does so at {daily_run} on the next day, once WeChat Pay has made its bill."
+                ),
             )
         };
     };
     let bill_is_late = now >= lateness::late_at(date);
     let words = match run.state {
+        // Its message has been received as often as the queue lets it, a day long.
+        RunState::Waiting if is_silent(now.since(run.updated_at), true) => RunText::new(
+            Tone::Bad,
+            "The bill is not asked for any more",
+            "The run waited for WeChat Pay’s bill, and has written nothing for longer than it pauses. Run the day again, and let on-call see why it ended (runbook reconciliation.md).",
+        ),
+        RunState::Waiting if run.waits_for_usable_bill => RunText::new(
+            Tone::Wait,
+            "The bill is of no use, and is fetched again",
+            "WeChat Pay’s bill came, and cannot be used. It is fetched four times in all, half an hour apart; there is nothing to do before that.",
+        ),
         RunState::Waiting if bill_is_late => RunText::new(
             Tone::Bad,
             "WeChat Pay’s bill is late",
@@ -129,7 +136,7 @@ pub(crate) fn run(
         RunState::Running if is_stuck(run, now) => RunText::new(
             Tone::Bad,
             "Stuck",
-            "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+            "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue.",
         ),
         RunState::Running => {
             let parts = format!(
@@ -147,7 +154,7 @@ pub(crate) fn run(
         RunState::Failed => RunText::new(
             Tone::Bad,
             "Failed",
-            "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, look into the log of the function reconcile.",
+            "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, tell on-call (runbook reconciliation.md), who look into the log of reconcile.",
         ),
         RunState::Done => {
             let words = done_run(run, found, later_are_done);
@@ -178,7 +185,7 @@ fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
             (
                 Tone::Bad,
                 "Trades are judged, the fund side is stuck",
-                "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+                "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue.",
             )
         }
         FundState::Pending | FundState::Running if funds.trouble.is_none() => (
@@ -244,8 +251,8 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     } else if under_way > 0 {
         RunText::new(
             Tone::Wait,
-            "Done, refunds are on their way",
-            "Everything is decided. What is approved is being given back, and is repaired once the money has arrived.",
+            "Done, decisions are being carried out",
+            "Everything is decided, and what was approved is being carried out. A refund is repaired once its money has arrived.",
         )
     } else if found.len() > 0 {
         let (tone, headline) = if is_open {

@@ -97,25 +97,28 @@ impl Problem {
         )
     }
 
+    /// The code of [`Problem::stale_difference`].
+    pub const STALE: &'static str = "stale";
+
     /// Another person decided in the meantime.
     pub fn stale_difference() -> Self {
         Self::new(
             StatusCode::CONFLICT,
-            "stale",
+            Self::STALE,
             "Changed in the meantime",
             "Somebody, or a run, wrote to this difference after you loaded it. Nothing was done. Load it anew, and decide on what it says now.",
         )
     }
 
-    /// Approved and stored, but the message that starts the refund could not be sent. The cause is
+    /// Decided and stored, but the message that has it carried out could not be sent. The cause is
     /// only logged.
     pub fn refund_not_started(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "an approved refund was not started");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "refund_not_started",
-            "Approved, not started",
-            "The approval is kept, but the refund could not be started. Load the difference anew in a minute, which starts it; else the next daily run does.",
+            "Decided, not started",
+            "The decision is kept, but what was decided could not be started. Load the difference anew in a minute, which starts it. Nothing else does, unless its day is run again.",
         )
         .retry_after(60)
     }

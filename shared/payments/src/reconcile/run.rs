@@ -211,6 +211,10 @@ pub struct Run {
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Whether the run waits since the bill that came was of no use; else it waits for one that is
+    /// not there yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_usable_bill: bool,
     /// Whether the trade side of a run of this kind was done before this run replaced it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_done_before: bool,
@@ -268,6 +272,7 @@ impl Run {
             parts_done: BTreeMap::new(),
             broken: BTreeMap::new(),
             trouble: None,
+            waits_for_usable_bill: false,
             was_done_before: false,
             first_began_at: None,
             funds: Some(FundSide::begun(&FundTerms::default())),

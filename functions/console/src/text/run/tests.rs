@@ -1,6 +1,12 @@
-use payments::reconcile::{
-    difference::{Decision, Difference, DifferenceKind, RefundStage, TrackedRefund},
-    run::PartDone,
+use payments::{
+    model::ids::ClientId,
+    reconcile::{
+        difference::{
+            Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, RefundStage,
+            TrackedRefund,
+        },
+        run::PartDone,
+    },
 };
 
 use super::*;
@@ -14,7 +20,14 @@ use crate::{
 
 fn run(run: Option<&Run>, items: &[Difference], later_are_done: bool, now: UnixSeconds) -> RunText {
     let found = DayListing::with(items.iter().cloned(), Filter::default());
-    super::run(date(), run, &found, later_are_done, now)
+    super::run(
+        date(),
+        run,
+        &found,
+        later_are_done,
+        DailyRun::default(),
+        now,
+    )
 }
 
 fn run_that(state: RunState) -> Run {
@@ -171,12 +184,96 @@ fn a_day_without_a_run_is_red_once_its_time_is_over_and_a_bill_that_is_late_too(
         (None, 10, 30, Tone::Quiet),
         (None, 10, 44, Tone::Quiet),
         (None, 10, 45, Tone::Bad),
-        (Some(&waits), 12, 59, Tone::Wait),
+        (Some(&waits), 12, 44, Tone::Wait),
         (Some(&waits), 13, 0, Tone::Bad),
     ] {
         let now = UnixSeconds(end + hour * 3600 + minute * 60);
-        assert_eq!(self::run(run, &[], true, now).tone, tone, "{hour}:{minute}");
+        let run = run.map(|run| Run {
+            updated_at: now.plus_s(-1_800),
+            ..run.clone()
+        });
+        let told = self::run(run.as_ref(), &[], true, now);
+        assert_eq!(told.tone, tone, "{hour}:{minute}");
     }
+}
+
+#[test]
+fn a_bill_that_nobody_asks_for_any_more_and_one_of_no_use_are_not_called_late() {
+    let late = date().ends_at().plus_s(14 * 3600);
+    let told = |waits_for_usable_bill, silent_s: i64| {
+        let run = Run {
+            waits_for_usable_bill,
+            updated_at: late.plus_s(-silent_s),
+            trouble: Some("the bill trade is cut short".to_owned()),
+            ..run_that(RunState::Waiting)
+        };
+        let told = self::run(Some(&run), &[], true, late);
+        (told.headline, told.tone)
+    };
+    assert_eq!(told(false, 1_800), ("WeChat Pay’s bill is late", Tone::Bad));
+    let broken = ("The bill is of no use, and is fetched again", Tone::Wait);
+    assert_eq!(told(true, 1_800), broken);
+    let ended = ("The bill is not asked for any more", Tone::Bad);
+    for waits_for_usable_bill in [false, true] {
+        assert_ne!(told(waits_for_usable_bill, 2_700), ended);
+        assert_eq!(told(waits_for_usable_bill, 2_701), ended);
+    }
+}
+
+#[test]
+fn with_another_schedule_nothing_is_red_before_its_time_and_the_page_says_that_time() {
+    let noon = DailyRun::parse("cron(0 12 * * ? *)").unwrap();
+    let found = DayListing::with([], Filter::default());
+    for (minute, tone, is_missing) in [
+        (10 * 60 + 45, Tone::Quiet, false),
+        (12 * 60 + 14, Tone::Quiet, false),
+        (12 * 60 + 15, Tone::Bad, true),
+        (13 * 60, Tone::Bad, true),
+    ] {
+        let now = date().ends_at().plus_s(minute * 60);
+        let told = super::run(date(), None, &found, true, noon, now);
+        assert_eq!(told.tone, tone, "{minute}");
+        assert!(
+            told.detail.contains("12:00 on the next day"),
+            "{}",
+            told.detail
+        );
+        let ran = Run::begun(date().plus_days(-1), "run-1", false, NOW);
+        let ran = Run {
+            state: RunState::Done,
+            ..ran
+        };
+        let runs = [(ran.date, DayRuns::new(Some(ran), None))];
+        let missing = missing_days(&[date()], &runs, (noon, true), now);
+        assert_eq!(missing.contains(&date()), is_missing, "{minute}");
+    }
+}
+
+#[test]
+fn whatever_was_approved_the_day_says_that_it_is_carried_out_and_not_that_it_is_given_back() {
+    let client = ClientId::new("shop");
+    let deciding = DecisionContext {
+        client: Some(&client),
+        ..DecisionContext::default()
+    };
+    let decide = |one: &Difference, decision, who| {
+        one.decided_by_rules(decision, &deciding, who, "x", NOW)
+            .unwrap()
+    };
+    let lost = found_by("run-1", DifferenceKind::UnknownOrderThere);
+    let lost = Difference {
+        about: DifferenceSubject {
+            order_no: Some("ORDER-1".to_owned()),
+            ..lost.about.clone()
+        },
+        ..lost
+    };
+    let proposed = decide(&lost, Decision::ProposePaid, "li");
+    let approved = decide(&proposed, Decision::Approve, "wang");
+    assert_eq!(approved.state, DifferenceState::Approved);
+    let told = run(Some(&left_to_the_next_day(0)), &[approved], true, NOW);
+    assert_eq!(told.headline, "Done, decisions are being carried out");
+    assert!(!told.detail.contains("given back"), "{}", told.detail);
 }
 
 #[test]
@@ -212,7 +309,7 @@ fn a_day_is_missing_from_1045_on_without_a_run_and_from_1300_on_until_one_is_don
     let days: Vec<BillDate> = (0..6).rev().map(day).collect();
     let missing = |runs: &[(BillDate, DayRuns)], hour: i64, minute: i64| {
         let now = date().ends_at().0 + hour * 3600 + minute * 60;
-        missing_days(&days, runs, true, UnixSeconds(now))
+        missing_days(&days, runs, (DailyRun::default(), true), UnixSeconds(now))
     };
     let mut runs = vec![
         run_of(5, RunState::Done),

@@ -64,14 +64,14 @@ pub enum DecisionRejected {
     RejectFirst,
     /// The payer's money is with the merchant.
     #[error(
-        "the refund went to the merchant's own account: pay the payer, then say how with `payer_paid`"
+        "the refund went to the merchant's own account: pay the payer, then say how (`payer_paid`, the button `The payer was paid`)"
     )]
     PayerOwed,
     /// No payer's money is with the merchant.
     #[error("no payer is owed here: no refund went to the merchant's own account")]
     NothingOwed,
     /// The refund's state does not allow this decision.
-    #[error("only a refund that is {needs} can be sent on like this")]
+    #[error("this can be decided only of a refund that is {needs}")]
     WrongStage {
         /// What it would have to be.
         needs: &'static str,

@@ -103,9 +103,9 @@ const THE_NEXT_RUN: &str = "run the day again: these are more than one run takes
 /// What is done about many of a kind that a person examines.
 const ONE_CAUSE: &str = "so many have one cause: look at some of them, and whether bill and books are of the same merchant and day; then explain";
 /// What is done about many movements or trades that do not go together.
-const OF_SETTLEMENT: &str = "so many have one cause: see whether the parameters SettlementDays and FundAccounts say what the contract says, then open a case with WeChat Pay";
+const OF_SETTLEMENT: &str = "so many have one cause: ask whoever runs the system whether SettlementDays and FundAccounts are as the contract with WeChat Pay has them (runbook reconciliation.md); if they are, open a case with WeChat Pay";
 /// What is done about rows that were only counted, which are always many.
-const UNCHECKED: &str = "see whether the merchant number is right and the index `day` is whole; then run the day again, which takes the next ones once those before them are settled";
+const UNCHECKED: &str = "ask whoever runs the system whether the merchant number is right and the index `day` is whole (runbook reconciliation.md); then run the day again, which takes the next ones once those before them are settled";
 
 /// All that is asked of a kind, explained where it is read.
 struct KindFacts {
