@@ -547,12 +547,16 @@ async fn a_day_that_nobody_reconciled_calls_for_a_week_whatever_day_takes_its_pl
         !watch.not_quiet().contains(EARLIER),
         "it is older than that"
     );
-    let row = runbooks::row("reconciliation.md", "not there; in the console red");
+    let page = runbooks::page("reconciliation.md");
+    let (_, section) = page
+        .split_once("## `reconciliation-missing`, `earlier-day-missing`")
+        .expect("a section");
     for told in [
         "the alarm `earlier-day-missing`",
         "`days that were not reconciled in time`",
+        "--name \"$STACK-daily\"",
     ] {
-        assert!(row.contains(told), "{row}");
+        assert!(section.contains(told), "{told}");
     }
 }
 
@@ -646,8 +650,8 @@ async fn a_damaged_record_of_an_earlier_day_says_nothing_of_other_days_and_is_th
     sweep_minute(&testbed, &mut watch).await;
     assert!(watch.is_met(EARLIER));
     assert!(!watch.not_quiet().contains(ALARM), "it may pass");
-    let row = runbooks::row("reconciliation.md", "not there; in the console red");
-    assert!(row.contains("A record that cannot be read counts as that day only"));
+    let page = runbooks::page("reconciliation.md");
+    assert!(page.contains("A record that cannot be read counts as that day\n  only"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

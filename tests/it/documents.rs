@@ -360,6 +360,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let client_settings = [("shop.json", settings.as_str())];
     testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
     testbed.run(ON_CALL, "cargo client help", &[]);
+    let told = testbed.run(ON_CALL, "aws cloudformation describe-stacks", &[]);
+    assert!(told.contains("ReconcileAt"), "{told}");
 
     // A payment by hand.
     testbed.run("README.md", "cargo client create --product native", &[]);
@@ -420,9 +422,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     }
 
     // keys.md
-    let mchid = ("1900000001", detail("mchid"));
-    let mchid = [(mchid.0, mchid.1.as_str())];
-    testbed.run("keys.md", "export WECHATPAY_MCHID", &mchid);
+    let mchid = detail("mchid");
+    testbed.run("keys.md", "export WECHATPAY_MCHID", &[]);
     let shown = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     let apiv3_key = detail("apiv3_key");
     testbed.shell.write("apiv3-key.txt", &apiv3_key);
@@ -431,7 +432,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         .shell
         .write("pub_key.pem", &detail("wechatpay_public_key"));
     testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
-    let certificate = merchant_certificate(mchid[0].1, &detail("merchant_serial"));
+    let certificate = merchant_certificate(&mchid, &detail("merchant_serial"));
     testbed.shell.write("apiclient_cert.pem", &certificate);
     let id = detail("wechatpay_public_key_id");
     let id = ("PUB_KEY_ID_...", id.as_str());
@@ -476,7 +477,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     testbed.run("keys.md", "cargo client setup client", &[]);
     let keyid = [("--keyid ID", "--keyid shop-1")];
     testbed.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
-    let whose = ("WHOSE", "doc-shop");
+    // Of a client that has a key, which `setup client` registered above.
+    let whose = ("WHOSE", "shop");
     let url = ("URL", "https://shop.example/hooks");
     let webhook = "cargo client setup webhook";
     testbed.run(
@@ -498,14 +500,14 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let shown = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     assert_eq!(shown["merchant"]["apiv3_key_versions"], json!([1]));
     let hook = shown["webhooks"].as_array().expect("webhooks").iter();
-    let hook = hook.clone().find(|it| it["client_id"] == "doc-shop");
+    let hook = hook.clone().find(|it| it["client_id"] == "shop");
     assert_eq!(hook.expect("the webhook")["secrets"], 2, "{shown}");
 
     // notices.md: money of another amount is parked.
     pay_wrongly(&testbed, &admin, "DOC-WRONG");
     let notice = testbed.await_notice(&simulator, "DOC-WRONG");
     let named = ("NOTICE_ID", notice.as_str());
-    let told = testbed.run("notices.md", "export WECHATPAY_MCHID", &[mchid[0], named]);
+    let told = testbed.run("notices.md", "export WECHATPAY_MCHID", &[named]);
     assert!(told.contains("amount differs"), "{told}");
     testbed.run("notices.md", "export PAYMENT_RESULTS_QUEUE_URL", &[named]);
     let payment = format!("--transaction-id {}", notice.trim_start_matches("payment#"));
@@ -624,6 +626,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         testbed.run("functions.md", &format!("{logs}{group}"), &[]);
     }
     testbed.run("functions.md", "aws cloudformation detect-stack-drift", &[]);
+    testbed.run("reconciliation.md", "aws scheduler get-schedule", &[]);
     let told = testbed.run("functions.md", "aws scheduler get-schedule", &[]);
     assert!(
         told.contains("ENABLED") && told.contains("\"claimed\""),
@@ -650,8 +653,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
 
     // reconciliation.md: the day is today's, whose bills the simulator gives.
     let day = wechatpay::time::beijing_day(adapters::clock::Clock::system().now());
-    let of_day = [("<mchid>", mchid[0].1), ("2026-08-01", day.as_str())];
-    let told = testbed.run("reconciliation.md", "aws dynamodb get-item", &of_day);
+    let of_day = [("2026-08-01", day.as_str())];
+    let told = testbed.run("reconciliation.md", "export WECHATPAY_MCHID", &of_day);
     let run = told
         .rfind("\n}")
         .map(|end| &told[..end + 2])
@@ -662,15 +665,13 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let told = testbed.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
     assert!(told.contains("MessageId"), "{told}");
     let sha1 = text(&run["bills"]["trade"]["sha1"]);
-    let told = testbed.run(
-        "reconciliation.md",
-        "aws s3 cp",
-        &[of_day[0], of_day[1], ("<sha1>", &sha1)],
-    );
+    let told = testbed.run("reconciliation.md", "aws s3 cp", &[("<sha1>", &sha1)]);
     assert!(told.starts_with(&sha1), "{told}");
     testbed.run("reconciliation.md", "logs reconcile", &[]);
+    let told = testbed.run("reconciliation.md", "output Mchid", &[]);
+    assert!(told.contains(&mchid), "{told}");
     let restore = "aws dynamodb restore-table-to-point-in-time";
-    let told = testbed.run("reconciliation.md", restore, &[of_day[0], tea[0]]);
+    let told = testbed.run("reconciliation.md", restore, &tea);
     assert!(told.contains("#TEA-0001\""), "{told}");
 
     // Money that went to the merchant: WeChat Pay has reported that, and a person records how the

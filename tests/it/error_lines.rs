@@ -155,13 +155,13 @@ const STAGES: &[(Stage, &[Line])] = &[
                 "flows::problem",
                 "request failed on our side",
                 &["error"],
-                "a client, or somebody at the console, got a 503",
+                "a client, or somebody at our console, got a 503",
             ),
             line(
                 "flows::problem::reconciliation",
                 "request failed on our side",
                 &["error"],
-                "a client, or somebody at the console, got a 503",
+                "a client, or somebody at our console, got a 503",
             ),
         ],
     ),
@@ -233,7 +233,7 @@ const STAGES: &[(Stage, &[Line])] = &[
             "reconcile::track_refunds",
             "a difference is open again: its refund does not get on",
             &["date", "what_to_do"],
-            "finance staff decide in the console what becomes of the refund",
+            "finance staff decide in our console what becomes of the refund",
         )],
     ),
     (
@@ -242,7 +242,7 @@ const STAGES: &[(Stage, &[Line])] = &[
             "reconcile::apply",
             "what was approved could not be done",
             &["date", "reason", "what_to_do"],
-            "finance staff decide in the console what becomes of the refund",
+            "finance staff decide in our console what becomes of the refund",
         )],
     ),
     (
@@ -304,7 +304,7 @@ const STAGES: &[(Stage, &[Line])] = &[
             "flows::close_order",
             "WeChat Pay had the order and does not know it now",
             &["order_no", "what_to_do", "wechat_request_id"],
-            "look the order up in WeChat Pay's console",
+            "look the order up on the merchant platform",
         )],
     ),
     (

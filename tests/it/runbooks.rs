@@ -452,7 +452,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
         (
             Fault::StatementCreating,
             "still makes the bill",
-            "`waiting`; in the console red",
+            "`waiting`; in our console red",
             "it is asked for each half hour",
         ),
         (
@@ -473,6 +473,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
         assert_eq!(testbed.work_off_days().await, 1, "it comes again");
         let run = testbed.run_of(day).await;
         assert_eq!(run.state, RunState::Waiting);
+        assert_eq!(run.waits_for_usable_bill, says == "is of no use");
         let trouble = run.trouble.expect("words");
         assert!(trouble.contains(says), "{trouble}");
         row_says("reconciliation.md", begins, &[words]);

@@ -383,6 +383,9 @@ def schedule(_parameters, resources):
         told = resources[name]["Properties"]["Environment"]["Variables"].get("RECONCILE_REPAIRS")
         if told != {"Ref": "ReconcileRepairs"}:
             yield f"{name} does not know whether the daily run repairs or only looks"
+    told = resources["Console"]["Properties"]["Environment"]["Variables"].get("RECONCILE_AT")
+    if told != {"Ref": "ReconcileAt"} or told != daily["ScheduleExpression"]:
+        yield "the console does not know when the daily run is due"
 
 
 if __name__ == "__main__":

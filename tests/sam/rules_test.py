@@ -171,6 +171,14 @@ class Mutations(unittest.TestCase):
             del changed[name]["Properties"]["Environment"]["Variables"]["RECONCILE_REPAIRS"]
             self.assertTrue(self.broken(changed), name)
 
+    def test_the_console_knows_when_the_daily_run_is_due(self):
+        console = copy.deepcopy(self.resources["Console"])
+        del console["Properties"]["Environment"]["Variables"]["RECONCILE_AT"]
+        self.assertTrue(self.broken({**self.resources, "Console": console}))
+        daily = copy.deepcopy(self.resources["DailySchedule"])
+        daily["Properties"]["ScheduleExpression"] = "cron(0 12 * * ? *)"
+        self.assertTrue(self.broken({**self.resources, "DailySchedule": daily}))
+
     def test_what_is_kept_cannot_be_lost_with_the_stack_nor_stand_in_the_way_of_a_second_first_deployment(self):
         for name, resource in self.resources.items():
             for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():

@@ -148,6 +148,44 @@ fn blocks_and_spans_are_found_and_what_is_neither_is_told() {
     assert!(piece.is_err());
 }
 
+/// What sends to a queue whose policy lets in nobody but functions and the operator's role. The
+/// local engine holds nobody to a policy, so that running them shows nothing of it.
+const SENDS: [&str; 3] = [
+    "cargo client notices redrive",
+    "aws sqs send-message",
+    "aws sqs start-message-move-task",
+];
+
+#[test]
+fn each_page_with_a_command_that_sends_to_a_queue_says_whose_role_it_takes() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).expect("the template");
+    assert!(template.contains("- Sid: OnlyTheNamedRolesSend\n            Effect: Deny"));
+    let mut pages = std::collections::BTreeSet::new();
+    for it in all() {
+        if SENDS.iter().any(|command| it.text.contains(command)) {
+            pages.insert(it.document);
+        }
+    }
+    let text_of: std::collections::BTreeMap<String, String> = documents().into_iter().collect();
+    for page in &pages {
+        let words = text_of[page]
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(words.contains("takes the operator's role"), "{page}");
+    }
+    assert!(pages.contains("infra/runbooks/notices.md"), "{pages:?}");
+    assert!(pages.len() > 3, "{pages:?}");
+}
+
+#[test]
+fn no_command_names_a_merchant_where_the_stack_says_which_it_is() {
+    for it in all() {
+        let is_named = it.text.contains("19000000") || it.text.contains("<mchid>");
+        assert!(!is_named, "{}: {}", it.document, it.text);
+    }
+}
+
 #[test]
 fn no_document_prints_a_piece_of_a_command() {
     assert!(!all().is_empty());

@@ -187,7 +187,7 @@ async fn a_refund_that_a_permission_keeps_back_for_a_day_is_refused_then_and_tri
     row_says(
         PAGE,
         "something about the merchant that lasted a day",
-        &["put it right in the console, then retry"],
+        &["put it right on the merchant platform, then retry"],
     );
     let page = super::page(PAGE);
     assert!(page.contains("After a day it is `refused`"));
