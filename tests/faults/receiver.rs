@@ -9,7 +9,7 @@ use std::{
 
 use adapters::{
     clock::Clock,
-    webhook_http::{Reach, WebhookUrl},
+    net::{Reach, WebhookUrl},
 };
 use serde_json::Value;
 use standard_webhooks::{Received, Secret, verify};

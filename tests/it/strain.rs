@@ -4,8 +4,8 @@
 use std::{net::TcpListener, time::Duration};
 
 use adapters::{
-    keys_table::SignWith,
     random::Random,
+    signer::SignWith,
     wechat_api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings},
 };
 use payments::news::call_outcome::CallOutcome;

@@ -12,11 +12,11 @@ use adapters::{
     clock::Clock,
     keys_table::{KeysTable, Webhook},
     kms::Kms,
+    net::{Reach, WebhookUrl},
     queues::Queue,
     random::Random,
     testing::{DynamoEngine, Fault, FaultyTransport, Match, Service},
     undelivered::{UndeliveredEvents, UndeliveredReason},
-    webhook_http::{Reach, WebhookUrl},
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use axum::{

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{CoreSettings, appids, fields_key_id},
+use adapters::{aws::AwsSettings, env::Reader, settings::fields_key_id};
+use flows::{
+    sandbox::FunctionSettings,
+    settings::{CoreSettings, appids},
 };
-use flows::sandbox::FunctionSettings;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

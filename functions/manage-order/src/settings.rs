@@ -3,9 +3,9 @@
 use adapters::{
     aws::AwsSettings,
     env::Reader,
-    settings::{CoreSettings, undelivered_events_table, webhooks_url},
+    settings::{undelivered_events_table, webhooks_url},
 };
-use flows::sandbox::FunctionSettings;
+use flows::{sandbox::FunctionSettings, settings::CoreSettings};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use adapters::{
     aws::AwsSettings,
     env::Reader,
-    settings::{CoreSettings, fields_key_id, payment_results_url},
+    settings::{fields_key_id, payment_results_url},
 };
-use flows::sandbox::FunctionSettings;
+use flows::{sandbox::FunctionSettings, settings::CoreSettings};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ mod text;
 
 use std::time::Duration;
 
-use adapters::{bill_file::BillSource, wechat_api::CallReply};
+use adapters::wechat_api::CallReply;
 use matching::{
     books::DayBooks,
     matcher::{Matched, Matcher},
@@ -34,7 +34,7 @@ use crate::{
     error::{BrokenBill, DayError},
 };
 use refusal::{of_refusal, refused};
-use stream::{BillStream, of_file};
+use stream::{BillSource, BillStream, of_file};
 use text::{BillText, FundText, TradeText};
 
 /// How long WeChat Pay may take to say where a bill is.

@@ -3,10 +3,9 @@
 use adapters::{
     aws::AwsSettings,
     env::Reader,
-    settings::{CoreSettings, reconcile_work_url, reconciliation_table},
+    settings::{reconcile_work_url, reconciliation_table},
 };
-use flows::sandbox::FunctionSettings;
-
+use flows::{sandbox::FunctionSettings, settings::CoreSettings};
 use payments::{model::bill_date::BillName, reconcile::run::FundTerms};
 
 use crate::day_part::LINES;

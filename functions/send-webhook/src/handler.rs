@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use adapters::{
     keys_table::{Endpoint, KeysError, Webhook},
+    net::{BadUrl, WebhookUrl},
     queues::WebhookMessage,
     undelivered::{UndeliveredError, UndeliveredReason},
-    webhook_http::{BadUrl, NoAnswer, WebhookUrl},
+    webhook_http::NoAnswer,
 };
 use flows::{
     problem::ErrorChain,

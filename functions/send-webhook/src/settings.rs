@@ -3,8 +3,8 @@
 use adapters::{
     aws::AwsSettings,
     env::Reader,
+    net::Reach,
     settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url},
-    webhook_http::Reach,
 };
 use flows::sandbox::FunctionSettings;
 

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use adapters::keys_table::{ClientOverview, KeysError, KeysTable};
+use adapters::net::{Reach, WebhookUrl};
 use adapters::random::Random;
-use adapters::webhook_http::{Reach, WebhookUrl};
 use standard_webhooks::Secret;
 use zeroize::Zeroizing;
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adapters::clock::Clock;
 use adapters::keys_table::{KeysTable, Webhook};
+use adapters::net::{Reach, WebhookUrl};
 use adapters::random::Random;
-use adapters::webhook_http::{Reach, WebhookUrl};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};

@@ -1,4 +1,4 @@
-//! A bill's file as it comes, from WeChat Pay or from our own evidence, and what unpacks it.
+//! A bill's file as it comes from WeChat Pay, and what unpacks it.
 //!
 //! WeChat Pay does not sign the file. What proves it is the hash that came, signed, with its link:
 //! so nothing read from a file counts before [`Unzip::finish`] has given that hash.
@@ -10,24 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use wechatpay::api::{BadDownloadUrl, Refusal};
 
-use crate::{
-    evidence::{EvidenceBytes, EvidenceError},
-    wechat_api::NotSent,
-};
+use crate::not_sent::NotSent;
 
 pub use unzip::{Sha1Hex, Unzip, UnzipError};
 
 /// How long the next bytes of a file may take.
 const CHUNK_WITHIN: Duration = Duration::from_secs(10);
-
-/// Where a bill is read from.
-#[derive(Debug)]
-pub enum BillSource {
-    /// From WeChat Pay.
-    Wechat(BillBytes),
-    /// From our own evidence.
-    Kept(EvidenceBytes),
-}
 
 /// A bill's file while it is received from WeChat Pay, unverified: see
 /// [`WechatApi::open_bill`](crate::wechat_api::WechatApi::open_bill).
@@ -62,9 +50,6 @@ pub enum BillFileError {
     /// The connection did not come about, or broke.
     #[error("the bill's file did not come whole: ask for a new link")]
     BrokeOff(#[source] reqwest::Error),
-    /// The evidence was not to be had.
-    #[error("the bill's file was not read from the evidence")]
-    Evidence(#[from] EvidenceError),
 }
 
 impl BillFileError {
@@ -72,21 +57,7 @@ impl BillFileError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::TimedOut | Self::BrokeOff(_) | Self::Refused(_) => true,
-            Self::Evidence(error) => error.is_transient(),
             Self::Link(_) | Self::ForeignHost { .. } => false,
-        }
-    }
-}
-
-impl BillSource {
-    /// The next bytes of the file; `None` at its end.
-    ///
-    /// # Errors
-    /// [`BillFileError`].
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BillFileError> {
-        match self {
-            Self::Wechat(bytes) => bytes.chunk().await,
-            Self::Kept(bytes) => Ok(bytes.chunk().await?),
         }
     }
 }

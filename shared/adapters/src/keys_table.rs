@@ -15,6 +15,7 @@
 mod change;
 mod item;
 mod overview;
+mod source;
 mod unknown_serials;
 mod webhook;
 mod write;
@@ -39,7 +40,7 @@ use crate::{
     cache::{Memo, TimedCache},
     clock::Clock,
     kms::{Context, Kms, KmsError},
-    signer::{KmsSigner, MerchantSigner},
+    signer::{KmsSigner, MerchantSigner, SignWith},
 };
 
 pub use change::{AddedApiV3Key, ChangeError, MerchantChange};
@@ -118,18 +119,6 @@ pub struct MerchantKeys {
     apiv3: OnceCell<Vec<ApiV3Key>>,
     local_key: OnceCell<Arc<LocalKey>>,
     vault: SecretCache,
-}
-
-/// Who signs for the merchant: the setting `MERCHANT_SIGNER`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum SignWith {
-    /// The KMS key `key_id`.
-    Kms {
-        /// `MERCHANT_SIGNING_KEY_ID`.
-        key_id: String,
-    },
-    /// The sealed key in the merchant's item.
-    Sealed,
 }
 
 /// A live key of an API client.

@@ -6,9 +6,12 @@
 
 use std::net::IpAddr;
 
-use reqwest::Url;
+use url::Url;
 
-use crate::webhook_http::{Reach, address::is_allowed};
+use crate::{
+    env::Reader,
+    net::address::{Reach, is_allowed, is_this_machine},
+};
 
 /// The path of the route that takes callbacks.
 const PATH: &str = "/v1/callbacks/wechatpay";
@@ -25,13 +28,18 @@ const PRIVATE_NAMES: [&str; 6] = [
 ];
 
 /// What is expected, where something else was found.
-pub(crate) const EXPECTED: &str = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
+const EXPECTED: &str = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
+
+/// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
+pub fn read(reader: &mut Reader<'_>) -> Option<String> {
+    reader.judged("NOTIFY_URL", EXPECTED, validate)
+}
 
 /// Takes an address, or says what was expected of it.
 ///
 /// # Errors
 /// In words that follow "expected".
-pub(crate) fn validate(text: &str) -> Result<String, &'static str> {
+fn validate(text: &str) -> Result<String, &'static str> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
             "no blanks, and ASCII characters alone: write a domain of other characters in its xn-- form",
@@ -48,7 +56,7 @@ pub(crate) fn validate(text: &str) -> Result<String, &'static str> {
     if text.contains('@') {
         return Err("no user and no password: WeChat Pay's signature tells who calls");
     }
-    let is_local = is_local(host);
+    let is_local = is_this_machine(host);
     match url.scheme() {
         "https" => {}
         "http" if is_local => {}
@@ -68,19 +76,6 @@ pub(crate) fn validate(text: &str) -> Result<String, &'static str> {
         );
     }
     Ok(text.to_owned())
-}
-
-/// Whether the host is this very machine. `sam local` runs functions in containers, which reach
-/// their own host at these addresses.
-pub(crate) fn is_local(host: &str) -> bool {
-    [
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-        "172.17.0.1",
-        "host.docker.internal",
-    ]
-    .contains(&host)
 }
 
 fn is_public(host: &str) -> bool {

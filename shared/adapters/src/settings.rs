@@ -1,9 +1,7 @@
 //! Settings that several functions share, read in groups. Each function's own `settings.rs` picks
 //! the groups it needs; all that is missing or malformed is reported at once.
 
-use payments::model::merchant::MerchantFacts;
-
-use crate::{env::Reader, notify_url, wechat_api::WechatSettings};
+use crate::env::Reader;
 
 /// The keys: their table and the KMS key that seals secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,54 +23,6 @@ impl KeysSettings {
         Some(Self {
             table: table?,
             secrets_key_id: secrets_key_id?,
-        })
-    }
-}
-
-/// Settings of every function that changes orders and calls WeChat Pay.
-#[derive(Clone, Debug)]
-pub struct CoreSettings {
-    /// The keys.
-    pub keys: KeysSettings,
-    /// WeChat Pay.
-    pub wechat: WechatSettings,
-    /// `WECHATPAY_MCHID` and `NOTIFY_URL`.
-    pub facts: MerchantFacts,
-    /// `ORDERS_TABLE`.
-    pub orders_table: String,
-    /// `GUARDS_TABLE`.
-    pub guards_table: String,
-    /// `NOTICES_TABLE`.
-    pub notices_table: String,
-    /// `PAYMENT_REQUESTS_QUEUE_URL`.
-    pub payment_requests_url: String,
-}
-
-impl CoreSettings {
-    /// Reads the group.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let keys = KeysSettings::read(reader);
-        let wechat = WechatSettings::read(reader);
-        let mchid = mchid(reader);
-        let notify_url = notify_url(reader);
-        let orders_table = orders_table(reader);
-        let guards_table = guards_table(reader);
-        let notices_table = notices_table(reader);
-        let payment_requests_url = reader.required(
-            "PAYMENT_REQUESTS_QUEUE_URL",
-            "the URL of the queue payment-requests",
-        );
-        Some(Self {
-            keys: keys?,
-            wechat: wechat?,
-            facts: MerchantFacts {
-                mchid: mchid?,
-                notify_url: notify_url?,
-            },
-            orders_table: orders_table?,
-            guards_table: guards_table?,
-            notices_table: notices_table?,
-            payment_requests_url: payment_requests_url?,
         })
     }
 }
@@ -148,27 +98,4 @@ pub fn mchid(reader: &mut Reader<'_>) -> Option<String> {
             digits.then(|| text.to_owned())
         },
     )
-}
-
-/// Reads `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.
-pub fn appids(reader: &mut Reader<'_>) -> Option<Vec<String>> {
-    reader.parsed(
-        "WECHATPAY_APPIDS",
-        "one appid or more, separated by commas, the default first",
-        |text| {
-            let appids: Vec<String> = text
-                .split(',')
-                .map(|appid| appid.trim().to_owned())
-                .collect();
-            appids
-                .iter()
-                .all(|appid| (1..=32).contains(&appid.len()))
-                .then_some(appids)
-        },
-    )
-}
-
-/// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
-pub fn notify_url(reader: &mut Reader<'_>) -> Option<String> {
-    reader.judged("NOTIFY_URL", notify_url::EXPECTED, notify_url::validate)
 }

@@ -42,6 +42,18 @@ impl Signer for KmsSigner {
     }
 }
 
+/// Who signs for the merchant: the setting `MERCHANT_SIGNER`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SignWith {
+    /// The KMS key `key_id`.
+    Kms {
+        /// `MERCHANT_SIGNING_KEY_ID`.
+        key_id: String,
+    },
+    /// The sealed key in the merchant's item.
+    Sealed,
+}
+
 /// Whichever signer the setting `MERCHANT_SIGNER` chose. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum MerchantSigner {

@@ -11,26 +11,16 @@
 //! well-known ports belong to services that take no webhooks, and a signed POST has no business
 //! there.
 
-pub mod address;
-mod url;
-
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-use crate::{clock::Clock, tls};
-
-pub use url::{BadUrl, WebhookUrl};
-
-/// How far webhooks may go.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reach {
-    /// To public addresses, over HTTPS.
-    Public,
-    /// To this very machine too, over HTTP if need be: for the local stack and for tests.
-    PublicAndLoopback,
-}
+use crate::{
+    clock::Clock,
+    net::{Reach, WebhookUrl, address},
+    tls,
+};
 
 /// Sends webhooks. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]

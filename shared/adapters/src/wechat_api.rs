@@ -17,7 +17,6 @@ mod settings;
 mod wire;
 
 use std::{
-    error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,22 +27,23 @@ use tracing::{debug, error, info, warn};
 use wechatpay::{
     FieldKey, RequestId,
     api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
-    sign::{SignError, authorization},
+    sign::authorization,
     verify::VerifyError,
 };
 
 use crate::{
     backoff::Backoff,
+    call_keys::{CallKeys, KeySource},
     clock::{Clock, Deadline},
-    keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
-    signer::MerchantSigner,
+    signer::{MerchantSigner, SignWith},
 };
 
 use breaker::{BreakerEvent, CallReport};
 use hosts::Failover;
 use wire::{HttpAnswer, HttpResult, build_client};
 
+pub use crate::not_sent::NotSent;
 pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
@@ -67,7 +67,7 @@ struct Shared {
     calls_per_s: u32,
     mchid: String,
     sign_with: SignWith,
-    keys: KeysTable,
+    keys: Arc<dyn KeySource>,
     clock: Clock,
     random: Random,
     /// Built at the first call: a function that is only started makes no TLS set-up.
@@ -81,26 +81,6 @@ pub struct CallReply<T> {
     pub answer: CallOutcome<T>,
     /// WeChat Pay's own name of the call, if an answer came. It is not signed.
     pub request_id: Option<RequestId>,
-}
-
-/// The call never left: nothing happened at WeChat Pay.
-#[derive(Debug, thiserror::Error)]
-pub enum NotSent {
-    /// The keys could not be read.
-    #[error("the merchant's keys could not be read")]
-    Keys(#[from] KeysError),
-    /// The request could not be signed.
-    #[error("the request could not be signed")]
-    Sign(#[from] SignError),
-    /// The HTTP client could not be built.
-    #[error("the HTTP client could not be built")]
-    Client(#[source] Box<dyn Error + Send + Sync>),
-    /// Reading keys and signing took all the time there was.
-    #[error("there was no time left to send the request")]
-    TooLate,
-    /// The limits would have made it wait longer than there was time.
-    #[error("there are more calls at once than the limits allow")]
-    Busy,
 }
 
 /// One call's share of a longer time, at most: WeChat Pay counts 3 s as normal
@@ -123,7 +103,7 @@ impl WechatApi {
     pub fn new(
         settings: WechatSettings,
         mchid: impl Into<String>,
-        keys: KeysTable,
+        keys: impl KeySource + 'static,
         clock: Clock,
         random: Random,
     ) -> Self {
@@ -148,7 +128,7 @@ impl WechatApi {
             calls_per_s,
             mchid: mchid.into(),
             sign_with,
-            keys,
+            keys: Arc::new(keys),
             clock,
             random,
             http: OnceCell::new(),
@@ -166,9 +146,9 @@ impl WechatApi {
     /// # Errors
     /// [`NotSent::Keys`], and [`NotSent::Busy`] when its turn would come too late.
     pub async fn signer(&self) -> Result<MerchantSigner, NotSent> {
-        let keys = self.0.keys.merchant().await?;
+        let keys = self.0.keys.current().await?;
         let deadline = self.0.clock.deadline(SIGN_WITHIN);
-        self.signer_by(&keys, &deadline).await
+        self.signer_by(keys.as_ref(), &deadline).await
     }
 
     /// The host to ask first, and the other one.
@@ -219,7 +199,7 @@ impl WechatApi {
     /// # Errors
     /// [`NotSent::Keys`].
     pub async fn field_key(&self) -> Result<FieldKey, NotSent> {
-        Ok(self.0.keys.merchant().await?.field_key()?)
+        Ok(self.0.keys.current().await?.field_key()?)
     }
 
     /// Makes one call to one host, within the time given, which includes waiting for the limits.
@@ -243,7 +223,7 @@ impl WechatApi {
         let answer = match received {
             Ok(Some(received)) => {
                 return Ok(CallReply {
-                    answer: self.judge::<C>(&keys, &received, asks).await,
+                    answer: self.judge::<C>(keys.as_ref(), &received, asks).await,
                     request_id: received.request_id,
                 });
             }
@@ -326,12 +306,12 @@ impl WechatApi {
         outgoing: Outgoing,
         host: Host,
         deadline: &Deadline,
-    ) -> Result<(Arc<MerchantKeys>, HttpResult), NotSent> {
+    ) -> Result<(Arc<dyn CallKeys>, HttpResult), NotSent> {
         self.wait_for(&self.0.calls, deadline).await?;
-        let keys = self.0.keys.merchant().await?;
-        let (request, left) = self.signed(outgoing, host, &keys, deadline).await?;
+        let keys = self.0.keys.current().await?;
+        let (request, left) = self.signed(outgoing, host, keys.as_ref(), deadline).await?;
         let request = request
-            .header("wechatpay-serial", &keys.response_serial)
+            .header("wechatpay-serial", keys.response_serial())
             .timeout(left);
         let sent_at_ms = self.0.clock.now_ms();
         let received = match request.send().await {
@@ -350,7 +330,7 @@ impl WechatApi {
         &self,
         outgoing: Outgoing,
         host: Host,
-        keys: &MerchantKeys,
+        keys: &dyn CallKeys,
         deadline: &Deadline,
     ) -> Result<(reqwest::RequestBuilder, Duration), NotSent> {
         let signer = self.signer_by(keys, deadline).await?;
@@ -446,7 +426,7 @@ impl WechatApi {
     /// The signer, when it is its turn.
     async fn signer_by(
         &self,
-        keys: &MerchantKeys,
+        keys: &dyn CallKeys,
         deadline: &Deadline,
     ) -> Result<MerchantSigner, NotSent> {
         if let Some(signatures) = &self.0.kms_signatures {
@@ -485,7 +465,7 @@ impl WechatApi {
     /// `Request-ID` nothing can be disputed.
     async fn judge<C: Call>(
         &self,
-        keys: &MerchantKeys,
+        keys: &dyn CallKeys,
         received: &HttpAnswer,
         asks: bool,
     ) -> CallOutcome<C::Answer> {
@@ -499,10 +479,10 @@ impl WechatApi {
                 now,
             )
         };
-        let answer = match read(&keys.verification) {
+        let answer = match read(keys.verification()) {
             Err(CallFailure::Unverified(VerifyError::UnknownSerial { serial, .. })) => {
-                match self.0.keys.refresh_merchant(&serial).await {
-                    Ok(keys) => read(&keys.verification),
+                match self.0.keys.refreshed(&serial).await {
+                    Ok(keys) => read(keys.verification()),
                     // The call was made, but its result is unknown without keys.
                     Err(error) => return CallOutcome::Unknown(error.to_string()),
                 }

@@ -22,6 +22,7 @@ pub mod process_refund;
 pub mod query_order;
 pub mod sandbox;
 pub mod services;
+pub mod settings;
 pub mod settle_payment;
 pub mod sqs_event;
 pub mod stored_body;

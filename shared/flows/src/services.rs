@@ -9,7 +9,7 @@ use adapters::{
     notices::Notices,
     order_table::OrderTable,
     queues::Queue,
-    settings::{CoreSettings, KeysSettings},
+    settings::KeysSettings,
     wechat_api::WechatApi,
 };
 
@@ -21,6 +21,7 @@ use crate::{
     process_refund::RefundFlow,
     query_order::QueryFlow,
     sandbox::Sandbox,
+    settings::CoreSettings,
     settle_payment::SettleFlow,
     stored_body::StoredBodies,
 };

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use adapters::{
     keys_table::Webhook,
+    net::{Reach, WebhookUrl},
     testing::{Fault as AwsFault, Match, Service},
     undelivered::{UndeliveredEvents, UndeliveredReason},
-    webhook_http::{Reach, WebhookUrl},
 };
 use payments::rules::webhook::{GoneRun, LastAnswer, OutgoingEvent};
 use serde_json::{Value, json};

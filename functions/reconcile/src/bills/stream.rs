@@ -1,11 +1,30 @@
 //! A bill's file, in one pass: hashed, unpacked, and stored on the way.
 
 use adapters::{
-    bill_file::{BillFileError, BillSource, Unzip, UnzipError},
-    evidence::EvidenceUpload,
+    bill_file::{BillBytes, BillFileError, Unzip, UnzipError},
+    evidence::{EvidenceBytes, EvidenceUpload},
 };
+use bytes::Bytes;
 
 use crate::error::{BrokenBill, DayError};
+
+/// Where a bill is read from.
+pub(super) enum BillSource {
+    /// From WeChat Pay.
+    Wechat(BillBytes),
+    /// From our own evidence.
+    Kept(EvidenceBytes),
+}
+
+impl BillSource {
+    /// The next bytes of the file; `None` at its end.
+    async fn chunk(&mut self, bill: &'static str) -> Result<Option<Bytes>, DayError> {
+        match self {
+            Self::Wechat(bytes) => bytes.chunk().await.map_err(|source| of_file(bill, source)),
+            Self::Kept(bytes) => Ok(bytes.chunk().await?),
+        }
+    }
+}
 
 /// A bill that is about to be read.
 pub(super) struct BillStream {
@@ -53,12 +72,7 @@ impl BillStream {
         each: &mut impl FnMut(&[u8]),
     ) -> Result<(), DayError> {
         let name = self.name;
-        while let Some(chunk) = self
-            .source
-            .chunk()
-            .await
-            .map_err(|source| of_file(name, source))?
-        {
+        while let Some(chunk) = self.source.chunk(name).await? {
             if let Some(keeping) = &mut self.keeping {
                 keeping.write(&chunk).await?;
             }

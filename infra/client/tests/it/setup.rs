@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use adapters::clock::Clock;
-use adapters::keys_table::SignWith;
+use adapters::signer::SignWith;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;

@@ -29,7 +29,7 @@ use crate::{
     attributes::{Item, number_of},
     aws::AwsError,
     kms::Context,
-    webhook_http::{Reach, WebhookUrl},
+    net::{Reach, WebhookUrl},
 };
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.

@@ -9,8 +9,11 @@ use wechatpay::{
     api::{BillLink, Refusal},
 };
 
-use super::{Host, NotSent, WechatApi, causes, wire};
-use crate::bill_file::{BillBytes, BillFileError};
+use super::{Host, WechatApi, causes, wire};
+use crate::{
+    bill_file::{BillBytes, BillFileError},
+    not_sent::NotSent,
+};
 
 /// As much of a refusal as is read, in bytes.
 const REFUSAL_MAX: usize = 64 * 1024;
@@ -38,9 +41,9 @@ impl WechatApi {
         };
         let deadline = self.0.clock.deadline(within);
         self.wait_for(&self.0.calls, &deadline).await?;
-        let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
+        let keys = self.0.keys.current().await.map_err(NotSent::from)?;
         let (request, left) = self
-            .signed(download.outgoing, host, &keys, &deadline)
+            .signed(download.outgoing, host, keys.as_ref(), &deadline)
             .await?;
         let sent_at_ms = self.0.clock.now_ms();
         // A time limit on the request would apply to the whole file.

@@ -11,7 +11,8 @@ use wechatpay::{
     verify::VerifyError,
 };
 
-use super::{NotSent, WechatApi, causes};
+use super::{WechatApi, causes};
+use crate::not_sent::NotSent;
 
 /// Result of fetching WeChat Pay's certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,7 +107,7 @@ impl WechatApi {
             &headers,
             &received.body,
             apiv3,
-            &keys.verification,
+            keys.verification(),
             now,
         )
         .map(Download::Certificates)

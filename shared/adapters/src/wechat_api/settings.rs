@@ -1,7 +1,7 @@
 //! The settings of the WeChat Pay client.
 
 use super::hosts::Hosts;
-use crate::{env::Reader, keys_table::SignWith, notify_url::is_local};
+use crate::{env::Reader, net::address::is_this_machine, signer::SignWith};
 
 /// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run
 /// at once. Two seconds' worth may be used at once.
@@ -124,5 +124,5 @@ fn secure_or_loopback(url: &str) -> bool {
     let host = authority
         .rsplit_once(':')
         .map_or(authority, |(host, _)| host);
-    is_local(host)
+    is_this_machine(host)
 }

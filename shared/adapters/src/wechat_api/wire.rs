@@ -7,8 +7,7 @@ use wechatpay::{
     verify::{SignedHeaders, VerifyError},
 };
 
-use super::NotSent;
-use crate::tls;
+use crate::{not_sent::NotSent, tls};
 
 /// How long a connection may take, in seconds: over one is bad (shared/wechatpay/PROTOCOL.md, 1.2).
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

@@ -2,18 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use adapters::bill_file::{BillFileError, BillSource, Unzip, UnzipError};
+use adapters::bill_file::{BillBytes, BillFileError, Unzip, UnzipError};
+use adapters::call_keys::{CallKeys, KeySource, KeysFuture, KeysUnavailable};
 use adapters::clock::Clock;
-use adapters::evidence::Evidence;
-use adapters::keys_table::{
-    KeysTable, NewApiV3Key, NewMerchant, SignWith, VerificationEntry, VerificationKind,
-};
 use adapters::random::Random;
-use adapters::testing::{DynamoEngine, S3Engine};
+use adapters::signer::{MerchantSigner, SignWith};
 use adapters::wechat_api::WechatSettings;
 use adapters::wechat_api::{Hosts, Limits, NotSent, WechatApi};
 use base64::Engine;
@@ -21,12 +18,14 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, write::GzEncoder};
 use sha1::{Digest, Sha1};
 use wechatpay::api::BillLink;
-use wechatpay::{LocalKey, Signer};
+use wechatpay::resource::ApiV3Key;
+use wechatpay::{FieldKey, LocalKey, Signer, VerificationKeys};
 
-use crate::bench::{KmsBench, NOW, chain, rsa_key};
+use crate::bench::{NOW, chain, rsa_key};
 
 const MCHID: &str = "1900000001";
 const SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1";
+const RESPONSE_SERIAL: &str = "PUB_KEY_ID_1";
 const PUBLIC_KEY: &str = include_str!("../../../wechatpay/vectors/keys/platform-public.pem");
 const PATH: &str = "/v3/billdownload/file?token=6XIv5TUPto7pByrTQKhd6kwvyKLG2uY2&tartype=gzip";
 const LONG: Duration = Duration::from_secs(20);
@@ -118,70 +117,106 @@ fn sha1(text: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// WeChat Pay's API for a merchant whose key is sealed in the table.
+/// The keys of a merchant who has their key at hand; `None`: its keys cannot be read.
+#[derive(Debug)]
+struct KeysAtHand(Option<Arc<MerchantKeys>>);
+
+#[derive(Debug)]
+struct MerchantKeys {
+    verification: VerificationKeys,
+    signer: Arc<LocalKey>,
+}
+
+impl KeySource for KeysAtHand {
+    fn current(&self) -> KeysFuture<'_, Arc<dyn CallKeys>> {
+        let keys = self.0.clone();
+        Box::pin(async move {
+            let keys: Arc<dyn CallKeys> =
+                keys.ok_or_else(|| KeysUnavailable::new("no keys here", true))?;
+            Ok(keys)
+        })
+    }
+
+    fn refreshed<'a>(&'a self, _serial: &'a str) -> KeysFuture<'a, Arc<dyn CallKeys>> {
+        self.current()
+    }
+}
+
+impl CallKeys for MerchantKeys {
+    fn verification(&self) -> &VerificationKeys {
+        &self.verification
+    }
+
+    fn response_serial(&self) -> &str {
+        RESPONSE_SERIAL
+    }
+
+    fn field_key(&self) -> Result<FieldKey, KeysUnavailable> {
+        FieldKey::from_public_key(RESPONSE_SERIAL, PUBLIC_KEY)
+            .map_err(|error| KeysUnavailable::new(error, false))
+    }
+
+    fn apiv3(&self) -> KeysFuture<'_, &[ApiV3Key]> {
+        Box::pin(async {
+            let none: &[ApiV3Key] = &[];
+            Ok(none)
+        })
+    }
+
+    fn signer<'a>(&'a self, _with: &'a SignWith) -> KeysFuture<'a, MerchantSigner> {
+        let signer = Arc::clone(&self.signer);
+        Box::pin(async { Ok(MerchantSigner::Sealed(signer)) })
+    }
+}
+
+/// WeChat Pay's API for a merchant whose key is at hand.
 struct Bench {
     api: WechatApi,
     private: Vec<u8>,
-    _engine: DynamoEngine,
 }
 
 impl Bench {
-    async fn new(main: &str, backup: &str) -> Self {
+    fn new(main: &str, backup: &str) -> Self {
         let (private, _) = rsa_key();
-        let kms = KmsBench::new();
-        let engine = DynamoEngine::start();
-        let tables = engine.create_tables("test-").await;
-        let secrets_key = kms.symmetric_key().await;
-        let clock = Clock::manual(NOW);
-        let keys = KeysTable::new(
-            engine.client(&clock),
-            &tables.keys,
-            MCHID,
-            kms.kms.clone(),
-            secrets_key,
-            clock.clone(),
-        );
-        let merchant = NewMerchant {
-            verification: &[VerificationEntry {
-                id: "PUB_KEY_ID_1".to_owned(),
-                kind: VerificationKind::PublicKey,
-                pem: PUBLIC_KEY.to_owned(),
-            }],
-            response_serial: "PUB_KEY_ID_1",
-            apiv3: &[NewApiV3Key {
-                version: 1,
-                bytes: b"0123456789abcdef0123456789abcdef",
-            }],
-            signer_serial: SERIAL,
-            signer_pkcs8: Some(&private),
-        };
-        keys.put_merchant(&merchant).await.expect("written");
-        let settings = WechatSettings {
-            hosts: Hosts {
-                main: main.to_owned(),
-                backup: backup.to_owned(),
-            },
-            sign_with: SignWith::Sealed,
-            limits: Limits {
-                calls_per_s: 100,
-                refunds_per_s: 100,
-                signatures_per_s: 100,
-            },
-        };
+        let mut verification = VerificationKeys::new();
+        verification
+            .add_public_key(RESPONSE_SERIAL, PUBLIC_KEY)
+            .expect("a key");
+        let signer = LocalKey::from_pkcs8_der(SERIAL, &private).expect("a key");
+        let keys = KeysAtHand(Some(Arc::new(MerchantKeys {
+            verification,
+            signer: Arc::new(signer),
+        })));
         Self {
-            api: WechatApi::new(settings, MCHID, keys, clock, Random::seeded(1)),
+            api: client(main, backup, keys),
             private,
-            _engine: engine,
         }
     }
 
-    async fn at(host: &Host) -> Self {
-        Self::new(&host.base(), "http://127.0.0.1:9").await
+    fn at(host: &Host) -> Self {
+        Self::new(&host.base(), "http://127.0.0.1:9")
     }
 
-    async fn open(&self, link: &BillLink) -> Result<BillSource, BillFileError> {
-        self.api.open_bill(link, LONG).await.map(BillSource::Wechat)
+    async fn open(&self, link: &BillLink) -> Result<BillBytes, BillFileError> {
+        self.api.open_bill(link, LONG).await
     }
+}
+
+fn client(main: &str, backup: &str, keys: KeysAtHand) -> WechatApi {
+    let settings = WechatSettings {
+        hosts: Hosts {
+            main: main.to_owned(),
+            backup: backup.to_owned(),
+        },
+        sign_with: SignWith::Sealed,
+        limits: Limits {
+            calls_per_s: 100,
+            refunds_per_s: 100,
+            signatures_per_s: 100,
+        },
+    };
+    let clock = Clock::manual(NOW);
+    WechatApi::new(settings, MCHID, keys, clock, Random::seeded(1))
 }
 
 /// A reader of a bill fails by itself or because of its file.
@@ -194,7 +229,7 @@ enum Unread {
 }
 
 /// Reads a bill to its end: its text and its hash.
-async fn read(mut source: BillSource) -> Result<(Vec<u8>, String), Unread> {
+async fn read(mut source: BillBytes) -> Result<(Vec<u8>, String), Unread> {
     let (mut unzip, mut text) = (Unzip::new(), Vec::new());
     while let Some(chunk) = source.chunk().await? {
         unzip.feed(&chunk, &mut |bytes: &[u8]| {
@@ -216,7 +251,7 @@ fn part<'a>(authorization: &'a str, name: &str) -> &'a str {
 #[tokio::test]
 async fn a_bill_is_asked_for_by_a_signature_over_the_path_as_wechat_pay_gave_it() {
     let host = Host::start(whole(&gzip(&text())));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let source = bench.open(&host.link()).await.expect("a file");
     let (found, hash) = read(source).await.expect("whole");
     assert!(found == text());
@@ -249,7 +284,7 @@ async fn a_bill_is_asked_for_by_a_signature_over_the_path_as_wechat_pay_gave_it(
 #[tokio::test]
 async fn a_link_to_the_backup_host_goes_there() {
     let (main, backup) = (Host::start(whole(b"")), Host::start(whole(&text())));
-    let bench = Bench::new(&main.base(), &backup.base()).await;
+    let bench = Bench::new(&main.base(), &backup.base());
     let source = bench.open(&backup.link()).await.expect("a file");
     assert!(read(source).await.expect("whole").0 == text());
     assert_eq!((main.heard().len(), backup.heard().len()), (0, 1));
@@ -258,7 +293,7 @@ async fn a_link_to_the_backup_host_goes_there() {
 #[tokio::test]
 async fn nothing_is_sent_to_a_host_that_is_not_in_the_settings() {
     let (ours, foreign) = (Host::start(whole(b"")), Host::start(whole(b"")));
-    let bench = Bench::at(&ours).await;
+    let bench = Bench::at(&ours);
     for url in [
         format!("{}{PATH}", foreign.base()),
         format!("{}.example.com{PATH}", ours.base()),
@@ -286,7 +321,7 @@ async fn a_redirect_is_not_followed() {
         foreign.base()
     );
     let host = Host::start(head.into_bytes());
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let error = bench.open(&host.link()).await.expect_err("no file");
     let BillFileError::Refused(refusal) = &error else {
         panic!("{error:?}")
@@ -299,7 +334,7 @@ async fn a_redirect_is_not_followed() {
 async fn what_wechat_pay_says_instead_of_a_file_is_told() {
     let body = r#"{"code":"NO_AUTH","message":"another merchant's"}"#;
     let host = Host::start(answer("403 Forbidden", body.as_bytes(), body.len()));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let error = bench.open(&host.link()).await.expect_err("no file");
     let BillFileError::Refused(refusal) = &error else {
         panic!("{error:?}")
@@ -315,7 +350,7 @@ async fn what_wechat_pay_says_instead_of_a_file_is_told() {
 async fn a_file_whose_connection_breaks_is_no_file() {
     let file = gzip(&text());
     let host = Host::start(answer("200 OK", &file, file.len() / 2));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let source = bench.open(&host.link()).await.expect("it begins");
     let error = read(source).await.expect_err("half a file");
     let Unread::File(error @ BillFileError::BrokeOff(_)) = &error else {
@@ -330,7 +365,7 @@ async fn a_file_that_is_cut_or_altered_on_the_way_is_refused() {
     let file = gzip(&text());
     let cut = &file[..file.len() - 9];
     let host = Host::start(whole(cut));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let source = bench.open(&host.link()).await.expect("it begins");
     let error = read(source).await.expect_err("cut");
     assert!(
@@ -341,7 +376,7 @@ async fn a_file_that_is_cut_or_altered_on_the_way_is_refused() {
     let mut altered = file.clone();
     altered[file.len() / 2] ^= 1;
     let host = Host::start(whole(&altered));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let source = bench.open(&host.link()).await.expect("it begins");
     let error = read(source).await.expect_err("altered");
     assert!(
@@ -355,7 +390,7 @@ async fn an_altered_plain_bill_has_another_hash() {
     let mut altered = text();
     altered[1000] ^= 1;
     let host = Host::start(whole(&altered));
-    let bench = Bench::at(&host).await;
+    let bench = Bench::at(&host);
     let source = bench.open(&host.link()).await.expect("it begins");
     let (_, hash) = read(source).await.expect("a file");
     assert_ne!(hash, host.link().hash_value);
@@ -363,7 +398,7 @@ async fn an_altered_plain_bill_has_another_hash() {
 
 #[tokio::test]
 async fn a_host_that_is_not_there_is_an_error_that_passes() {
-    let bench = Bench::new("http://127.0.0.1:9", "http://127.0.0.1:10").await;
+    let bench = Bench::new("http://127.0.0.1:9", "http://127.0.0.1:10");
     let error = bench
         .open(&link(&format!("http://127.0.0.1:9{PATH}")))
         .await;
@@ -373,26 +408,11 @@ async fn a_host_that_is_not_there_is_an_error_that_passes() {
 }
 
 #[tokio::test]
-async fn a_bill_is_read_from_the_evidence_as_it_was_from_wechat_pay() {
-    let (client, _wire) = S3Engine::new().client(&Clock::manual(NOW));
-    let evidence = Evidence::new(client, "evidence", "");
-    let mut keeping = evidence.begin("trade.csv.gz", &sha1(&text()));
-    keeping.write(&gzip(&text())).await.expect("written");
-    keeping.keep().await.expect("kept");
-    let kept = evidence.open("trade.csv.gz").await.expect("an answer");
-    let kept = kept.expect("a file");
-    let sha1 = kept.sha1().map(str::to_owned);
-    let (found, hash) = read(BillSource::Kept(kept)).await.expect("whole");
-    assert!(found == text());
-    assert_eq!(sha1, Some(hash));
-}
-
-#[tokio::test]
 async fn without_keys_nothing_leaves() {
     let host = Host::start(whole(b""));
-    let mut bench = Bench::at(&host).await;
-    bench._engine = DynamoEngine::start();
-    let error = bench.open(&host.link()).await.expect_err("no keys");
+    let api = client(&host.base(), &host.base(), KeysAtHand(None));
+    let error = api.open_bill(&host.link(), LONG).await;
+    let error = error.expect_err("no keys");
     assert!(
         matches!(error, BillFileError::NotSent(NotSent::Keys(_))),
         "{error:?}"

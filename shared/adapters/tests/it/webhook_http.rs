@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use adapters::clock::Clock;
-use adapters::webhook_http::{NoAnswer, Reach, WebhookHttp, WebhookUrl};
+use adapters::net::{Reach, WebhookUrl};
+use adapters::webhook_http::{NoAnswer, WebhookHttp};
 
 const LONG: Duration = Duration::from_secs(10);
 

@@ -7,11 +7,10 @@ use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
 use adapters::guards::Guards;
 use adapters::keys_table::{
-    ChangeError, KeysError, KeysTable, MerchantChange, NewApiV3Key, NewMerchant, SignWith,
-    UnknownSerials,
+    ChangeError, KeysError, KeysTable, MerchantChange, NewApiV3Key, NewMerchant, UnknownSerials,
 };
 use adapters::kms::Kms;
-use adapters::signer::MerchantSigner;
+use adapters::signer::{MerchantSigner, SignWith};
 use adapters::testing::{Fault, Match, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use adapters::keys_table::{Endpoint, KeysError, KeysTable, StoredUrl, Webhook};
+use adapters::net::{Reach, WebhookUrl};
 use adapters::testing::{Fault, Match, Service};
-use adapters::webhook_http::{Reach, WebhookUrl};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::rules::webhook::{FailingRun, GoneRun, LastAnswer};
 use standard_webhooks::Secret;

@@ -3,7 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Reach;
+/// How far webhooks may go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// To public addresses, over HTTPS.
+    Public,
+    /// To this very machine too, over HTTP if need be: for the local stack and for tests.
+    PublicAndLoopback,
+}
 
 /// Whether a webhook that goes so far may connect to this address.
 pub fn is_allowed(address: IpAddr, reach: Reach) -> bool {
@@ -15,6 +22,19 @@ pub fn is_allowed(address: IpAddr, reach: Reach) -> bool {
         Reach::Public => is_public,
         Reach::PublicAndLoopback => is_public || address.is_loopback(),
     }
+}
+
+/// Whether the host is this very machine. `sam local` runs functions in containers, which reach
+/// their own host at these addresses.
+pub fn is_this_machine(host: &str) -> bool {
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "172.17.0.1",
+        "host.docker.internal",
+    ]
+    .contains(&host)
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {

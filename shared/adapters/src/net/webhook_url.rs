@@ -2,9 +2,9 @@
 
 use std::{fmt, net::IpAddr};
 
-use reqwest::Url;
+use url::Url;
 
-use super::{Reach, address::is_allowed};
+use super::address::{Reach, is_allowed};
 
 /// A URL that webhooks may be sent to. Its `Debug` shows the host alone: path and query may hold
 /// what lets one in.
@@ -92,7 +92,8 @@ impl WebhookUrl {
         self.0.host_str().unwrap_or_default()
     }
 
-    pub(super) fn parsed(&self) -> &Url {
+    /// The URL in its parts.
+    pub fn parsed(&self) -> &Url {
         &self.0
     }
 }
