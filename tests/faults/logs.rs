@@ -8,8 +8,7 @@ use tracing_subscriber::{
 };
 
 /// The crates whose every line is stored; of others, the lines that any deployed setting logs.
-const OURS: [&str; 12] = [
-    "adapters",
+const OURS: [&str; 15] = [
     "create_order",
     "flows",
     "manage_order",
@@ -18,8 +17,12 @@ const OURS: [&str; 12] = [
     "process_payment",
     "receive_callback",
     "reconcile",
+    "runtime",
     "send_webhook",
     "standard_webhooks",
+    "stores",
+    "webhook_client",
+    "wechat_client",
     "wechatpay",
 ];
 

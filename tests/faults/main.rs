@@ -2,7 +2,7 @@
 //! seeded random runs. `cargo faults --help` says how to use it, and `cargo known-bugs` shows that
 //! it finds what it should.
 //!
-//! The code that runs is the code that is deployed: the handlers, the adapters, the AWS SDK,
+//! The code that runs is the code that is deployed: the handlers, the stores, the AWS SDK,
 //! reqwest. Below the SDK's HTTP connector are engines in this process ([`cloud`]), between reqwest
 //! and the simulator a relay ([`relay`]); both pass each call to a director ([`director`]), which
 //! lets one through at a time and decides what happens to it. Clocks stand still until a test moves

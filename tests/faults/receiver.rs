@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use adapters::{
+use runtime::{
     clock::Clock,
     net::{Reach, WebhookUrl},
 };
@@ -25,7 +25,7 @@ use crate::{
 const URL: &str = "http://127.0.0.1:9/webhooks";
 /// The part of it that a door takes the place of.
 pub(crate) const ADDRESS: &str = "http://127.0.0.1:9/";
-/// How long a receiver is waited for (`ATTEMPT_MAX` of the adapters), in milliseconds.
+/// How long a receiver is waited for (`ATTEMPT_MAX` of `webhook_client`), in milliseconds.
 const WAITED_MS: i64 = 15_000;
 
 /// How the receiver behaves.

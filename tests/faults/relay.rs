@@ -7,7 +7,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use adapters::clock::Clock;
+use runtime::clock::Clock;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use adapters::{
+use runtime::{
     aws::{Aws, AwsSettings},
     clock::Clock,
     random::Random,

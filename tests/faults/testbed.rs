@@ -8,16 +8,6 @@ use std::{
     time::Duration,
 };
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
-    kms::Kms,
-    notices::Notices,
-    random::Random,
-    reconciliation::ReconciliationTable,
-    testing::Tables,
-};
 use aws_lc_rs::{
     encoding::AsDer,
     rsa::{KeyPair, KeySize},
@@ -26,7 +16,19 @@ use aws_lc_rs::{
 use axum::{Router, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use lambda_http::request::RequestContext;
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    kms::Kms,
+    random::Random,
+};
 use serde_json::{Map, Value, json};
+use stores::{
+    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    notices::Notices,
+    reconciliation::ReconciliationTable,
+};
+use testbed::Tables;
 use tokio::{net::TcpListener, task::JoinHandle};
 use wechatpay_simulator::{
     Admin, Config, GivenMerchant, Running, SignedCallback, SigningMode, Simulator, Time,

@@ -8,12 +8,6 @@ use std::{
     time::Duration,
 };
 
-use adapters::{
-    clock::Clock,
-    notices::{DecideOutcome, Notices},
-    queues::ReconcileWork,
-    testing::{Fault as AwsFault, Match, Service},
-};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -25,7 +19,13 @@ use payments::{
     },
 };
 use reconcile::handler::Output;
+use runtime::clock::Clock;
 use serde_json::{Value, json};
+use stores::{
+    notices::{DecideOutcome, Notices},
+    queues::ReconcileWork,
+};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{
     Damage, Difference as BillDifference, Endpoint, Fault, PayOptions, Rule, SignedCallback,
     SigningMode, WantedDifference,

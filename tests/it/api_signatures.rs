@@ -1,7 +1,6 @@
 //! The gate of the merchant API: requests that are not signed, not fresh, not whole or not new do
 //! not pass.
 
-use adapters::testing::{Fault, Match, Service};
 use aws_lc_rs::{
     encoding::AsDer,
     hmac,
@@ -11,6 +10,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::Request;
 use message_signatures::{Algorithm, SigningKey, content_digest};
+use testbed::{Fault, Match, Service};
 
 use crate::support::{
     Client, Testbed,

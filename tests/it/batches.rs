@@ -1,7 +1,7 @@
 //! Batches of queue messages: each record has its own fate.
 
-use adapters::testing::{Fault, Match, Service};
 use serde_json::json;
+use testbed::{Fault, Match, Service};
 
 use crate::support::{Testbed, native};
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use adapters::{
-    keys_table::{VerificationEntry, VerificationKind},
-    notices::id_of_echo,
-    testing::{Fault as AwsFault, Match, Service},
-};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use stores::{
+    keys_table::{VerificationEntry, VerificationKind},
+    notices::id_of_echo,
+};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Damage, Fault, Notice, PayOptions, Rule, SigningMode};
 
 use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};

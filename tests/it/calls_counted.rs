@@ -1,7 +1,7 @@
 //! What each flow costs in calls, when warm. A call that is added makes a sentence here untrue.
 
-use adapters::testing::{Call, Service};
 use serde_json::json;
+use testbed::{Call, Service};
 use wechatpay_simulator::{Damage, Endpoint, PayOptions};
 
 use crate::support::{Testbed, TestbedOptions, native};

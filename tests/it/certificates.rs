@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::keys_table::VerificationKind;
 use reconcile::RefreshOutcome;
+use stores::keys_table::VerificationKind;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
 use crate::support::{Testbed, TestbedOptions, native};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, TradeState};
 
 use crate::support::{Testbed, native};

@@ -3,10 +3,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    reconciliation::SaveOutcome,
-    testing::{Match, Service},
-};
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use http::{Request, Response};
@@ -18,6 +14,8 @@ use payments::{
     },
 };
 use serde_json::{Value, json};
+use stores::reconciliation::SaveOutcome;
+use testbed::{Match, Service};
 
 use crate::support::{Lines, MCHID, Testbed};
 

@@ -7,13 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    random::Random,
-    reconciliation::{FindOutcome, ReconciliationTable, SaveOutcome},
-    testing::{DynamoEngine, Tables},
-};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use console::app::App;
@@ -26,7 +19,14 @@ use payments::{
         run::{FundState, PartDone, Run, RunState},
     },
 };
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    random::Random,
+};
 use serde_json::{Value, json};
+use stores::reconciliation::{FindOutcome, ReconciliationTable, SaveOutcome};
+use testbed::{DynamoEngine, Tables};
 use wechatpay::UnixSeconds;
 
 use crate::support::{MCHID, answer_to_event, open};

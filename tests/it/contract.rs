@@ -15,8 +15,8 @@ mod webhook;
 
 use std::sync::LazyLock;
 
-use adapters::random::Random;
 use jsonschema::Validator;
+use runtime::random::Random;
 use serde_json::{Value, json};
 
 use crate::support::{ApiAnswer, Testbed, api::Draft, native};

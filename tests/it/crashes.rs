@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use adapters::{env::ProcessEnv, queues::PaymentRequest, telemetry};
 use axum::{
     Router,
     body::to_bytes,
@@ -19,7 +18,9 @@ use axum::{
 };
 use flows::sqs_event::SqsBatch;
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
+use runtime::{env::ProcessEnv, telemetry};
 use serde_json::{Value, json};
+use stores::queues::PaymentRequest;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -113,7 +114,7 @@ async fn serve(State(lambda): State<Arc<Lambda>>, request: Request) -> Response<
         std::future::pending::<()>().await;
     }
     let id = format!("event-{number}");
-    let deadline_ms = adapters::clock::Clock::system().now_ms() + 30_000;
+    let deadline_ms = runtime::clock::Clock::system().now_ms() + 30_000;
     answer
         .header("lambda-runtime-aws-request-id", &id)
         .header("lambda-runtime-deadline-ms", deadline_ms)

@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::{

@@ -2,12 +2,14 @@
 
 use std::{fs, path::Path, process::Command};
 
-/// The features of packages, with which a package is built: lines such as `adapters feature
+/// The features of packages, with which a package is built: lines such as `runtime feature
 /// "testing"`.
 fn features(package: &str, edges: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--prefix", "none"])
         .args(["--package", package, "--edges", edges])
+        // As a function is built: by itself, not with the features of everything beside it.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");

@@ -652,7 +652,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     testbed.run("keys.md", "logs receive-callback", &[]);
 
     // reconciliation.md: the day is today's, whose bills the simulator gives.
-    let day = wechatpay::time::beijing_day(adapters::clock::Clock::system().now());
+    let day = wechatpay::time::beijing_day(runtime::clock::Clock::system().now());
     let of_day = [("2026-08-01", day.as_str())];
     let told = testbed.run("reconciliation.md", "export WECHATPAY_MCHID", &of_day);
     let run = told

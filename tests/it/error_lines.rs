@@ -4,13 +4,13 @@
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use http::Request;
 use payments::reconcile::{difference::DifferenceState, run::RunState};
 use serde_json::{Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{
     Damage, Endpoint, Fault, PayOptions, RefundOutcome, RefundStatus, Rule, SigningMode,
 };
@@ -116,7 +116,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || the_merchant_is_refused().boxed_local(),
         &[line(
-            "adapters::wechat_api",
+            "wechat_client::api",
             "WeChat Pay refuses the merchant, and not this request alone",
             &["refusal", "what_to_do", "wechat_request_id"],
             "Orders and refunds wait and go on by themselves",
@@ -132,7 +132,7 @@ const STAGES: &[(Stage, &[Line])] = &[
                 "the alarms `callbacks-unverified` and `answers-unverified`",
             ),
             line(
-                "adapters::wechat_api",
+                "wechat_client::api",
                 "an answer was not believed",
                 &["error", "what_to_do", "wechat_request_id"],
                 "the alarms `callbacks-unverified` and `answers-unverified`",
@@ -747,7 +747,7 @@ async fn a_bill_is_of_no_use_four_times() -> Vec<Value> {
     testbed.until(day.plus_days(1), 10, 30).await;
     let wrong = always(Fault::WrongHash, Endpoint::TradeBill);
     testbed.wechat.admin().add_fault(wrong).unwrap();
-    let work = adapters::queues::ReconcileWork::DayV1 {
+    let work = stores::queues::ReconcileWork::DayV1 {
         date: day,
         dry_run: false,
         run_id: "fails".to_owned(),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as WireFault, Match, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::next_check::shard_of;
 use serde_json::json;
+use testbed::{Fault as WireFault, Match, Service};
 use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 
 use crate::{

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use adapters::{
-    order_table::WriteOutcome,
-    testing::{Fault, Match, Service},
-};
 use serde_json::json;
+use stores::order_table::WriteOutcome;
+use testbed::{Fault, Match, Service};
 use wechatpay_simulator::Endpoint;
 
 use crate::support::{Testbed, native, number};

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use adapters::testing::{Fault, Match, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
+use testbed::{Fault, Match, Service};
 
 use crate::support::{MAX_RECEIVE_COUNT, MCHID, Testbed, native};
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::support::{Testbed, native};

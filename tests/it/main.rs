@@ -1,7 +1,7 @@
-//! Tests across crates. Everything of ours is real: the handlers as they are deployed, the
-//! adapters, the AWS SDK. DynamoDB is an engine in memory for each test; KMS and SQS are the local
-//! engine, started once; WeChat Pay is the simulator, over real HTTP. Clocks stand still until a
-//! test moves them.
+//! Tests across crates. Everything of ours is real: the handlers as they are deployed, the stores,
+//! the clients, the AWS SDK. DynamoDB is an engine in memory for each test; KMS and SQS are the
+//! local engine, started once; WeChat Pay is the simulator, over real HTTP. Clocks stand still
+//! until a test moves them.
 //!
 //! [`support`] sets a scene; each further module holds the sentences about one part.
 

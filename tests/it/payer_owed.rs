@@ -1,13 +1,13 @@
 //! A payer who is owed, by the console's forms: from a refund that could not be paid out to the
 //! record of how the payer was paid. Also the amount up to which one person may record that.
 
-use adapters::testing::{Fault, Match};
 use http::{Request, Response};
 use payments::{
     model::bill_date::BillDate,
     reconcile::difference::{Difference, DifferenceKind, DifferenceState, RefundStage},
 };
 use serde_json::{Value, json};
+use testbed::{Fault, Match};
 use wechatpay_simulator::{Endpoint, Fault as SimulatorFault, RefundOutcome, RefundStatus, Rule};
 
 use crate::support::{Lines, Testbed};

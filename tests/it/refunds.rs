@@ -2,11 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    guards::{Guards, Lease, LeaseKey},
-    order_table::ApplyOutcome,
-    testing::{Fault as AwsFault, Match, Service},
-};
 use futures_util::future::join_all;
 use payments::{
     model::{
@@ -19,6 +14,11 @@ use payments::{
     rules::{decide_refund::confirm_payer_paid, overdue_refund::Trouble},
 };
 use serde_json::{Value, json};
+use stores::{
+    guards::{Guards, Lease, LeaseKey},
+    order_table::ApplyOutcome,
+};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{
     ConsoleRefund, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, Settings,
 };

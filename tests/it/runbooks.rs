@@ -13,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use adapters::{
-    keys_table::{AddedApiV3Key, MerchantChange},
-    queues::ReconcileWork,
-};
 use axum::Router;
 use payments::{reconcile::run::RunState, rules::retry::retry_after_s};
 use serde_json::Value;
+use stores::{
+    keys_table::{AddedApiV3Key, MerchantChange},
+    queues::ReconcileWork,
+};
 use tokio::net::TcpListener;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 

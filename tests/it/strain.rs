@@ -3,12 +3,9 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use adapters::{
-    random::Random,
-    signer::SignWith,
-    wechat_api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings},
-};
 use payments::news::call_outcome::CallOutcome;
+use runtime::{random::Random, signer::SignWith};
+use wechat_client::api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings};
 use wechatpay::{
     Signer,
     api::{CreateRefund, ErrorCode, QueryByOutTradeNo, QueryRefund, RefundBody},

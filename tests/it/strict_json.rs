@@ -15,10 +15,13 @@ const MAY: [(&str, &str); 2] = [
 ];
 
 /// The files that are deployed, but WeChat Pay's protocol, which reads what is signed.
-const WHERE: [&str; 4] = [
+const WHERE: [&str; 7] = [
     "functions",
     "shared/payments/src",
-    "shared/adapters/src",
+    "shared/runtime/src",
+    "shared/stores/src",
+    "shared/wechat-client/src",
+    "shared/webhook-client/src",
     "shared/flows/src",
 ];
 
@@ -26,7 +29,7 @@ fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            if !path.ends_with("testing") && !path.ends_with("tests") {
+            if !path.ends_with("tests") {
                 rust_files(&path, found);
             }
         } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use payments::model::next_check;
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
 use crate::support::{Testbed, TestbedOptions, native, number};

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use adapters::{
-    aws::CallLimits,
-    testing::{Fault, Match, Service},
-};
 use payments::{reconcile::difference::DifferenceKind, rules::create_order::PayerKey};
+use runtime::aws::CallLimits;
 use serde_json::json;
+use testbed::{Fault, Match, Service};
 use wechatpay_simulator::{Damage, PayOptions};
 
 use crate::support::{Testbed, TestbedOptions, native};

@@ -7,17 +7,6 @@ use std::{
     time::Duration,
 };
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    keys_table::{KeysTable, Webhook},
-    kms::Kms,
-    net::{Reach, WebhookUrl},
-    queues::Queue,
-    random::Random,
-    testing::{DynamoEngine, Fault, FaultyTransport, Match, Service},
-    undelivered::{UndeliveredEvents, UndeliveredReason},
-};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use axum::{
     Router,
@@ -35,9 +24,22 @@ use payments::{
     model::ids::ClientId,
     rules::webhook::{GoneRun, LastAnswer, OutgoingEvent, SLOW_MS},
 };
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    kms::Kms,
+    net::{Reach, WebhookUrl},
+    random::Random,
+};
 use send_webhook::{app::App, handler, settings::Settings};
 use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
+use stores::{
+    keys_table::{KeysTable, Webhook},
+    queues::Queue,
+    undelivered::{UndeliveredEvents, UndeliveredReason},
+};
+use testbed::{DynamoEngine, Fault, FaultyTransport, Match, Service};
 use wechatpay::UnixSeconds;
 
 use crate::{

@@ -17,7 +17,7 @@ NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
 CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified", "WebhooksGivenUp")
 # The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
 METRICS = {"Ref": "AWS::StackName"}
-LISTED = ROOT / "shared" / "adapters" / "src" / "telemetry" / "emf.rs"
+LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "emf.rs"
 WRITTEN = [ROOT / "functions", ROOT / "shared"]
 # Alarms that tell of something new. That nothing new came says nothing of what came before, so they tell nobody of it.
 OF_EVENTS = {"NewErrorLinesAlarm", "DifferencesOpenedAlarm"}
@@ -250,7 +250,7 @@ def throttled(resources):
 
 
 def error_lines(resources):
-    """Each function's ERROR lines count (shared/adapters/src/telemetry.rs writes the field `level`), and once more those that
+    """Each function's ERROR lines count (shared/runtime/src/telemetry.rs writes the field `level`), and once more those that
     have no alarm of their own. Lines that do not match count as zero, so that an alarm ends with its period."""
     new = " && ".join(['($.level = "ERROR")', *(f"($.{metric} NOT EXISTS)" for metric in CALLS_BY_ITSELF)])
     for name, _ in of_type(resources, "AWS::Serverless::Function"):

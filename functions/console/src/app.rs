@@ -1,11 +1,11 @@
 //! What `console` works with; built once per sandbox.
 
-use adapters::{
-    clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
-    reconciliation::ReconciliationTable,
-};
 use flows::sandbox::Sandbox;
 use payments::reconcile::difference::SoloExplainLimit;
+use runtime::{clock::Clock, random::Random};
+use stores::{
+    notices::Notices, order_table::OrderTable, queues::Queue, reconciliation::ReconciliationTable,
+};
 
 use crate::{
     daily_run::DailyRun,

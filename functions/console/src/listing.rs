@@ -1,7 +1,6 @@
 //! Reads a day's differences in bounded steps: each is counted as it is read, and only as many are
 //! kept as a page shows. So a Lambda function of 256 MB can show days of any size.
 
-use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use flows::problem::ErrorChain;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
@@ -12,6 +11,7 @@ use payments::{
         run::Run,
     },
 };
+use stores::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use tracing::warn;
 
 use crate::{

@@ -1,9 +1,9 @@
 //! Starts `console`. Whatever is built once per sandbox is built here; [`answer`] does the work.
 
-use adapters::aws::CallLimits;
 use console::{answer, app::App};
 use flows::sandbox;
 use lambda_http::{Request, service_fn};
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -1,9 +1,9 @@
 //! The runs of several days. A day whose record cannot be read says so itself, and nothing of the
 //! others.
 
-use adapters::reconciliation::{ReconciliationError, ReconciliationTable};
 use flows::problem::ErrorChain;
 use payments::{model::bill_date::BillDate, reconcile::day_runs::DayRuns};
+use stores::reconciliation::{ReconciliationError, ReconciliationTable};
 use tracing::warn;
 use wechatpay::UnixSeconds;
 

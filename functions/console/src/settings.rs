@@ -1,12 +1,11 @@
 //! Settings of `console` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{mchid, notices_table, orders_table, reconcile_work_url, reconciliation_table},
-};
 use flows::sandbox::FunctionSettings;
 use payments::reconcile::difference::SoloExplainLimit;
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::{
+    mchid, notices_table, orders_table, reconcile_work_url, reconciliation_table,
+};
 
 use crate::daily_run::DailyRun;
 
@@ -157,7 +156,7 @@ fn claim(reader: &mut Reader<'_>, name: &'static str, default: &str) -> Option<S
 mod tests {
     use std::collections::BTreeMap;
 
-    use adapters::env::{SettingsError, Vars};
+    use runtime::env::{SettingsError, Vars};
 
     use super::*;
 

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    clock::Clock, guards::Guards, order_table::OrderTable, queues::Queue, random::Random,
-};
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
     issue_prepay::IssueFlow,
@@ -13,6 +10,8 @@ use flows::{
     stored_body::StoredBodies,
 };
 use payments::model::merchant::MerchantProfile;
+use runtime::{clock::Clock, random::Random};
+use stores::{guards::Guards, order_table::OrderTable, queues::Queue};
 
 use crate::settings::Settings;
 

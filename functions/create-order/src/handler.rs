@@ -1,6 +1,5 @@
 //! Request -> number reserved -> prepay value -> answer.
 
-use adapters::queues::PaymentRequest;
 use flows::{
     authenticate::Caller, incoming::Incoming, issue_prepay::IssueOutcome, origin::Origin,
     problem::Problem, trace::Trace, view,
@@ -10,6 +9,7 @@ use payments::{
     model::{ids::OrderNo, journal::Cause, order::Order},
     rules::create_order::CreateOrder,
 };
+use stores::queues::PaymentRequest;
 use tracing::info;
 
 use crate::{

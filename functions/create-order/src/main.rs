@@ -1,10 +1,10 @@
 //! Starts `create-order`. Whatever is built once per sandbox is built here; [`handler`] does the
 //! work.
 
-use adapters::aws::CallLimits;
 use create_order::{app::App, handler};
 use flows::sandbox;
 use lambda_http::{Request, service_fn};
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

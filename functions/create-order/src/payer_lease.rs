@@ -1,8 +1,8 @@
 //! One payer, one submission at a time: two taps on one button do not become two orders.
 
-use adapters::guards::{Lease, LeaseKey};
 use flows::problem::{ErrorChain, Problem};
 use payments::{model::ids::OrderNo, rules::create_order::PayerKey};
+use stores::guards::{Lease, LeaseKey};
 use tracing::warn;
 
 use crate::app::App;

@@ -1,6 +1,5 @@
 //! Reserving an order's number, and finding out who calls WeChat Pay for it.
 
-use adapters::order_table::{ReserveOutcome, WriteOutcome};
 use flows::{authenticate::Caller, origin::Origin, problem::Problem};
 use payments::{
     model::order::{IssueLease, Order},
@@ -9,6 +8,7 @@ use payments::{
         reserve_order::{ExistingOrder, NewOrder, compare_existing},
     },
 };
+use stores::order_table::{ReserveOutcome, WriteOutcome};
 use tracing::info;
 use wechatpay::api::Prepay;
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use adapters::{aws::AwsSettings, env::Reader, settings::fields_key_id};
 use flows::{
     sandbox::FunctionSettings,
     settings::{CoreSettings, appids},
 };
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::fields_key_id;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl FunctionSettings for Settings {
 mod tests {
     use std::collections::BTreeMap;
 
-    use adapters::env::{SettingsError, Vars};
+    use runtime::env::{SettingsError, Vars};
 
     use super::*;
 

@@ -1,9 +1,5 @@
 //! What `manage-order` works with; built once per sandbox.
 
-use adapters::{
-    clock::Clock, guards::Guards, keys_table::KeysTable, order_table::OrderTable, queues::Queue,
-    random::Random, undelivered::UndeliveredEvents,
-};
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
     close_order::CloseFlow,
@@ -11,6 +7,11 @@ use flows::{
     query_order::QueryFlow,
     sandbox::Sandbox,
     services::Services,
+};
+use runtime::{clock::Clock, random::Random};
+use stores::{
+    guards::Guards, keys_table::KeysTable, order_table::OrderTable, queues::Queue,
+    undelivered::UndeliveredEvents,
 };
 
 use crate::settings::Settings;

@@ -1,13 +1,13 @@
 //! Bodies of requests: a person's decision about a refund (with name and reason), and which events
 //! to send again.
 
-use adapters::undelivered::EventCursor;
 use flows::process_refund::RedirectTarget;
 use payments::{
     model::decision::DecidedBy,
     rules::request::{BadRequest, bad_field, text},
 };
 use serde::Deserialize;
+use stores::undelivered::EventCursor;
 use strict_json::{Null, Object};
 use wechatpay::{UnixSeconds, time::parse_rfc3339};
 

@@ -1,10 +1,10 @@
 //! Starts `manage-order`. Whatever is built once per sandbox is built here; [`handler`] does the
 //! work.
 
-use adapters::aws::CallLimits;
 use flows::sandbox;
 use lambda_http::{Request, service_fn};
 use manage_order::{app::App, handler};
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

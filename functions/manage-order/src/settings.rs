@@ -1,11 +1,8 @@
 //! Settings of `manage-order` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{undelivered_events_table, webhooks_url},
-};
 use flows::{sandbox::FunctionSettings, settings::CoreSettings};
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::{undelivered_events_table, webhooks_url};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

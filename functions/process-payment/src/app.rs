@@ -1,13 +1,11 @@
 //! What `process-payment` works with; built once per sandbox.
 
-use adapters::{
-    clock::Clock, keys_table::KeysTable, notices::Notices, order_table::OrderTable, queues::Queue,
-    random::Random,
-};
 use flows::{
     issue_prepay::IssueFlow, process_refund::RefundFlow, sandbox::Sandbox, services::Services,
     settle_payment::SettleFlow,
 };
+use runtime::{clock::Clock, random::Random};
+use stores::{keys_table::KeysTable, notices::Notices, order_table::OrderTable, queues::Queue};
 
 use crate::settings::Settings;
 

@@ -3,10 +3,6 @@
 
 use std::{error::Error, time::Duration};
 
-use adapters::{
-    order_table::WriteOutcome,
-    queues::{PaymentRequest, PaymentResult, Queue},
-};
 use flows::{
     issue_prepay::IssueOutcome,
     open_callback::{OpenCallbackError, reopen_callback},
@@ -24,6 +20,10 @@ use payments::{
     },
     news::{refund::RefundNews, trade::TradeNotice},
     rules::{issue_order::BUDGET_MS, retry::retry_after_s},
+};
+use stores::{
+    order_table::WriteOutcome,
+    queues::{PaymentRequest, PaymentResult, Queue},
 };
 use strict_json::Wrong;
 use tracing::{error, info, warn};

@@ -1,13 +1,13 @@
 //! What is written into the ledger of notices: every callback that did not settle at its first try.
 //! One that did is not in it, so the usual way costs no write.
 
-use adapters::{
+use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
+use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
+use stores::{
     notices::{FailedNotice, NoticesError, ParkedNotice, SettledNotice, id_of_echo, id_of_message},
     order_table::ParkedStatus,
     queues::Queue,
 };
-use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
-use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
 use tracing::{error, warn};
 use wechatpay::callback::{Callback, Plaintext};
 

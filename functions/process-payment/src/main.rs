@@ -1,10 +1,10 @@
 //! Starts `process-payment`. Whatever is built once per sandbox is built here; [`handler`] does
 //! the work.
 
-use adapters::aws::CallLimits;
 use flows::{sandbox, sqs_event::SqsBatch};
 use lambda_runtime::{LambdaEvent, service_fn};
 use process_payment::{app::App, handler};
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

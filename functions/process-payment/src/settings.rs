@@ -1,11 +1,8 @@
 //! Settings of `process-payment` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{fields_key_id, payment_results_url},
-};
 use flows::{sandbox::FunctionSettings, settings::CoreSettings};
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::{fields_key_id, payment_results_url};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

@@ -1,14 +1,12 @@
 //! What `receive-callback` works with; built once per sandbox.
 
-use adapters::{
-    aws::CallLimits,
-    clock::Clock,
+use flows::{sandbox::Sandbox, services::keys_table};
+use runtime::{aws::CallLimits, clock::Clock, random::Random};
+use stores::{
     guards::Guards,
     keys_table::{KeysTable, UnknownSerials},
     queues::Queue,
-    random::Random,
 };
-use flows::{sandbox::Sandbox, services::keys_table};
 
 use crate::settings::Settings;
 

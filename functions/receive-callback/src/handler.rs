@@ -1,6 +1,5 @@
 //! Raw bytes and headers -> verified and opened -> in the queue -> acknowledged.
 
-use adapters::queues::{PaymentResult, QueueError};
 use flows::{
     open_callback::{OpenCallbackError, open_callback},
     problem::ErrorChain,
@@ -8,6 +7,7 @@ use flows::{
 };
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
+use stores::queues::{PaymentResult, QueueError};
 use tracing::{error, info, warn};
 use wechatpay::{
     RequestId,

@@ -1,7 +1,6 @@
 //! Starts `receive-callback`. Whatever is built once per sandbox is built here; [`handler`] does
 //! the work.
 
-use adapters::aws::CallLimits;
 use flows::sandbox;
 use lambda_runtime::{LambdaEvent, service_fn};
 use receive_callback::{
@@ -9,6 +8,7 @@ use receive_callback::{
     event::{GatewayRequest, GatewayResponse},
     handler,
 };
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

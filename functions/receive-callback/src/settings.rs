@@ -1,11 +1,8 @@
 //! Settings of `receive-callback` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{KeysSettings, guards_table, mchid, payment_results_url},
-};
 use flows::sandbox::FunctionSettings;
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::{KeysSettings, guards_table, mchid, payment_results_url};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

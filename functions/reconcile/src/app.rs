@@ -1,15 +1,16 @@
 //! What `reconcile` works with; built once per sandbox.
 
-use adapters::{
-    clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, notices::Notices,
-    order_table::OrderTable, queues::Queue, random::Random, reconciliation::ReconciliationTable,
-    wechat_api::WechatApi,
-};
 use flows::{
     close_order::CloseFlow, process_refund::RefundFlow, query_order::QueryFlow, sandbox::Sandbox,
     services::Services, settle_payment::SettleFlow,
 };
 use payments::reconcile::run::FundTerms;
+use runtime::{clock::Clock, random::Random};
+use stores::{
+    evidence::Evidence, guards::Guards, keys_table::KeysTable, notices::Notices,
+    order_table::OrderTable, queues::Queue, reconciliation::ReconciliationTable,
+};
+use wechat_client::api::WechatApi;
 
 use crate::{days_unread::DaysUnread, settings::Settings};
 

@@ -6,7 +6,6 @@ mod outcome;
 mod send_on;
 mod take_on;
 
-use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::{origin::Origin, problem::ErrorChain};
 use payments::{
     model::{
@@ -15,6 +14,7 @@ use payments::{
     },
     reconcile::difference::{ApprovedAction, Difference, DifferenceState, RefundableMoney, Remedy},
 };
+use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use tracing::{error, info};
 
 use crate::{app::App, error::DayError, payment_facts, track_refunds};

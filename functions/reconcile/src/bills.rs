@@ -11,7 +11,6 @@ mod text;
 
 use std::time::Duration;
 
-use adapters::wechat_api::CallReply;
 use matching::{
     books::DayBooks,
     matcher::{Matched, Matcher},
@@ -22,6 +21,7 @@ use payments::{
     reconcile::run::{BillFacts, Run},
 };
 use tracing::info;
+use wechat_client::api::CallReply;
 use wechatpay::{
     RequestId,
     api::{AccountType, BillLink, BillType, Call, ErrorCode, FundFlowBill, TradeBill},

@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use adapters::{
-    guards::{GuardsError, Lease, LeaseKey},
-    keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
-    wechat_api::{Download, DownloadError},
-};
 use flows::problem::ErrorChain;
 use serde::Serialize;
+use stores::{
+    guards::{GuardsError, Lease, LeaseKey},
+    keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
+};
 use tracing::{error, info, warn};
+use wechat_client::api::{Download, DownloadError};
 use wechatpay::{
     UnixSeconds,
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},

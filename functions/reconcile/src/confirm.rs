@@ -5,7 +5,6 @@ mod trades;
 
 use std::collections::BTreeSet;
 
-use adapters::order_table::DayLine;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use matching::{books::ParkedLine, matcher::Matched, totals::OTHERS};
 use payments::reconcile::{
@@ -15,6 +14,7 @@ use payments::reconcile::{
     },
     difference::DifferenceKind,
 };
+use stores::order_table::DayLine;
 
 use crate::{
     app::App,

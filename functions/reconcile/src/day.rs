@@ -7,7 +7,6 @@
 //! be killed anywhere and run again. A day whose books do not fit into one run's memory is split by
 //! order number into parts that go through the queue; the last part to end closes the trade side.
 
-use adapters::queues::ReconcileWork;
 use flows::trace::Trace;
 use matching::{books::DayBooks, matcher::Matched, totals::Gaps};
 use payments::{
@@ -18,6 +17,7 @@ use payments::{
         run::{BillFacts, PartDone, Run, RunState},
     },
 };
+use stores::queues::ReconcileWork;
 use tracing::info;
 
 use crate::{

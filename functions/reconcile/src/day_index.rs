@@ -1,6 +1,5 @@
 //! Our side of a day: the index by Beijing day, read into the table that the bill is compared with.
 
-use adapters::order_table::{DayCursor, DayLine, DayPage, TableError};
 use futures_util::{
     StreamExt, TryStreamExt,
     stream::{self, FuturesUnordered},
@@ -12,6 +11,7 @@ use payments::model::{
     order::Product,
     parked::ParkedState,
 };
+use stores::order_table::{DayCursor, DayLine, DayPage, TableError};
 use tracing::warn;
 use wechatpay::UnixSeconds;
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use adapters::reconciliation::ReconciliationError;
 use flows::problem::ErrorChain;
 use payments::{
     model::bill_date::BillDate,
@@ -12,6 +11,7 @@ use payments::{
         lateness::{EARLIER_DAYS, WATCHED_DAYS, last_late},
     },
 };
+use stores::reconciliation::ReconciliationError;
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 

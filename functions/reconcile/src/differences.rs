@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use adapters::reconciliation::{FindOutcome, SaveOutcome};
 use payments::{
     model::bill_date::BillDate,
     reconcile::{
@@ -10,6 +9,7 @@ use payments::{
         run::Run,
     },
 };
+use stores::reconciliation::{FindOutcome, SaveOutcome};
 
 use crate::{app::App, day_part::DayPart, error::DayError, record::RunRecord};
 

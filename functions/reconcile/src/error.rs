@@ -2,17 +2,16 @@
 
 use std::error::Error;
 
-use adapters::{
-    bill_file::{BillFileError, UnzipError},
-    evidence::EvidenceError,
-    notices::NoticesError,
-    order_table::TableError,
-    queues::QueueError,
-    reconciliation::ReconciliationError,
-    wechat_api::NotSent,
-};
 use flows::{order_store::OrderStoreError, process_refund::RefundError, query_order::QueryError};
 use payments::model::bill_date::BillDate;
+use stores::{
+    evidence::EvidenceError, notices::NoticesError, order_table::TableError, queues::QueueError,
+    reconciliation::ReconciliationError,
+};
+use wechat_client::{
+    api::NotSent,
+    bill_file::{BillFileError, UnzipError},
+};
 use wechatpay::{Unreadable, bill::BillError};
 
 /// Why.

@@ -16,7 +16,6 @@ mod movements;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use adapters::queues::ReconcileWork;
 use flows::trace::Trace;
 use payments::{
     model::bill_date::{BillDate, BillName},
@@ -25,6 +24,7 @@ use payments::{
         run::{BillFacts, FundSide, FundState, FundsDone, Run},
     },
 };
+use stores::queues::ReconcileWork;
 use tracing::info;
 
 use crate::{

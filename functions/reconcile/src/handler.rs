@@ -1,7 +1,6 @@
 //! Event -> the minute's sweep, a look at the certificates, or a piece of work on a day's
 //! reconciliation.
 
-use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
     origin::Origin,
     problem::ErrorChain,
@@ -14,6 +13,7 @@ use payments::{
     reconcile::{day_runs::RunRequest, lateness::late_at},
 };
 use serde::{Deserialize, Deserializer, Serialize};
+use stores::{order_table::TableError, queues::ReconcileWork};
 use strict_json::{Null, Object, Wrong};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::parse_rfc3339};

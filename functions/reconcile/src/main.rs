@@ -1,12 +1,12 @@
 //! Starts `reconcile`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
-use adapters::aws::CallLimits;
 use flows::sandbox;
 use lambda_runtime::{LambdaEvent, service_fn};
 use reconcile::{
     app::App,
     handler::{self, Input},
 };
+use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::CallReply;
 use flows::query_order::{QueryError, QueryOutcome};
 use payments::{
     model::ids::{OutRefundNo, TransactionId},
@@ -16,6 +15,7 @@ use payments::{
     },
 };
 use tracing::warn;
+use wechat_client::api::CallReply;
 use wechatpay::{
     RequestId,
     api::{ErrorCode, QueryRefund, Refusal, Repeat, Side},

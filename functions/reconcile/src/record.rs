@@ -12,7 +12,7 @@ use payments::{
 };
 use tracing::warn;
 
-use adapters::reconciliation::SaveOutcome;
+use stores::reconciliation::SaveOutcome;
 
 use crate::{app::App, day_part::DayPart, error::DayError, metrics};
 

@@ -1,12 +1,9 @@
 //! Settings of `reconcile` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    settings::{reconcile_work_url, reconciliation_table},
-};
 use flows::{sandbox::FunctionSettings, settings::CoreSettings};
 use payments::{model::bill_date::BillName, reconcile::run::FundTerms};
+use runtime::{aws::AwsSettings, env::Reader};
+use stores::settings::{reconcile_work_url, reconciliation_table};
 
 use crate::day_part::LINES;
 

@@ -6,10 +6,6 @@ mod schedule;
 
 use std::time::Duration;
 
-use adapters::{
-    order_table::{CheckCursor, CheckItem, TableError},
-    queues::{PaymentRequest, QueueError},
-};
 use flows::{
     close_order::CloseError,
     order_store::OrderStoreError,
@@ -29,6 +25,10 @@ use payments::{
     },
     news::call_outcome::is_transient_refusal,
     rules::schedule::{is_past_payment_time, next_order_check, sooner_order_check},
+};
+use stores::{
+    order_table::{CheckCursor, CheckItem, TableError},
+    queues::{PaymentRequest, QueueError},
 };
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;

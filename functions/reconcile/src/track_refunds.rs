@@ -4,13 +4,13 @@
 //!
 //! WeChat Pay is not called here. An update that is lost by a crash is made in the next minute.
 
-use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
 use flows::problem::ErrorChain;
 use futures_util::{StreamExt, stream};
 use payments::{
     model::ids::OrderNo,
     reconcile::difference::{Difference, DifferenceState, TrackedRefund},
 };
+use stores::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
 use tracing::{error, info, warn};
 
 use crate::{app::App, error::DayError};

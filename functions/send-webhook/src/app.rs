@@ -5,12 +5,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use adapters::{
-    clock::Clock, keys_table::KeysTable, queues::Queue, undelivered::UndeliveredEvents,
-    webhook_http::WebhookHttp,
-};
 use flows::{sandbox::Sandbox, services::keys_table};
 use payments::{model::ids::ClientId, rules::webhook::Lane};
+use runtime::clock::Clock;
+use stores::{keys_table::KeysTable, queues::Queue, undelivered::UndeliveredEvents};
+use webhook_client::WebhookHttp;
 use wechatpay::UnixSeconds;
 
 use crate::settings::Settings;

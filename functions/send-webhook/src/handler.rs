@@ -3,13 +3,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    keys_table::{Endpoint, KeysError, Webhook},
-    net::{BadUrl, WebhookUrl},
-    queues::WebhookMessage,
-    undelivered::{UndeliveredError, UndeliveredReason},
-    webhook_http::NoAnswer,
-};
 use flows::{
     problem::ErrorChain,
     sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
@@ -22,8 +15,15 @@ use payments::{
         next_attempt_after_s,
     },
 };
+use runtime::net::{BadUrl, WebhookUrl};
 use standard_webhooks::{SignError, sign};
+use stores::{
+    keys_table::{Endpoint, KeysError, Webhook},
+    queues::WebhookMessage,
+    undelivered::{UndeliveredError, UndeliveredReason},
+};
 use tracing::{error, info, warn};
+use webhook_client::NoAnswer;
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::app::App;

@@ -1,9 +1,9 @@
 //! Starts `send-webhook`. Whatever is built once per sandbox is built here; [`handler`] does the
 //! work.
 
-use adapters::aws::CallLimits;
 use flows::{sandbox, sqs_event::SqsBatch};
 use lambda_runtime::{LambdaEvent, service_fn};
+use runtime::aws::CallLimits;
 use send_webhook::{app::App, handler};
 
 #[tokio::main(flavor = "current_thread")]

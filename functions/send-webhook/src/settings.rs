@@ -1,12 +1,8 @@
 //! Settings of `send-webhook` from its environment.
 
-use adapters::{
-    aws::AwsSettings,
-    env::Reader,
-    net::Reach,
-    settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url},
-};
 use flows::sandbox::FunctionSettings;
+use runtime::{aws::AwsSettings, env::Reader, net::Reach};
+use stores::settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url};
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
@@ -71,7 +67,7 @@ fn reach(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use adapters::env::{SettingsError, Vars};
+    use runtime::env::{SettingsError, Vars};
 
     use super::*;
 

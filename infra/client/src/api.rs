@@ -4,9 +4,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adapters::clock::Clock;
-use adapters::random::Random;
 use client::{ApiAnswer, Call, Client, Sender, SignedCall};
+use runtime::clock::Clock;
+use runtime::random::Random;
 
 use crate::args::{Args, UsageError};
 

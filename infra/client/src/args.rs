@@ -1,7 +1,7 @@
 //! Reading a command line: words, `--name value` (or `--name=value`) and flags. What is not known
 //! is refused, so that a misspelt option is never silently left out of an order.
 
-use adapters::env::{ProcessEnv, Vars};
+use runtime::env::{ProcessEnv, Vars};
 
 /// The arguments of one command.
 #[derive(Debug)]

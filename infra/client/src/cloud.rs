@@ -1,8 +1,8 @@
 //! The AWS account that a command works in.
 
-use adapters::aws::{Aws, AwsSettings};
-use adapters::clock::Clock;
-use adapters::env::{ProcessEnv, Reader, SettingsError};
+use runtime::aws::{Aws, AwsSettings};
+use runtime::clock::Clock;
+use runtime::env::{ProcessEnv, Reader, SettingsError};
 
 /// Clients for the account that the environment names.
 pub(crate) fn connect(clock: &Clock) -> Result<Aws, SettingsError> {

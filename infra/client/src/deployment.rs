@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use adapters::clock::Clock;
-use adapters::keys_table::KeysTable;
-use adapters::kms::Kms;
+use runtime::clock::Clock;
+use runtime::kms::Kms;
+use stores::keys_table::KeysTable;
 
 use crate::args::{Args, UsageError};
 use crate::cloud;

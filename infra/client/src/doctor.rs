@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use adapters::aws::Aws;
-use adapters::clock::Clock;
+use runtime::aws::Aws;
+use runtime::clock::Clock;
 
 use crate::api::CommandResult;
 use crate::args::Args;

@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use adapters::clock::Clock;
-use adapters::random::Random;
 use client::{ApiAnswer, Call, Sender};
+use runtime::clock::Clock;
+use runtime::random::Random;
 
 use crate::api::{CommandResult, client, number, send, show};
 use crate::args::{Args, UsageError};

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adapters::keys_table::{ChangeError, KeysTable, MerchantChange};
-use adapters::kms::{KeyDescription, Kms, KmsError};
-use adapters::random::Random;
-use adapters::signer::KmsSigner;
 use client::{
     MerchantFiles, SetupError, change_merchant, read_merchant_certificate, read_merchant_key,
 };
+use runtime::kms::{KeyDescription, Kms, KmsError};
+use runtime::random::Random;
+use runtime::signer::KmsSigner;
+use stores::keys_table::{ChangeError, KeysTable, MerchantChange};
 use wechatpay::Signer;
 use wechatpay::merchant_files::{MerchantCertificate, MerchantKey, MerchantPublicKey};
 use wechatpay::time::format_rfc3339_beijing;

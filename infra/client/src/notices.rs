@@ -4,12 +4,12 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use adapters::aws::Aws;
-use adapters::clock::Clock;
-use adapters::notices::{DecideOutcome, Notice, NoticeStatus, Notices};
-use adapters::queues::{Queue, QueueError};
-use adapters::random::Random;
+use runtime::aws::Aws;
+use runtime::clock::Clock;
+use runtime::random::Random;
 use serde_json::{Map, Value, json};
+use stores::notices::{DecideOutcome, Notice, NoticeStatus, Notices};
+use stores::queues::{Queue, QueueError};
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 

@@ -4,8 +4,6 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use adapters::keys_table::{KeysError, KeysTable, MerchantChange};
-use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{
@@ -14,6 +12,8 @@ use client::{
 };
 use message_signatures::Algorithm;
 use payments::model::ids::ClientId;
+use runtime::random::Random;
+use stores::keys_table::{KeysError, KeysTable, MerchantChange};
 use wechatpay::merchant_files::MerchantPublicKey;
 use zeroize::Zeroizing;
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use adapters::keys_table::KeysError;
+use stores::keys_table::KeysError;
 
 /// A file that is created for a secret before the secret is registered, so that no secret is
 /// registered which could not be stored.

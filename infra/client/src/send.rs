@@ -57,7 +57,7 @@ impl Sender {
     pub fn new() -> Result<Self, SendError> {
         let build = |builder: reqwest::ClientBuilder| {
             let tls =
-                adapters::tls::client_config().map_err(|source| SendError::Setup(source.into()))?;
+                runtime::tls::client_config().map_err(|source| SendError::Setup(source.into()))?;
             let builder = builder
                 .redirect(Policy::none())
                 .timeout(TIME_LIMIT)

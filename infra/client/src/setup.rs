@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adapters::keys_table::{
+use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
+use message_signatures::Algorithm;
+use stores::keys_table::{
     AddedApiV3Key, ChangeError, KeysError, KeysTable, MerchantChange, VerificationEntry,
     VerificationKind,
 };
-use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
-use message_signatures::Algorithm;
 use wechatpay::merchant_files::{
     MerchantCertificate, MerchantFileError, MerchantKey, MerchantPublicKey,
 };

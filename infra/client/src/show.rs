@@ -3,12 +3,12 @@
 
 use std::error::Error;
 
-use adapters::keys_table::{
+use runtime::kms::KeyDescription;
+use serde_json::{Value, json};
+use stores::keys_table::{
     ClientOverview, MerchantOverview, Overview, VerificationKind, VerificationOverview,
     WebhookOverview,
 };
-use adapters::kms::KeyDescription;
-use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 

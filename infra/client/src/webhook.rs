@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
-use adapters::keys_table::{ClientOverview, KeysError, KeysTable};
-use adapters::net::{Reach, WebhookUrl};
-use adapters::random::Random;
+use runtime::net::{Reach, WebhookUrl};
+use runtime::random::Random;
 use standard_webhooks::Secret;
+use stores::keys_table::{ClientOverview, KeysError, KeysTable};
 use zeroize::Zeroizing;
 
 use crate::args::{Args, UsageError};

@@ -1,11 +1,11 @@
 //! The merchant's back end, played with the bundled client's library: makes orders, closes them,
 //! gives money back, and reads all of it.
 
-use adapters::clock::Clock;
-use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{ApiAnswer, Call, Client, NewOrder, NewRefund, Sender, Settings, SignedCall};
+use runtime::clock::Clock;
+use runtime::random::Random;
 
 use crate::failure::Failure;
 use crate::state::StateDir;

@@ -1,20 +1,20 @@
 //! Makes the merchant: its RSA key, its APIv3 key, and what the functions need of both in the keys
 //! table.
 
-use adapters::aws::{Aws, AwsError};
-use adapters::clock::Clock;
-use adapters::keys_table::{
-    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
-};
-use adapters::kms::Kms;
-use adapters::random::Random;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use runtime::aws::{Aws, AwsError};
+use runtime::clock::Clock;
+use runtime::kms::Kms;
+use runtime::random::Random;
 use serde::{Deserialize, Serialize};
+use stores::keys_table::{
+    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+};
 use wechatpay_simulator::{ClientDetails, GivenMerchant};
 
 use crate::caller::{ApiCaller, CLIENT_ID};

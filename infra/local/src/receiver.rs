@@ -8,10 +8,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapters::clock::Clock;
-use adapters::keys_table::{KeysTable, Webhook};
-use adapters::net::{Reach, WebhookUrl};
-use adapters::random::Random;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,9 +15,13 @@ use axum::{Json, Router};
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY};
 use http::{HeaderMap, StatusCode};
 use hyper::body::Bytes;
+use runtime::clock::Clock;
+use runtime::net::{Reach, WebhookUrl};
+use runtime::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use standard_webhooks::{Received, Refusal, Secret, verify};
+use stores::keys_table::{KeysTable, Webhook};
 
 use crate::caller::CLIENT_ID;
 use crate::failure::Failure;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapters::aws::{Aws, AwsSettings};
-use adapters::clock::Clock;
-use adapters::random::Random;
 use local::engine::{self, Ending, Engine, Watch};
+use runtime::aws::{Aws, AwsSettings};
+use runtime::clock::Clock;
+use runtime::random::Random;
 use serde::Serialize;
 use serde_json::{Value, json};
 use wechatpay_simulator::{

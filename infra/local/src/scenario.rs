@@ -7,9 +7,9 @@ pub(crate) mod payment;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use adapters::clock::Clock;
 use client::ApiAnswer;
 use local::engine::Engine;
+use runtime::clock::Clock;
 use serde::Serialize;
 use serde_json::Value;
 use wechatpay_simulator::Admin;

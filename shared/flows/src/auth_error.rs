@@ -1,8 +1,8 @@
 //! Why a request is not let in. A file of its own: the one place that answers errors knows it, and
 //! what authenticates knows that place.
 
-use adapters::{guards::GuardsError, keys_table::KeysError};
 use message_signatures::Refusal;
+use stores::{guards::GuardsError, keys_table::KeysError};
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,12 @@
 //! Authentication of the merchant API: who sent the request, and is it a replay?
 
-use adapters::{
-    clock::Clock,
-    guards::{Guards, NonceUse},
-    keys_table::KeysTable,
-    random::Random,
-};
 use message_signatures::{Profile, Refusal, claim, verify};
 use payments::model::ids::ClientId;
+use runtime::{clock::Clock, random::Random};
+use stores::{
+    guards::{Guards, NonceUse},
+    keys_table::KeysTable,
+};
 
 use crate::{auth_error::AuthError, incoming::Incoming};
 

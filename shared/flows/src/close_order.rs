@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
     model::order::{Order, OrderState},
     news::call_outcome::is_transient_refusal,
@@ -13,6 +12,7 @@ use payments::{
     },
 };
 use tracing::{error, info};
+use wechat_client::api::{CallReply, NotSent, WechatApi};
 use wechatpay::{RequestId, api::Close};
 
 use crate::{
@@ -55,8 +55,8 @@ pub enum CloseError {
     Ask(#[from] QueryError),
 }
 
-impl From<adapters::order_table::TableError> for CloseError {
-    fn from(error: adapters::order_table::TableError) -> Self {
+impl From<stores::order_table::TableError> for CloseError {
+    fn from(error: stores::order_table::TableError) -> Self {
         Self::Books(error.into())
     }
 }

@@ -3,13 +3,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    clock::{Clock, Deadline},
-    fields::FieldError,
-    order_table::{ApplyOutcome, OrderTable, TableError, WriteOutcome},
-    random::Random,
-    wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi},
-};
 use payments::{
     model::{
         ids::OrderNo,
@@ -23,7 +16,16 @@ use payments::{
         issue_order::{self, IssueFailure, IssueStep, IssuedPrepay},
     },
 };
+use runtime::{
+    clock::{Clock, Deadline},
+    random::Random,
+};
+use stores::{
+    fields::FieldError,
+    order_table::{ApplyOutcome, OrderTable, TableError, WriteOutcome},
+};
 use tracing::{info, warn};
+use wechat_client::api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi};
 use wechatpay::{
     RequestId,
     api::{Prepay as PrepayCall, PrepayValue, Refusal},

@@ -2,9 +2,9 @@
 //! value, settling news, querying WeChat Pay, closing orders, refunding. A function's own flow is
 //! in its `handler.rs`.
 //!
-//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here depends on
-//! Lambda's runtime. [`sqs_event`] has the event that SQS gives to a function, and the answer that
-//! it expects, [`sandbox`] what each function is built from.
+//! A flow reads and writes through the stores and clients and lets `payments` decide. Nothing here
+//! depends on Lambda's runtime. [`sqs_event`] has the event that SQS gives to a function, and the
+//! answer that it expects, [`sandbox`] what each function is built from.
 //!
 //! [`problem`] is the one place that turns an error into an HTTP answer. [`verdict`] is the one
 //! place that decides whether a queue message is deleted or retried.

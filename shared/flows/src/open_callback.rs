@@ -1,6 +1,6 @@
 //! Verifies and decrypts a callback: when it arrives, and again when it is received from the queue.
 
-use adapters::keys_table::{KeysError, KeysTable};
+use stores::keys_table::{KeysError, KeysTable};
 use wechatpay::{
     UnixSeconds,
     callback::{self, Callback, CallbackError},

@@ -1,13 +1,6 @@
 //! The order store: writes every change that the rules decide on, from whatever source the news
 //! came.
 
-use adapters::{
-    backoff::Backoff,
-    clock::Clock,
-    order_table::{ApplyOutcome, OrderTable, TableError},
-    queues::{PaymentRequest, Queue},
-    random::Random,
-};
 use payments::{
     model::{
         journal::ChangeContext,
@@ -18,6 +11,11 @@ use payments::{
         change::{OrderChange, RefundChange},
         overdue_refund,
     },
+};
+use runtime::{backoff::Backoff, clock::Clock, random::Random};
+use stores::{
+    order_table::{ApplyOutcome, OrderTable, TableError},
+    queues::{PaymentRequest, Queue},
 };
 use tracing::{error, info, warn};
 use wechatpay::{

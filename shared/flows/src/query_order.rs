@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
     model::ids::{OrderNo, TransactionId},
     news::{call_outcome::CallOutcome, trade::TradeNotice, unreadable::UnreadableNotice},
 };
 use tracing::error;
+use wechat_client::api::{CallReply, NotSent, WechatApi};
 use wechatpay::{
     RequestId,
     api::{Call, ErrorCode, QueryByOutTradeNo, QueryByTransactionId, Refusal},

@@ -4,7 +4,7 @@
 //! A sandbox gets one event at a time, so `main` of each function runs on one thread: more would
 //! only cost memory and start-up time.
 
-use adapters::{
+use runtime::{
     aws::{Aws, AwsSettings, CallLimits},
     clock::Clock,
     env::{ProcessEnv, Reader, SettingsError, Vars},

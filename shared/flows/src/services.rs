@@ -1,17 +1,17 @@
 //! The services that functions share which change orders and call WeChat Pay; built once per
 //! sandbox.
 
-use adapters::{
+use runtime::kms::Kms;
+use stores::{
     fields::FieldSeal,
     guards::Guards,
     keys_table::{KeysTable, UnknownSerials},
-    kms::Kms,
     notices::Notices,
     order_table::OrderTable,
     queues::Queue,
     settings::KeysSettings,
-    wechat_api::WechatApi,
 };
+use wechat_client::api::WechatApi;
 
 use crate::{
     authenticate::{Authenticator, ReplayGuard},

@@ -1,13 +1,10 @@
 //! Settings of functions that change orders and call WeChat Pay. Each function's own `settings.rs`
 //! adds what it alone needs; all that is missing or malformed is reported at once.
 
-use adapters::{
-    env::Reader,
-    notify_url,
-    settings::{KeysSettings, guards_table, mchid, notices_table, orders_table},
-    wechat_api::WechatSettings,
-};
 use payments::model::merchant::MerchantFacts;
+use runtime::env::Reader;
+use stores::settings::{KeysSettings, guards_table, mchid, notices_table, orders_table};
+use wechat_client::{api::WechatSettings, notify_url};
 
 /// Settings of every function that changes orders and calls WeChat Pay.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! Settles news about payments: a consistent read, a decision, one transaction.
 
-use adapters::{order_table::ParkedStatus, order_table::TableError};
 use payments::{
     model::{journal::ChangeContext, merchant::MerchantFacts, order::Order, parked::PaymentToPark},
     news::trade::TradeNotice,
@@ -9,6 +8,7 @@ use payments::{
         settle_trade::{self, Settlement},
     },
 };
+use stores::order_table::{ParkedStatus, TableError};
 use tracing::error;
 use wechatpay::RequestId;
 

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use adapters::clock::Clock;
 use futures_util::{StreamExt, stream};
+use runtime::clock::Clock;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -27,7 +27,7 @@ pub struct SqsRecord {
     /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch
     /// failed".
     pub message_id: String,
-    /// Identifies this receipt of it, for [`adapters::queues::Queue::come_back_in`].
+    /// Identifies this receipt of it, for [`stores::queues::Queue::come_back_in`].
     pub receipt_handle: String,
     /// What was sent.
     pub body: String,

@@ -1,8 +1,8 @@
 //! WeChat Pay's request bodies as they are stored with their orders: encrypted, since they name
 //! payers.
 
-use adapters::fields::{FieldError, FieldSeal};
 use payments::model::{ids::OrderNo, order::Order};
+use stores::fields::{FieldError, FieldSeal};
 
 /// Seals and opens the bodies of orders.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! The trace that ties an API call, its queue messages and the settlement together: W3C
 //! `traceparent`.
 
-use adapters::random::Random;
 use http::{HeaderName, HeaderValue};
+use runtime::random::Random;
 
 /// A trace and the parent span of our part.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use adapters::{keys_table::KeysError, notices::NoticesError, order_table::TableError};
+use stores::{keys_table::KeysError, notices::NoticesError, order_table::TableError};
 use tracing::{error, warn};
 
 use crate::{

@@ -15,10 +15,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use adapters::{
-    clock::Clock,
-    testing::{self, S3Engine, S3Reply, S3Request, s3_request},
-};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -29,7 +25,9 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
+use runtime::clock::Clock;
 use serde_json::{Value, json};
+use testbed::{S3Engine, S3Reply, S3Request, s3_request};
 
 use crate::{
     call::{Call, CallFault, Function, Service},
@@ -38,7 +36,7 @@ use crate::{
 
 pub(crate) use queues::{Message, Queues};
 
-/// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of the adapters), in
+/// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of `runtime::aws`), in
 /// milliseconds.
 const ATTEMPT_LIMIT_MS: i64 = 3_000;
 /// The same for S3, which is sent more at once (`S3_ATTEMPT_LIMIT`).
@@ -442,13 +440,13 @@ impl<'a> AwsRequest<'a> {
     /// What SQS or KMS would refuse and their engines here forgive.
     fn is_against_the_rules(&self) -> Option<&'static str> {
         let service = match self.service {
-            Service::Sqs => testing::Service::Sqs,
-            Service::Kms => testing::Service::Kms,
+            Service::Sqs => testbed::Service::Sqs,
+            Service::Kms => testbed::Service::Kms,
             Service::DynamoDb | Service::S3 | Service::WechatPay | Service::Receiver => {
                 return None;
             }
         };
-        testing::refusal(service, &self.operation, self.json())
+        testbed::refusal(service, &self.operation, self.json())
     }
 
     fn attempt_limit_ms(&self) -> i64 {

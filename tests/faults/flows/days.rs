@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use payments::{
     model::{
         bill_date::BillDate,
@@ -14,6 +13,7 @@ use payments::{
         Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, SideView,
     },
 };
+use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
     ConsoleRefund, Difference as Planted, Fault, PayOptions, RefundOutcome, Rule, WantedDifference,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::queues::ReconcileWork;
 use futures_util::future::{FutureExt, LocalBoxFuture};
+use stores::queues::ReconcileWork;
 use wechatpay_simulator::{ConsoleRefund, Damage, Endpoint, Fault, RefundOutcome, Rule};
 
 use super::{

@@ -1,8 +1,8 @@
 //! Bodies and queries that no route takes, for every route of the contract: a new one cannot be
 //! forgotten.
 
-use adapters::random::Random;
 use http::Request;
+use runtime::random::Random;
 use serde_json::{Value, json};
 
 use super::{CONTRACT, conforms};

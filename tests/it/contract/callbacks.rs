@@ -1,6 +1,6 @@
 //! `POST /v1/callbacks/wechatpay`.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Damage, PayOptions};
 
 use super::conforms;

@@ -1,6 +1,6 @@
 //! `POST /v1/orders/{order_no}/close`.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use super::{bare_post, held, paid, unsigned};

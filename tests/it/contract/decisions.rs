@@ -1,9 +1,9 @@
 //! An operator's decisions about a refund: `retry`, `release`, `abnormal` and `payer-paid` under
 //! `/v1/orders/{order_no}/refunds/{refund_no}`.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, RefundOutcome, Rule};
 
 use super::refunds::{REFUND, REFUNDED_IN};

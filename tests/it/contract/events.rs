@@ -1,7 +1,7 @@
 //! `GET /v1/orders/{order_no}/events` and the replay of one of them.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
+use testbed::{Fault as AwsFault, Match, Service};
 
 use super::{CONTRACT, bare_post, held, paid, unsigned, validator};
 use crate::support::Testbed;

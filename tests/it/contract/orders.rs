@@ -1,8 +1,8 @@
 //! `POST /v1/orders` and `GET /v1/orders/{order_no}`.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use proptest::{prelude::*, sample::select, strategy::ValueTree};
 use serde_json::{Map, Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, text_post, validator};

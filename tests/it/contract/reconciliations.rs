@@ -1,6 +1,5 @@
 //! The routes of finance staff under `/v1/reconciliations`.
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use futures_util::{StreamExt, stream};
 use http::Request;
 use payments::{
@@ -8,6 +7,7 @@ use payments::{
     reconcile::difference::{Difference, DifferenceKind, DifferenceSubject, SideView},
 };
 use serde_json::{Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 
 use super::{CONTRACT, conforms};
 use crate::support::{ApiAnswer, Testbed};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Value, json};
+use testbed::{Fault as AwsFault, Match, Service};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, paid, text_post, unsigned, validator};

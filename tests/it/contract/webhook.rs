@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use adapters::{
-    keys_table::Webhook,
-    net::{Reach, WebhookUrl},
-    testing::{Fault as AwsFault, Match, Service},
-    undelivered::{UndeliveredEvents, UndeliveredReason},
-};
 use payments::rules::webhook::{GoneRun, LastAnswer, OutgoingEvent};
+use runtime::net::{Reach, WebhookUrl};
 use serde_json::{Value, json};
 use standard_webhooks::Secret;
+use stores::{
+    keys_table::Webhook,
+    undelivered::{UndeliveredEvents, UndeliveredReason},
+};
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay::UnixSeconds;
 
 use super::{held, text_post, unsigned};

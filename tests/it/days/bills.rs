@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapters::queues::ReconcileWork;
 use payments::reconcile::run::RunState;
+use stores::queues::ReconcileWork;
 use wechatpay_simulator::{Fault, Rule};
 
 use crate::support::Testbed;

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    queues::ReconcileWork,
-    testing::{Fault, Match, Service},
-};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
     model::{
@@ -16,6 +12,8 @@ use payments::{
         self, Decision, DifferenceKind, DifferenceState, DifferenceSubject, TrackedRefund,
     },
 };
+use stores::queues::ReconcileWork;
+use testbed::{Fault, Match, Service};
 use wechatpay_simulator::{
     ConsoleRefund, Difference, RefundOutcome, RefundStatus, WantedDifference,
 };
@@ -62,7 +60,7 @@ async fn decide_as(testbed: &Testbed, day: BillDate, decision: Decision, person:
         .decided(decision, person, "looked at it", now)
         .unwrap();
     let saved = testbed.reconciliation.save_difference(&decided).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     let id = decided.id;
     testbed
         .send_work(&ReconcileWork::ApplyV1 { date: day, id })
@@ -79,7 +77,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
         .unwrap();
     explained.there.as_mut().unwrap().amount_fen = Some(1);
     let saved = testbed.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     testbed.reconcile(day, false).await;
     let now = only(&testbed, day).await;
     assert_eq!(
@@ -91,7 +89,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
         .decided(Decision::Explain, "li", "looked at it", testbed.clock.now())
         .unwrap();
     let saved = testbed.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     testbed.reconcile(day, false).await;
     assert_eq!(only(&testbed, day).await.state, DifferenceState::Explained);
 }
@@ -106,7 +104,7 @@ async fn what_was_rejected_of_one_amount_is_open_again_once_a_run_finds_another(
     assert_eq!(rejected.state, DifferenceState::Rejected);
     rejected.there.as_mut().unwrap().amount_fen = Some(1);
     let saved = testbed.reconciliation.save_difference(&rejected).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     testbed.reconcile(day, false).await;
     let now = only(&testbed, day).await;
     assert_eq!(now.there, found.there);
@@ -127,7 +125,7 @@ async fn what_was_rejected_of_one_amount_is_open_again_once_a_run_finds_another(
         .decided(Decision::Reject, "li", "looked at it", testbed.clock.now())
         .unwrap();
     let saved = testbed.reconciliation.save_difference(&rejected).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+    assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     testbed.reconcile(day, false).await;
     assert_eq!(only(&testbed, day).await, rejected);
 }
@@ -149,7 +147,7 @@ impl Large<'_> {
         let decided = stands.decided_by_rules(decision, &deciding, person, why, now);
         let decided = decided.unwrap();
         let saved = self.testbed.reconciliation.save_difference(&decided).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+        assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
         decided.state
     }
 
@@ -350,7 +348,7 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
             .decided(decision, "li", "looked at it", testbed.clock.now())
             .unwrap();
         let saved = testbed.reconciliation.save_difference(&decided).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+        assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
         testbed.reconcile(day, false).await;
         let stands = only(&testbed, day).await;
         assert_eq!(
@@ -450,7 +448,7 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     let approved = approved.decided(Decision::Approve, "wang", "paid twice", now);
     for step in [proposed, approved] {
         let saved = testbed.reconciliation.save_difference(&step.unwrap()).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
+        assert_eq!(saved.unwrap(), stores::reconciliation::SaveOutcome::Saved);
     }
     testbed
         .send_work(&ReconcileWork::ApplyV1 {

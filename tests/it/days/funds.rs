@@ -1,11 +1,11 @@
 //! The fund side of a day: a verdict of its own, which takes nothing back of what the trades came
 //! to.
 
-use adapters::queues::ReconcileWork;
 use payments::{
     model::bill_date::BillName,
     reconcile::run::{FundState, Run, RunState},
 };
+use stores::queues::ReconcileWork;
 use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
 
 use crate::support::{Lines, Testbed, TestbedOptions};

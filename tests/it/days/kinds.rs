@@ -1,6 +1,5 @@
 //! Every kind of difference: found once, none invented, and what can be repaired is.
 
-use adapters::reconciliation::SaveOutcome;
 use matching::totals::Gaps;
 use payments::{
     model::bill_date::{BillDate, BillName},
@@ -9,6 +8,7 @@ use payments::{
         run::{Run, RunState},
     },
 };
+use stores::reconciliation::SaveOutcome;
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
 };

@@ -1,7 +1,7 @@
 //! Orders near midnight: nothing is said of them before the next day's bill was read.
 
-use adapters::reconciliation::SaveOutcome;
 use payments::reconcile::difference::Decision;
+use stores::reconciliation::SaveOutcome;
 use wechatpay_simulator::{
     Difference, Endpoint, Fault, PayOptions, RefundOutcome, RefundStatus, Rule, WantedDifference,
 };

@@ -1,7 +1,7 @@
 //! Runs that stall and come back after others: what counts is when they were asked for.
 
-use adapters::queues::ReconcileWork;
 use payments::{model::bill_date::BillDate, reconcile::run::RunState};
+use stores::queues::ReconcileWork;
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::support::{Lines, Testbed};

@@ -17,7 +17,7 @@ async fn a_bill_in_a_form_that_this_version_cannot_read_names_its_line_and_colum
     let altered = Difference::AlterState { state };
     testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
-    let work = adapters::queues::ReconcileWork::DayV1 {
+    let work = stores::queues::ReconcileWork::DayV1 {
         date: day,
         dry_run: false,
         run_id: "fails".to_owned(),

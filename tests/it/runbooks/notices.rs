@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use adapters::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
 use serde_json::json;
+use stores::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
 use wechatpay_simulator::{
     ConsoleRefund, Damage, Notice, PayOptions, RefundOutcome, RefundStatus, SigningMode,
 };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
 use reconcile::Report;
 use serde_json::Value;
+use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Fault, Rule};
 
 use super::row_says;

@@ -1,9 +1,10 @@
 //! The merchant's side of the API: requests signed as a client signs them, and answers taken apart.
 
-use adapters::{keys_table::KeysTable, random::Random};
 use http::{HeaderMap, Request, Response};
 use message_signatures::{Params, Profile, SigningKey, sign};
+use runtime::random::Random;
 use serde_json::Value;
+use stores::keys_table::KeysTable;
 
 use super::Testbed;
 

@@ -7,11 +7,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    testing::DynamoEngine,
-};
 use aws_lc_rs::{
     encoding::AsDer,
     rsa::{KeyPair, KeySize},
@@ -32,6 +27,11 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+};
+use testbed::DynamoEngine;
 use tokio::sync::OnceCell;
 
 /// The local engine and its keys.

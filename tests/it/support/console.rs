@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::SaveOutcome};
 use axum::{Router, body::to_bytes, extract::State};
 use console::{answer, app::App, handler};
 use http::{Request, Response};
@@ -20,7 +19,9 @@ use payments::{
         run::{BillFacts, FundState, PartDone, Run, RunState},
     },
 };
+use runtime::{aws::Aws, clock::Clock, random::Random};
 use serde_json::{Value, json};
+use stores::reconciliation::SaveOutcome;
 use tokio::net::TcpListener;
 use wechatpay::UnixSeconds;
 

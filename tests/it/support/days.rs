@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use adapters::queues::{Queue, ReconcileWork};
 use payments::{
     model::bill_date::BillDate,
     reconcile::{day_runs::DayRuns, difference::Difference, run::Run},
 };
 use serde_json::json;
+use stores::queues::{Queue, ReconcileWork};
 use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};
 
 use super::{LocalAws, Testbed, native};
@@ -200,7 +200,7 @@ impl Testbed {
             let saved = self.reconciliation.save_difference(&stands).await;
             assert_eq!(
                 saved.expect("a table"),
-                adapters::reconciliation::SaveOutcome::Saved
+                stores::reconciliation::SaveOutcome::Saved
             );
         }
         let (date, id) = (proposed.date, proposed.id.clone());

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, Once, PoisonError},
 };
 
-use adapters::{clock::Clock, telemetry};
+use runtime::{clock::Clock, telemetry};
 use tracing::instrument::WithSubscriber;
 
 use super::MCHID;

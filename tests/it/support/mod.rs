@@ -11,23 +11,25 @@ mod queues;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
-    kms::Kms,
-    notices::Notices,
-    order_table::{OrderTable, TableError},
-    queues::Queue,
-    random::Random,
-    reconciliation::ReconciliationTable,
-    testing::{DynamoEngine, Fault, FaultyTransport, Match, Tables},
-};
 use aws_sdk_dynamodb::types::AttributeValue;
 use flows::sqs_event::SqsBatch;
 use payments::model::{ids::OrderNo, journal::Event, order::Order};
 use reconcile::handler;
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    kms::Kms,
+    random::Random,
+};
 use serde_json::{Value, json};
+use stores::{
+    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    notices::Notices,
+    order_table::{OrderTable, TableError},
+    queues::Queue,
+    reconciliation::ReconciliationTable,
+};
+use testbed::{DynamoEngine, Fault, FaultyTransport, Match, Tables};
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
     Config, GivenMerchant, PayOptions, Running, SigningMode, Simulator, Time,

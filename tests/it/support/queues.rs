@@ -3,16 +3,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-};
 use aws_sdk_sqs::{
     Client,
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
 use flows::sqs_event::{MessageAttribute, SqsBatch, SqsRecord, SystemAttributes};
 use process_payment::{app::App, handler};
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+};
 use serde_json::{Value, json};
 
 use super::LocalAws;

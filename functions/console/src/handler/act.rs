@@ -1,11 +1,11 @@
 //! Actions for pages and programs: starts a run, takes a decision.
 
-use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::problem::{ErrorChain, Problem};
 use payments::{
     model::bill_date::{BILLS_LAST_DAYS, BillDate},
     reconcile::difference::{DecisionContext, Difference, DifferenceState},
 };
+use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use tracing::{error, info};
 
 use super::Request;
@@ -174,7 +174,7 @@ impl Request<'_> {
     async fn start_refund(
         &self,
         difference: &Difference,
-    ) -> Result<(), adapters::queues::QueueError> {
+    ) -> Result<(), stores::queues::QueueError> {
         self.send(&ReconcileWork::ApplyV1 {
             date: difference.date,
             id: difference.id.clone(),
@@ -182,7 +182,7 @@ impl Request<'_> {
         .await
     }
 
-    async fn send(&self, work: &ReconcileWork) -> Result<(), adapters::queues::QueueError> {
+    async fn send(&self, work: &ReconcileWork) -> Result<(), stores::queues::QueueError> {
         let traceparent = self.trace.traceparent();
         self.app.work.send_reconcile(work, 0, &traceparent).await
     }

@@ -1,6 +1,5 @@
 //! The pages, and what their forms send.
 
-use adapters::reconciliation::ReconciliationError;
 use flows::problem::{ErrorChain, Problem};
 use lambda_http::http::{
     HeaderValue, Response, StatusCode,
@@ -15,6 +14,7 @@ use payments::{
         run::Run,
     },
 };
+use stores::reconciliation::ReconciliationError;
 use tracing::warn;
 
 use super::Request;

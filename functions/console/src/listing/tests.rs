@@ -10,11 +10,6 @@ use std::{
     },
 };
 
-use adapters::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    testing::{AttributeValue, DynamoEngine, FaultyTransport, Match, Service},
-};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -26,7 +21,12 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use matching::totals::{Gap, Gaps};
 use payments::reconcile::{difference::DifferenceSubject, run::PartDone};
+use runtime::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+};
 use serde_json::{Value, json};
+use testbed::{AttributeValue, DynamoEngine, FaultyTransport, Match, Service};
 use wechatpay::UnixSeconds;
 
 use super::*;

@@ -1,12 +1,12 @@
 //! The last days in a chart: what both sides agree on, what only one has, and which days need an
 //! operator.
 
-use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};
 use payments::{
     model::bill_date::BillDate,
     reconcile::run::{Run, RunState},
 };
+use stores::reconciliation::DifferenceCount;
 
 use crate::{
     money::yuan,

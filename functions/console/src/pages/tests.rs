@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use adapters::reconciliation::DifferenceCount;
 use matching::totals::{Gap, Gaps, Sums, Totals};
 use payments::{
     model::{
@@ -17,6 +16,7 @@ use payments::{
         run::{BillFacts, FundState, PartDone, Run, RunState},
     },
 };
+use stores::reconciliation::DifferenceCount;
 use wechatpay::UnixSeconds;
 
 use flows::problem::Problem;

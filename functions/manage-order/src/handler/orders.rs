@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::guards::{Lease, LeaseKey};
 use flows::{
     authenticate::Caller,
     problem::{ErrorChain, Problem},
@@ -13,6 +12,7 @@ use payments::{
     model::order::{Order, OrderState},
     rules::close_order::{CloseEligibility, close_eligibility},
 };
+use stores::guards::{Lease, LeaseKey};
 use tracing::warn;
 
 use super::{ACT_WITHIN, LOOK_AFTER_S, Request};

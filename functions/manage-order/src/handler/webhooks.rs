@@ -1,14 +1,14 @@
 //! The caller's webhook, and events that are sent again.
 
-use adapters::{
-    guards::{Lease, LeaseKey},
-    keys_table::WebhookState,
-    undelivered::EventCursor,
-};
 use flows::{authenticate::Caller, problem::Problem, view};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{Response, StatusCode};
 use payments::rules::webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE};
+use stores::{
+    guards::{Lease, LeaseKey},
+    keys_table::WebhookState,
+    undelivered::EventCursor,
+};
 use tracing::info;
 
 use super::Request;

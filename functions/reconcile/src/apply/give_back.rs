@@ -1,6 +1,5 @@
 //! Money that two persons decided to give back.
 
-use adapters::order_table::ReserveOutcome;
 use flows::{origin::Origin, process_refund::ReserveRefundOutcome, settle_payment::SettleOutcome};
 use payments::{
     model::{
@@ -12,6 +11,7 @@ use payments::{
     reconcile::{difference::RefundStage, unattributed::order_for_unattributed_payment},
     rules::reserve_refund::{Approval, REFUNDS_MAX, RefundRequest},
 };
+use stores::order_table::ReserveOutcome;
 
 use super::outcome::{ActionDone, ActionResult};
 use crate::{

@@ -1,11 +1,11 @@
 //! An order whose record was lost, taken on again.
 
-use adapters::order_table::ReserveOutcome;
 use flows::{origin::Origin, settle_payment::SettleOutcome};
 use payments::{
     model::ids::{ClientId, TransactionId},
     reconcile::unattributed::order_from_lost_record,
 };
+use stores::order_table::ReserveOutcome;
 use tracing::info;
 
 use super::outcome::{ActionDone, ActionResult};

@@ -1,10 +1,8 @@
 //! A bill's file, in one pass: hashed, unpacked, and stored on the way.
 
-use adapters::{
-    bill_file::{BillBytes, BillFileError, Unzip, UnzipError},
-    evidence::{EvidenceBytes, EvidenceUpload},
-};
 use bytes::Bytes;
+use stores::evidence::{EvidenceBytes, EvidenceUpload};
+use wechat_client::bill_file::{BillBytes, BillFileError, Unzip, UnzipError};
 
 use crate::error::{BrokenBill, DayError};
 

@@ -1,6 +1,5 @@
 //! The records that a candidate is about, read consistently, and what they make of it.
 
-use adapters::order_table::DayLine;
 use matching::bill_line::{BillLine, LineKind};
 use payments::{
     model::{
@@ -15,6 +14,7 @@ use payments::{
         difference::{DifferenceKind, SideView},
     },
 };
+use stores::order_table::DayLine;
 
 use super::trades::{product_of, trade_of};
 use crate::{app::App, error::DayError, query};

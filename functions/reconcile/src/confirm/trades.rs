@@ -1,6 +1,5 @@
 //! The trade that a line of our books is about.
 
-use adapters::order_table::DayLine;
 use matching::{books::ParkedLine, totals::OTHERS};
 use payments::{
     model::order::Product,
@@ -9,6 +8,7 @@ use payments::{
         difference::DifferenceKind,
     },
 };
+use stores::order_table::DayLine;
 
 /// The trade of a line, and its kind of difference if the bill does not have it. Parked payments
 /// are handled separately ([`trade_of_parked`]).

@@ -8,9 +8,9 @@
 
 use std::{collections::VecDeque, error::Error};
 
-use adapters::order_table::{CheckItem, DueCheck};
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::model::next_check::CheckKind;
+use stores::order_table::{CheckItem, DueCheck};
 use wechatpay::UnixSeconds;
 
 use super::report::{CheckOutcome, Report};

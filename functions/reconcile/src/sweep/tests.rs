@@ -13,8 +13,9 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use adapters::{order_table::DueCheck, wechat_api::Bucket};
 use payments::model::next_check::shard_of;
+use stores::order_table::DueCheck;
+use wechat_client::api::Bucket;
 
 use super::{
     schedule::{lanes, run},

@@ -1,12 +1,10 @@
 //! Calls to AWS that look and change nothing, signed by hand: a dozen operations of ten services,
 //! whose SDKs would take the client's build minutes and give back types of which two fields are
-//! read. Order and money go through the SDKs (`adapters`).
+//! read. Order and money go through the SDKs (`stores`).
 
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
-use adapters::aws::AwsSettings;
-use adapters::clock::Clock;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -14,6 +12,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use reqwest::header::DATE;
 use reqwest::{Method, StatusCode};
+use runtime::aws::AwsSettings;
+use runtime::clock::Clock;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -143,7 +143,7 @@ impl AwsCalls {
         let mut builder = reqwest::Client::builder()
             .timeout(TIME_LIMIT)
             .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(adapters::tls::client_config()?);
+            .tls_backend_preconfigured(runtime::tls::client_config()?);
         if settings.is_on_this_machine() {
             builder = builder.no_proxy();
         }
@@ -494,7 +494,7 @@ mod tests {
                 ("AWS_ACCESS_KEY_ID", "id"),
                 ("AWS_SECRET_ACCESS_KEY", "key"),
             ]);
-            let mut reader = adapters::env::Reader::new(&vars);
+            let mut reader = runtime::env::Reader::new(&vars);
             let settings = AwsSettings::read(&mut reader).unwrap();
             AwsCalls::new(settings, Clock::system()).unwrap().base(KMS)
         };

@@ -23,7 +23,7 @@ impl Stranger {
         let mut builder = reqwest::Client::builder()
             .timeout(TIME_LIMIT)
             .redirect(Policy::none())
-            .tls_backend_preconfigured(adapters::tls::client_config()?);
+            .tls_backend_preconfigured(runtime::tls::client_config()?);
         if is_on_this_machine {
             builder = builder.no_proxy();
         }

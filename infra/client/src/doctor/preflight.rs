@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use adapters::clock::Clock;
+use runtime::clock::Clock;
 use serde_json::{Value, json};
 
 use super::aws_calls::{AwsCalls, CallError, DYNAMODB, STS};

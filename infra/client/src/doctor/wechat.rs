@@ -5,17 +5,17 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use adapters::aws::Aws;
-use adapters::clock::Clock;
-use adapters::env::Reader;
-use adapters::keys_table::{KeysTable, MerchantKeys, MerchantOverview};
-use adapters::kms::Kms;
-use adapters::notices::{NoticeStatus, Notices, id_of_echo};
-use adapters::random::Random;
-use adapters::signer::{MerchantSigner, SignWith};
-use adapters::wechat_api::{Download, DownloadError, Host, NotSent, WechatApi, WechatSettings};
 use client::read_merchant_certificate;
 use payments::news::call_outcome::CallOutcome;
+use runtime::aws::Aws;
+use runtime::clock::Clock;
+use runtime::env::Reader;
+use runtime::kms::Kms;
+use runtime::random::Random;
+use runtime::signer::{MerchantSigner, SignWith};
+use stores::keys_table::{KeysTable, MerchantKeys, MerchantOverview};
+use stores::notices::{NoticeStatus, Notices, id_of_echo};
+use wechat_client::api::{Download, DownloadError, Host, NotSent, WechatApi, WechatSettings};
 use wechatpay::UnixSeconds;
 use wechatpay::api::{
     Close, ErrorCode, Prepay, PrepayAmount, PrepayBody, Product, Refusal, SecurityEcho,

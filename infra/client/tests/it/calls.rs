@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use adapters::clock::Clock;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{Call, Client, NewOrder, SendError, Sender, Settings};
 use message_signatures::{Algorithm, VerifyingKey};
+use runtime::clock::Clock;
 
 use crate::server::{self, pem};
 

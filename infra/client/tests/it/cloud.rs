@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
-use adapters::aws::{Aws, AwsSettings};
-use adapters::clock::Clock;
-use adapters::keys_table::KeysTable;
-use adapters::kms::Kms;
-use adapters::testing::{DynamoEngine, Tables};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use local::engine;
+use runtime::aws::{Aws, AwsSettings};
+use runtime::clock::Clock;
+use runtime::kms::Kms;
 use serde_json::{Value, json};
+use stores::keys_table::KeysTable;
+use testbed::{DynamoEngine, Tables};
 
 pub(crate) const MCHID: &str = "1900000109";
 

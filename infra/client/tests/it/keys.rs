@@ -1,7 +1,7 @@
 //! The merchant's own key and certificate: read, sealed, imported into KMS, certified.
 
-use adapters::kms::Kms;
-use adapters::signer::SignWith;
+use runtime::kms::Kms;
+use runtime::signer::SignWith;
 use serde_json::json;
 use wechatpay::merchant_files::{MerchantCertificate, MerchantKey, MerchantPublicKey};
 use wechatpay::sign::Signer;

@@ -2,11 +2,11 @@
 
 use std::process::Output;
 
-use adapters::clock::Clock;
-use adapters::notices::{FailedNotice, NoticeStatus, Notices, ParkedMoneyRecord, ParkedNotice};
-use adapters::order_table::ParkedStatus;
 use payments::model::ids::OrderNo;
+use runtime::clock::Clock;
 use serde_json::{Value, json};
+use stores::notices::{FailedNotice, NoticeStatus, Notices, ParkedMoneyRecord, ParkedNotice};
+use stores::order_table::ParkedStatus;
 use wechatpay::UnixSeconds;
 
 use crate::cloud::{Cloud, MCHID, told};

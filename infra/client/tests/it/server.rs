@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use adapters::clock::Clock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use message_signatures::{Profile, Request, VerifyingKey, claim, verify};
+use runtime::clock::Clock;
 use serde_json::json;
 
 /// Starts the server on a free port. It ends with the test.

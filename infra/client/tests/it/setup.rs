@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use adapters::clock::Clock;
-use adapters::signer::SignWith;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use client::{Call, Client};
 use message_signatures::{Algorithm, Profile, claim, verify};
+use runtime::clock::Clock;
+use runtime::signer::SignWith;
 use wechatpay::sign::Signer;
 
 use crate::cloud::{Cloud, told};

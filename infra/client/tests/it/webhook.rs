@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use adapters::keys_table::{Endpoint, Webhook};
 use standard_webhooks::Secret;
+use stores::keys_table::{Endpoint, Webhook};
 
 use crate::cloud::{Cloud, told};
 

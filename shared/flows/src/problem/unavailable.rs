@@ -2,7 +2,7 @@
 //!
 //! A queue that fails is none of them: who calls in the console must know what was kept.
 
-use adapters::{
+use stores::{
     fields::FieldError, guards::GuardsError, keys_table::KeysError, order_table::TableError,
     reconciliation::ReconciliationError, undelivered::UndeliveredError,
 };

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::order_table::TableError;
 use payments::{
     model::{
         ids::{OrderNo, RefundNo},
@@ -11,6 +10,7 @@ use payments::{
     },
     rules::{overdue_refund::PendingAnswer, reserve_refund, schedule},
 };
+use stores::order_table::TableError;
 use tracing::{error, warn};
 use wechatpay::RequestId;
 

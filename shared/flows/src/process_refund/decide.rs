@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::order_table::TableError;
 use payments::{
     model::{
         decision,
@@ -16,6 +15,7 @@ use payments::{
         reserve_refund::{self, Approval},
     },
 };
+use stores::order_table::TableError;
 use wechatpay::api::Refusal;
 
 use super::{

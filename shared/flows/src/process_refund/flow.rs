@@ -1,16 +1,16 @@
 //! What all parts of the flow share: what it works with, what it comes to and why it fails, and
 //! how it reads a refund with its order.
 
-use adapters::{
-    guards::{Guards, GuardsError},
-    order_table::TableError,
-    wechat_api::{NotSent, WechatApi},
-};
 use payments::model::{
     ids::{OrderNo, RefundNo},
     order::Order,
     refund::Refund,
 };
+use stores::{
+    guards::{Guards, GuardsError},
+    order_table::TableError,
+};
+use wechat_client::api::{NotSent, WechatApi};
 use wechatpay::sensitive::EncryptFieldError;
 
 use crate::{

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::CallReply;
 use payments::{
     model::ids::OutRefundNo,
     news::{
@@ -12,6 +11,7 @@ use payments::{
     },
     rules::overdue_refund::PendingAnswer,
 };
+use wechat_client::api::CallReply;
 use wechatpay::{
     RequestId,
     api::{ErrorCode, QueryRefund},

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::{order_table::TableError, wechat_api::CallReply};
 use payments::{
     model::{
         decision::{self, Destination, Redirection},
@@ -19,7 +18,9 @@ use payments::{
         settle_refund::{RefusalStep, after_refusal},
     },
 };
+use stores::order_table::TableError;
 use tracing::warn;
+use wechat_client::api::CallReply;
 use wechatpay::{
     UnixSeconds,
     api::{AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, Refusal},

@@ -1,6 +1,5 @@
 //! Accepting a refund: its money is reserved, and the queue is told.
 
-use adapters::order_table::{RefundBasis, TableError};
 use payments::{
     model::{
         ids::{ClientId, OrderNo},
@@ -12,6 +11,7 @@ use payments::{
         reserve_refund::{self, RefundRejected, RefundRequest},
     },
 };
+use stores::order_table::{RefundBasis, TableError};
 
 use super::flow::{RefundError, RefundFlow};
 use crate::origin::Origin;

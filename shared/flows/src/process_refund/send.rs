@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use adapters::{
-    guards::{Lease, LeaseKey},
-    wechat_api::CallReply,
-};
 use payments::{
     model::{
         journal::ChangeContext,
@@ -23,7 +19,9 @@ use payments::{
         settle_refund::{RefusalStep, after_refusal},
     },
 };
+use stores::guards::{Lease, LeaseKey};
 use tracing::{error, info};
+use wechat_client::api::CallReply;
 use wechatpay::{RequestId, UnixSeconds, api::Refusal};
 
 use super::{

@@ -1,11 +1,11 @@
 //! Settling what WeChat Pay says of a refund, whoever brought it.
 
-use adapters::order_table::{ParkedStatus, TableError};
 use payments::{
     model::{ids::RefundNo, journal::Cause, parked::RefundToPark},
     news::refund::RefundNews,
     rules::settle_refund::{self, RefundSettlement},
 };
+use stores::order_table::{ParkedStatus, TableError};
 use tracing::error;
 use wechatpay::RequestId;
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use adapters::clock::Clock;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use runtime::clock::Clock;
 
 /// Another answer than the engine's, to requests that hold all of these texts.
 #[derive(Clone, Debug)]

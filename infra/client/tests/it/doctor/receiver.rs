@@ -7,9 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use adapters::aws::{Aws, AwsSettings};
-use adapters::clock::Clock;
-use adapters::notices::{Notices, SettledNotice, id_of_echo};
+use runtime::aws::{Aws, AwsSettings};
+use runtime::clock::Clock;
+use stores::notices::{Notices, SettledNotice, id_of_echo};
 use wechatpay::callback::{self, Plaintext};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::verify::{SignedHeaders, VerificationKeys};

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use adapters::aws::{Aws, AwsSettings};
-use adapters::clock::Clock;
-use adapters::keys_table::{
+use local::engine::{self, Engine, REGION};
+use runtime::aws::{Aws, AwsSettings};
+use runtime::clock::Clock;
+use runtime::kms::Kms;
+use serde_json::{Value, json};
+use stores::keys_table::{
     KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
 };
-use adapters::kms::Kms;
-use local::engine::{self, Engine, REGION};
-use serde_json::{Value, json};
 use wechatpay::merchant_files::MerchantKey;
 use wechatpay_simulator::{Config, Running, SigningMode, Simulator};
 

@@ -1,0 +1,377 @@
+//! The `guards` table: marks that keep things from happening twice or too often: nonces of signed
+//! API requests, leases, pauses.
+//!
+//! | `pk` | what it keeps |
+//! |---|---|
+//! | `nonce#...` | a signed request that changes something works once |
+//! | `submit#...` | one payer's next order waits until the one before is answered |
+//! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
+//! | `resend#...` | a client's undelivered events are sent again at a bounded rate |
+//! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
+//! | `pause#...` | what rests until a time, such as a merchant's refunds |
+//! | `unknown-serial#...` | a platform certificate was named that is not known here |
+//! | `certificates#...` | WeChat Pay is asked for its certificates so often and no oftener |
+//!
+//! A mark ends by the clock (`expires_at <= now`); DynamoDB's own time-to-live only cleans up
+//! later.
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use payments::model::ids::OrderNo;
+use runtime::aws::AwsError;
+use wechatpay::UnixSeconds;
+
+use crate::attributes::{number, text};
+
+/// The `guards` table.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    client: Client,
+    table: String,
+}
+
+/// DynamoDB did not answer, or refused for a reason that passes. The mark may be set or not.
+#[derive(Debug, thiserror::Error)]
+#[error("the guards table did not answer")]
+pub struct GuardsError(#[source] AwsError);
+
+/// Result of consuming a nonce.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NonceUse {
+    /// It was never seen, and now it is.
+    FirstUse,
+    /// It was used before: the request is a repeat or a replay.
+    Replayed,
+}
+
+/// Result of requesting a lease.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Lease {
+    /// It is ours until it expires or is released.
+    Acquired,
+    /// Somebody else has it until then.
+    Held {
+        /// When it expires.
+        until: UnixSeconds,
+        /// The holder, as named by the process that took it; empty if unknown.
+        holder: String,
+    },
+}
+
+/// What a lease is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LeaseKey<'a> {
+    /// Submitting orders of one payer, identified by a digest.
+    Payer(&'a str),
+    /// Querying an order at WeChat Pay because a client requests it.
+    StatusQuery {
+        /// The merchant number.
+        mchid: &'a str,
+        /// The order.
+        order_no: &'a OrderNo,
+    },
+    /// Sending WeChat Pay a refund of an order.
+    Refund {
+        /// The merchant number.
+        mchid: &'a str,
+        /// The order.
+        order_no: &'a OrderNo,
+    },
+    /// Sending a client's undelivered events again.
+    Resend {
+        /// The merchant number.
+        mchid: &'a str,
+        /// Whose events.
+        client_id: &'a str,
+    },
+    /// Asking WeChat Pay for its certificates because it is time to.
+    CertificatesByTime {
+        /// The merchant number.
+        mchid: &'a str,
+    },
+    /// Asking WeChat Pay for its certificates because an unknown one was named.
+    CertificatesBySerial {
+        /// The merchant number.
+        mchid: &'a str,
+    },
+}
+
+/// What becomes of a mark that its holder meets again.
+#[derive(Clone, Copy)]
+enum OwnLease {
+    /// It ends when it ends.
+    Stays,
+    /// It starts again.
+    Renewed,
+}
+
+impl LeaseKey<'_> {
+    fn pk(&self) -> String {
+        match self {
+            Self::Payer(digest) => format!("submit#{digest}"),
+            Self::StatusQuery { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
+            Self::Refund { mchid, order_no } => format!("refund#{mchid}#{order_no}"),
+            Self::Resend { mchid, client_id } => format!("resend#{mchid}#{client_id}"),
+            Self::CertificatesByTime { mchid } => format!("certificates#{mchid}#by-time"),
+            Self::CertificatesBySerial { mchid } => format!("certificates#{mchid}#by-serial"),
+        }
+    }
+}
+
+impl Guards {
+    /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for
+    /// clocks that differ from sandbox to sandbox, so that a replay always finds its mark.
+    pub const NONCE_KEPT_S: i64 = 660;
+
+    /// How long it is remembered that an unknown serial was named, in seconds: two looks of
+    /// `reconcile`, which comes each five minutes.
+    pub const UNKNOWN_SERIAL_KEPT_S: i64 = 600;
+
+    /// The table by its name.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// Burns a nonce of one key at `now`. `holder` is unique to this request: when the answer to
+    /// the first write was lost and the SDK writes again, the mark that it then meets is known to
+    /// be its own.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn consume_nonce(
+        &self,
+        keyid: &str,
+        nonce: &str,
+        holder: &str,
+        now: UnixSeconds,
+    ) -> Result<NonceUse, GuardsError> {
+        // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
+        let pk = format!("nonce#{}#{keyid}#{nonce}", keyid.len());
+        let marked = self
+            .mark(
+                "burn a nonce",
+                pk,
+                holder,
+                Self::NONCE_KEPT_S,
+                now,
+                OwnLease::Stays,
+            )
+            .await?;
+        Ok(match marked {
+            Lease::Acquired => NonceUse::FirstUse,
+            Lease::Held { .. } => NonceUse::Replayed,
+        })
+    }
+
+    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s
+    /// already: then it is renewed.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn lease(
+        &self,
+        of: &LeaseKey<'_>,
+        holder: &str,
+        for_s: i64,
+        now: UnixSeconds,
+    ) -> Result<Lease, GuardsError> {
+        self.mark(
+            "take a lease",
+            of.pk(),
+            holder,
+            for_s,
+            now,
+            OwnLease::Renewed,
+        )
+        .await
+    }
+
+    /// Gives a lease back, if it still is `holder`'s.
+    ///
+    /// # Errors
+    /// [`GuardsError`]; the lease then ends by the clock.
+    pub async fn release(&self, of: &LeaseKey<'_>, holder: &str) -> Result<(), GuardsError> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(of.pk()))
+            .condition_expression("holder = :holder")
+            .expression_attribute_values(":holder", text(holder))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(()) // it expired, and another process has it
+            }
+            Err(error) => Err(failed("give a lease back", error)),
+        }
+    }
+
+    /// Lets a merchant's refunds rest until `until`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn pause_refunds(&self, mchid: &str, until: UnixSeconds) -> Result<(), GuardsError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", text(refund_pause(mchid)))
+            .item("expires_at", number(until.0))
+            .send()
+            .await
+            .map_err(|error| failed("pause refunds", error))?;
+        Ok(())
+    }
+
+    /// Until when a merchant's refunds rest; `None` when they do not, at `now`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn refunds_paused_until(
+        &self,
+        mchid: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<UnixSeconds>, GuardsError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(refund_pause(mchid)))
+            .send()
+            .await
+            .map_err(|error| failed("look for a pause of refunds", error))?;
+        let until = got.item().and_then(expires_at);
+        Ok(until.filter(|until| *until > now))
+    }
+
+    /// Marks that an unknown platform certificate was named. The mark lasts for
+    /// [`Guards::UNKNOWN_SERIAL_KEPT_S`], however many unknown serials come.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn mark_unknown_serial(
+        &self,
+        mchid: &str,
+        serial: &str,
+        now: UnixSeconds,
+    ) -> Result<Lease, GuardsError> {
+        let operation = "mark an unknown serial";
+        let (pk, kept_s) = (unknown_serial(mchid), Self::UNKNOWN_SERIAL_KEPT_S);
+        self.mark(operation, pk, serial, kept_s, now, OwnLease::Stays)
+            .await
+    }
+
+    /// The unknown serial that was named last, if that is not too long ago at `now`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn unknown_serial(
+        &self,
+        mchid: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<String>, GuardsError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(unknown_serial(mchid)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("look for an unknown serial", error))?;
+        let item = got
+            .item()
+            .filter(|item| expires_at(item).is_some_and(|until| until > now));
+        let serial = item
+            .and_then(|item| item.get("holder"))
+            .and_then(|value| value.as_s().ok());
+        Ok(serial.cloned())
+    }
+
+    /// Sets a mark, if there is none that is valid at `now`. A mark of the same `holder` counts as
+    /// its own: the answer to an earlier write was lost.
+    async fn mark(
+        &self,
+        operation: &'static str,
+        pk: String,
+        holder: &str,
+        for_s: i64,
+        now: UnixSeconds,
+        own: OwnLease,
+    ) -> Result<Lease, GuardsError> {
+        let until = now.0.saturating_add(for_s);
+        let is_free = "attribute_not_exists(pk) OR expires_at <= :now";
+        let mut put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", text(pk))
+            .item("holder", text(holder))
+            .item("expires_at", number(until))
+            .expression_attribute_values(":now", number(now.0))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        put = match own {
+            OwnLease::Stays => put.condition_expression(is_free),
+            OwnLease::Renewed => put
+                .condition_expression(format!("{is_free} OR holder = :holder"))
+                .expression_attribute_values(":holder", text(holder)),
+        };
+        let Err(error) = put.send().await else {
+            return Ok(Lease::Acquired);
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(found)) => {
+                let found_holder = found
+                    .item()
+                    .and_then(|item| item.get("holder"))
+                    .and_then(|value| value.as_s().ok());
+                Ok(if found_holder.is_some_and(|found| found == holder) {
+                    Lease::Acquired
+                } else {
+                    Lease::Held {
+                        until: found
+                            .item()
+                            .and_then(expires_at)
+                            .unwrap_or(UnixSeconds(until)),
+                        holder: found_holder.cloned().unwrap_or_default(),
+                    }
+                })
+            }
+            Some(_) | None => Err(failed(operation, error)),
+        }
+    }
+}
+
+fn refund_pause(mchid: &str) -> String {
+    format!("pause#refunds#{mchid}")
+}
+
+fn unknown_serial(mchid: &str) -> String {
+    format!("unknown-serial#{mchid}")
+}
+
+fn expires_at(item: &std::collections::HashMap<String, AttributeValue>) -> Option<UnixSeconds> {
+    let seconds = item.get("expires_at")?.as_n().ok()?;
+    seconds.parse().ok().map(UnixSeconds)
+}
+
+fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> GuardsError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    GuardsError(AwsError::new(operation, error))
+}

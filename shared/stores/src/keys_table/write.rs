@@ -1,0 +1,402 @@
+//! Writing keys: for set-up tools, and for `reconcile` when WeChat Pay has new verification keys.
+//!
+//! Every key is parsed before it is written, so that a wrong file is noticed at once.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use message_signatures::{Algorithm, VerifyingKey};
+use payments::model::ids::{BadClientId, ClientId};
+use runtime::aws::AwsError;
+use wechatpay::resource::ApiV3Key;
+use wechatpay::sign::LocalKey;
+use wechatpay::verify::VerificationKeys;
+
+use super::item::{VerificationEntry, apiv3_value, is_of, signer_value, verification_value};
+use super::{
+    Item, KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context,
+    client_pk, is_keyid, merchant_pk, signer_context,
+};
+
+/// How many APIv3 keys are stored: the one in use and, while it is changed at WeChat Pay, its
+/// successor or predecessor.
+pub(super) const APIV3_KEYS_MAX: usize = 2;
+
+/// All that a merchant needs to be served.
+#[derive(Debug)]
+pub struct NewMerchant<'a> {
+    /// WeChat Pay's public keys and platform certificates.
+    pub verification: &'a [VerificationEntry],
+    /// Which of them requests ask answers to be signed with.
+    pub response_serial: &'a str,
+    /// The APIv3 keys. The newest two versions are stored.
+    pub apiv3: &'a [NewApiV3Key<'a>],
+    /// The number of the merchant's certificate.
+    pub signer_serial: &'a str,
+    /// The merchant's private key as PKCS#8 DER, if it is not to be used from KMS.
+    pub signer_pkcs8: Option<&'a [u8]>,
+}
+
+/// An APIv3 key before it is sealed.
+pub struct NewApiV3Key<'a> {
+    /// Counts the merchant's APIv3 keys; the highest is the newest.
+    pub version: u32,
+    /// The 32 bytes that were set on WeChat Pay's merchant platform.
+    pub bytes: &'a [u8],
+}
+
+/// What a client's key that is written may take the place of.
+#[derive(Clone, Copy, Debug)]
+enum InPlaceOf {
+    /// The key that has its id.
+    OneOfThisId,
+    /// No key.
+    Nothing,
+}
+
+/// Does not show the key.
+impl std::fmt::Debug for NewApiV3Key<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewApiV3Key")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeysTable {
+    /// Seals and writes the merchant's keys, in place of any that are there.
+    ///
+    /// # Errors
+    /// A key is not usable, KMS does not seal, or DynamoDB does not write.
+    pub async fn put_merchant(&self, merchant: &NewMerchant<'_>) -> Result<(), KeysError> {
+        let pk = merchant_pk(&self.shared.mchid);
+        check_verification(&pk, merchant.verification, merchant.response_serial, &[])?;
+        let apiv3 = self.seal_apiv3(&pk, merchant.apiv3).await?;
+        let sealed_signer = match merchant.signer_pkcs8 {
+            Some(der) => Some(self.seal_signer(&pk, merchant.signer_serial, der).await?),
+            None => None,
+        };
+        self.shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(pk))
+            .update_expression(
+                "SET verification = :verification, response_serial = :response_serial, apiv3 = :apiv3, \
+                 signer = :signer, version = if_not_exists(version, :zero) + :one",
+            )
+            .expression_attribute_values(":verification", verification_value(merchant.verification))
+            .expression_attribute_values(":response_serial", AttributeValue::S(merchant.response_serial.to_owned()))
+            .expression_attribute_values(":apiv3", apiv3_value(&apiv3))
+            .expression_attribute_values(":signer", signer_value(merchant.signer_serial, sealed_signer))
+            .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .send()
+            .await
+            .map_err(|error| KeysError::Table(AwsError::new("UpdateItem", error)))?;
+        Ok(())
+    }
+
+    /// Replaces the verification keys of the item that `seen` was read from. An entry that is there
+    /// already and cannot be read may stay: it verifies nothing. An entry of unknown form is kept
+    /// for later versions, unless one of the new keys has its id.
+    ///
+    /// # Errors
+    /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or
+    /// DynamoDB does not write.
+    pub async fn set_verification_keys(
+        &self,
+        seen: &MerchantKeys,
+        verification: &[VerificationEntry],
+        response_serial: &str,
+    ) -> Result<(), KeysError> {
+        let pk = merchant_pk(&self.shared.mchid);
+        check_verification(&pk, verification, response_serial, &seen.entries)?;
+        let of_none =
+            |stored: &&AttributeValue| !verification.iter().any(|entry| is_of(stored, &entry.id));
+        let unread = seen.unread.iter().filter(of_none).cloned();
+        let stored = verification.iter().map(VerificationEntry::value);
+        let stored = stored.chain(unread).collect();
+        let written = self
+            .shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .update_expression(
+                "SET verification = :verification, response_serial = :response_serial, version = version + :one",
+            )
+            .condition_expression("version = :seen")
+            .expression_attribute_values(":verification", AttributeValue::L(stored))
+            .expression_attribute_values(":response_serial", AttributeValue::S(response_serial.to_owned()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":seen", AttributeValue::N(seen.version.to_string()))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::Changed { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
+    /// Seals and writes a client's shared secret of 32 bytes or more, for `hmac-sha256`, in place
+    /// of a key that has this id.
+    ///
+    /// # Errors
+    /// The id or the secret is not usable, KMS does not seal, or DynamoDB does not write.
+    pub async fn put_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+    ) -> Result<(), KeysError> {
+        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::OneOfThisId)
+            .await
+    }
+
+    /// As [`KeysTable::put_client_hmac`], but never in place of another key.
+    ///
+    /// # Errors
+    /// As there; [`KeysError::Changed`] if any client's key has this id.
+    pub async fn add_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+    ) -> Result<(), KeysError> {
+        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::Nothing)
+            .await
+    }
+
+    async fn write_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+        in_place_of: InPlaceOf,
+    ) -> Result<(), KeysError> {
+        let pk = client_pk(keyid);
+        VerifyingKey::from_secret(secret)
+            .map_err(|source| not_a_key(&pk, "the client's secret", source))?;
+        let sealed = self
+            .shared
+            .vault
+            .seal(&pk, &client_context(keyid), secret)
+            .await?;
+        let value = AttributeValue::B(Blob::new(sealed));
+        self.put_client(
+            keyid,
+            client_id,
+            Algorithm::HmacSha256,
+            ("sealed_secret", value),
+            in_place_of,
+        )
+        .await
+    }
+
+    /// Writes a client's public key, a PEM `PUBLIC KEY`. Never in place of another key.
+    ///
+    /// # Errors
+    /// The id or the key is not usable, DynamoDB does not write, or [`KeysError::Changed`] if any
+    /// client's key has this id.
+    pub async fn add_client_public(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        algorithm: Algorithm,
+        pem: &str,
+    ) -> Result<(), KeysError> {
+        VerifyingKey::from_public_key_pem(algorithm, pem)
+            .map_err(|source| not_a_key(&client_pk(keyid), "the client's public key", source))?;
+        self.put_client(
+            keyid,
+            client_id,
+            algorithm,
+            ("public_key", AttributeValue::S(pem.to_owned())),
+            InPlaceOf::Nothing,
+        )
+        .await
+    }
+
+    /// Puts a client's key out of use. Sandboxes that have it forget it within a minute.
+    ///
+    /// # Errors
+    /// [`KeysError::NoItem`] if there is no such key, or DynamoDB does not write.
+    pub async fn revoke_client(&self, keyid: &str) -> Result<(), KeysError> {
+        let pk = client_pk(keyid);
+        let written = self
+            .shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .update_expression("SET #state = :revoked")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":revoked", AttributeValue::S("revoked".to_owned()))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::NoItem { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
+    async fn put_client(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        algorithm: Algorithm,
+        (key_attribute, key): (&str, AttributeValue),
+        in_place_of: InPlaceOf,
+    ) -> Result<(), KeysError> {
+        let pk = client_pk(keyid);
+        if !is_keyid(keyid) {
+            return Err(KeysError::Damaged {
+                pk,
+                what: "a key id is 1 to 128 visible ASCII characters",
+            });
+        }
+        reject_unattributed(client_id)?;
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let item = Item::from([
+            ("pk".to_owned(), text(&pk)),
+            ("client_id".to_owned(), text(client_id)),
+            ("algorithm".to_owned(), text(algorithm.name())),
+            (key_attribute.to_owned(), key),
+            ("state".to_owned(), text("active")),
+        ]);
+        let put = self
+            .shared
+            .client
+            .put_item()
+            .table_name(&self.shared.table)
+            .set_item(Some(item.clone()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = match in_place_of {
+            InPlaceOf::OneOfThisId => put,
+            InPlaceOf::Nothing => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        let Err(error) = put.send().await else {
+            return Ok(());
+        };
+        match error.as_service_error() {
+            // The first answer may be lost and the SDK asks again: then what is found is what was
+            // written. To deny it would let the only copy of a secret in use be thrown away.
+            Some(PutItemError::ConditionalCheckFailedException(refused))
+                if refused.item() == Some(&item) =>
+            {
+                Ok(())
+            }
+            Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                Err(KeysError::Changed { pk })
+            }
+            Some(_) | None => Err(KeysError::Table(AwsError::new("PutItem", error))),
+        }
+    }
+
+    /// The newest keys sealed, newest first.
+    async fn seal_apiv3(
+        &self,
+        pk: &str,
+        keys: &[NewApiV3Key<'_>],
+    ) -> Result<Vec<SealedApiV3Key>, KeysError> {
+        let mut newest: Vec<&NewApiV3Key<'_>> = keys.iter().collect();
+        newest.sort_by_key(|key| std::cmp::Reverse(key.version));
+        newest.truncate(APIV3_KEYS_MAX);
+        let mut sealed = Vec::new();
+        for key in newest {
+            ApiV3Key::new(key.bytes).map_err(|source| not_a_key(pk, "an APIv3 key", source))?;
+            let context = apiv3_context(&self.shared.mchid, key.version);
+            let ciphertext = self.shared.vault.seal(pk, &context, key.bytes).await?;
+            sealed.push(SealedApiV3Key {
+                version: key.version,
+                ciphertext,
+            });
+        }
+        Ok(sealed)
+    }
+
+    pub(super) async fn seal_signer(
+        &self,
+        pk: &str,
+        serial_no: &str,
+        der: &[u8],
+    ) -> Result<Vec<u8>, KeysError> {
+        LocalKey::from_pkcs8_der(serial_no, der)
+            .map_err(|source| not_a_key(pk, "the merchant key", source))?;
+        self.shared
+            .vault
+            .seal(pk, &signer_context(&self.shared.mchid), der)
+            .await
+    }
+}
+
+/// The reserved id `(nobody)` cannot be registered, so no client sees unattributed orders.
+pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
+    if client_id == ClientId::UNATTRIBUTED {
+        return Err(KeysError::Client(BadClientId::Reserved));
+    }
+    Ok(())
+}
+
+/// Checks that every key not in `kept` can be read, that at least one verifies, and that requests
+/// name one of them.
+fn check_verification(
+    pk: &str,
+    entries: &[VerificationEntry],
+    response_serial: &str,
+    kept: &[VerificationEntry],
+) -> Result<(), KeysError> {
+    let mut keys = VerificationKeys::new();
+    for entry in entries {
+        match entry.load(&mut keys) {
+            Ok(()) => {}
+            Err(_) if kept.contains(entry) => {}
+            Err(source) => return Err(not_a_key(pk, "a verification key", source)),
+        }
+    }
+    if keys.is_empty() {
+        return Err(KeysError::Damaged {
+            pk: pk.to_owned(),
+            what: "none of its verification keys could be read",
+        });
+    }
+    let is_named = |entry: &VerificationEntry| entry.id.eq_ignore_ascii_case(response_serial);
+    let is_kept_as_it_is = kept.iter().any(is_named) && entries.iter().any(is_named);
+    if !is_kept_as_it_is
+        && !keys
+            .serials()
+            .any(|serial| serial.eq_ignore_ascii_case(response_serial))
+    {
+        let what = "`response_serial` names none of the verification keys";
+        return Err(KeysError::Damaged {
+            pk: pk.to_owned(),
+            what,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn is_refused_condition(error: Option<&UpdateItemError>) -> bool {
+    error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}
+
+pub(super) fn not_a_key(
+    pk: &str,
+    what: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> KeysError {
+    KeysError::NotAKey {
+        pk: pk.to_owned(),
+        what,
+        source: Box::new(source),
+    }
+}

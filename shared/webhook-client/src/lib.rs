@@ -1,0 +1,256 @@
+//! Sends webhooks: a POST to a URL that a client has chosen.
+//!
+//! Such an address may be a trap: a name that leads into this machine or this account's network, a
+//! redirect there, a name that means one thing when it is checked and another when it is used. So a
+//! connection goes only to a public address ([`address`]), and the addresses that were vetted are
+//! the very ones that are connected to: the client is given no other way to resolve a name. It
+//! follows no redirects and takes no proxy from the environment. HTTPS alone is spoken, with the
+//! trust roots of everything else ([`runtime::tls`]).
+//!
+//! Ports: 443, and those from 1024 on, where merchants run servers of their own. The other
+//! well-known ports belong to services that take no webhooks, and a signed POST has no business
+//! there.
+
+use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use runtime::{
+    clock::Clock,
+    net::{Reach, WebhookUrl, address},
+    tls,
+};
+use tokio::sync::OnceCell;
+
+/// Sends webhooks. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct WebhookHttp(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    reach: Reach,
+    clock: Clock,
+    /// Built at the first webhook: a function that is only started makes no TLS set-up.
+    http: OnceCell<reqwest::Client>,
+}
+
+/// There is no answer. Whether the receiver got the webhook is not known, unless it was never sent.
+/// Holds no URL.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built")]
+    Client(#[source] Box<dyn Error + Send + Sync>),
+    /// The host has no address that may be connected to. Nothing was sent.
+    #[error("the host of the webhook has no public address")]
+    NoPublicAddress,
+    /// The receiver took too long.
+    #[error("the receiver did not answer in time")]
+    TimedOut,
+    /// The name does not resolve, or the connection failed or broke.
+    #[error("the receiver could not be reached, or the connection broke")]
+    Unreachable(#[source] reqwest::Error),
+}
+
+impl NoAnswer {
+    /// Its name in a client's view of the last delivery.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "not_sent",
+            Self::NoPublicAddress => "no_public_address",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+}
+
+/// How long an attempt may take in all. The specification recommends 15 to 30 s; a batch waits for
+/// its slowest receiver.
+const ATTEMPT_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A sandbox may be frozen for minutes between two batches: a connection that is open longer than
+/// this is usually closed at the other end.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+/// How much of an answer's body is read and dropped: enough for a web framework's default answers,
+/// so that the connection can be reused. Only the status counts.
+const BODY_READ_MAX: usize = 4096;
+/// Tells a receiver who is calling.
+const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
+
+impl WebhookHttp {
+    /// A sender that goes so far. Nothing is built before the first webhook.
+    pub fn new(reach: Reach, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            reach,
+            clock,
+            http: OnceCell::new(),
+        }))
+    }
+
+    /// How far it goes.
+    pub fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
+    /// Posts a JSON body, within the time given and 15 s at most. Gives the status of the answer.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn post(
+        &self,
+        url: &WebhookUrl,
+        headers: impl Iterator<Item = (&'static str, &str)>,
+        body: String,
+        within: Duration,
+    ) -> Result<u16, NoAnswer> {
+        let client = self
+            .0
+            .http
+            .get_or_try_init(|| async { build_client(self.0.reach) })
+            .await?;
+        let within = within.min(ATTEMPT_MAX);
+        let began_ms = self.0.clock.now_ms();
+        let mut request = client
+            .post(url.parsed().clone())
+            .header("content-type", "application/json")
+            .timeout(within)
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let mut answer = request.send().await.map_err(|error| {
+            let waited_ms = self.0.clock.now_ms().saturating_sub(began_ms);
+            let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or_default());
+            NoAnswer::of(error, waited >= within)
+        })?;
+        let status = answer.status().as_u16();
+        let mut read = 0_usize;
+        // The status has arrived: an error in the body changes nothing.
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            read = read.saturating_add(chunk.len());
+            if read > BODY_READ_MAX {
+                break;
+            }
+        }
+        Ok(status)
+    }
+}
+
+impl NoAnswer {
+    /// A connection that broke when the time was up had no answer in time either.
+    fn of(error: reqwest::Error, is_time_up: bool) -> Self {
+        // Without the URL: its query may hold what is not for a log.
+        let error = error.without_url();
+        if is_refused_address(&error) {
+            Self::NoPublicAddress
+        } else if is_time_up || error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Unreachable(error)
+        }
+    }
+}
+
+fn is_refused_address(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<RefusedAddress>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn build_client(reach: Reach) -> Result<reqwest::Client, NoAnswer> {
+    let tls = tls::client_config().map_err(|error| NoAnswer::Client(error.into()))?;
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_idle_timeout(IDLE_MAX)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .https_only(reach == Reach::Public)
+        .dns_resolver(VettedDns { reach })
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| NoAnswer::Client(error.into()))
+}
+
+/// The system's resolver, less the addresses that may not be connected to. Hosts that are addresses
+/// do not come here: [`WebhookUrl`] has vetted them.
+#[derive(Clone, Copy, Debug)]
+struct VettedDns {
+    reach: Reach,
+}
+
+impl Resolve for VettedDns {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.reach;
+        Box::pin(async move {
+            // Port 0 means the port of the URL.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let vetted: Addrs = Box::new(vet(found, reach)?.into_iter());
+            Ok(vetted)
+        })
+    }
+}
+
+/// Those that may be connected to. A name that also has others is used without them.
+fn vet(
+    found: impl Iterator<Item = SocketAddr>,
+    reach: Reach,
+) -> Result<Vec<SocketAddr>, RefusedAddress> {
+    let allowed: Vec<SocketAddr> = found
+        .filter(|found| address::is_allowed(found.ip(), reach))
+        .collect();
+    if allowed.is_empty() {
+        Err(RefusedAddress)
+    } else {
+        Ok(allowed)
+    }
+}
+
+/// A name has no address that may be connected to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct RefusedAddress;
+
+impl fmt::Display for RefusedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no address of the host may be connected to")
+    }
+}
+
+impl Error for RefusedAddress {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts
+            .iter()
+            .map(|text| SocketAddr::new(text.parse().unwrap(), 0))
+            .collect()
+    }
+
+    #[test]
+    fn of_a_name_s_addresses_only_those_are_used_that_were_vetted() {
+        let found = addresses(&["10.0.0.1", "93.184.216.34", "::1", "2606:2800:220:1::1"]);
+        assert_eq!(
+            vet(found.into_iter(), Reach::Public),
+            Ok(addresses(&["93.184.216.34", "2606:2800:220:1::1"]))
+        );
+        let private = addresses(&["10.0.0.1", "127.0.0.1", "169.254.169.254"]);
+        assert_eq!(
+            vet(private.clone().into_iter(), Reach::Public),
+            Err(RefusedAddress)
+        );
+        assert_eq!(
+            vet(private.into_iter(), Reach::PublicAndLoopback),
+            Ok(addresses(&["127.0.0.1"]))
+        );
+        assert_eq!(vet(std::iter::empty(), Reach::Public), Err(RefusedAddress));
+    }
+}

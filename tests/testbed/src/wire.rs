@@ -1,0 +1,459 @@
+//! The wire between the AWS SDK and an engine: counts calls and breaks the ones that a test chose.
+//!
+//! It is below the SDK, so retries, time-outs and error texts are the real ones. The engines of
+//! this project never throttle, conflict or lose an answer by themselves; here they do. Requests
+//! that AWS would refuse and an engine accepts are refused here too ([`rules`]).
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use runtime::clock::Clock;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+use super::rules;
+use super::s3::{S3Reply, s3_request};
+
+/// An AWS service that the bundle calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Service {
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Keys.
+    Kms,
+    /// Files.
+    S3,
+}
+
+/// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// The service.
+    pub service: Service,
+    /// The operation, such as `PutItem`.
+    pub operation: String,
+    /// The table (of a transaction: of its first item), the queue's URL, the key's id, or bucket
+    /// and key as in a path.
+    pub resource: String,
+    /// How many items a transaction writes; 1 for all else.
+    pub items: usize,
+    /// Whether it is a read that must see every write before it (`ConsistentRead`).
+    pub consistent: bool,
+}
+
+/// Which calls are meant. `None` means any.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    service: Option<Service>,
+    operation: Option<String>,
+    resource: Option<String>,
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The connection fails; nothing was done.
+    Unreachable,
+    /// It is done, and the connection breaks before the answer.
+    LostAnswer,
+    /// It is done, and the answer comes too late for the caller.
+    TimedOut,
+    /// The caller dies before the call: it never returns. See [`FaultyTransport::run_until_crash`].
+    DieBefore,
+    /// It is done, and the caller dies before the answer.
+    DieAfter,
+    /// The service answers 500; nothing was done.
+    ServiceFault,
+    /// The service asks for fewer calls; nothing was done.
+    Throttled,
+    /// Another write holds the item or the file; nothing was done. For DynamoDB's writes, and for
+    /// conditional ones of S3's.
+    Conflict,
+    /// The service does not allow it; nothing was done.
+    Denied,
+    /// It takes this much longer, by the clock given to [`FaultyTransport::new`].
+    Delay(Duration),
+    /// It is held back until [`FaultyTransport::mend`]. Later calls did not wait for it.
+    Held,
+}
+
+/// Counts and breaks calls. Clones share everything.
+#[derive(Clone)]
+pub struct FaultyTransport(Arc<Shared>);
+
+struct Shared {
+    inner: SharedHttpClient,
+    clock: Clock,
+    state: Mutex<State>,
+    died: Notify,
+    mended: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    rules: Vec<Rule>,
+    plan: Option<Plan>,
+    dead: bool,
+}
+
+type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
+
+struct Rule {
+    which: Match,
+    /// How many matching calls pass before it strikes.
+    pass: usize,
+    /// How many it strikes then.
+    strikes: usize,
+    fault: Fault,
+}
+
+impl Match {
+    /// Any call.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Calls of one operation.
+    pub fn operation(service: Service, operation: &str) -> Self {
+        Self {
+            service: Some(service),
+            operation: Some(operation.to_owned()),
+            resource: None,
+        }
+    }
+
+    /// Calls to one service.
+    pub fn service(service: Service) -> Self {
+        Self {
+            service: Some(service),
+            operation: None,
+            resource: None,
+        }
+    }
+
+    /// Only those to this table, queue URL or key.
+    #[must_use]
+    pub fn on(self, resource: &str) -> Self {
+        Self {
+            resource: Some(resource.to_owned()),
+            ..self
+        }
+    }
+
+    fn fits(&self, call: &Call) -> bool {
+        self.service.is_none_or(|service| service == call.service)
+            && self
+                .operation
+                .as_ref()
+                .is_none_or(|operation| *operation == call.operation)
+            && self
+                .resource
+                .as_ref()
+                .is_none_or(|resource| *resource == call.resource)
+    }
+}
+
+impl FaultyTransport {
+    /// A wire to a local engine over plain HTTP. Delays pass on `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self::around(aws_smithy_http_client::Builder::new().build_http(), clock)
+    }
+
+    /// A faulty transport around another client.
+    pub fn around(inner: SharedHttpClient, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            inner,
+            clock,
+            state: Mutex::default(),
+            died: Notify::new(),
+            mended: watch::Sender::new(()),
+        }))
+    }
+
+    /// The client to give to [`runtime::aws::Aws::with_http_client`].
+    pub fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.clone())
+    }
+
+    /// Breaks the next call that fits.
+    pub fn break_next(&self, which: Match, fault: Fault) {
+        self.break_after(which, 0, 1, fault);
+    }
+
+    /// Lets `pass` calls that fit go by, then breaks the following `strikes`.
+    pub fn break_after(&self, which: Match, pass: usize, strikes: usize, fault: Fault) {
+        self.state().rules.push(Rule {
+            which,
+            pass,
+            strikes,
+            fault,
+        });
+    }
+
+    /// Breaks every call that fits until [`FaultyTransport::mend`].
+    pub fn break_all(&self, which: Match, fault: Fault) {
+        self.break_after(which, 0, usize::MAX, fault);
+    }
+
+    /// Asks `plan` about each call that no rule strikes, e.g. to draw faults from a seed.
+    pub fn plan(&self, plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) {
+        self.state().plan = Some(Box::new(plan));
+    }
+
+    /// Ends all faults, releases the held calls, and ends the outage. The record of calls
+    /// stays.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.rules.clear();
+        state.plan = None;
+        state.dead = false;
+        self.0.mended.send_replace(());
+    }
+
+    /// The calls so far, in the order in which they were sent.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// How many calls so far fit.
+    pub fn count(&self, which: &Match) -> usize {
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| which.fits(call))
+            .count()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget(&self) {
+        self.state().calls.clear();
+    }
+
+    /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None`
+    /// means that it died. Whatever it was doing is dropped on the spot, as when a sandbox is
+    /// killed.
+    pub async fn run_until_crash<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let died = self.0.died.notified();
+        tokio::select! {
+            biased;
+            () = died => None,
+            value = work => Some(value),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the call and decides on its fault.
+    fn take(&self, call: &Call) -> Option<Fault> {
+        let mut state = self.state();
+        state.calls.push(call.clone());
+        if state.dead {
+            return Some(Fault::DieBefore);
+        }
+        // Every rule that fits counts the call, the first that is due strikes.
+        let mut struck = None;
+        for rule in state.rules.iter_mut().filter(|rule| rule.which.fits(call)) {
+            if rule.pass > 0 {
+                rule.pass -= 1;
+            } else if rule.strikes > 0 && struck.is_none() {
+                rule.strikes -= 1;
+                struck = Some(rule.fault);
+            }
+        }
+        struck.or_else(|| state.plan.as_mut().and_then(|plan| plan(call)))
+    }
+
+    async fn die(&self) -> ! {
+        self.state().dead = true;
+        self.0.died.notify_waiters();
+        std::future::pending().await
+    }
+}
+
+impl fmt::Debug for FaultyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for FaultyTransport {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        parts: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(ObservedConnector {
+            wire: self.clone(),
+            inner: self.0.inner.http_connector(settings, parts),
+        })
+    }
+}
+
+/// A connector with the wire's ear on it.
+#[derive(Debug)]
+struct ObservedConnector {
+    wire: FaultyTransport,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for ObservedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (wire, inner) = (self.wire.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            let Some(call) = read_call(&request) else {
+                return inner.call(request).await;
+            };
+            if let Some(code) = read_body(&request)
+                .and_then(|body| rules::refusal(call.service, &call.operation, &body))
+            {
+                return refusal(400, code, None);
+            }
+            let is_s3 = call.service == Service::S3;
+            // Listens before the call is on record: who sees it there and mends is heard.
+            let mut mended = wire.0.mended.subscribe();
+            match wire.take(&call) {
+                None => inner.call(request).await,
+                Some(Fault::Delay(duration)) => {
+                    wire.0.clock.sleep(duration).await;
+                    inner.call(request).await
+                }
+                Some(Fault::Held) => {
+                    let mended = mended.changed().await;
+                    mended.map_err(|error| ConnectorError::other(Box::new(error), None))?;
+                    inner.call(request).await
+                }
+                Some(Fault::Unreachable) => {
+                    Err(ConnectorError::io("connection refused by the test".into()))
+                }
+                Some(Fault::LostAnswer) => {
+                    inner.call(request).await?;
+                    Err(ConnectorError::io("connection reset by the test".into()))
+                }
+                Some(Fault::TimedOut) => {
+                    inner.call(request).await?;
+                    Err(ConnectorError::timeout("too late by the test".into()))
+                }
+                Some(Fault::DieBefore) => wire.die().await,
+                Some(Fault::DieAfter) => {
+                    inner.call(request).await?;
+                    wire.die().await
+                }
+                Some(Fault::ServiceFault) if is_s3 => s3_refusal(500, "InternalError"),
+                Some(Fault::Throttled) if is_s3 => s3_refusal(503, "SlowDown"),
+                Some(Fault::Denied) if is_s3 => s3_refusal(403, "AccessDenied"),
+                Some(Fault::Conflict) if is_s3 => s3_refusal(409, "ConditionalRequestConflict"),
+                Some(Fault::ServiceFault) => refusal(500, "InternalServerError", None),
+                Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
+                Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
+                Some(Fault::Conflict) if call.operation.starts_with("Transact") => {
+                    let reasons = vec![
+                        json!({"Code": "TransactionConflict", "Message": "by the test"});
+                        call.items
+                    ];
+                    refusal(400, "TransactionCanceledException", Some(reasons))
+                }
+                Some(Fault::Conflict) => refusal(400, "TransactionConflictException", None),
+            }
+        })
+    }
+}
+
+/// What a request is, from its target header and JSON body, which all services but S3 use.
+fn read_call(request: &HttpRequest) -> Option<Call> {
+    let Some(target) = request.headers().get("x-amz-target") else {
+        return read_s3_call(request);
+    };
+    let (prefix, operation) = target.split_once('.')?;
+    let service = match prefix {
+        "DynamoDB_20120810" => Service::DynamoDb,
+        "AmazonSQS" => Service::Sqs,
+        "TrentService" => Service::Kms,
+        _ => return None,
+    };
+    let body = read_body(request)?;
+    let transaction = body.get("TransactItems").and_then(Value::as_array);
+    let resource = ["TableName", "QueueUrl", "KeyId"]
+        .iter()
+        .find_map(|name| body.get(name))
+        .or_else(|| first_table(transaction?))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Some(Call {
+        service,
+        operation: operation.to_owned(),
+        resource: resource.to_owned(),
+        items: transaction.map_or(1, Vec::len),
+        consistent: body.get("ConsistentRead") == Some(&Value::Bool(true)),
+    })
+}
+
+fn read_body(request: &HttpRequest) -> Option<Value> {
+    serde_json::from_slice(request.body().bytes()?).ok()
+}
+
+fn read_s3_call(request: &HttpRequest) -> Option<Call> {
+    let request = s3_request(request).ok()?;
+    Some(Call {
+        service: Service::S3,
+        operation: request.operation()?.to_owned(),
+        resource: request.path().to_owned(),
+        items: 1,
+        consistent: false,
+    })
+}
+
+fn first_table(transaction: &[Value]) -> Option<&Value> {
+    transaction
+        .first()?
+        .as_object()?
+        .values()
+        .next()?
+        .get("TableName")
+}
+
+fn throttling_code(service: Service) -> &'static str {
+    match service {
+        Service::DynamoDb => "ProvisionedThroughputExceededException",
+        Service::Sqs => "RequestThrottled",
+        Service::Kms => "ThrottlingException",
+        Service::S3 => "SlowDown",
+    }
+}
+
+fn s3_refusal(status: u16, code: &str) -> Result<HttpResponse, ConnectorError> {
+    S3Reply::bad(status, code).into_response()
+}
+
+fn refusal(
+    status: u16,
+    code: &str,
+    reasons: Option<Vec<Value>>,
+) -> Result<HttpResponse, ConnectorError> {
+    let mut body = json!({"__type": format!("test#{code}"), "message": "by the test"});
+    if let (Some(reasons), Some(fields)) = (reasons, body.as_object_mut()) {
+        fields.insert("CancellationReasons".to_owned(), Value::Array(reasons));
+    }
+    let status = status
+        .try_into()
+        .map_err(|error| ConnectorError::other(Box::new(error), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
