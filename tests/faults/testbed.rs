@@ -24,7 +24,10 @@ use runtime::{
 };
 use serde_json::{Map, Value, json};
 use stores::{
-    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    keys_table::{
+        KeysTable, VerificationEntry, VerificationKind,
+        write::{NewApiV3Key, NewMerchant},
+    },
     notices::Notices,
     reconciliation::ReconciliationTable,
 };

@@ -17,7 +17,7 @@ use axum::Router;
 use payments::{reconcile::run::RunState, rules::retry::retry_after_s};
 use serde_json::Value;
 use stores::{
-    keys_table::{AddedApiV3Key, MerchantChange},
+    keys_table::change::{AddedApiV3Key, MerchantChange},
     queues::ReconcileWork,
 };
 use tokio::net::TcpListener;

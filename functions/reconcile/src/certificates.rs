@@ -14,7 +14,7 @@ use stores::{
     keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
 };
 use tracing::{error, info, warn};
-use wechat_client::api::{Download, DownloadError};
+use wechat_client::api::certificates::{Download, DownloadError};
 use wechatpay::{
     UnixSeconds,
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},

@@ -14,7 +14,7 @@ use payments::reconcile::{
     },
     difference::DifferenceKind,
 };
-use stores::order_table::DayLine;
+use stores::order_table::day_index::DayLine;
 
 use crate::{
     app::App,

@@ -11,7 +11,10 @@ use payments::model::{
     order::Product,
     parked::ParkedState,
 };
-use stores::order_table::{DayCursor, DayLine, DayPage, TableError};
+use stores::order_table::{
+    TableError,
+    day_index::{DayCursor, DayLine, DayPage},
+};
 use tracing::warn;
 use wechatpay::UnixSeconds;
 

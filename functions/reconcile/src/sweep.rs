@@ -27,7 +27,10 @@ use payments::{
     rules::schedule::{is_past_payment_time, next_order_check, sooner_order_check},
 };
 use stores::{
-    order_table::{CheckCursor, CheckItem, TableError},
+    order_table::{
+        TableError,
+        due_index::{CheckCursor, CheckItem},
+    },
     queues::{PaymentRequest, QueueError},
 };
 use tracing::{error, warn};

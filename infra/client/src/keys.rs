@@ -7,10 +7,13 @@ use std::process::ExitCode;
 use client::{
     MerchantFiles, SetupError, change_merchant, read_merchant_certificate, read_merchant_key,
 };
-use runtime::kms::{KeyDescription, Kms, KmsError};
+use runtime::kms::{Kms, KmsError, signing_key::KeyDescription};
 use runtime::random::Random;
 use runtime::signer::KmsSigner;
-use stores::keys_table::{ChangeError, KeysTable, MerchantChange};
+use stores::keys_table::{
+    KeysTable,
+    change::{ChangeError, MerchantChange},
+};
 use wechatpay::Signer;
 use wechatpay::merchant_files::{MerchantCertificate, MerchantKey, MerchantPublicKey};
 use wechatpay::time::format_rfc3339_beijing;

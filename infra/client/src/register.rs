@@ -13,7 +13,7 @@ use client::{
 use message_signatures::Algorithm;
 use payments::model::ids::ClientId;
 use runtime::random::Random;
-use stores::keys_table::{KeysError, KeysTable, MerchantChange};
+use stores::keys_table::{KeysError, KeysTable, change::MerchantChange};
 use wechatpay::merchant_files::MerchantPublicKey;
 use zeroize::Zeroizing;
 

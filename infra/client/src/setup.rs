@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
 use message_signatures::Algorithm;
 use stores::keys_table::{
-    AddedApiV3Key, ChangeError, KeysError, KeysTable, MerchantChange, VerificationEntry,
-    VerificationKind,
+    KeysError, KeysTable, VerificationEntry, VerificationKind,
+    change::{AddedApiV3Key, ChangeError, MerchantChange},
 };
 use wechatpay::merchant_files::{
     MerchantCertificate, MerchantFileError, MerchantKey, MerchantPublicKey,

@@ -3,11 +3,11 @@
 
 use std::error::Error;
 
-use runtime::kms::KeyDescription;
+use runtime::kms::signing_key::KeyDescription;
 use serde_json::{Value, json};
 use stores::keys_table::{
-    ClientOverview, MerchantOverview, Overview, VerificationKind, VerificationOverview,
-    WebhookOverview,
+    VerificationKind,
+    overview::{ClientOverview, MerchantOverview, Overview, VerificationOverview, WebhookOverview},
 };
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;

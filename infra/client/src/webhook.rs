@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use runtime::net::{Reach, WebhookUrl};
 use runtime::random::Random;
 use standard_webhooks::Secret;
-use stores::keys_table::{ClientOverview, KeysError, KeysTable};
+use stores::keys_table::{KeysError, KeysTable, overview::ClientOverview};
 use zeroize::Zeroizing;
 
 use crate::args::{Args, UsageError};

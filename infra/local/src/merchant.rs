@@ -13,7 +13,8 @@ use runtime::kms::Kms;
 use runtime::random::Random;
 use serde::{Deserialize, Serialize};
 use stores::keys_table::{
-    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+    KeysTable, VerificationEntry, VerificationKind,
+    write::{NewApiV3Key, NewMerchant},
 };
 use wechatpay_simulator::{ClientDetails, GivenMerchant};
 

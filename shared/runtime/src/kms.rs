@@ -4,7 +4,7 @@
 //! A sealed secret is bound to a [`Context`] that says what it is for. KMS opens it only for the
 //! same context, and a function's role may be granted some contexts and not others.
 
-mod signing_key;
+pub mod signing_key;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,8 +14,6 @@ use aws_sdk_kms::types::{DataKeySpec, MessageType, SigningAlgorithmSpec};
 use zeroize::Zeroizing;
 
 use crate::aws::AwsError;
-
-pub use signing_key::KeyDescription;
 
 /// Calls KMS. Cheap to clone.
 #[derive(Clone, Debug)]

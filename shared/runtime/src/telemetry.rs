@@ -11,6 +11,7 @@
 //! has an alarm of its own (the Lambda runtime: a panic), so their ERROR is written as WARN.
 
 pub mod emf;
+mod our_crates;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -24,32 +25,7 @@ use crate::clock::Clock;
 use crate::env::Vars;
 
 use emf::WithMetrics;
-
-/// Our crates: only these may say more than `info`.
-const OURS: [&str; 16] = [
-    "console",
-    "create_order",
-    "flows",
-    "manage_order",
-    "message_signatures",
-    "payments",
-    "process_payment",
-    "receive_callback",
-    "reconcile",
-    "runtime",
-    "send_webhook",
-    "standard_webhooks",
-    "stores",
-    "webhook_client",
-    "wechat_client",
-    "wechatpay",
-];
-
-/// Whether one of our crates logs under this target, which begins with the crate's name.
-fn is_ours(target: &str) -> bool {
-    let name = target.split_once("::").map_or(target, |(name, _)| name);
-    OURS.contains(&name)
-}
+use our_crates::OURS;
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or
 /// `off`; `info` if it is left out or not one of these), with metrics of the merchant

@@ -12,45 +12,42 @@
 //! `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`, `{purpose: client-key,
 //! keyid}` and `{purpose: webhook-secret, client_id}`.
 
-mod change;
+pub mod change;
+mod endpoint;
+mod error;
+mod fields;
 mod item;
-mod overview;
+mod merchant_keys;
+mod names;
+pub mod overview;
+mod secret_cache;
 mod source;
 mod unknown_serials;
-mod webhook;
-mod write;
+mod verification;
+pub mod webhook;
+pub mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use message_signatures::VerifyingKey;
-use tokio::sync::{Mutex, OnceCell};
-use wechatpay::FieldKey;
-use wechatpay::resource::ApiV3Key;
-use wechatpay::sign::LocalKey;
-use wechatpay::verify::VerificationKeys;
-use zeroize::Zeroizing;
-
-use payments::model::ids::BadClientId;
 use runtime::{
     aws::AwsError,
     cache::{Memo, TimedCache},
     clock::Clock,
-    kms::{Context, Kms, KmsError},
-    signer::{KmsSigner, MerchantSigner, SignWith},
+    kms::Kms,
 };
+use tokio::sync::Mutex;
 
 use crate::attributes::Item;
+use names::{client_pk, is_keyid, merchant_pk};
+use secret_cache::SecretCache;
 
-pub use change::{AddedApiV3Key, ChangeError, MerchantChange};
-pub use item::{VerificationEntry, VerificationKind};
-pub use overview::{
-    ClientOverview, MerchantOverview, Overview, VerificationOverview, WebhookOverview,
-};
+pub use endpoint::{Endpoint, StoredUrl, Webhook};
+pub use error::KeysError;
+pub use merchant_keys::{ClientKey, MerchantKeys};
 pub use unknown_serials::UnknownSerials;
-pub use webhook::{Endpoint, StoredUrl, Webhook, WebhookState};
-pub use write::{NewApiV3Key, NewMerchant};
+pub use verification::{VerificationEntry, VerificationKind};
 
 /// How long a key that was read is used without reading it again.
 const FRESH_MS: i64 = 60_000;
@@ -71,9 +68,6 @@ const CLIENT_KEYS_MAX: usize = 1024;
 const WEBHOOKS_MAX: usize = 1024;
 /// How many unsealed secrets a sandbox caches.
 const SECRETS_MAX: usize = 2048;
-/// The longest key id that is looked up.
-const KEYID_LENGTH_MAX: usize = 128;
-
 /// Reads and writes the `keys` table for one merchant. Clones share what was read.
 #[derive(Clone, Debug)]
 pub struct KeysTable {
@@ -95,136 +89,6 @@ struct Shared {
     clients: TimedCache<String, Arc<ClientKey>>,
     missing: TimedCache<String, ()>,
     webhooks: TimedCache<String, Option<Arc<Webhook>>>,
-}
-
-/// The merchant's keys as the table holds them.
-#[derive(Debug)]
-pub struct MerchantKeys {
-    /// WeChat Pay's public keys and platform certificates, ready to verify with.
-    pub verification: VerificationKeys,
-    /// The same as they are stored, to be merged with newer ones.
-    pub entries: Vec<VerificationEntry>,
-    /// Entries among them without id, kind or PEM, to be kept unchanged.
-    unread: Vec<AttributeValue>,
-    /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed
-    /// with it.
-    pub response_serial: String,
-    /// The number of the merchant's own certificate, which requests name as `serial_no`.
-    pub signer_serial: String,
-    /// Counts the changes of the item.
-    pub version: u64,
-    mchid: String,
-    sealed_apiv3: Vec<SealedApiV3Key>,
-    sealed_signer: Option<Vec<u8>>,
-    apiv3: OnceCell<Vec<ApiV3Key>>,
-    local_key: OnceCell<Arc<LocalKey>>,
-    vault: SecretCache,
-}
-
-/// A live key of an API client.
-#[derive(Debug)]
-pub struct ClientKey {
-    /// Whose orders it may touch.
-    pub client_id: String,
-    /// The name by which requests choose it.
-    pub keyid: String,
-    /// What verifies their signatures.
-    pub key: VerifyingKey,
-}
-
-/// Keys that were not read, not unsealed or not written. Holds no key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// DynamoDB did not do as asked.
-    #[error("the keys table is not to be had")]
-    Table(#[source] AwsError),
-    /// KMS did not seal or unseal.
-    #[error("a secret of {pk} was not sealed or unsealed")]
-    Secret {
-        /// The item.
-        pk: String,
-        /// What KMS said.
-        #[source]
-        source: KmsError,
-    },
-    /// Table and KMS together did not answer in time.
-    #[error("the merchant's keys were not read and unsealed within {} ms", limit.as_millis())]
-    TooSlow {
-        /// See [`KeysTable::for_callbacks`].
-        limit: Duration,
-    },
-    /// There is no item for the merchant.
-    #[error("the keys table has no item {pk}; run the set-up that writes it")]
-    NoMerchant {
-        /// The item.
-        pk: String,
-    },
-    /// An item does not hold what it must.
-    #[error("item {pk} of the keys table: {what}")]
-    Damaged {
-        /// The item.
-        pk: String,
-        /// What is missing or wrong.
-        what: &'static str,
-    },
-    /// A key to be written, or an unsealed one, is not valid.
-    #[error("{what} for {pk} is not usable")]
-    NotAKey {
-        /// The item.
-        pk: String,
-        /// Which key.
-        what: &'static str,
-        /// What is wrong with it.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A client cannot be registered under such an id.
-    #[error("nothing is registered for this client: {0}")]
-    Client(#[from] BadClientId),
-    /// There is no such item to be changed or removed.
-    #[error("the keys table has no item {pk}; `cargo client setup show` lists what it has")]
-    NoItem {
-        /// The item.
-        pk: String,
-    },
-    /// A conditional write found a newer item.
-    #[error("item {pk} was changed meanwhile; read it again and decide anew")]
-    Changed {
-        /// The item.
-        pk: String,
-    },
-}
-
-impl KeysError {
-    /// Whether the same call may succeed later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Table(error) => error.is_transient(),
-            Self::Secret { source, .. } => source.is_transient(),
-            Self::TooSlow { .. } => true,
-            Self::NoMerchant { .. }
-            | Self::Damaged { .. }
-            | Self::NotAKey { .. }
-            | Self::Client(_)
-            | Self::NoItem { .. }
-            | Self::Changed { .. } => false,
-        }
-    }
-
-    /// Whether a write with this failure may have succeeded: if a call's answer was lost, the
-    /// result is unknown.
-    pub fn may_be_done(&self) -> bool {
-        match self {
-            Self::Table(_) | Self::TooSlow { .. } => true,
-            Self::Secret { .. }
-            | Self::NoMerchant { .. }
-            | Self::Damaged { .. }
-            | Self::NotAKey { .. }
-            | Self::Client(_)
-            | Self::NoItem { .. }
-            | Self::Changed { .. } => false,
-        }
-    }
 }
 
 impl KeysTable {
@@ -476,106 +340,6 @@ impl KeysTable {
     }
 }
 
-impl MerchantKeys {
-    /// The APIv3 keys that open what WeChat Pay encrypts, newest first. Unsealed at the first call.
-    ///
-    /// # Errors
-    /// KMS does not unseal one, or it is not 32 bytes long.
-    pub async fn apiv3(&self) -> Result<&[ApiV3Key], KeysError> {
-        let unseal = || async {
-            let mut keys = Vec::new();
-            for sealed in &self.sealed_apiv3 {
-                let context = apiv3_context(&self.mchid, sealed.version);
-                let plain = self
-                    .vault
-                    .unseal(&self.pk(), &context, &sealed.ciphertext)
-                    .await?;
-                keys.push(
-                    ApiV3Key::new(&plain)
-                        .map_err(|source| self.not_a_key("an APIv3 key", source))?,
-                );
-            }
-            Ok(keys)
-        };
-        self.apiv3.get_or_try_init(unseal).await.map(Vec::as_slice)
-    }
-
-    /// The key that personal fields are encrypted to: the one that `response_serial` names, since
-    /// the header of a request has to name that key.
-    ///
-    /// # Errors
-    /// There is no such entry, or it does not read.
-    pub fn field_key(&self) -> Result<FieldKey, KeysError> {
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| entry.id.eq_ignore_ascii_case(&self.response_serial))
-            .ok_or_else(|| KeysError::Damaged {
-                pk: self.pk(),
-                what: "no verification key has the id that response_serial names",
-            })?;
-        match entry.kind {
-            VerificationKind::PublicKey => FieldKey::from_public_key(&entry.id, &entry.pem),
-            VerificationKind::Certificate => FieldKey::from_certificate(&entry.pem),
-        }
-        .map_err(|source| self.not_a_key("WeChat Pay's key", source))
-    }
-
-    /// The signer that the settings chose. A sealed key is unsealed at the first call.
-    ///
-    /// # Errors
-    /// The item has no sealed key, KMS does not unseal it, or it is no PKCS#8 RSA key.
-    pub async fn signer(&self, with: &SignWith) -> Result<MerchantSigner, KeysError> {
-        match with {
-            SignWith::Kms { key_id } => Ok(MerchantSigner::Kms(KmsSigner::new(
-                self.vault.kms.clone(),
-                key_id,
-                &self.signer_serial,
-            ))),
-            SignWith::Sealed => self
-                .local_key
-                .get_or_try_init(|| self.unseal_signer())
-                .await
-                .cloned()
-                .map(MerchantSigner::Sealed),
-        }
-    }
-
-    async fn unseal_signer(&self) -> Result<Arc<LocalKey>, KeysError> {
-        let what = "it has no sealed merchant key; store one, or set MERCHANT_SIGNER to kms";
-        let sealed = self
-            .sealed_signer
-            .as_ref()
-            .ok_or_else(|| KeysError::Damaged {
-                pk: self.pk(),
-                what,
-            })?;
-        let der = self
-            .vault
-            .unseal(&self.pk(), &signer_context(&self.mchid), sealed)
-            .await?;
-        let key = LocalKey::from_pkcs8_der(&self.signer_serial, &der);
-        key.map(Arc::new)
-            .map_err(|source| self.not_a_key("the merchant key", source))
-    }
-
-    fn pk(&self) -> String {
-        merchant_pk(&self.mchid)
-    }
-
-    fn not_a_key(
-        &self,
-        what: &'static str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> KeysError {
-        KeysError::NotAKey {
-            pk: self.pk(),
-            what,
-            source: Box::new(source),
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct MerchantCache {
     read: Option<ReadMerchant>,
@@ -589,83 +353,4 @@ struct ReadMerchant {
     item: Item,
     read_at_ms: i64,
     fresh_until_ms: i64,
-}
-
-#[derive(Debug)]
-struct SealedApiV3Key {
-    version: u32,
-    ciphertext: Vec<u8>,
-}
-
-/// Seals secrets, and unseals each once.
-#[derive(Clone, Debug)]
-struct SecretCache {
-    kms: Kms,
-    key_id: String,
-    opened: Arc<Memo<(Context, Vec<u8>), Secret>>,
-}
-
-type Secret = Arc<Zeroizing<Vec<u8>>>;
-
-impl SecretCache {
-    async fn seal(&self, pk: &str, context: &Context, secret: &[u8]) -> Result<Vec<u8>, KeysError> {
-        let sealed = self.kms.seal(&self.key_id, context, secret).await;
-        sealed.map_err(|source| KeysError::Secret {
-            pk: pk.to_owned(),
-            source,
-        })
-    }
-
-    /// Unseals under the context of the place where the secret was found. The cache includes the
-    /// context: otherwise a ciphertext that was copied to another place would unseal there once it
-    /// was cached from its own place.
-    async fn unseal(
-        &self,
-        pk: &str,
-        context: &Context,
-        sealed: &[u8],
-    ) -> Result<Secret, KeysError> {
-        let unseal = || async {
-            self.kms
-                .unseal(&self.key_id, context, sealed)
-                .await
-                .map(Arc::new)
-        };
-        let opened = self
-            .opened
-            .get_or_try_make(&(context.clone(), sealed.to_vec()), unseal)
-            .await;
-        opened.map_err(|source| KeysError::Secret {
-            pk: pk.to_owned(),
-            source,
-        })
-    }
-}
-
-fn merchant_pk(mchid: &str) -> String {
-    format!("merchant#{mchid}")
-}
-
-fn client_pk(keyid: &str) -> String {
-    format!("client#{keyid}")
-}
-
-fn apiv3_context(mchid: &str, version: u32) -> Context {
-    Context::of("apiv3-key")
-        .with("mchid", mchid)
-        .with("version", version.to_string())
-}
-
-fn signer_context(mchid: &str) -> Context {
-    Context::of("merchant-key").with("mchid", mchid)
-}
-
-fn client_context(keyid: &str) -> Context {
-    Context::of("client-key").with("keyid", keyid)
-}
-
-/// Key ids are visible ASCII; other values from requests are not looked up.
-fn is_keyid(keyid: &str) -> bool {
-    (1..=KEYID_LENGTH_MAX).contains(&keyid.len())
-        && keyid.bytes().all(|byte| byte.is_ascii_graphic())
 }

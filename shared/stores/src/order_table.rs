@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
-    error::{BuildError, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
         put_item::PutItemError,
         update_item::{UpdateItemError, UpdateItemOutput},
@@ -26,12 +26,13 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     attributes::{number, text},
-    notices::{Notices, NoticesError},
+    notices::Notices,
 };
 
 mod change;
-mod day_index;
-mod due_index;
+pub mod day_index;
+pub mod due_index;
+mod error;
 mod fields;
 mod item;
 mod journal;
@@ -39,14 +40,12 @@ mod keys;
 mod parked;
 mod refund_day;
 mod refund_item;
-mod refunds;
+pub mod refunds;
 
 use keys::due_shard;
 
 pub use crate::notices::ParkedStatus;
-pub use day_index::{DayCursor, DayLine, DayPage};
-pub use due_index::{CheckCursor, CheckItem, CheckPage, DueCheck};
-pub use refunds::RefundBasis;
+pub use error::TableError;
 
 /// The `orders` table of one merchant.
 #[derive(Clone, Debug)]
@@ -55,35 +54,6 @@ pub struct OrderTable {
     table: String,
     mchid: String,
     ledger: Option<Notices>,
-}
-
-/// Why the table did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// DynamoDB did not answer, or refused for a reason that passes (throttling, a 5xx). What was
-    /// asked may have happened.
-    #[error("the orders table did not answer")]
-    Unavailable(#[source] AwsError),
-    /// A request to DynamoDB could not be put together.
-    #[error("a request to the orders table could not be built")]
-    Unbuilt(#[from] BuildError),
-    /// The ledger of notices did not do its part.
-    #[error("money that waits for a person could not be written into the ledger of notices")]
-    Ledger(#[from] NoticesError),
-    /// Another transaction holds the item at this moment. Read again and decide again; it never
-    /// means "already done".
-    #[error("another transaction holds the order")]
-    Conflict,
-    /// An item is not in the form that this version writes.
-    #[error(
-        "the item of order {order_no} has no usable `{attribute}`: compare it with the table's description in order_table/item.rs"
-    )]
-    Damaged {
-        /// The order, if known.
-        order_no: String,
-        /// Which attribute.
-        attribute: &'static str,
-    },
 }
 
 /// Result of reserving a number.

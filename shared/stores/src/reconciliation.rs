@@ -10,14 +10,16 @@
 
 mod batch;
 mod carried;
-mod followed;
+mod error;
+pub mod followed;
 mod gaps;
 mod item;
+mod tracked;
 
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
-    error::{BuildError, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{
         Put as PutWrite, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
@@ -35,10 +37,11 @@ use runtime::{aws::AwsError, random::Random};
 
 use crate::{
     attributes::{Item, number, text},
-    notices::{Notices, NoticesError},
+    notices::Notices,
 };
 
-pub use followed::{TrackedCursor, TrackedDifference, TrackedPage};
+pub use error::ReconciliationError;
+pub use tracked::TrackedDifference;
 
 /// The `reconciliation` table of one merchant.
 #[derive(Clone, Debug)]
@@ -48,42 +51,6 @@ pub struct ReconciliationTable {
     mchid: String,
     random: Random,
     ledger: Option<Notices>,
-}
-
-/// Why the table did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconciliationError {
-    /// DynamoDB did not answer, or refused. What was asked may have happened.
-    #[error("the reconciliation table did not answer")]
-    Unavailable(#[source] AwsError),
-    /// A request to DynamoDB could not be put together.
-    #[error("a request to the reconciliation table could not be built")]
-    Unbuilt(#[from] BuildError),
-    /// The notice of the money that a difference is about could not be read.
-    #[error("the notice of a difference's money could not be read")]
-    Notice(#[from] NoticesError),
-    /// Another transaction holds a difference or what goes along with it, time and again. It never
-    /// means "already done".
-    #[error("another transaction holds the difference, or the notice of its money")]
-    Conflict,
-    /// DynamoDB left items of a batch unread, time and again.
-    #[error(
-        "the reconciliation table is too busy to read {left} of the items asked for: ask again"
-    )]
-    Busy {
-        /// How many items were not read.
-        left: usize,
-    },
-    /// An item is not in the form that this version writes.
-    #[error(
-        "the item {item} has no usable `{attribute}`: compare it with the table's description in reconciliation/item.rs"
-    )]
-    Damaged {
-        /// Partition and sort key, if known.
-        item: String,
-        /// Which attribute.
-        attribute: &'static str,
-    },
 }
 
 /// Result of a write that was decided on one version.
@@ -131,18 +98,6 @@ pub struct DifferenceCount {
     pub count: u64,
     /// Whether all were read.
     pub is_all: bool,
-}
-
-impl ReconciliationError {
-    /// Whether the same call may succeed later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unavailable(error) => error.is_transient(),
-            Self::Notice(error) => error.is_transient(),
-            Self::Busy { .. } | Self::Conflict => true,
-            Self::Unbuilt(_) | Self::Damaged { .. } => false,
-        }
-    }
 }
 
 impl ReconciliationTable {

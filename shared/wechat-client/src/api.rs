@@ -11,7 +11,7 @@ mod bill;
 mod breaker;
 mod bucket;
 mod causes;
-mod certificates;
+pub mod certificates;
 mod hosts;
 mod settings;
 mod wire;
@@ -44,7 +44,6 @@ use wire::{HttpAnswer, HttpResult, build_client};
 
 pub use crate::not_sent::NotSent;
 pub use bucket::Bucket;
-pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
 pub use settings::{Limits, WechatSettings};
 

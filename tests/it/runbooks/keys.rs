@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stores::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
+use stores::keys_table::{VerificationEntry, VerificationKind, change::MerchantChange};
 use wechatpay_simulator::{Damage, PayOptions, SigningMode};
 
 use super::{NOT_BELIEVED, REFUSED, row_says, the_line};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use stores::keys_table::{MerchantChange, VerificationEntry, VerificationKind};
+use stores::keys_table::{VerificationEntry, VerificationKind, change::MerchantChange};
 use wechatpay_simulator::{
     ConsoleRefund, Damage, Notice, PayOptions, RefundOutcome, RefundStatus, SigningMode,
 };

@@ -23,7 +23,10 @@ use runtime::{
 };
 use serde_json::{Value, json};
 use stores::{
-    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    keys_table::{
+        KeysTable, VerificationEntry, VerificationKind,
+        write::{NewApiV3Key, NewMerchant},
+    },
     notices::Notices,
     order_table::{OrderTable, TableError},
     queues::Queue,

@@ -13,7 +13,7 @@ use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use tokio::sync::oneshot;
 
-use crate::FaultyTransport;
+use crate::wire::FaultyTransport;
 
 /// A DynamoDB of one's own. It serves on a thread of its own, so that racing callers really race,
 /// and ends when it is dropped.

@@ -8,7 +8,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::{FaultyTransport, Match, Service};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
@@ -20,6 +19,11 @@ use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use runtime::kms::Kms;
 use wechatpay::UnixSeconds;
+
+use crate::{
+    service::Service,
+    wire::{FaultyTransport, Match},
+};
 
 /// When the tests take place, unless they move the clock.
 pub const NOW: UnixSeconds = UnixSeconds(1_785_556_800);

@@ -9,10 +9,14 @@ mod dynamo;
 mod kms;
 mod rules;
 mod s3;
+mod s3_http;
+mod service;
 mod wire;
 
 pub use dynamo::{AttributeValue, DynamoEngine, Tables};
 pub use kms::{KmsBench, NOW, chain, engine_endpoint, pem, rsa_key};
 pub use rules::refusal;
-pub use s3::{S3Engine, S3Object, S3Reply, S3Request, s3_request};
-pub use wire::{Call, Fault, FaultyTransport, Match, Service};
+pub use s3::{S3Engine, S3Object};
+pub use s3_http::{S3Reply, S3Request, s3_request};
+pub use service::Service;
+pub use wire::{Call, Fault, FaultyTransport, Match};

@@ -2,13 +2,13 @@
 //! does, so every request of a test is checked against these rules first.
 //!
 //! DynamoDB's rules are enforced by its engine (`tests/it/aws_rules.rs` checks them), S3's by
-//! [`super::S3Engine`].
+//! [`crate::S3Engine`].
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::Service;
+use crate::service::Service;
 
 /// A message with its attributes, in bytes: 1 MiB.
 const MESSAGE_MAX: usize = 1_048_576;

@@ -21,21 +21,9 @@ use runtime::clock::Clock;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
-use super::rules;
-use super::s3::{S3Reply, s3_request};
-
-/// An AWS service that the bundle calls.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Service {
-    /// Tables.
-    DynamoDb,
-    /// Queues.
-    Sqs,
-    /// Keys.
-    Kms,
-    /// Files.
-    S3,
-}
+use crate::rules;
+use crate::s3_http::{S3Reply, s3_request};
+use crate::service::Service;
 
 /// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
 #[derive(Clone, Debug, Eq, PartialEq)]

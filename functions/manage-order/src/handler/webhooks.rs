@@ -6,7 +6,7 @@ use lambda_http::http::{Response, StatusCode};
 use payments::rules::webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE};
 use stores::{
     guards::{Lease, LeaseKey},
-    keys_table::WebhookState,
+    keys_table::webhook::WebhookState,
     undelivered::EventCursor,
 };
 use tracing::info;

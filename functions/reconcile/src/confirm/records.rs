@@ -14,7 +14,7 @@ use payments::{
         difference::{DifferenceKind, SideView},
     },
 };
-use stores::order_table::DayLine;
+use stores::order_table::day_index::DayLine;
 
 use super::trades::{product_of, trade_of};
 use crate::{app::App, error::DayError, query};

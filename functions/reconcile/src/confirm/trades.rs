@@ -8,7 +8,7 @@ use payments::{
         difference::DifferenceKind,
     },
 };
-use stores::order_table::DayLine;
+use stores::order_table::day_index::DayLine;
 
 /// The trade of a line, and its kind of difference if the bill does not have it. Parked payments
 /// are handled separately ([`trade_of_parked`]).

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, error::Error};
 
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::model::next_check::CheckKind;
-use stores::order_table::{CheckItem, DueCheck};
+use stores::order_table::due_index::{CheckItem, DueCheck};
 use wechatpay::UnixSeconds;
 
 use super::report::{CheckOutcome, Report};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use payments::model::next_check::shard_of;
-use stores::order_table::DueCheck;
+use stores::order_table::due_index::DueCheck;
 use wechat_client::api::Bucket;
 
 use super::{

@@ -13,9 +13,12 @@ use runtime::env::Reader;
 use runtime::kms::Kms;
 use runtime::random::Random;
 use runtime::signer::{MerchantSigner, SignWith};
-use stores::keys_table::{KeysTable, MerchantKeys, MerchantOverview};
+use stores::keys_table::{KeysTable, MerchantKeys, overview::MerchantOverview};
 use stores::notices::{NoticeStatus, Notices, id_of_echo};
-use wechat_client::api::{Download, DownloadError, Host, NotSent, WechatApi, WechatSettings};
+use wechat_client::api::{
+    Host, NotSent, WechatApi, WechatSettings,
+    certificates::{Download, DownloadError},
+};
 use wechatpay::UnixSeconds;
 use wechatpay::api::{
     Close, ErrorCode, Prepay, PrepayAmount, PrepayBody, Product, Refusal, SecurityEcho,

@@ -5,7 +5,9 @@ use std::process::Output;
 use payments::model::ids::OrderNo;
 use runtime::clock::Clock;
 use serde_json::{Value, json};
-use stores::notices::{FailedNotice, NoticeStatus, Notices, ParkedMoneyRecord, ParkedNotice};
+use stores::notices::{
+    FailedNotice, NoticeStatus, Notices, ParkedNotice, money::ParkedMoneyRecord,
+};
 use stores::order_table::ParkedStatus;
 use wechatpay::UnixSeconds;
 

@@ -11,7 +11,7 @@ use payments::{
         reserve_refund::{self, RefundRejected, RefundRequest},
     },
 };
-use stores::order_table::{RefundBasis, TableError};
+use stores::order_table::{TableError, refunds::RefundBasis};
 
 use super::flow::{RefundError, RefundFlow};
 use crate::origin::Origin;

@@ -21,7 +21,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::is_ours;
+use super::our_crates::is_ours;
 use crate::clock::Clock;
 
 /// The namespace of metrics if none is set; deployed functions always have one set.

@@ -13,11 +13,16 @@ use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
 use super::{
-    Item, KeysError, KeysTable, SealedApiV3Key, apiv3_context,
-    item::{VerificationEntry, apiv3_value, is_of, sealed_apiv3, text},
-    merchant_pk,
+    KeysTable,
+    error::KeysError,
+    fields::text,
+    item::{apiv3_value, is_of, sealed_apiv3},
+    merchant_keys::SealedApiV3Key,
+    names::{apiv3_context, merchant_pk},
+    verification::VerificationEntry,
     write::{APIV3_KEYS_MAX, not_a_key},
 };
+use crate::attributes::Item;
 use crate::attributes::number_of;
 
 /// A change of a merchant's item. Values that are not named stay.

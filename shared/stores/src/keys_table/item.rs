@@ -12,79 +12,16 @@ use message_signatures::{Algorithm, VerifyingKey};
 use tokio::sync::OnceCell;
 use wechatpay::verify::VerificationKeys;
 
-use crate::attributes::{Item, bytes_of, number_of, text_of};
+use crate::attributes::{Item, number_of};
 
 use super::{
-    ClientKey, KeysError, MerchantKeys, SealedApiV3Key, SecretCache, client_context, merchant_pk,
+    error::KeysError,
+    fields::{bytes, text},
+    merchant_keys::{ClientKey, MerchantKeys, SealedApiV3Key},
+    names::{client_context, merchant_pk},
+    secret_cache::SecretCache,
+    verification::VerificationEntry,
 };
-
-/// One of WeChat Pay's keys as it is stored.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct VerificationEntry {
-    /// The key's id (`PUB_KEY_ID_...`) or the certificate's serial number.
-    pub id: String,
-    /// Which of the two it is.
-    pub kind: VerificationKind,
-    /// The PEM text.
-    pub pem: String,
-}
-
-/// The two kinds of keys that WeChat Pay signs with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum VerificationKind {
-    /// A WeChat Pay public key.
-    PublicKey,
-    /// A platform certificate.
-    Certificate,
-}
-
-impl VerificationKind {
-    /// As it is stored: `public_key` or `certificate`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PublicKey => "public_key",
-            Self::Certificate => "certificate",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::PublicKey, Self::Certificate]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-    }
-}
-
-impl VerificationEntry {
-    /// Adds the key to those that verify.
-    pub(super) fn load(&self, keys: &mut VerificationKeys) -> Result<(), wechatpay::KeyError> {
-        match self.kind {
-            VerificationKind::PublicKey => keys.add_public_key(&self.id, &self.pem),
-            VerificationKind::Certificate => keys.add_certificate(&self.pem).map(|_serial| ()),
-        }
-    }
-
-    /// The entry as it is stored.
-    pub(super) fn value(&self) -> AttributeValue {
-        AttributeValue::M(Item::from([
-            ("id".to_owned(), AttributeValue::S(self.id.clone())),
-            (
-                "kind".to_owned(),
-                AttributeValue::S(self.kind.name().to_owned()),
-            ),
-            ("pem".to_owned(), AttributeValue::S(self.pem.clone())),
-        ]))
-    }
-
-    pub(super) fn read(value: &AttributeValue) -> Option<Self> {
-        let fields = value.as_m().ok()?;
-        Some(Self {
-            id: text(fields, "id")?,
-            kind: VerificationKind::parse(&text(fields, "kind")?)?,
-            pem: text(fields, "pem")?,
-        })
-    }
-}
 
 /// The merchant's keys, with nothing unsealed yet. One verification key that cannot be read does
 /// not put the others out of use; all of them unreadable does.
@@ -240,15 +177,4 @@ pub(super) fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
             })
         })
         .collect()
-}
-
-/// A text attribute; an empty one counts as none.
-pub(super) fn text(item: &Item, name: &str) -> Option<String> {
-    text_of(item, name)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-}
-
-pub(super) fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
-    bytes_of(item, name).map(<[u8]>::to_vec)
 }

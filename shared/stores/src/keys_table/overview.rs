@@ -7,10 +7,14 @@ use wechatpay::certificates::ends;
 use wechatpay::verify::VerificationKeys;
 
 use super::{
-    Item, KeysError, KeysTable,
-    item::{VerificationEntry, VerificationKind, bytes, sealed_apiv3, text},
-    merchant_pk,
+    KeysTable,
+    error::KeysError,
+    fields::{bytes, text},
+    item::sealed_apiv3,
+    names::merchant_pk,
+    verification::{VerificationEntry, VerificationKind},
 };
+use crate::attributes::Item;
 use crate::attributes::number_of;
 
 /// What a table holds. No secret is read for it but those that are sealed, and those are not shown.

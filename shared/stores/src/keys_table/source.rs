@@ -8,7 +8,7 @@ use runtime::{
 };
 use wechatpay::{FieldKey, resource::ApiV3Key, verify::VerificationKeys};
 
-use super::{KeysError, KeysTable, MerchantKeys};
+use super::{KeysTable, error::KeysError, merchant_keys::MerchantKeys};
 
 impl KeySource for KeysTable {
     fn current(&self) -> KeysFuture<'_, Arc<dyn CallKeys>> {

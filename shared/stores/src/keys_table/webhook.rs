@@ -29,36 +29,18 @@ use runtime::{
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
-use super::{FRESH_MS, KeysError, KeysTable, MISSING_MS, SecretCache, is_keyid, item::text};
+use super::{
+    FRESH_MS, KeysTable, MISSING_MS,
+    endpoint::{Endpoint, StoredUrl, Webhook},
+    error::KeysError,
+    fields::text,
+    names::is_keyid,
+    secret_cache::SecretCache,
+};
 use crate::attributes::{Item, number_of};
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;
-
-/// A client's webhook for changes of its orders.
-#[derive(Debug)]
-pub enum Webhook {
-    /// By POST.
-    Active(Endpoint),
-    /// Disabled until it is set up again.
-    Disabled {
-        /// What put an end to it.
-        why: String,
-        /// When (Unix seconds).
-        since: UnixSeconds,
-    },
-}
-
-/// A receiver of webhooks.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// As it was set up.
-    pub url: StoredUrl,
-    /// The secrets to sign with, newest first.
-    pub secrets: Vec<Secret>,
-    /// Result of the last delivery there; `None` before the first one.
-    pub last_answer: Option<LastAnswer>,
-}
 
 /// The state of a client's webhook, without the data needed to send one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,23 +51,6 @@ pub struct WebhookState {
     pub disabled: Option<(String, UnixSeconds)>,
     /// Result of the last delivery; `None` before the first one.
     pub last_answer: Option<LastAnswer>,
-}
-
-/// A URL as the table has it. Its `Debug` shows nothing: path and query may hold what lets one in.
-#[derive(Clone, Eq, PartialEq)]
-pub struct StoredUrl(String);
-
-impl StoredUrl {
-    /// The URL's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for StoredUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StoredUrl(..)")
-    }
 }
 
 impl KeysTable {

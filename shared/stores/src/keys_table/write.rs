@@ -13,11 +13,17 @@ use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 
-use super::item::{VerificationEntry, apiv3_value, is_of, signer_value, verification_value};
 use super::{
-    Item, KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context,
-    client_pk, is_keyid, merchant_pk, signer_context,
+    KeysTable,
+    error::KeysError,
+    merchant_keys::{MerchantKeys, SealedApiV3Key},
+    names::{apiv3_context, client_context, client_pk, is_keyid, merchant_pk, signer_context},
 };
+use super::{
+    item::{apiv3_value, is_of, signer_value, verification_value},
+    verification::VerificationEntry,
+};
+use crate::attributes::Item;
 
 /// How many APIv3 keys are stored: the one in use and, while it is changed at WeChat Pay, its
 /// successor or predecessor.

@@ -18,7 +18,7 @@ use wechatpay::UnixSeconds;
 
 use crate::attributes::{Item, text_of};
 
-use super::{Notice, NoticeStatus, NoticesError};
+use super::record::{Notice, NoticeStatus, NoticesError};
 
 /// Reads a record.
 pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {

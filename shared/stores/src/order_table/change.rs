@@ -21,7 +21,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     attributes::{Item, number, text},
-    notices::ParkedMoneyRecord,
+    notices::money::ParkedMoneyRecord,
 };
 
 use super::{

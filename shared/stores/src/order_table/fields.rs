@@ -3,7 +3,7 @@
 use payments::model::{ids::RefundId, money::Fen};
 use wechatpay::UnixSeconds;
 
-use super::TableError;
+use super::error::TableError;
 use crate::attributes::{Item, bytes_of, number_of, text_of};
 
 /// An item's attributes by name and type; what is missing or of another type is named in the error.

@@ -46,7 +46,7 @@ use wechatpay::{RequestId, UnixSeconds};
 use crate::attributes::{Item, number, text};
 
 use super::{
-    TableError,
+    error::TableError,
     fields::Fields,
     keys::{ORDER_SK, due_shard},
 };

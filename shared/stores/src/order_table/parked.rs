@@ -14,7 +14,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     attributes::{Item, number, text},
-    notices::{Notices, ParkedMoneyRecord, ParkedStatus},
+    notices::{Notices, ParkedStatus, money::ParkedMoneyRecord},
 };
 
 use super::{

@@ -35,7 +35,7 @@ use wechatpay::UnixSeconds;
 use crate::attributes::{Item, number, text};
 
 use super::{
-    TableError,
+    error::TableError,
     fields::Fields,
     keys::{due_shard, refund_sk},
     refund_day,

@@ -9,20 +9,10 @@
 //! the next check continues, if one did not reach the end.
 
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
-use payments::{model::bill_date::BillDate, reconcile::difference::Difference};
+use payments::reconcile::difference::Difference;
 
-use super::{ReconciliationError, ReconciliationTable, item, unavailable};
+use super::{ReconciliationError, ReconciliationTable, TrackedDifference, item, unavailable};
 use crate::attributes::{Item, number, text};
-
-/// A difference in the list.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TrackedDifference {
-    /// Its day.
-    pub date: BillDate,
-    /// Its name under the day.
-    pub id: String,
-    version: u64,
-}
 
 /// A piece of the list.
 #[derive(Debug)]
@@ -178,11 +168,5 @@ impl ReconciliationTable {
 
     fn followed_pk(&self) -> String {
         format!("followed#{}", self.mchid)
-    }
-}
-
-impl TrackedDifference {
-    pub(super) fn new(date: BillDate, id: String, version: u64) -> Self {
-        Self { date, id, version }
     }
 }

@@ -25,7 +25,7 @@ use strict_json::Null;
 
 use crate::attributes::{Item, number, text, text_of};
 
-use super::{ReconciliationError, TrackedDifference};
+use super::{error::ReconciliationError, tracked::TrackedDifference};
 
 /// The sort key of a day's latest real run. Earlier versions wrote previews there too.
 pub(super) const RUN_SK: &str = "run";

@@ -28,7 +28,9 @@ use payments::{
     },
 };
 use runtime::clock::Clock;
-use stores::order_table::{ApplyOutcome, DayLine, OrderTable, ReserveOutcome, TableError};
+use stores::order_table::{
+    ApplyOutcome, OrderTable, ReserveOutcome, TableError, day_index::DayLine,
+};
 use testbed::NOW;
 use testbed::{DynamoEngine, FaultyTransport, Match, Service, Tables};
 use wechatpay::UnixSeconds;

@@ -6,7 +6,8 @@ mod webhooks;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use stores::keys_table::{
-    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+    KeysTable, VerificationEntry, VerificationKind,
+    write::{NewApiV3Key, NewMerchant},
 };
 use testbed::KmsBench;
 use testbed::{DynamoEngine, FaultyTransport, Match, Service, Tables};

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::ids::OrderNo;
 use runtime::clock::Clock;
 use stores::notices::{
-    DecideOutcome, FailedNotice, Notice, NoticeStatus, Notices, NoticesError, ParkedMoneyRecord,
-    ParkedNotice, SettledNotice,
+    DecideOutcome, FailedNotice, Notice, NoticeStatus, Notices, NoticesError, ParkedNotice,
+    SettledNotice, money::ParkedMoneyRecord,
 };
 use stores::order_table::ParkedStatus;
 use testbed::NOW;

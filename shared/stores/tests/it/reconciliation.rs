@@ -20,7 +20,7 @@ use payments::{
     },
 };
 use runtime::clock::Clock;
-use stores::notices::{Notice, NoticeStatus, Notices, ParkedMoneyRecord};
+use stores::notices::{Notice, NoticeStatus, Notices, money::ParkedMoneyRecord};
 use stores::order_table::ParkedStatus;
 use stores::reconciliation::{
     FindOutcome, ReconciliationError, ReconciliationTable, SaveOutcome, TrackedDifference,

@@ -12,7 +12,8 @@ use runtime::clock::Clock;
 use runtime::kms::Kms;
 use serde_json::{Value, json};
 use stores::keys_table::{
-    KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+    KeysTable, VerificationEntry, VerificationKind,
+    write::{NewApiV3Key, NewMerchant},
 };
 use wechatpay::merchant_files::MerchantKey;
 use wechatpay_simulator::{Config, Running, SigningMode, Simulator};

@@ -13,7 +13,9 @@ use runtime::kms::Kms;
 use runtime::signer::{MerchantSigner, SignWith};
 use stores::guards::Guards;
 use stores::keys_table::{
-    ChangeError, KeysError, KeysTable, MerchantChange, NewApiV3Key, NewMerchant, UnknownSerials,
+    KeysError, KeysTable, UnknownSerials,
+    change::{ChangeError, MerchantChange},
+    write::{NewApiV3Key, NewMerchant},
 };
 use testbed::{Fault, Match, Service};
 use testbed::{NOW, chain, rsa_key};

@@ -1,0 +1,14 @@
+//! The AWS services that the bundle calls.
+
+/// One of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Service {
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Keys.
+    Kms,
+    /// Files.
+    S3,
+}
