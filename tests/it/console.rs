@@ -1,14 +1,16 @@
 //! The console's pages as HTTP: who has access, which forms are accepted, and what browsers may
 //! cache and run.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use http::{Request, Response};
+use matching::totals::Gaps;
 use payments::{
     model::bill_date::BillDate,
     reconcile::{
+        carried::CarriedTrade,
         difference::{DifferenceKind, DifferenceState},
         run::{FundState, Run, RunState},
     },
@@ -406,8 +408,102 @@ async fn a_difference_that_cannot_be_read_is_said_to_be_one_and_hides_no_other()
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_with_a_difference_that_cannot_be_read_is_not_green_nor_to_be_run_again() {
+    let testbed = Testbed::start().await;
+    let day = testbed.day(1);
+    // Its sums agree, and it differs in its identity.
+    let mut run = testbed.done(day, [50_000, 0], [50_000, 0]);
+    let part = run.parts_done.get_mut(&0).expect("a part");
+    part.differences.insert(DifferenceKind::IdentityDiffers, 1);
+    testbed.write_run(&run).await;
+    let found = testbed.difference(DifferenceKind::IdentityDiffers, "tea-1");
+    testbed.write_difference(found.clone(), &[]).await;
+    damage(&testbed, day, &format!("difference#{}", found.id)).await;
+    let page = async || {
+        let answer = testbed.console(li(), get(&format!("/console/{day}"))).await;
+        assert_eq!(answer.status(), 200, "{}", answer.body());
+        answer.into_body()
+    };
+    let is_neither = |page: &str| {
+        for words in [
+            "Both sides",
+            "banner good",
+            "figure good",
+            "amount good",
+            "is repaired, explained or decided",
+            "un the day again",
+            "Run again",
+            "name=\"dry_run\"",
+            "differences.csv",
+        ] {
+            assert!(!page.contains(words), "{words} is in {page}");
+        }
+        assert!(page.contains("banner bad"), "{page}");
+        assert!(page.contains("1 of this day’s differences cannot be read"));
+    };
+    let alone = page().await;
+    is_neither(&alone);
+    assert!(alone.contains("None that can be read."), "{alone}");
+    assert!(alone.contains("Done, and some differences cannot be read"));
+    let repaired = testbed.difference(DifferenceKind::PaidThereUnpaidHere, "tea-2");
+    let step = repaired.repaired("8f3a1c5e", "booked", testbed.clock.now());
+    testbed.write_difference(repaired, &[step]).await;
+    let beside = page().await;
+    is_neither(&beside);
+    assert!(beside.contains("tea-2"), "{beside}");
+    // A run that fails for it is not to be run again either.
+    run.version += 1;
+    run.state = RunState::Failed;
+    run.trouble = Some("something of ours cannot be read".to_owned());
+    testbed.write_run(&run).await;
+    let failed = page().await;
+    is_neither(&failed);
+    assert!(failed.contains("no run of the day comes to its end before"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_not_green_while_the_next_one_has_a_difference_that_cannot_be_read() {
+    let testbed = Testbed::start().await;
+    let day = testbed.day(2);
+    let absent = testbed.difference(DifferenceKind::PaidHereAbsentThere, "tea-1");
+    let id = CarriedTrade::id_of_absent(&absent).expect("a carried trade");
+    let mut run = testbed.done(day, [50_000, 0], [50_000, 0]);
+    let part = run.parts_done.get_mut(&0).expect("a part");
+    (part.carried, part.left_of) = (1, Some("once".to_owned()));
+    let left = BTreeMap::from([(id, Gaps::default())]);
+    let table = &testbed.reconciliation;
+    let saved = table.save_left(day, &run.id, 0, "once", &left);
+    saved.await.expect("a table");
+    testbed.write_run(&run).await;
+    let next = testbed.done(testbed.day(1), [50_000, 0], [50_000, 0]);
+    testbed.write_run(&next).await;
+    let page = async || {
+        let answer = testbed.console(li(), get(&format!("/console/{day}"))).await;
+        assert_eq!(answer.status(), 200, "{}", answer.body());
+        answer.into_body()
+    };
+    let before = page().await;
+    assert!(before.contains("banner good") && before.contains("Both sides agree"));
+    testbed.write_difference(absent.clone(), &[]).await;
+    damage(&testbed, absent.date, &format!("difference#{}", absent.id)).await;
+    let page = page().await;
+    for words in [
+        "Both sides",
+        "banner good",
+        "figure good",
+        "un the day again",
+    ] {
+        assert!(!page.contains(words), "{words} is in {page}");
+    }
+    assert!(page.contains("Done, and a difference of the next day cannot be read"));
+    assert!(page.contains("a difference of that day cannot be read"));
+    // That can be run: its own differences are as they were.
+    assert!(page.contains("Run again"), "{page}");
+}
+
 /// Makes an item of a day unreadable.
-async fn damage(testbed: &Testbed, day: BillDate, sk: &str) {
+pub(crate) async fn damage(testbed: &Testbed, day: BillDate, sk: &str) {
     let written = testbed
         .dynamo()
         .update_item()

@@ -91,6 +91,10 @@ pub(crate) struct Breakdown {
     of_next_day: Gaps,
     /// Whether some of that is open.
     is_open_next_day: bool,
+    /// Whether a difference of the day cannot be read.
+    is_unreadable: bool,
+    /// Whether one of the next day cannot be read, which may cover some of what was left to it.
+    is_unreadable_next_day: bool,
     /// The products of which something is open, also where that makes up for itself in the sum.
     open: BTreeSet<String>,
     /// The state of rows that were not examined, if there are any: of several differences, the one
@@ -179,6 +183,29 @@ impl Breakdown {
     /// Gives up: the state of the whole is unknown.
     pub(crate) fn is_unknown(&mut self) {
         self.told = None;
+    }
+
+    /// A difference of the day cannot be read.
+    pub(crate) fn misses_one(&mut self) {
+        self.is_unreadable = true;
+        self.is_unknown();
+    }
+
+    /// A difference of the next day cannot be read, which may cover some of what was left to it.
+    pub(crate) fn misses_one_of_next_day(&mut self) {
+        self.is_unreadable_next_day = true;
+        self.is_unknown();
+    }
+
+    /// Whether each difference that may make some of it can be read. Otherwise something may be
+    /// open, also where both sides' sums are the same.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.is_unreadable && !self.is_unreadable_next_day
+    }
+
+    /// Whether a difference of the next day cannot be read, which may cover some of it.
+    pub(crate) fn is_unreadable_next_day(&self) -> bool {
+        self.is_unreadable_next_day
     }
 
     /// Whether some of it is open among the differences of the next day.

@@ -89,9 +89,7 @@ async fn day_within(
         let page = table
             .readable_differences(date, after.as_deref(), reads.page)
             .await?;
-        page.unreadable.iter().for_each(|error| {
-            warn!(%date, error = %ErrorChain(error), "a day is shown without a difference that cannot be read");
-        });
+        tell_unreadable(date, &page.unreadable);
         day.unreadable = day.unreadable.saturating_add(page.unreadable.len());
         for one in page.items {
             day.count(&one);
@@ -107,12 +105,18 @@ async fn day_within(
     }
     day.is_cut = after.is_some();
     if day.unreadable > 0 {
-        day.breakdown.is_unknown();
+        day.breakdown.misses_one();
     }
     if let Some(kind) = filter.kind {
         of_kind(table, date, kind, filter, reads, &mut day).await?;
     }
     Ok(day)
+}
+
+fn tell_unreadable(date: BillDate, unreadable: &[ReconciliationError]) {
+    for error in unreadable {
+        warn!(%date, error = %ErrorChain(error), "a day is shown without a difference that cannot be read");
+    }
 }
 
 /// The results of trades that the run left to the next day's bill: those that are absent there too
@@ -135,15 +139,19 @@ async fn left_to_next_day(
     let absent_there = DifferenceKind::ALL.into_iter();
     for kind in absent_there.filter(|kind| kind.only_here().is_some()) {
         let mut many = Vec::new();
-        let is_all = each_of_kind(table, date, kind, reads, |one| {
+        let read = each_of_kind(table, date, kind, reads, |one| {
             if one.aggregate.is_some() {
                 many.push(one);
             } else {
                 breakdown.take_of_next_day(&one);
             }
         });
-        if !is_all.await? {
+        let read = read.await?;
+        if !read.is_all {
             breakdown.is_unknown();
+        }
+        if !read.is_readable {
+            breakdown.misses_one_of_next_day();
         }
         // A trade that is listed individually is not part of an aggregate.
         breakdown.take_aggregates_of_next_day(&many);
@@ -170,19 +178,33 @@ async fn of_kind(
     Ok(())
 }
 
-/// Reads those of a kind; `false` where there are more than it reads, or one that cannot be read.
+/// How much of a kind was read.
+#[derive(Clone, Copy)]
+struct KindRead {
+    /// Whether there are no more than were looked at.
+    is_all: bool,
+    /// Whether each item can be read, those beside the kind's too: its kind is not known.
+    is_readable: bool,
+}
+
+/// Reads those of a kind.
 async fn each_of_kind(
     table: &ReconciliationTable,
     date: BillDate,
     kind: DifferenceKind,
     reads: Reads,
     mut each: impl FnMut(Difference),
-) -> Result<bool, ReconciliationError> {
+) -> Result<KindRead, ReconciliationError> {
     let (mut after, mut is_readable) = (Some(of_kind_from(kind)), true);
+    let read = |is_all, is_readable| KindRead {
+        is_all,
+        is_readable,
+    };
     for _ in 0..reads.at_most {
         let page = table
             .readable_differences(date, after.as_deref(), reads.page)
             .await?;
+        tell_unreadable(date, &page.unreadable);
         is_readable = is_readable && page.unreadable.is_empty();
         let found = page.items.len();
         let of_kind = page.items.into_iter().take_while(|one| one.kind == kind);
@@ -192,11 +214,11 @@ async fn each_of_kind(
             each(one);
         }
         if count < found || page.next.is_none() {
-            return Ok(is_readable);
+            return Ok(read(true, is_readable));
         }
         after = page.next;
     }
-    Ok(false)
+    Ok(read(false, is_readable))
 }
 
 /// The file with the differences that are wanted; `None` where they are more than one holds.

@@ -85,13 +85,14 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         section.card #differences {
             div.title {
                 h2 { "Differences" }
-                @if has_items {
+                // A file without those that cannot be read would be taken for the whole.
+                @if has_items && view.day.unreadable == 0 {
                     (list::download(view.date, view.filter, view.day))
                 }
             }
             @if view.day.unreadable > 0 {
                 p.trouble #unreadable-differences role="alert" {
-                    (count_of(view.day.unreadable)) " of this day’s differences cannot be read. They are in no number on this page and in no file. Tell the people who run the system: the log of the function console names them."
+                    (count_of(view.day.unreadable)) " of this day’s differences cannot be read. They are in no number on this page, and until that is put right there is no file of the day and no run of it comes to its end. Tell the people who run the system: the log of the function console names them."
                 }
             }
             @if has_items {
@@ -206,7 +207,7 @@ fn state(view: &DayView<'_>) -> Markup {
                     }
                     @else { "The day is not over: there is no bill yet." }
                 }
-            } @else if !under_way && !view.is_unreadable {
+            } @else if !under_way && !view.is_unreadable && view.day.unreadable == 0 {
                 form.actions method="post" action=(format!("/console/{}", view.date)) {
                     button type="submit" name="dry_run" value="true" { "Preview" }
                     button.main type="submit" name="dry_run" value="false" {
@@ -223,15 +224,18 @@ fn no_differences(run: Option<&Run>, day: &DayListing, later_are_done: bool) -> 
     let is_open = run.is_some_and(|run| text::is_left_open(run, later_are_done));
     html! {
         p.empty {
-            @match run.map(|run| run.state) {
+            @if day.unreadable > 0 {
+                "None that can be read."
+            } @else { @match run.map(|run| run.state) {
                 None => { "Nothing is known before the first run." }
                 Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
                 Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
                 Some(RunState::Done) if !run.is_some_and(Run::is_through) => { "None among the trades. Of the account’s movements nothing is said yet." }
+                Some(RunState::Done) if day.breakdown.is_unreadable_next_day() => { "None of this day’s own. What came of what was left to the next day’s bill is not known: a difference of that day cannot be read." }
                 Some(RunState::Done) if is_next_day_s => { "None of this day’s own. What was left to the next day’s bill is among that day’s." }
                 Some(RunState::Done) if is_open => { "None so far. The bills of later days tell of the rest." }
                 Some(RunState::Done) => { "None. Both sides say the same." }
-            }
+            } }
         }
     }
 }

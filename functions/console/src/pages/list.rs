@@ -125,6 +125,8 @@ fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter)
             }
             @if hidden > 0 && filter.kind.is_none() {
                 p { a href=(address(date, Some(kind), filter.state)) { "Show " (number(hidden)) " more of this kind" } }
+            } @else if hidden > 0 && day.unreadable > 0 {
+                p { (number(hidden)) " more are of this kind. Choose a state: while some differences of the day cannot be read there is no file of it." }
             } @else if hidden > 0 && !day.fits_a_file(filter) {
                 p {
                     @if day.is_cut { "More than " }

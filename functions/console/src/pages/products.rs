@@ -42,12 +42,16 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
     let repaired = breakdown.at(GapStatus::Repaired);
     let is_told = breakdown.at(GapStatus::OtherDays).is_none();
+    let is_readable = breakdown.is_readable();
     html! {
-        section.figure.good[!is_open && (is_told || now.is_none())].bad[is_open] {
+        section.figure.good[is_readable && !is_open && (is_told || now.is_none())].bad[is_open] {
             @if now.is_none() && !is_open {
                 h2 { "Difference" }
                 p.sum { (yuan_signed(0)) }
                 p { "Payments and refunds agree, in number and sum." }
+                @if !is_readable {
+                    p { "Not all differences can be read: whether something is open is not known." }
+                }
             } @else if breakdown.is_whole() {
                 h2 { "Still open · + if the bill has more" }
                 p.sum { (yuan_signed(breakdown.at(GapStatus::Open).net_fen())) }
@@ -82,7 +86,8 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                 p.sum { (yuan_signed(now.net_fen())) }
                 p { (text::sentence(&differs(now, is_open))) }
                 p {
-                    @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
+                    @if !is_readable { "Not all differences can be read: what of it is open is not known." }
+                    @else if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
                     @else if has_bill { "What of it is open is not known: run the day again to see." }
                     @else { "What of it is open is not known." }
                 }
@@ -206,7 +211,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
     let (now, is_open) = (breakdown.now_of(product), breakdown.is_open_of(product));
     if now.is_none() && !is_open {
         return html! {
-            span.amount.good { "None" }
+            span.amount.good[breakdown.is_readable()] { "None" }
             @if breakdown.is_whole() && !breakdown.at_of(GapStatus::Repaired, product).is_none() { small { "Repaired since" } }
         };
     }

@@ -133,6 +133,14 @@ pub(crate) fn run(
                 "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do."
             },
         ),
+        RunState::Running if is_stuck(run, now) && found.unreadable > 0 => RunText::new(
+            Tone::Bad,
+            "Stuck",
+            format!(
+                "It wrote nothing for longer than a run may be silent. {}",
+                unreadable(found.unreadable)
+            ),
+        ),
         RunState::Running if is_stuck(run, now) => RunText::new(
             Tone::Bad,
             "Stuck",
@@ -151,6 +159,14 @@ pub(crate) fn run(
             };
             RunText::new(Tone::Wait, "Running", format!("{parts}; {next}"))
         }
+        RunState::Failed if found.unreadable > 0 => RunText::new(
+            Tone::Bad,
+            "Failed",
+            format!(
+                "The run ended without a verdict. {}",
+                unreadable(found.unreadable)
+            ),
+        ),
         RunState::Failed => RunText::new(
             Tone::Bad,
             "Failed",
@@ -159,7 +175,10 @@ pub(crate) fn run(
         RunState::Done => {
             let words = done_run(run, found, later_are_done);
             return match &run.funds {
-                Some(funds) => with_funds(words, funds, now.since(run.updated_at)),
+                Some(funds) => {
+                    let silent_s = now.since(run.updated_at);
+                    with_funds(words, funds, silent_s, found.unreadable == 0)
+                }
                 None => words,
             };
         }
@@ -170,8 +189,24 @@ pub(crate) fn run(
     }
 }
 
-/// The text about a run whose trade side is done, with the state of its fund side.
-fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
+/// What it means that so many of the day's differences cannot be read. No run of the day is through
+/// before: it reads them all.
+fn unreadable(differences: usize) -> String {
+    let told = match differences {
+        1 => "One difference cannot be read, so it is not known whether it is open.".to_owned(),
+        more => {
+            let more = count(u64::try_from(more).unwrap_or(u64::MAX));
+            format!("{more} differences cannot be read, so it is not known whether they are open.")
+        }
+    };
+    format!(
+        "{told} Tell the people who run the system: no run of the day comes to its end before that is put right."
+    )
+}
+
+/// The text about a run whose trade side is done, with the state of its fund side. `can_be_run` says
+/// whether a run could come to its end.
+fn with_funds(words: RunText, funds: &FundSide, silent_s: i64, can_be_run: bool) -> RunText {
     let (tone, headline, of_funds) = match funds.state {
         FundState::Done => return words,
         FundState::Failed => (
@@ -185,7 +220,11 @@ fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
             (
                 Tone::Bad,
                 "Trades are judged, the fund side is stuck",
-                "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue.",
+                if can_be_run {
+                    "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue."
+                } else {
+                    "The fund side wrote nothing for longer than it may be silent."
+                },
             )
         }
         FundState::Pending | FundState::Running if funds.trouble.is_none() => (
@@ -237,16 +276,31 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     let waiting: usize = of([DifferenceState::Open, DifferenceState::Proposed]);
     let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
-        let detail = match waiting {
+        let mut detail = match waiting {
             1 => "One difference still needs somebody.".to_owned(),
             more => format!("{more} differences still need somebody."),
         };
+        if found.unreadable > 0 {
+            detail = format!("{detail} {}", unreadable(found.unreadable));
+        }
         RunText::new(Tone::Bad, "Done, with open differences", detail)
+    } else if found.unreadable > 0 {
+        RunText::new(
+            Tone::Bad,
+            "Done, and some differences cannot be read",
+            unreadable(found.unreadable),
+        )
     } else if found.breakdown.is_open_with_next_day() {
         RunText::new(
             Tone::Bad,
             "Done, with open differences",
             "What was left to the next day’s bill is not in that one either: it is among that day’s differences, and needs somebody.",
+        )
+    } else if found.breakdown.is_unreadable_next_day() {
+        RunText::new(
+            Tone::Bad,
+            "Done, and a difference of the next day cannot be read",
+            "It may be about what was left to that day’s bill, so it is not known whether that is open. Tell the people who run the system: the log of the function console names it.",
         )
     } else if under_way > 0 {
         RunText::new(
