@@ -16,7 +16,7 @@ use wechatpay_simulator::{
 };
 
 use crate::{
-    blocked,
+    blocked, console,
     payer_owed::{Desk, could_not_be_paid_out},
     refunds,
     runbooks::{error_places, page},
@@ -252,6 +252,15 @@ const STAGES: &[(Stage, &[Line])] = &[
             "differences that wait for refunds cannot be looked at",
             &["error", "what_to_do"],
             "as long as the list, or an entry of it, cannot be read",
+        )],
+    ),
+    (
+        || a_difference_that_waits_for_a_refund_is_damaged().boxed_local(),
+        &[line(
+            "reconcile::track_refunds",
+            "a difference cannot be told how its refund stands",
+            &["date", "error", "what_to_do"],
+            "the difference (`date`, `id`) or its refund cannot be read, or a table may not be read or written",
         )],
     ),
     (
@@ -722,6 +731,38 @@ async fn an_entry_of_the_list_of_refunds_is_damaged() -> Vec<Value> {
     };
     assert_eq!(stands.state, DifferenceState::Repaired, "it is told");
     lines.take("ERROR")
+}
+
+/// First its orders may not be read, then its own item is damaged; between them a call fails that
+/// passes by itself.
+async fn a_difference_that_waits_for_a_refund_is_damaged() -> Vec<Value> {
+    let (testbed, lines) = (Testbed::start().await, Lines::default());
+    let (day, found) = testbed.paid_twice("TWICE-1", false).await;
+    testbed.two_approve(&found).await;
+    let message = "a difference cannot be told how its refund stands";
+    let reads = || Match::operation(Service::DynamoDb, "GetItem").on(&testbed.tables.orders);
+    let mut all = Vec::new();
+    for (fault, is_told) in [(AwsFault::Denied, true), (AwsFault::ServiceFault, false)] {
+        testbed.wire.break_all(reads(), fault);
+        testbed.advance(MINUTE).await;
+        lines.of(testbed.sweep()).await;
+        testbed.wire.mend();
+        let new = lines.take("ERROR");
+        assert_eq!(!told(&new, message).is_empty(), is_told, "{fault:?}");
+        all.extend(new);
+    }
+    let sk = format!("difference#{}", found.id);
+    console::damage(&testbed, day, &sk).await;
+    testbed.advance(MINUTE).await;
+    lines.of(testbed.sweep()).await;
+    let new = lines.take("ERROR");
+    let [line] = &told(&new, message)[..] else {
+        panic!("{new:?}");
+    };
+    let (date, id) = (day.to_string(), found.id.as_str());
+    assert_eq!((&line["date"], &line["id"]), (&json!(date), &json!(id)));
+    all.extend(new);
+    all
 }
 
 async fn parked_notices_may_not_be_read() -> Vec<Value> {

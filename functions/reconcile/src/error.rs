@@ -107,6 +107,23 @@ pub(crate) enum BrokenBill {
     },
 }
 
+impl DayError {
+    /// Whether the same would fail in a minute, too, until a person puts something right: an item
+    /// that cannot be parsed, or a call to a table that is refused.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            Self::Passing(source) => {
+                let books = source.downcast_ref::<TableError>();
+                let days = source.downcast_ref::<ReconciliationError>();
+                books.is_some_and(|error| !error.is_transient())
+                    || days.is_some_and(|error| !error.is_transient())
+            }
+            Self::NotReady { .. } | Self::Bill(_) | Self::BillAgain(_) | Self::Superseded => false,
+        }
+    }
+}
+
 impl From<BrokenBill> for DayError {
     fn from(error: BrokenBill) -> Self {
         Self::Bill(Box::new(error))

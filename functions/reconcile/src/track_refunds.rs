@@ -43,12 +43,7 @@ pub(crate) async fn refunds(app: &App) {
         page.unreadable.iter().for_each(not_looked_at);
         let looks = stream::iter(&page.items).map(async |followed| {
             if let Err(error) = look_at(app, followed).await {
-                warn!(
-                    date = %followed.date,
-                    id = followed.id,
-                    error = %ErrorChain(&error),
-                    "a difference was not told how its refund stands"
-                );
+                not_told(followed, &error);
             }
         });
         looks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
@@ -80,6 +75,26 @@ fn not_looked_at(error: &ReconciliationError) {
             error = %ErrorChain(error),
             what_to_do = "put right what the error names: until then nobody hears of a refund that does not get on",
             "differences that wait for refunds cannot be looked at"
+        );
+    }
+}
+
+/// As [`not_looked_at`], of one difference.
+fn not_told(followed: &TrackedDifference, error: &DayError) {
+    if error.needs_a_person() {
+        error!(
+            date = %followed.date,
+            id = followed.id,
+            error = %ErrorChain(error),
+            what_to_do = "put right what the error names: until then nobody hears that this difference's refund does not get on",
+            "a difference cannot be told how its refund stands"
+        );
+    } else {
+        warn!(
+            date = %followed.date,
+            id = followed.id,
+            error = %ErrorChain(error),
+            "a difference was not told how its refund stands"
         );
     }
 }

@@ -33,3 +33,15 @@ pub enum TableError {
         attribute: &'static str,
     },
 }
+
+impl TableError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => error.is_transient(),
+            Self::Ledger(error) => error.is_transient(),
+            Self::Conflict => true,
+            Self::Unbuilt(_) | Self::Damaged { .. } => false,
+        }
+    }
+}
