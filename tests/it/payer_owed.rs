@@ -297,12 +297,25 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     const DO_NOT: &str = "do not pay";
     let page = app.page("zhao").await;
     assert!(page.contains(DO_NOT) && !page.contains("A person: pay the payer"));
+    assert!(!page.contains("The payer was paid") && page.contains("Say what was found"));
     let order = testbed.get_order("TWICE-1").await.body;
     assert!(order.get("payer_owed").is_none(), "{order}");
     let refunds = testbed.get("/v1/orders/TWICE-1/refunds").await.body;
     let refund = &refunds["refunds"][0];
     assert!(refund.get("payer_owed").is_none(), "{refund}");
     assert!(refund["what_to_do"].as_str().unwrap().contains(DO_NOT));
+    // Nor by who goes by its events, or by the answer about an explanation.
+    let events = testbed.get("/v1/orders/TWICE-1/events").await.body;
+    let events = events["events"].as_array().expect("events");
+    let of_success = events.iter().filter(|event| event["to"] == "succeeded");
+    let decisions: Vec<&Value> = of_success.map(|event| &event["decision"]).collect();
+    assert_eq!(decisions, [&Value::Null]);
+    let payment = testbed.items("payment#").await;
+    assert_eq!(payment[0]["state"], "refunded", "{payment:?}");
+    let explains = app.presses("zhao", ("explain", "it is fine"), Desk::version(&page));
+    let refused = Box::pin(explains).await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.body().contains(DO_NOT), "{}", refused.body());
     let notices = testbed.notices().await;
     let mut owed = notices
         .iter()
@@ -326,10 +339,48 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
 
     let said = app.decides_and_done("zhao", "payer_paid", "WeChat Pay gave it back, seen there");
     Box::pin(said).await;
-    assert_eq!(app.stands().await.state, DifferenceState::Explained);
+    let closed = app.stands().await;
+    assert_eq!(closed.state, DifferenceState::Explained);
+    let why = &closed.history.last().expect("a step").why;
+    assert!(why.contains("the payer has the money") && !why.contains("by other means"));
+    let payment = testbed.items("payment#").await;
+    assert_eq!(payment[0]["state"], "refunded", "{payment:?}");
     for notice in testbed.notices().await {
         assert_eq!(notice["status"], "decided", "{notice:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_stays_owed_where_wechat_pay_names_an_account_that_is_not_known_here() {
+    let testbed = Testbed::start().await;
+    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let patch = json!({"user_received_account": "商户账户"});
+    let rule = Rule::always(SimulatorFault::AlteredAnswer { patch });
+    let admin = testbed.wechat.admin();
+    admin.add_fault(rule.at(Endpoint::QueryRefund)).unwrap();
+    Box::pin(app.is_redirected()).await;
+    let ends = Box::pin(the_refund_ends(&testbed));
+    testbed.in_silence(ends).await;
+    Box::pin(testbed.sweep()).await;
+    let number = app.out_refund_no();
+    assert_eq!(admin.refund(&number).unwrap().status, RefundStatus::Success);
+
+    const NOT_KNOWN: &str = "not known here whose account has it";
+    let order = testbed.get_order("TWICE-1").await.body;
+    assert_eq!(order["payer_owed"], true, "{order}");
+    let refunds = testbed.get("/v1/orders/TWICE-1/refunds").await.body;
+    let refund = &refunds["refunds"][0];
+    assert_eq!(refund["payer_owed"], true, "{refund}");
+    assert!(refund["what_to_do"].as_str().unwrap().contains(NOT_KNOWN));
+    let notices = testbed.notices().await;
+    let mut owed = notices
+        .iter()
+        .filter(|one| one["notice_id"].starts_with("owed#"));
+    let owed = owed.next().expect("one waits for a person");
+    assert!(owed["what_to_do"].contains(NOT_KNOWN), "{owed:?}");
+    let page = app.page("zhao").await;
+    assert!(page.contains("Make sure in WeChat Pay’s console"), "{page}");
+    assert_eq!(app.stands().await.state, DifferenceState::Open);
 }
 
 /// Where a crash happens.

@@ -5,7 +5,7 @@ use payments::{
     model::{
         journal::ChangeContext,
         merchant::MerchantFacts,
-        refund::{PaymentKind, REDIRECTED, Refund, RefundState},
+        refund::{PaymentKind, REDIRECTED, ReceivedBy, Refund, RefundState},
     },
     rules::{
         change::{OrderChange, RefundChange},
@@ -227,14 +227,19 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         RefundState::Abnormal => Some(
             "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console. Of a second payment, or of an order of nobody's, say it in our console",
         ),
-        RefundState::Succeeded(_) if refund.needs_word_on_its_payer() && refund.payer_has_it() => {
-            Some(
-                "the money was sent to the merchant's own account, and WeChat Pay says that the payer has it: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console",
-            )
+        RefundState::Succeeded(_) if refund.needs_word_on_its_payer() => {
+            Some(match refund.received_by {
+                Some(ReceivedBy::Payer) => {
+                    "the money was sent to the merchant's own account, and WeChat Pay says that the payer has it: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                }
+                Some(ReceivedBy::Merchant) => {
+                    "the money went to the merchant's own account, so the payer has nothing of it: pay the payer by other means, then say how with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                }
+                None => {
+                    "the money was sent to the merchant's own account, and it is not known here whose account has it: look the refund up in WeChat Pay's console. If the payer has nothing of it, pay the payer by other means. Then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                }
+            })
         }
-        RefundState::Succeeded(_) if refund.owes_its_payer() => Some(
-            "the money went to the merchant's own account, so the payer has nothing of it: pay the payer by other means, then say how with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console",
-        ),
         RefundState::Refused(_) => Some(
             "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release. Of a second payment, or of an order of nobody's, say it in our console",
         ),

@@ -102,7 +102,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
                 dl.facts {
                     div { dt { "Who acts next" } dd { (text::next(one)) } }
                     @if matches!(one.state, DifferenceState::Proposed | DifferenceState::Approved) {
-                        div { dt { "What is decided about" } dd { (text::wanted(&one.wanted)) } }
+                        div { dt { "What is decided about" } dd { (text::wanted(one)) } }
                     }
                     @if let Some(refund) = &one.refund {
                         div { dt { "Refund" } dd { code { (refund.refund_no) } " " (text::stage(refund)) } }
@@ -216,6 +216,7 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<DecisionRejected>
                     | DecisionRejected::NothingToTakeOn
                     | DecisionRejected::RejectFirst
                     | DecisionRejected::PayerOwed
+                    | DecisionRejected::PayerHasIt
                     | DecisionRejected::NothingOwed
                     | DecisionRejected::NoClient
                     | DecisionRejected::NoReason,
@@ -262,7 +263,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
                 @for (position, (decision, not)) in allowed.iter().enumerate() {
                     button.main[position == 0] type="submit" name="decision" value=(decision_name(*decision))
                         disabled[not.is_some()] aria-describedby=[not.as_ref().map(|_| "same")] {
-                        (text::button(*decision))
+                        (text::button(*decision, one))
                     }
                 }
             }

@@ -37,7 +37,7 @@ pub(crate) const fn state_of_several(of: DifferenceState) -> (&'static str, Tone
 }
 
 /// The same of one difference, of which it is known what is proposed.
-pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
+pub(crate) fn stands(difference: &Difference) -> (&'static str, Tone) {
     match (difference.state, &difference.wanted) {
         (DifferenceState::Proposed, ApprovedAction::TakeOn { .. }) => {
             ("Taking on proposed", Tone::Wait)
@@ -48,10 +48,16 @@ pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
         (DifferenceState::Approved, ApprovedAction::Retry) => ("Refund tried again", Tone::Wait),
         (DifferenceState::Approved, ApprovedAction::Release) => ("Refund given up", Tone::Wait),
         (DifferenceState::Approved, ApprovedAction::Redirect) => ("Refund redirected", Tone::Wait),
+        (DifferenceState::Approved, ApprovedAction::PayerPaid) if difference.payer_has_it() => {
+            ("Looked up", Tone::Wait)
+        }
         (DifferenceState::Approved, ApprovedAction::PayerPaid) => ("Payer paid", Tone::Wait),
         (DifferenceState::Proposed, ApprovedAction::Release) => ("Giving up proposed", Tone::Wait),
         (DifferenceState::Proposed, ApprovedAction::Redirect) => {
             ("Redirecting proposed", Tone::Wait)
+        }
+        (DifferenceState::Proposed, ApprovedAction::PayerPaid) if difference.payer_has_it() => {
+            ("Looked up, to be approved", Tone::Wait)
         }
         (DifferenceState::Proposed, ApprovedAction::PayerPaid) => {
             ("Payer paid, to be approved", Tone::Wait)
@@ -64,8 +70,8 @@ pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
 }
 
 /// What is carried out once it is approved.
-pub(crate) fn wanted(wanted: &ApprovedAction) -> String {
-    match wanted {
+pub(crate) fn wanted(difference: &Difference) -> String {
+    match &difference.wanted {
         ApprovedAction::Refund => "The money goes back to the payer".to_owned(),
         ApprovedAction::TakeOn { client_id } => format!(
             "The order is taken on again as paid, for client {}",
@@ -74,6 +80,10 @@ pub(crate) fn wanted(wanted: &ApprovedAction) -> String {
         ApprovedAction::Retry => "The refund is sent once more, under its number".to_owned(),
         ApprovedAction::Release => "The refund is given up and its money set free".to_owned(),
         ApprovedAction::Redirect => "The money goes to the merchant’s own account".to_owned(),
+        ApprovedAction::PayerPaid if difference.payer_has_it() => {
+            "What was found about the payer, who has the money as WeChat Pay says, closes the difference"
+                .to_owned()
+        }
         ApprovedAction::PayerPaid => {
             "The payer was paid by other means, so nothing is owed any more".to_owned()
         }
@@ -98,7 +108,7 @@ pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
 }
 
 /// What a decision's button says.
-pub(crate) const fn button(decision: Decision) -> &'static str {
+pub(crate) fn button(decision: Decision, difference: &Difference) -> &'static str {
     match decision {
         Decision::Propose => "Propose the refund",
         Decision::ProposePaid => "Propose to take it on as paid",
@@ -107,6 +117,7 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
         Decision::Retry => "Try the refund again",
         Decision::Release => "Release the refund",
         Decision::Redirect => "Send it to the merchant’s account",
+        Decision::PayerPaid if difference.payer_has_it() => "Say what was found, and close",
         Decision::PayerPaid => "The payer was paid",
         Decision::Explain => "Explain and close",
         Decision::Reopen => "Open it again",
@@ -251,6 +262,26 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             DifferenceState::Proposed,
             "It is proposed to send the money to the merchant’s own account. A second, different person has to approve it.",
         ),
+        Decision::PayerPaid
+            if difference.state == DifferenceState::Proposed && difference.payer_has_it() =>
+        {
+            (
+                DifferenceState::Proposed,
+                "It is kept what was found. For this amount a second, different person has to approve it.",
+            )
+        }
+        Decision::PayerPaid
+            if difference.state == DifferenceState::Approved && difference.payer_has_it() =>
+        {
+            (
+                DifferenceState::Approved,
+                "It is being written into the order’s journal what was found.",
+            )
+        }
+        Decision::PayerPaid if difference.payer_has_it() => (
+            DifferenceState::Explained,
+            "It stands in the order’s journal what was found, and the difference is closed.",
+        ),
         Decision::PayerPaid if difference.state == DifferenceState::Proposed => (
             DifferenceState::Proposed,
             "It is kept how the payer was paid. For this amount a second, different person has to approve it.",
@@ -291,7 +322,12 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
             RefundStage::Succeeded if refund.payer_has_it => {
                 "do not pay the payer, who has the money, as WeChat Pay says: look the refund up in WeChat Pay’s console, then say what you found"
             }
-            RefundStage::Succeeded => "pay the payer by other means, then say how",
+            RefundStage::Succeeded => {
+                "make sure in WeChat Pay’s console that the merchant’s own account has the money, pay the payer by other means, then say how"
+            }
+            RefundStage::Released if refund.payer_has_it => {
+                "explain what was found about the payer’s money"
+            }
             RefundStage::Released => "explain how the payer was paid",
         },
         (DifferenceState::Open, None) if was_tried(difference) => {
@@ -311,6 +347,9 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
             }
             ApprovedAction::Release => {
                 "make sure that the payer is paid by other means; approve to give the refund up, or reject"
+            }
+            ApprovedAction::PayerPaid if difference.payer_has_it() => {
+                "make sure that what was found is so; approve, or reject"
             }
             ApprovedAction::PayerPaid => {
                 "make sure that the payer was paid as it is said; approve, or reject"
@@ -403,6 +442,9 @@ const fn of_refund(refund: &TrackedRefund) -> &'static str {
             "A person: do not pay, look the refund up, then say what you found"
         }
         RefundStage::Succeeded => "A person: pay the payer, then say how",
+        RefundStage::Released if refund.payer_has_it => {
+            "A person: explain what was found about the payer’s money"
+        }
         RefundStage::Released => "A person: explain how the payer was paid",
     }
 }

@@ -154,7 +154,9 @@ impl From<DecisionRejected> for Problem {
                 "difference_state",
                 "Difference in another state",
             ),
-            DecisionRejected::PayerOwed | DecisionRejected::NothingOwed => (
+            DecisionRejected::PayerOwed
+            | DecisionRejected::PayerHasIt
+            | DecisionRejected::NothingOwed => (
                 StatusCode::CONFLICT,
                 "difference_state",
                 "Where the money is",

@@ -5,7 +5,7 @@ use wechatpay::UnixSeconds;
 use crate::model::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     money::Fen,
-    refund::Refund,
+    refund::{ReceivedBy, Refund},
 };
 
 /// The id of a parked payment in the notices table: one for each payment, however it was found and
@@ -88,14 +88,15 @@ pub fn owed_notice_id(refund: &Refund) -> Option<String> {
 
 /// The text in the notices table about a refund whose money went to the merchant's own account.
 pub fn owed_what_to_do(refund: &Refund) -> &'static str {
-    if refund.payer_has_it() {
-        PAYER_HAS_IT
-    } else {
-        OWED
+    match refund.received_by {
+        Some(ReceivedBy::Payer) => PAYER_HAS_IT,
+        Some(ReceivedBy::Merchant) => OWED,
+        None => NOT_KNOWN_WHO_HAS_IT,
     }
 }
 
 const PAYER_HAS_IT: &str = "a refund was sent to the merchant's own account, and WeChat Pay says that the payer has its money: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid, or in our console where a difference stands for it";
+const NOT_KNOWN_WHO_HAS_IT: &str = "a refund was sent to the merchant's own account and is through, and it is not known here whose account has its money: look it up in WeChat Pay's console. If the payer has nothing of it, pay the payer by other means. Then say what you found with POST .../payer-paid, or in our console where a difference stands for it";
 const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
 
 /// A refund that does not fit the books, and why.

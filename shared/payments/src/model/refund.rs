@@ -65,7 +65,8 @@ pub struct Refund {
     pub decided: Option<DecidedBy>,
     /// Where an operator last redirected its money, if WeChat Pay could not pay it out.
     pub redirected: Option<Redirection>,
-    /// Whose account has its money, as WeChat Pay said when it had arrived; `None` if it did not say.
+    /// Whose account has its money, as WeChat Pay said when it had arrived; `None` if it did not say,
+    /// or in a name that is not known here.
     pub received_by: Option<ReceivedBy>,
     /// Who recorded that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
@@ -300,6 +301,12 @@ impl Refund {
         matches!(self.state, RefundState::Succeeded(_))
             && self.is_to_merchant()
             && self.payer_paid.is_none()
+    }
+
+    /// Whether its money, once it is through, is on the merchant's own account: it was redirected
+    /// there, and WeChat Pay does not say that the payer has it.
+    pub fn is_with_merchant(&self) -> bool {
+        self.is_to_merchant() && !self.payer_has_it()
     }
 
     /// Whether WeChat Pay says that the payer has its money.

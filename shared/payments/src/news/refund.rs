@@ -48,19 +48,34 @@ pub struct RefundNews {
 /// account that it is settled to. The manual has both names in one line, so any of them counts.
 const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
 
+/// What the payer's wallets are called, such as `支付用户零钱`.
+const WALLETS: [&str; 2] = ["支付用户", "零钱"];
+
+/// The kinds of a payer's card. Its last digits follow.
+const CARDS: [&str; 3] = ["信用卡", "储蓄卡", "借记卡"];
+
+/// What each account of a merchant has in its name.
+const OF_A_MERCHANT: &str = "商户";
+
 /// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or one of
-/// the merchant's accounts. `None` for an empty text.
+/// the merchant's accounts. `None` for any other name: WeChat Pay adds new ones, and whose account
+/// that is decides whether a payer is owed.
 fn received_by(account: &str) -> Option<ReceivedBy> {
     let account = account.trim();
-    if account.is_empty() {
+    if MERCHANTS.iter().any(|name| account.contains(name)) {
+        return Some(ReceivedBy::Merchant);
+    }
+    if account.contains(OF_A_MERCHANT) {
         return None;
     }
-    let is_merchants = MERCHANTS.iter().any(|name| account.contains(name));
-    Some(if is_merchants {
-        ReceivedBy::Merchant
-    } else {
-        ReceivedBy::Payer
-    })
+    let is_wallet = WALLETS.iter().any(|name| account.contains(name));
+    let is_card = CARDS.iter().any(|kind| {
+        let digits = account.split_once(kind).map(|(_, digits)| digits);
+        digits.is_some_and(|digits| {
+            !digits.is_empty() && digits.bytes().all(|one| one.is_ascii_digit())
+        })
+    });
+    (is_wallet || is_card).then_some(ReceivedBy::Payer)
 }
 
 /// The state of a refund at WeChat Pay.
@@ -239,6 +254,18 @@ mod tests {
             ("商户基本账户/商户结算银行账户", Some(ReceivedBy::Merchant)),
             ("支付用户零钱", Some(ReceivedBy::Payer)),
             ("招商银行信用卡0403", Some(ReceivedBy::Payer)),
+            ("支付用户零钱通", Some(ReceivedBy::Payer)),
+            ("工商银行储蓄卡8888", Some(ReceivedBy::Payer)),
+            ("建设银行借记卡1234", Some(ReceivedBy::Payer)),
+            // Names that nobody knows.
+            ("商户账户", None),
+            ("退还商户", None),
+            ("商户零钱", None),
+            ("商户信用卡0403", None),
+            ("招商银行0403", None),
+            ("信用卡", None),
+            ("信用卡中心", None),
+            ("0403", None),
             (" ", None),
         ] {
             assert_eq!(super::received_by(account), received_by, "{account}");

@@ -195,7 +195,9 @@ pub fn confirm_payer_paid(
         ..refund.clone()
     };
     let mut change = update_in_state(order, refund, then, context);
-    if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
+    // Of a payer who has the money, as WeChat Pay says, the payment is refunded already.
+    let is_with_merchant = refund.is_with_merchant() && refund.payer_paid.is_none();
+    if refund.of == PaymentKind::Parked && is_with_merchant {
         let parked = ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::WithMerchant,
@@ -215,10 +217,13 @@ mod tests {
             ids::{RefundId, TransactionId},
             order::OrderState,
             parked::owed_notice_id,
+            refund::ReceivedBy,
         },
+        news::refund::{RefundNews, ReportedRefundStatus},
         rules::{
             change::RefundChange,
             reserve_refund::tests::{context, refund},
+            settle_refund::tests::news,
             settle_trade::tests::{order, payment},
         },
     };
@@ -363,6 +368,38 @@ mod tests {
         let again = again.unwrap();
         assert_eq!(again.parked_payment, None, "that is over");
         assert_eq!(moved(&again).payer_paid.unwrap().decided, li("in cash"));
+    }
+
+    #[test]
+    fn a_parked_payment_whose_payer_has_the_money_is_refunded_whatever_a_person_says_then() {
+        let parked = Refund {
+            of: PaymentKind::Parked,
+            transaction_id: TransactionId::parse("420002").unwrap(),
+            ..redirected(Destination::Merchant)
+        };
+        let at = UnixSeconds(9);
+        for (received_by, state) in [
+            (Some(ReceivedBy::Payer), ParkedState::Refunded),
+            (Some(ReceivedBy::Merchant), ParkedState::WithMerchant),
+            (None, ParkedState::WithMerchant),
+        ] {
+            let told = RefundNews {
+                received_by,
+                ..news(ReportedRefundStatus::Succeeded(at))
+            };
+            let to = RefundState::Succeeded(at);
+            let change = transition(&paid(), &parked, to, Some(&told), &context());
+            assert_eq!(change.parked_payment.as_ref().unwrap().to, state);
+            let is_refunded = state == ParkedState::Refunded;
+            let mut events = change.events.iter();
+            // Who goes by its `decision` would pay the payer.
+            assert_eq!(is_refunded, events.all(|event| event.decision.is_none()));
+            let through = moved(&change);
+            let change = confirm_payer_paid(&paid(), &through, li("seen there"), &context());
+            let change = change.unwrap();
+            assert_eq!(is_refunded, change.parked_payment.is_none());
+            assert!(moved(&change).payer_paid.is_some() && moved(&change).due.is_none());
+        }
     }
 
     #[test]

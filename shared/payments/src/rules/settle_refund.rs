@@ -383,4 +383,4 @@ pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     model::{
-        decision::{Destination, OperatorDecision, Redirection},
+        decision::{OperatorDecision, Redirection},
         ids::RefundNo,
         journal::{ChangeContext, Subject},
         order::{Order, OrderState, Payment, RefundTally},
@@ -72,7 +72,7 @@ pub(crate) fn add_refund(
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::Parked,
             to: match &refund.state {
-                RefundState::Succeeded(_) if refund.is_to_merchant() => ParkedState::WithMerchant,
+                RefundState::Succeeded(_) if refund.is_with_merchant() => ParkedState::WithMerchant,
                 RefundState::Succeeded(_) => ParkedState::Refunded,
                 RefundState::Reserved
                 | RefundState::Processing
@@ -150,7 +150,7 @@ pub fn transition(
     let parked = match &state {
         RefundState::Succeeded(_) => {
             refunds.refunded_fen = refunds.refunded_fen.saturating_add(amount_fen);
-            Some(if sent.is_to_merchant() {
+            Some(if sent.is_with_merchant() {
                 ParkedState::WithMerchant
             } else {
                 ParkedState::Refunded
@@ -224,9 +224,10 @@ pub fn transition(
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
-    // Without this, the success alone would look as if the payer had the money.
+    // Without this, the success alone would look as if the payer had the money. Where the payer has
+    // it, as WeChat Pay says, it would look as if the payer had to be paid.
     if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
-        && sent.to == Destination::Merchant
+        && moved.is_with_merchant()
     {
         change = change.decided(&OperatorDecision::of_redirecting(sent));
     }

@@ -67,6 +67,11 @@ pub enum DecisionRejected {
         "the refund went to the merchant's own account: pay the payer, then say how (`payer_paid`, the button `The payer was paid`)"
     )]
     PayerOwed,
+    /// WeChat Pay says that the payer has the money that was sent to the merchant.
+    #[error(
+        "WeChat Pay says that the payer has the refund's money: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with `payer_paid`"
+    )]
+    PayerHasIt,
     /// No payer's money is with the merchant.
     #[error("no payer is owed here: no refund went to the merchant's own account")]
     NothingOwed,
@@ -297,7 +302,11 @@ impl Difference {
         let is_for_one = self.is_for_one_person(explain_alone);
         match self.state {
             DifferenceState::Open | DifferenceState::Rejected if is_owed => {
-                Err(DecisionRejected::PayerOwed)
+                Err(if self.payer_has_it() {
+                    DecisionRejected::PayerHasIt
+                } else {
+                    DecisionRejected::PayerOwed
+                })
             }
             DifferenceState::Proposed if is_owed => Err(DecisionRejected::RejectFirst),
             DifferenceState::Open | DifferenceState::Proposed | DifferenceState::Rejected

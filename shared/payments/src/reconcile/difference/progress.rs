@@ -144,12 +144,23 @@ impl Difference {
         )
     }
 
-    /// The difference after the order's journal records that the payer was paid by other means: the
-    /// persons who decided that have explained it.
+    /// Whether its refund was sent to the merchant's own account, and WeChat Pay says that the payer
+    /// has the money.
+    pub fn payer_has_it(&self) -> bool {
+        let refund = self.refund.as_ref();
+        refund.is_some_and(|refund| refund.to_merchant && refund.payer_has_it)
+    }
+
+    /// The difference after the order's journal records that the payer was paid by other means, or
+    /// what was found of a payer who has the money: the persons who decided that have explained it.
     #[must_use]
     pub fn payer_paid(&self, run: &str, at: UnixSeconds) -> Self {
         let (who, how) = self.decided_by();
-        let why = format!("the payer was paid by other means, says {who}: {how}");
+        let why = if self.payer_has_it() {
+            format!("WeChat Pay says that the payer has the money, and {who} looked it up: {how}")
+        } else {
+            format!("the payer was paid by other means, says {who}: {how}")
+        };
         let explained = self.stepping(
             Actor::Run(run.to_owned()),
             DifferenceState::Explained,

@@ -91,7 +91,8 @@ pub enum ApprovedAction {
     Release,
     /// The refund that could not be paid out goes to the merchant's own account.
     Redirect,
-    /// The refund's money is on the merchant's own account, and the payer was paid by other means.
+    /// The refund's money is on the merchant's own account, and the payer was paid by other means. Or
+    /// WeChat Pay says that the payer has it, and a person looked that up.
     /// This is recorded in the order's journal.
     PayerPaid,
     /// Nothing: the difference is correct as it is.
@@ -266,6 +267,9 @@ impl TrackedRefund {
             RefundStage::Closed => {
                 format!("refund {refund_no} failed for good: decide anew about the money")
             }
+            RefundStage::Released if self.to_merchant && self.payer_has_it => format!(
+                "refund {refund_no} was sent to the merchant's own account, WeChat Pay says that the payer has its money, and a person has looked it up: explain the difference with what was found"
+            ),
             RefundStage::Released if self.to_merchant => format!(
                 "refund {refund_no} went to the merchant's own account, and a person says that the payer was paid by other means: explain the difference with that"
             ),

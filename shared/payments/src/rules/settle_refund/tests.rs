@@ -32,7 +32,7 @@ fn paid() -> Order {
     order
 }
 
-fn news(status: ReportedRefundStatus) -> RefundNews {
+pub(crate) fn news(status: ReportedRefundStatus) -> RefundNews {
     let refund = refund(RefundState::Reserved);
     RefundNews {
         mchid: Some("1900000001".into()),
@@ -404,6 +404,10 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
     // In the opposite case an operator is notified, since no payer must be paid twice.
     let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
     assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
+    assert!(
+        through(&to_merchant, None).owes_its_payer(),
+        "not known who"
+    );
     let payer_has_it = through(&to_merchant, Some(ReceivedBy::Payer));
     assert!(!payer_has_it.owes_its_payer() && payer_has_it.needs_word_on_its_payer());
     assert!(payer_has_it.due.is_some(), "until a person has looked");

@@ -199,7 +199,14 @@ fn of_a_payer_who_has_redirected_money_nobody_reads_that_it_is_owed() {
     assert_eq!(told.state, DifferenceState::Open, "a person looks");
     assert!(!has_it.owes_its_payer());
     assert!(told.history.last().unwrap().why.contains("do not pay"));
-    let explained = decide(&told, Decision::Explain, "li");
-    assert_eq!(explained, Err(DecisionRejected::PayerOwed));
-    assert!(decide(&told, Decision::PayerPaid, "li").is_ok());
+    let explained = decide(&told, Decision::Explain, "li").unwrap_err();
+    assert_eq!(explained, DecisionRejected::PayerHasIt);
+    assert!(explained.to_string().contains("do not pay"));
+    let said = decide(&told, Decision::PayerPaid, "li").unwrap();
+    let closed = said.payer_paid("run-3", NOW);
+    let why = &closed.history.last().unwrap().why;
+    assert!(
+        why.contains("the payer has the money") && !why.contains("by other means"),
+        "{why}"
+    );
 }
