@@ -269,7 +269,7 @@ async fn reads_the_month(endpoint: &str) {
             let link = format!("href=\"/console/{other}\" aria-label");
             let column = shown.split(&link).nth(1);
             let column = column.and_then(|rest| rest.split('>').next());
-            let told = format!("{} open differences", count_of(*other));
+            let told = format!("{} differences not done", count_of(*other));
             column.is_some_and(|column| column.contains(&told))
         };
         assert_eq!(days().filter(is_told).count(), charted, "{date}");
