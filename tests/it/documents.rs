@@ -455,9 +455,13 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let external = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
                     --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
     testbed.shell.run(external, "").expect("a KMS key");
-    let told = testbed.run("keys.md", "cargo client keys import", &[]);
+    let told = testbed.run(
+        "keys.md",
+        "cargo client keys import --merchant-key-file",
+        &[],
+    );
     assert!(told.contains("verifies"), "{told}");
-    testbed.run("keys.md", "cargo client keys seal", &[]);
+    testbed.run("keys.md", "cargo client keys seal --", &[]);
     let added = "PUB_KEY_ID_0000000000000000000000000000000009";
     let add = "setup add-wechat-key --wechatpay-public-key";
     testbed.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);
