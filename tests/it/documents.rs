@@ -45,7 +45,7 @@ const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --
     KeysTableName="$(output KeysTableName)" EvidenceBucketName="$(output EvidenceBucketName)""#;
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 16] = [
+const NOT_RUN: [(&str, &str); 24] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -69,6 +69,36 @@ const NOT_RUN: [(&str, &str); 16] = [
         "a release build and minutes of measuring; infra/measure has tests",
     ),
     ("cargo lambda", "names a tool"),
+    ("cargo lambda watch", "names a command of it"),
+    (
+        "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0004 \
+         --settings .aws-sam/client.json",
+        "tests/sam/prove.py creates an order by it",
+    ),
+    (
+        "SAM_BUILD_MODE=debug sam build --parameter-overrides Architecture=x86_64",
+        "`.ci/run` runs it",
+    ),
+    (
+        "target/ci/sam/bin/python infra/local/sam_local.py",
+        "tests/sam/prove.py runs it",
+    ),
+    (
+        "sam local invoke CreateOrder --event tests/fixtures/events/create-order.json",
+        "tests/sam/prove.py runs it for each function",
+    ),
+    (
+        "sam local start-api",
+        "tests/sam/prove.py calls every route of it",
+    ),
+    (
+        "cargo lambda watch --invoke-address 127.0.0.1 --env-file .aws-sam/local.env",
+        "it stays, and builds; flows::sandbox has a test of what it does unlike Lambda",
+    ),
+    (
+        "cargo lambda invoke process-payment --invoke-address 127.0.0.1 --data-file tests/fixtures/events/process-payment.json",
+        "it calls what the command before keeps running",
+    ),
     ("bash .ci/tools target/ci", "`.ci/run` runs it"),
     (
         "export PATH=\"$PWD/target/ci/sam/bin:$PATH\"",
@@ -364,7 +394,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(told.contains("ReconcileAt"), "{told}");
 
     // A payment by hand.
-    testbed.run("README.md", "cargo client create --product native", &[]);
+    let create = "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0001";
+    testbed.run("README.md", create, &[]);
     admin("pay", json!({ "order": "TEA-0001" }));
     testbed.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
     testbed.run("README.md", "cargo client get TEA-0001", &[]);

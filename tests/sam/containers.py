@@ -46,13 +46,13 @@ class Invoker:
 
 
 @contextlib.contextmanager
-def api(docker, proof, work):
-    """Runs `sam local start-api` and yields what calls it."""
-    port = free_port()
+def api(docker, template, port, work):
+    """Runs `sam local start-api` on a template that infra/local/sam_local.py wrote, and yields what calls it."""
     log = work / "start-api.log"
+    command = [str(SAM), "local", "start-api", "--template", str(template), "--port", str(port)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            sam(proof, "start-api", "--host", "127.0.0.1", "--port", str(port)),
+            [*command, "--warm-containers", "LAZY", "--skip-pull-image"],
             env=environment(docker),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -81,16 +81,27 @@ class Api:
     port: int
     log: Path
 
-    def get(self, path):
-        """GETs a path; returns status, headers and body as a function's answer names them."""
+    def call(self, method, path):
+        """Calls a path without a body; returns status, headers and body as a function's answer names them."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=CALL_LIMIT_S) as answer:
+            with OPENER.open(request, timeout=CALL_LIMIT_S) as answer:
                 status, headers, body = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as answer:
             status, headers, body = answer.code, answer.headers, answer.read()
         except OSError as error:
-            raise Failed(f"GET {path}: {error}; the end of its log:\n{tail(self.log)}") from error
+            raise Failed(f"{method} {path}: {error}; the end of its log:\n{tail(self.log)}") from error
         return {"statusCode": status, "headers": dict(headers), "body": body.decode()}
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An answer that leads elsewhere is an answer."""
+
+    def redirect_request(self, *_arguments):
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect, urllib.request.ProxyHandler({}))
 
 
 def sam(proof, command, *arguments):
