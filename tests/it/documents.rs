@@ -394,8 +394,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(told.contains("ReconcileAt"), "{told}");
 
     // A payment by hand.
-    let create = "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0001";
-    testbed.run("README.md", create, &[]);
+    let first = "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0001";
+    testbed.run("README.md", first, &[]);
     admin("pay", json!({ "order": "TEA-0001" }));
     testbed.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
     testbed.run("README.md", "cargo client get TEA-0001", &[]);
