@@ -412,7 +412,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let told = testbed.run("notices.md", "cargo client events ORDER_NO", &tea);
     assert!(told.contains("\"version\": 3"), "{told}");
 
-    // doctor.md: the engine has no encryption, no point-in-time recovery and no topic for alarms, which are warnings.
+    // doctor.md: the engine has no encryption, no point-in-time recovery and no topic for alarms,
+    // which are warnings.
     let find = |begin: &str| format!("{begin} --stack \"$STACK\" --json || test $? -eq 3");
     let doctor = (
         "cargo client doctor --stack \"$STACK\"",

@@ -143,7 +143,8 @@ async fn a_callback_is_answered_before_wechat_pay_gives_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
-    // `payments::rules::issue_order::BUDGET_MS`; hiding a message that comes again is one more call.
+    // `payments::rules::issue_order::BUDGET_MS`; hiding a message that comes again is one more
+    // call.
     let budget = Duration::from_millis(payments::rules::issue_order::BUDGET_MS);
     let begun_with = process_payment::handler::BEGIN_BEFORE_DEADLINE_MS;
     let begun_with = Duration::from_millis(u64::try_from(begun_with).expect("positive"));

@@ -1,5 +1,5 @@
-//! What has become of the gap between bill and books that a run counted. The differences behind it
-//! change after the run.
+//! The present state of the gap between bill and books that a run counted. The differences behind
+//! it change after the run.
 //!
 //! ```text
 //! counted = repaired + explained + rejected + on its way + open + other days
@@ -78,9 +78,9 @@ impl GapStatus {
 pub(crate) struct Breakdown {
     /// What was counted.
     counted: Gaps,
-    /// What the run says that its differences make of it.
+    /// The effect of all its differences on the sums, as the run says.
     told: Option<Gaps>,
-    /// What each difference made of it, by its id.
+    /// Each difference's effect on the sums, by its id.
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<GapStatus, Gaps>,
     met: Gaps,
@@ -95,7 +95,7 @@ pub(crate) struct Breakdown {
     is_unreadable: bool,
     /// Whether one of the next day cannot be read, which may cover some of what was left to it.
     is_unreadable_next_day: bool,
-    /// The products of which something is open, also where that makes up for itself in the sum.
+    /// Products with open differences, even if those cancel out in the sum.
     open: BTreeSet<String>,
     /// The state of rows that were not examined, if there are any: of several differences, the one
     /// that is furthest from done.
@@ -103,8 +103,7 @@ pub(crate) struct Breakdown {
 }
 
 impl Breakdown {
-    /// Begins with what a run counted, and what each of its differences made of that, where this is
-    /// known.
+    /// Begins with what a run counted, and the effect of each of its differences where it is known.
     pub(crate) fn begin(run: &Run, of_each: Option<BTreeMap<String, Gaps>>) -> Self {
         let is_known = of_each.is_some();
         Self {
@@ -132,13 +131,13 @@ impl Breakdown {
         }
     }
 
-    /// Says what the trades make of it that were left to the next day's bill.
+    /// Adds the effect of the trades that were left to the next day's bill.
     pub(crate) fn leave(&mut self, left: BTreeMap<String, Gaps>) {
         self.left = left;
     }
 
-    /// Counts aggregated differences of one kind of the next day. Which trade is in which of them was
-    /// not stored, so all count under the state that is furthest from done.
+    /// Counts the next day's aggregated differences of one kind. It is not stored which trade
+    /// belongs to which of them, so all count under the state that is furthest from done.
     pub(crate) fn take_aggregates_of_next_day(&mut self, all: &[Difference]) {
         let furthest = all.iter().max_by_key(|one| GapStatus::of(one.state));
         if let Some(one) = furthest {
@@ -213,12 +212,12 @@ impl Breakdown {
         self.is_open_next_day
     }
 
-    /// What of it differences of the next day make.
+    /// The part that the next day's differences explain.
     pub(crate) fn of_next_day(&self) -> Gap {
         self.of_next_day.all()
     }
 
-    /// What no difference makes.
+    /// The part that no difference explains.
     fn rest(&self) -> Gaps {
         let mut rest = self.counted.clone();
         let told = self.told.iter().chain([&self.of_next_day]);
@@ -261,8 +260,8 @@ impl Breakdown {
         gaps
     }
 
-    /// What is left of what was counted, without what is repaired since: all that was counted,
-    /// while it is not known what of that the repaired ones made.
+    /// The gap that was counted, less what was repaired since. It is the whole gap while the effect
+    /// of the repaired differences is unknown.
     pub(crate) fn now(&self) -> Gap {
         let repaired = self.at(GapStatus::Repaired);
         let repaired = self.is_whole().then_some(repaired);
@@ -427,7 +426,7 @@ pub(crate) mod tests {
         assert!(!breakdown.is_open_of("APP"));
     }
 
-    /// What a difference of an amount makes of the sums.
+    /// The effect on the sums of a difference of an amount.
     fn gap_of(paid_fen: i64) -> Gaps {
         let mut gaps = Gaps::default();
         let gap = Gap {
@@ -511,7 +510,7 @@ pub(crate) mod tests {
         breakdown.take_of_next_day(&of(DifferenceKind::PaidHereAbsentThere));
         assert_eq!(at(&breakdown), [0, 0, 0, 0, -4_321, 0]);
 
-        // Of a day in parts there are several, and the first one is explained.
+        // A day in parts has several, and the first one is explained.
         let mut breakdown = begin();
         let open = of(DifferenceKind::PaidHereAbsentThere);
         let proposed = open.decided(Decision::Explain, "li", "x", NOW).unwrap();

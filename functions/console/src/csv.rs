@@ -148,7 +148,7 @@ fn cells(difference: &Difference) -> [String; 36] {
     ]
 }
 
-/// What a row is about, in words: nothing that is all digits.
+/// The subject of a row in words, never digits alone.
 fn in_words(about: &DifferenceSubject) -> String {
     let ids = [
         ("refund", &about.refund_id),
@@ -205,8 +205,8 @@ fn text(text: Option<&str>) -> String {
     }
 }
 
-/// Not by the `csv` crate: it leaves a tab unquoted, at which some spreadsheet programs part a cell,
-/// and gives errors of a buffer that cannot fail here and would have to be answered.
+/// Not by the `csv` crate: it leaves a tab unquoted, at which some spreadsheet programs split a
+/// cell, and it returns I/O errors, which cannot occur here and would still have to be handled.
 fn line<const N: usize>(file: &mut String, cells: [String; N]) {
     for (position, cell) in cells.iter().enumerate() {
         if position > 0 {

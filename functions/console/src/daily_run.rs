@@ -15,8 +15,8 @@ pub struct DailyRun {
 }
 
 impl DailyRun {
-    /// Reads the schedule's expression, `cron(30 10 * * ? *)`. Of several minutes the first counts;
-    /// of a range, the end of the hour: nothing is called late before it is.
+    /// Reads the schedule's expression, `cron(30 10 * * ? *)`. The first of several minutes counts.
+    /// For a range it is the end of the hour, so that no run is called late too early.
     pub fn parse(schedule: &str) -> Option<Self> {
         let fields = schedule.strip_prefix("cron(")?.strip_suffix(')')?;
         let mut fields = fields.split_whitespace();

@@ -19,16 +19,16 @@ pub(crate) const FILE_MAX: usize = 8_000;
 /// What is known of a day's differences.
 #[derive(Debug, Default)]
 pub(crate) struct DayListing {
-    /// Of each kind how many stand in which state, in the order of [`STATES`].
+    /// Counts by kind and state, in the order of [`STATES`].
     counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
-    /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of
-    /// the bill.
+    /// The first wanted differences of each kind: those that need an operator first, then by the
+    /// rows of the bill.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
     /// How many cannot be read: they are in no count.
     pub(crate) unreadable: usize,
-    /// Where that stands by now which the run counted.
+    /// The present state of the gap that the run counted.
     pub(crate) breakdown: Breakdown,
 }
 
@@ -41,7 +41,7 @@ impl DayListing {
         }
     }
 
-    /// Forgets how many of a kind were counted: they are counted anew.
+    /// Removes the count of a kind, which is then counted again.
     pub(crate) fn forget_count(&mut self, kind: DifferenceKind) {
         self.counts.remove(&kind);
     }
@@ -101,7 +101,7 @@ impl DayListing {
         })
     }
 
-    /// How many need somebody.
+    /// How many need an operator.
     pub(crate) fn needing(&self) -> usize {
         STATES
             .into_iter()
@@ -110,7 +110,7 @@ impl DayListing {
             .sum()
     }
 
-    /// Of each kind that the day has, how many.
+    /// The count of each kind that the day has.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (DifferenceKind, usize)> {
         self.counts
             .iter()

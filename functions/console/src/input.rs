@@ -113,7 +113,7 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
     Ok(strict_json::read(body, Null::Refused)?)
 }
 
-/// The fields of a form or of a query, decoded. Of two with the same name the last one counts.
+/// The fields of a form or of a query, decoded. If a name occurs twice, the last value counts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct FormFields(BTreeMap<String, String>);
 

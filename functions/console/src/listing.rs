@@ -255,7 +255,7 @@ fn of_kind_from(kind: DifferenceKind) -> String {
     kind.name().replace('_', "-")
 }
 
-/// So many of the differences that are wanted, from where the last piece ended.
+/// At most this many of the wanted differences, from where the last piece ended.
 pub(crate) async fn piece(
     table: &ReconciliationTable,
     date: BillDate,

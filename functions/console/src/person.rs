@@ -22,7 +22,7 @@ pub(crate) struct Person(String);
 pub(crate) enum Viewer {
     /// Whom the token names.
     Known(Person),
-    /// Whoever types a name in; the one of last time, if there was one.
+    /// The name is typed in; the one of last time, if there was one.
     TypesIn(Option<Person>),
 }
 
@@ -127,7 +127,7 @@ fn by_token(
     }
     let named = claim(&claims.person).unwrap_or_default();
     let by_email = claims.person == "email";
-    // Whoever can write any address into an account could be two persons.
+    // A user who can set any address could pose as two persons.
     if by_email && !named.is_empty() && claim("email_verified") != Some("true") {
         return Err(Problem::no_person(
             "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, ask whoever runs the system to have the provider add the claim `email_verified`, or to let the stack's ConsolePersonClaim name a claim that people cannot change, such as `sub`.",

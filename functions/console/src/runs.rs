@@ -9,7 +9,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{daily_run::DailyRun, text};
 
-/// What the table has of several days' runs.
+/// The stored runs of several days.
 #[derive(Debug, Default)]
 pub(crate) struct KnownRuns {
     /// Days that were run, the earliest first.
@@ -18,7 +18,7 @@ pub(crate) struct KnownRuns {
     unreadable: Vec<BillDate>,
 }
 
-/// The last days of which on-call hears too, if something is wrong with them.
+/// Recent days with a problem that on-call is alerted about too.
 #[derive(Debug, Default)]
 pub(crate) struct DayAlerts {
     /// Their run is missing.

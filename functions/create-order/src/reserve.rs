@@ -14,7 +14,7 @@ use wechatpay::api::Prepay;
 
 use crate::app::App;
 
-/// What became of the number.
+/// The outcome of reserving the number.
 pub(crate) enum Reservation {
     /// This request calls WeChat Pay.
     Leased(LeasedOrder),
@@ -114,7 +114,7 @@ pub(crate) async fn reserve(
                     is_repeat: true,
                 }));
             }
-            // What others made of it meanwhile counts.
+            // Another request changed the order: its newer state counts.
             WriteOutcome::Superseded(newer) => {
                 found = newer;
                 lease_is_lost = true;

@@ -69,7 +69,7 @@ impl Message {
     }
 }
 
-/// What a verified callback came to.
+/// The outcome of a verified callback.
 enum CallbackOutcome {
     /// It is dealt with.
     Settled,
@@ -138,8 +138,8 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
     verdict
 }
 
-/// Hides a message that failed for a while that grows with its failures. Where that does not work,
-/// it comes again after the queue's own time.
+/// Hides a message that failed for a while that grows with its failures. If that fails, the message
+/// returns after the queue's own time.
 async fn come_again(queue: &Queue, record: &SqsRecord) {
     let after_s = retry_after_s(record.receive_count());
     if let Err(error) = queue.come_back_in(&record.receipt_handle, after_s).await {

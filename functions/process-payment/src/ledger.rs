@@ -1,5 +1,5 @@
-//! What is written into the ledger of notices: every callback that did not settle at its first try.
-//! One that did is not in it, so the usual way costs no write.
+//! Writes to the ledger of notices: every callback that did not settle at its first try. One that
+//! did is not in it, so the usual way costs no write.
 
 use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
 use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
@@ -120,8 +120,8 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     }
 }
 
-/// A self-test of our own has come all the way: who made it looks for this record. Any other is of
-/// no use to anyone.
+/// A self-test of our own arrived: the program that made it looks for this record. Nothing reads a
+/// record of any other self-test.
 pub(crate) async fn echoed(
     app: &App,
     entry: &LedgerEntry<'_>,

@@ -1,5 +1,5 @@
-//! A decision of persons -> what they decided: the money goes back by the path of every refund, a
-//! refund that does not get on is sent on, or an order whose record was lost is taken on again.
+//! Carries out what people decided: money is refunded as by any other refund, a stuck refund is
+//! redirected, or an order whose record was lost is restored.
 
 mod give_back;
 mod outcome;

@@ -57,7 +57,7 @@ const FUND_BILL_PAUSE: Duration = Duration::from_millis(350);
 /// Each is about 600 bytes as a bill line.
 pub(crate) const ROWS_MAX: usize = 100_000;
 
-/// What a pass over the trade bill came to.
+/// The result of a pass over the trade bill.
 pub(crate) struct TradePass {
     pub(crate) facts: BillFacts,
     /// Rows against our books.
@@ -66,7 +66,7 @@ pub(crate) struct TradePass {
     pub(crate) summary_differs: Option<String>,
 }
 
-/// What reading a bill came to.
+/// The result of reading a bill.
 pub(crate) struct ReadBill {
     pub(crate) facts: BillFacts,
     pub(crate) summary_differs: Option<String>,
@@ -88,7 +88,7 @@ enum StoredBill {
     Unusable,
 }
 
-/// What is known of a bill that does not exist, since nothing happened.
+/// The facts of a bill that does not exist because nothing happened on the day.
 const NO_BILL: BillFacts = BillFacts {
     rows: 0,
     sha1: None,

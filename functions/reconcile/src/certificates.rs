@@ -22,7 +22,7 @@ use wechatpay::{
 
 use crate::app::App;
 
-/// What a look at the certificates came to.
+/// The outcome of a refresh of the certificates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshOutcome {

@@ -31,7 +31,7 @@ use trades::{product_of, trade_of, trade_of_parked};
 /// How many orders are read at once.
 const SIDE_BY_SIDE: usize = 16;
 
-/// So many lines that the bill has not are read again by one run; more are counted.
+/// One run reads at most this many lines again that the bill lacks; the rest are only counted.
 const LINES_MAX: usize = 100_000;
 
 /// Confirms what a part's bill and books do not agree about, and gathers what differs.
@@ -81,8 +81,8 @@ impl<'a> Confirmer<'a> {
         Ok(())
     }
 
-    /// Confirms rows that the books did not agree with. What those make of the sums that the bill
-    /// has twice, [`Findings::repeated`] tells.
+    /// Confirms rows that the books did not agree with. The effect on the sums of rows that the
+    /// bill has twice is in [`Findings::repeated`].
     async fn candidates(&mut self) -> Result<(), DayError> {
         let matched = self.matched;
         let repeated = matched.repeated.kept.iter();

@@ -211,7 +211,7 @@ impl<'a> Day<'a> {
         self.close_if_whole().await
     }
 
-    /// What really differs: each candidate read again, and what the bill lacks.
+    /// The real differences: each candidate is read again, and so is what the bill lacks.
     async fn confirm(&self, trades: &TradePass, last: &LastMinutes) -> Result<Findings, DayError> {
         let mut finding = Findings::new(&self.run, self.part, self.app.clock.now());
         if let (true, Some(what)) = (self.part.is_first(), &trades.summary_differs) {
@@ -259,7 +259,7 @@ impl<'a> Day<'a> {
         self.send(&message).await
     }
 
-    /// Stores what the part's differences make of the sums, and notes that the part is done.
+    /// Stores the effect of the part's differences on the sums, and notes that the part is done.
     async fn note_part(
         &mut self,
         matched: &Matched,

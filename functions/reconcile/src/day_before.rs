@@ -38,7 +38,7 @@ impl<'a> DayBefore<'a> {
         }
     }
 
-    /// Fetches the bill for all parts. Where that cannot be, each part sees for itself.
+    /// Fetches the bill for all parts. If that fails, each part tries for itself.
     ///
     /// # Errors
     /// [`DayError`], if it may pass.

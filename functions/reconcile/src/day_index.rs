@@ -27,7 +27,7 @@ use crate::{
 /// Lines that are asked for at a time; DynamoDB gives 1 MB at most.
 const PAGE: i32 = 5_000;
 
-/// What reading a day's books came to.
+/// The outcome of reading a day's books.
 pub(crate) enum Loaded {
     /// All of them.
     Books(Box<DayBooks>),
@@ -133,7 +133,8 @@ struct ParkedMoney {
     at: UnixSeconds,
 }
 
-/// The parked money of a line. What turned out to be the order's own is counted as that.
+/// The parked money of a line. Money that proved to be the order's own payment is counted as that
+/// payment.
 fn parked_line(line: &DayLine) -> Option<ParkedMoney> {
     match line {
         DayLine::Parked {

@@ -8,9 +8,9 @@ use payments::{
 /// Which part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct DayPart {
-    /// From 0 on.
+    /// Zero-based.
     pub(crate) number: u8,
-    /// Of how many.
+    /// The number of parts.
     pub(crate) of: u8,
 }
 

@@ -1,4 +1,5 @@
-//! What a side of a run found -> the table; what earlier runs found and this one does not -> over.
+//! Stores what a side of a run found, and ends the differences of earlier runs that this one does
+//! not find.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +21,11 @@ pub(crate) const AGREE: &str = "a later run finds that both sides agree";
 const PAGE: i32 = 100;
 
 /// The alarm is for open differences of this many days before the present one, whichever day the
-/// run is about: an old day that agrees says nothing about yesterday.
+/// run is about: an old day without differences says nothing about yesterday.
 const OPEN_LAST_DAYS: i64 = 30;
 
-/// So many megabytes of one day's differences are counted: a day with more has enough to be seen.
+/// At most this many pages (of 1 MB) of a day's differences are counted: a day with more needs no
+/// exact count.
 const COUNT_PAGES_MAX: usize = 200;
 
 /// The differences of a day as a run writes them.

@@ -22,12 +22,12 @@ pub(crate) enum DayError {
         "WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on"
     )]
     NotReady {
-        /// Whose bill.
+        /// The day of the bill.
         date: BillDate,
         /// The day whose run waits for it.
         run_date: BillDate,
     },
-    /// The bill is of no use, so nothing is said about the day.
+    /// The bill cannot be used, so the day has no result.
     #[error("a bill of the day is of no use")]
     Bill(#[source] Box<BrokenBill>),
     /// The same, and it is fetched again.

@@ -35,9 +35,9 @@ pub(crate) struct Findings {
     part: DayPart,
     at: UnixSeconds,
     kinds: BTreeMap<DifferenceKind, OfKind>,
-    /// What is judged with the next day.
+    /// The trades that are compared with the next day.
     pub(crate) carried: Vec<CarriedTrade>,
-    /// What that makes of the sums, by the names that it is carried under.
+    /// The effect of those on the sums, by the id of the carried trade.
     pub(crate) left: BTreeMap<String, Gaps>,
     /// Payments and refunds in the bill, among those that were examined.
     pub(crate) named: BTreeSet<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Findings {
     at_most: usize,
 }
 
-/// What was found of a kind.
+/// The findings of one kind.
 #[derive(Debug, Default)]
 struct OfKind {
     /// By id, so that what is found twice is one.
@@ -56,7 +56,7 @@ struct OfKind {
     gaps: BTreeMap<String, Gaps>,
     /// More than those.
     more: Overflow,
-    /// What these make of the sums, as far as that is known.
+    /// Their effect on the sums, as far as that is known.
     more_gaps: Gaps,
     /// Some of them.
     examples: Vec<DifferenceSubject>,
@@ -89,7 +89,7 @@ impl Findings {
         self.add_with_gap(kind, about, (there, here), ("", Gap::default()));
     }
 
-    /// Notes a difference of a trade of this product, and what it makes of the sums.
+    /// Notes a difference of a trade of this product, and its effect on the sums.
     pub(crate) fn add_with_gap(
         &mut self,
         kind: DifferenceKind,
@@ -329,7 +329,7 @@ impl OfKind {
     }
 }
 
-/// What a trade makes of the sums that only our books have.
+/// The effect on the sums of a trade that only our books have.
 fn only_here(trade: &Trade) -> Gap {
     let gap = match trade.kind {
         CarriedKind::Payment => Gap::of_payment(trade.amount_fen),

@@ -73,7 +73,7 @@ pub enum Output {
     Work(sqs_event::BatchResponse),
     /// How far the sweep got.
     Sweep(Report),
-    /// What became of the certificates.
+    /// The outcome for the certificates.
     Certificates(RefreshOutcome),
 }
 
@@ -229,8 +229,8 @@ impl WorkMessage<'_> {
             .min(now_ms)
     }
 
-    /// What happens to a message whose work did not finish. What an operator must know is in the
-    /// day's record by then.
+    /// What happens to a message whose work did not finish. By then the day's record has what an
+    /// operator must know.
     async fn verdict(&self, error: &DayError) -> Verdict {
         let Self { app, record } = *self;
         let text = ErrorChain(error).to_string();

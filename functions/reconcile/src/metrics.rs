@@ -20,7 +20,7 @@ use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
 pub(crate) fn trades_done(app: &App, run: &Run, open: u64) {
     let there = run.there().all();
     let found: u32 = run.differences().values().sum();
-    // Where the daily run only looks, its look is the day's work too.
+    // If the daily run is a preview, the preview is the day's work too.
     let is_days_work = (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now());
     info!(
         date = %run.date,
@@ -53,8 +53,9 @@ pub(crate) fn funds_done(run: &Run, open: u64) {
     );
 }
 
-/// What a part of a side of a run has found and written down. What the run may repair is counted
-/// once it has tried ([`left_open`]); an operator hears of all else at once, though a repair fails.
+/// Differences that a part of a side of a run has found and stored. What the run may repair is
+/// counted once it has tried ([`left_open`]); an operator hears of all else at once, though a
+/// repair fails.
 pub(crate) fn found(run: &Run, found: &[Difference]) {
     let opened = found
         .iter()
@@ -69,7 +70,7 @@ pub(crate) fn found(run: &Run, found: &[Difference]) {
     );
 }
 
-/// What the repairs of a part of a side left.
+/// Differences that are still open after the repairs of a part of a side.
 pub(crate) fn left_open(run: &Run, after: &[Difference]) {
     let opened = after
         .iter()
@@ -91,8 +92,8 @@ fn may_be_repaired(difference: &Difference) -> bool {
 }
 
 /// Whether a difference needs an operator now and did not before this run, in any of the run's
-/// attempts. Of a day that was never done before, each that needs one: a run that this one
-/// superseded may have written it down, and have counted nothing.
+/// attempts. If no earlier run of the day was done, every difference that needs one counts: a
+/// superseded run may have stored it without counting it.
 fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     if !difference.state.needs_somebody() {
         return false;
@@ -122,8 +123,8 @@ pub(crate) fn failed(run: &Run, side: RunSide) {
 }
 
 /// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 on after the day whose run
-/// waits for it: most bills are there at 10:00 (shared/wechatpay/PROTOCOL.md, 8.2). A run may be the
-/// first one that asks for an earlier day's bill, which is no reason to call at 10:30.
+/// waits for it: most bills are there at 10:00 (shared/wechatpay/PROTOCOL.md, 8.2). A run may be
+/// the first one that asks for an earlier day's bill, which is no reason to call at 10:30.
 pub(crate) fn bill_awaited(date: BillDate, run_date: BillDate, now: UnixSeconds) {
     info!(
         %date,

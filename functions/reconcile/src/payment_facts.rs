@@ -1,5 +1,5 @@
-//! What our books, and WeChat Pay's word, say of the payment that a difference is about: its
-//! numbers, whether it is booked, and whether it was given back.
+//! Facts from our books and from WeChat Pay about the payment of a difference: its numbers, whether
+//! it is booked, and whether it was refunded.
 
 use payments::{
     model::{
@@ -71,14 +71,14 @@ pub(crate) fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -
         .map(|refund| released(&refund.refund_no))
 }
 
-/// What people are told of a refund that one of them released.
+/// The text about a refund that a person released.
 fn released(refund_no: &RefundNo) -> String {
     format!(
         "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
     )
 }
 
-/// What people are told of money that went back without us.
+/// The text about money that was refunded without us.
 pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back already, in part at least: compare with its console, then explain it";
 
 /// Whether WeChat Pay says of a payment that some of it was given back.

@@ -167,7 +167,7 @@ impl<'a> RunRecord<'a> {
 /// How often an unusable bill is fetched before it is left to an operator.
 const BROKEN_TRIES: u32 = 4;
 
-/// What becomes of a side after an error.
+/// The state of a side after an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ErrorStep {
     /// It comes back for a bill.

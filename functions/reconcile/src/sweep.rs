@@ -132,8 +132,8 @@ fn is_unreadable(report: &Report) -> bool {
 }
 
 impl Checks<'_> {
-    /// Moves an order whose look came to nothing to where the next run finds it: its next step may
-    /// be an hour away. Who dies before leaves it at that step.
+    /// Reschedules an order whose check had no result, so that the next run picks it up: its next
+    /// step may be an hour away. If this process dies first, the order keeps that step.
     async fn look_again(&self, order_no: &OrderNo) {
         let moved = async {
             let order = self.app.orders.read(order_no).await?;

@@ -65,8 +65,8 @@ pub(crate) async fn refunds(app: &App) {
     }
 }
 
-/// What passes by itself is looked at in the next minute. Otherwise no difference is told any more
-/// that its refund does not get on, and that would page nobody.
+/// A temporary error is only a warning: the next minute tries again. Any other error stops the
+/// tracking of stuck refunds, and no other alarm would show it.
 fn not_looked_at(error: &ReconciliationError) {
     if error.is_transient() {
         warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");

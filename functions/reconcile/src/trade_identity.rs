@@ -1,4 +1,4 @@
-//! What a trade is known by: its kind, its number, and what a difference says that is about it.
+//! The identity of a trade: its kind, its number, and the subject of a difference about it.
 
 use matching::bill_line::LineKind;
 use payments::reconcile::{
@@ -31,7 +31,7 @@ pub(crate) fn number_of_trade(trade: &Trade) -> String {
     )
 }
 
-/// What a difference is about that is about a trade.
+/// The subject of a difference about a trade.
 pub(crate) fn about_trade(trade: &Trade) -> DifferenceSubject {
     DifferenceSubject {
         order_no: Some(trade.order_no.clone()),

@@ -1,5 +1,5 @@
-//! `doctor`: what is wrong with a deployed stack, and what to do next. It changes nothing, but for an
-//! order of one fen for each appid, which nobody is shown and which is closed at once.
+//! `doctor`: what is wrong with a deployed stack, and what to do next. It changes nothing, but for
+//! an order of one fen for each appid, which nobody is shown and which is closed at once.
 
 mod alarms;
 mod aws_calls;

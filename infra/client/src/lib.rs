@@ -7,7 +7,8 @@
 //! # use wechatpay::UnixSeconds;
 //! # fn demo() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::load(".local/client.json".as_ref())?;
-//! let signed = client.sign(&Call::get_order("tea-0001"), UnixSeconds(1_790_000_000), "a fresh nonce")?;
+//! let call = Call::get_order("tea-0001");
+//! let signed = client.sign(&call, UnixSeconds(1_790_000_000), "a fresh nonce")?;
 //! println!("{}", signed.curl());
 //! # Ok(())
 //! # }

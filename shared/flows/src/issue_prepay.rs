@@ -52,7 +52,7 @@ pub struct IssueFlow {
     random: Random,
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssueOutcome {
     /// The present order, which needs no further attempt: it has a prepay value, or changed
@@ -266,7 +266,7 @@ impl IssueFlow {
         })
     }
 
-    /// Nothing certain for now.
+    /// Ends without a certain result for now.
     fn give_up(&self, order_no: &OrderNo, reason: IssueFailure) -> IssueOutcome {
         warn!(
             order_no = order_no.as_str(),
@@ -442,7 +442,7 @@ impl IssueFlow {
     }
 }
 
-/// What the prepay call came to.
+/// The outcome of the prepay call.
 enum PrepayAnswer {
     /// A value, told under this `Request-ID`.
     Value {

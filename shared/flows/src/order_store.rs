@@ -136,8 +136,8 @@ impl OrderStore {
     }
 }
 
-/// Rounds of read, decide and write on the version that was read: another one while somebody else
-/// was faster.
+/// Rounds of read, decide and write on the version that was read. A concurrent write costs another
+/// round.
 pub(crate) struct Rounds<'a> {
     store: &'a OrderStore,
     begun: u32,

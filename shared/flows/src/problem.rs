@@ -32,7 +32,7 @@ pub struct Problem {
     pub detail: String,
     /// Seconds after which a retry makes sense.
     pub retry_after_s: Option<i64>,
-    /// What an unauthenticated caller must send (`WWW-Authenticate` of a 401).
+    /// The `WWW-Authenticate` header of a 401: what the caller must send.
     pub bring: &'static str,
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{TradeKind, TradeRow};
 
-/// A bill's value for a refund that failed (退款状态): it was accepted, and its money came back to the
-/// merchant.
+/// A bill's value for a refund that failed (退款状态): it was accepted, and its money came back to
+/// the merchant.
 pub const FAILED: &str = "FAIL";
 
 /// What a row is about (交易状态).

@@ -24,9 +24,9 @@ use crate::{
 /// One fen in the unit of fees, 1/100000 yuan.
 const FEN: i64 = Fee::CENT.units();
 
-/// 业务类型 of movements that belong to a payment or a refund (shared/wechatpay/PROTOCOL.md, 8.5). The
-/// set is open; all others, such as withdrawals, transfers and profit sharing, have no row in the
-/// trade bill.
+/// 业务类型 of movements that belong to a payment or a refund (shared/wechatpay/PROTOCOL.md, 8.5).
+/// The set is open; all others, such as withdrawals, transfers and profit sharing, have no row in
+/// the trade bill.
 const OF_TRADES: [&str; 5] = [
     "交易",
     "扣除交易手续费",
@@ -55,14 +55,14 @@ pub enum FundMatch {
     AsExpected,
     /// Nothing moved yet.
     Missing {
-        /// What should have.
+        /// The expected sum.
         expected: i64,
     },
     /// Something else moved.
     Off {
-        /// What should have.
+        /// The expected sum.
         expected: i64,
-        /// What did, in all.
+        /// The sum of the movements.
         moved: i64,
     },
 }
@@ -102,7 +102,7 @@ struct ExpectedMovement {
 const TAKEN: i64 = 1;
 const MOVED: i64 = 1 << 1;
 const DUE: i64 = 1 << 2;
-/// Nothing need move.
+/// No movement is required.
 const OPTIONAL: i64 = 1 << 3;
 /// Any movement is accepted: reversals.
 const ANY: i64 = 1 << 4;

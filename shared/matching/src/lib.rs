@@ -1,12 +1,12 @@
 //! The matching engine of the reconciliation: a day's bills of WeChat Pay against its books.
 //!
-//! It finds what differs, fast and in little memory. What a difference means and what is done about
-//! it, the crates above decide: nothing here knows an order's states, a table of the cloud, or a
-//! clock.
+//! It finds what differs, fast and in little memory. The crates above decide what a difference
+//! means and what is done about it: nothing here knows an order's states, a table of the cloud, or
+//! a clock.
 //!
 //! [`books`] is our side of a day. [`matcher`] lays the rows of the trade bill against it, and
 //! [`funds`] the movements of the account against those rows. [`bill_line`] and [`fund_line`] are
-//! rows that are kept because somebody has to look at them; [`totals`] is what each side comes to.
+//! rows that are kept because they must be examined; [`totals`] has the sums of each side.
 //!
 //! # Why not a `HashMap` of texts
 //!

@@ -22,15 +22,15 @@ pub struct Sums {
     pub payments: u64,
     /// The order amount (订单金额), in fen.
     pub payments_fen: i64,
-    /// The settled amount of payments (应结订单金额: without free coupons), in fen. Zero for our books,
-    /// which do not know it.
+    /// The settled amount of payments (应结订单金额: without free coupons), in fen. Zero for our
+    /// books, which do not know it.
     pub settlement_fen: i64,
     /// Refunds.
     pub refunds: u64,
     /// The requested refund amount (申请退款金额), in fen.
     pub refunds_fen: i64,
-    /// The part of it that the merchant returns (退款金额: without free coupons), in fen. Zero for our
-    /// books, which do not know it.
+    /// The part of it that the merchant returns (退款金额: without free coupons), in fen. Zero for
+    /// our books, which do not know it.
     pub refunds_settlement_fen: i64,
     /// Fees less those of refunds, in 1/100000 yuan. Zero for our books, which do not know them.
     pub fees: i64,
@@ -97,7 +97,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// What two sums are apart.
+    /// The difference of two sums.
     pub fn between(there: &Sums, here: &Sums) -> Self {
         Self {
             payments: more(there.payments, here.payments),

@@ -5,12 +5,16 @@
 //!
 //! ```
 //! # use message_signatures::*;
-//! # fn demo(now_s: i64, find: impl Fn(&str) -> Option<VerifyingKey>, request: &Request<'_>) -> Result<(), Refusal> {
+//! # fn demo(
+//! #     now_s: i64,
+//! #     find: impl Fn(&str) -> Option<VerifyingKey>,
+//! #     request: &Request<'_>,
+//! # ) -> Result<(), Refusal> {
 //! let profile = Profile::MERCHANT_API;
 //! let claim = claim(request, &profile)?; // nothing is proved yet
 //! let key = find(&claim.keyid).ok_or_else(|| Refusal::UnknownKey { keyid: claim.keyid.clone() })?;
 //! verify(request, &claim, &key, now_s, &profile)?; // now it is
-//! // The caller still has to refuse a (keyid, nonce) that it has seen before: `Refusal::NonceSeen`.
+//! // The caller still refuses a (keyid, nonce) that it has seen before: `Refusal::NonceSeen`.
 //! # Ok(())
 //! # }
 //! ```

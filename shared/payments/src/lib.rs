@@ -4,8 +4,8 @@
 //! time. Output: what to write and what to answer. So a test can reach every rule about money with
 //! literals.
 //!
-//! - [`model`] is what the books know: orders, refunds, parked payments, events, and the numbers and
-//!   money in them. It uses nothing of the others.
+//! - [`model`] is what the books know: orders, refunds, parked payments, events, and the numbers
+//!   and money in them. It uses nothing of the others.
 //! - [`news`] is what WeChat Pay tells, parsed into types of ours.
 //! - [`rules`] decide. The files follow an order's life: `create_order` parses a merchant's
 //!   request, `reserve_order` compares it with an order that exists, `issue_order` decides about

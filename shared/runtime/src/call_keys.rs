@@ -1,4 +1,4 @@
-//! The merchant's keys as the WeChat Pay client needs them. Where they are kept is not its affair:
+//! The merchant's keys as the WeChat Pay client needs them. It does not know where they are stored:
 //! they come from a [`KeySource`].
 
 use std::{error::Error, fmt, pin::Pin, sync::Arc};

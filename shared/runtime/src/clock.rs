@@ -73,8 +73,7 @@ impl Clock {
     }
 }
 
-/// An instant until which work may run. What one piece of work leaves of the time is the next
-/// one's.
+/// An instant until which work may run. Time that one piece of work leaves goes to the next.
 #[derive(Clone, Debug)]
 pub struct Deadline {
     /// Milliseconds since 1970.

@@ -3,7 +3,8 @@
 //! named by others.
 //!
 //! All of it is passed in as values, so that the same code runs in tests on simulated time. What is
-//! stored, and what is said to WeChat Pay or to a merchant's systems, is in crates of its own above.
+//! stored, and what is said to WeChat Pay or to a merchant's systems, is in crates of its own
+//! above.
 
 pub mod aws;
 pub mod backoff;

@@ -14,12 +14,17 @@
 //! # }
 //! ```
 //!
-//! Who receives verifies before anything else is done with the body, and drops what it has seen
-//! under the same id:
+//! The receiver verifies before it does anything else with the body, and drops an id that it has
+//! seen before:
 //!
 //! ```
 //! # use standard_webhooks::*;
-//! # fn demo<'a>(header: impl Fn(&str) -> Option<&'a str>, body: &[u8], secrets: &[Secret], now_s: i64) -> Result<(), Refusal> {
+//! # fn demo<'a>(
+//! #     header: impl Fn(&str) -> Option<&'a str>,
+//! #     body: &[u8],
+//! #     secrets: &[Secret],
+//! #     now_s: i64,
+//! # ) -> Result<(), Refusal> {
 //! let received = Received::read(header)?;
 //! verify(&received, body, secrets, now_s)?;
 //! // `received.id` is now known to be the sender's: the same id again is the same event again.

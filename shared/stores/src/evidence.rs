@@ -204,8 +204,8 @@ impl EvidenceUpload {
         completed
     }
 
-    /// Takes away what was sent so far. What cannot be taken away now goes with the bucket's
-    /// lifecycle rule.
+    /// Takes away what was sent so far. Parts that cannot be removed now are removed by the
+    /// bucket's lifecycle rule.
     pub async fn give_up(self) {
         let Some(upload) = self.upload else {
             return;

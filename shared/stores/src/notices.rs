@@ -52,8 +52,8 @@ pub struct Notices {
     mchid: String,
 }
 
-/// What a message is called that cannot be opened, `message#<hash>`: by its text, since SQS gives
-/// one that is moved or sent back another id.
+/// The name of a message that cannot be opened, `message#<hash>`. It is the hash of its text, since
+/// SQS gives a moved message another id.
 #[must_use]
 pub fn id_of_message(message: &str) -> String {
     let hash = digest::digest(&digest::SHA256, message.as_bytes());
@@ -61,14 +61,14 @@ pub fn id_of_message(message: &str) -> String {
     half.fold("message#".to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }
 
-/// What every message of our own self-tests begins with.
+/// The prefix of every message of our own self-tests.
 const OWN_ECHO: &str = "doctor-";
 
 /// The longest message of a self-test that is written down, in bytes.
 const ECHO_MAX: usize = 64;
 
-/// What the callback of a self-test is called that was made by our own program, `echo#<message>`:
-/// who made the test looks for it here. `None` for any other.
+/// The name of the callback of our own self-test, `echo#<message>`: the program that made the test
+/// looks for it here. `None` for any other.
 #[must_use]
 pub fn id_of_echo(message: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

@@ -78,7 +78,7 @@ const BODY_READ_MAX: usize = 4096;
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
 
 impl WebhookHttp {
-    /// A sender that goes so far. Nothing is built before the first webhook.
+    /// A sender that goes so far. The client is built at the first webhook.
     pub fn new(reach: Reach, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             reach,

@@ -177,8 +177,8 @@ impl WechatApi {
     }
 
     /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a
-    /// refund, if so. Who has much to do begins the next thing when this is little: what waits for
-    /// its turn uses up its own time.
+    /// refund, if so. A caller with many calls starts the next one when this is small, because a
+    /// call that waits uses up its own time.
     pub fn turn_in_ms(&self, for_a_refund: bool) -> i64 {
         let now_ms = self.0.clock.now_ms();
         let refunds = for_a_refund.then_some(&self.0.refunds);
@@ -251,8 +251,8 @@ impl WechatApi {
     /// the very same call to the other one. All within the time given, of which the first host gets
     /// two thirds, at most [`CALL_MAX`].
     ///
-    /// The answer is the last one that came. Where the first call was not answered it may have been
-    /// executed, so a refusal can be about what that one did.
+    /// The answer is the last one that came. If the first call got no answer it may have been
+    /// executed, so a refusal of the second can be its effect.
     ///
     /// # Errors
     /// [`NotSent`] when nothing left for WeChat Pay at all.
@@ -373,7 +373,7 @@ impl WechatApi {
             .body(outgoing.body)
     }
 
-    /// Tells the host's breaker how a call went. A connection that broke says nothing: WeChat Pay
+    /// Tells the host's breaker how a call went. A broken connection proves nothing: WeChat Pay
     /// closes idle ones, and a request that is sent into that moment is lost with a host that is
     /// well.
     fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
@@ -577,7 +577,8 @@ fn asks_for_a_refund(outgoing: &Outgoing) -> bool {
     outgoing.method == Method::Post && outgoing.path_and_query.starts_with("/v3/refund/")
 }
 
-/// What the first of two hosts gets of the time. All of it when there is not enough for two.
+/// The share of the time that the first of two hosts gets. All of it when there is not enough for
+/// two.
 fn first_share(within: Duration) -> Duration {
     let share = within.saturating_mul(2) / 3;
     if within.saturating_sub(share) < CALL_MIN {

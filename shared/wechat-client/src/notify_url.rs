@@ -2,7 +2,7 @@
 //! noticed by missing callbacks.
 //!
 //! WeChat Pay takes an absolute public URL with a path, without a query, of 255 characters at most
-//! (shared/wechatpay/PROTOCOL.md, 5.2 and 7.1). What it cannot reach it does not complain about.
+//! (shared/wechatpay/PROTOCOL.md, 5.2 and 7.1). An address that it cannot reach is not an error.
 
 use std::net::IpAddr;
 

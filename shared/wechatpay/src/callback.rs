@@ -1,4 +1,5 @@
-//! Opening callbacks (回调, notifications): verify, read the envelope, decrypt, parse, in that order.
+//! Opening callbacks (回调, notifications): verify, read the envelope, decrypt, parse, in that
+//! order.
 //!
 //! The envelope is described on manual page 4012075420. `event_type` alone does not say what the
 //! plaintext is: a combined payment and a profit sharing come as `TRANSACTION.SUCCESS` too.

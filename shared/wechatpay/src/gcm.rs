@@ -1,10 +1,10 @@
 //! AES-256-GCM under a nonce of another length than 12 bytes (NIST SP 800-38D, section 7).
 //!
-//! WeChat Pay's manual allows nonces of up to 16 and 32 characters, while all that were seen
-//! have 12. `aes-gcm` has the nonce's length as a type, so each length would be a copy of its code, and
+//! WeChat Pay's manual allows nonces of up to 16 and 32 characters, while all that were seen have
+//! 12. `aes-gcm` has the nonce's length as a type, so each length would be a copy of its code, and
 //! aws-lc-rs takes 12 bytes only. So this is put together here from the parts that `aes-gcm` itself
-//! is made of: the block cipher, its counter mode, and GHASH. What comes every second has 12 bytes
-//! and does not come here.
+//! is made of: the block cipher, its counter mode, and GHASH. Frequent messages have nonces of 12
+//! bytes and do not take this path.
 
 use aes::Aes256;
 use aws_lc_rs::constant_time::verify_slices_are_equal;

@@ -78,7 +78,7 @@ pub(crate) struct ReadCertificate {
     /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
     pub(crate) serial_no: String,
     pub(crate) key: PublicKey,
-    /// Of whom it is, if it says so.
+    /// The common name of its subject, if it has one.
     pub(crate) common_name: Option<String>,
     /// When it begins by its own words.
     pub(crate) not_before: UnixSeconds,

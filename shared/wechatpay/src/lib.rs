@@ -9,8 +9,8 @@
 //! ```
 //! use wechatpay::api::{PrepayAmount, PrepayBody};
 //! use wechatpay::{
-//!     ApiV3Key, Call, LocalKey, Plaintext, Prepay, PrepayValue, Product, SignedHeaders, UnixSeconds,
-//!     VerificationKeys, authorization, callback, read_answer,
+//!     ApiV3Key, Call, LocalKey, Plaintext, Prepay, PrepayValue, Product, SignedHeaders,
+//!     UnixSeconds, VerificationKeys, authorization, callback, read_answer,
 //! };
 //! # const APICLIENT_KEY: &str = include_str!("../vectors/keys/manual-merchant.pem");
 //! # const PUB_KEY: &str = include_str!("../vectors/keys/manual-response-public.pem");
@@ -26,16 +26,20 @@
 //! #         let case: serde_json::Value = serde_json::from_str(case).unwrap();
 //! #         Self { headers: serde_json::from_value(case["headers"].clone()).unwrap() }
 //! #     }
-//! #     fn header(&self, name: &str) -> Option<&str> { self.headers.get(name).map(String::as_str) }
+//! #     fn header(&self, name: &str) -> Option<&str> {
+//! #         self.headers.get(name).map(String::as_str)
+//! #     }
 //! # }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // The merchant's key signs requests; WeChat Pay's key, under its id, verifies what comes back.
-//! let merchant = LocalKey::from_pkcs8_pem("408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB", APICLIENT_KEY)?;
+//! let serial_no = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
+//! let merchant = LocalKey::from_pkcs8_pem(serial_no, APICLIENT_KEY)?;
 //! let mut keys = VerificationKeys::new();
 //! keys.add_public_key(PUB_KEY_ID, PUB_KEY)?;
 //!
-//! // An order, to be paid by scanning a QR code. Keep `order.body()`: a repeat must send the same bytes.
+//! // An order, to be paid by scanning a QR code. Keep `order.body()`: a repeat must send the same
+//! // bytes.
 //! let order = Prepay::new(
 //!     Product::Native,
 //!     &PrepayBody {
@@ -50,12 +54,15 @@
 //! );
 //! let request = order.outgoing();
 //! let now = UnixSeconds(1_722_850_420);
-//! let header = authorization(&merchant, "1900007291", &request, now, "593BEC0C930BF1AFEB40B4A08C8FB242").await?;
+//! let nonce = "593BEC0C930BF1AFEB40B4A08C8FB242";
+//! let header = authorization(&merchant, "1900007291", &request, now, nonce).await?;
 //! assert!(header.starts_with("WECHATPAY2-SHA256-RSA2048 mchid=\"1900007291\","));
-//! // Send `request` with this `Authorization` and the headers listed at `wechatpay::api`. What comes back:
+//! // Send `request` with this `Authorization` and the headers listed at `wechatpay::api`. What
+//! // comes back:
 //! # let response = Received::of(ANSWER);
 //! let headers = SignedHeaders::read(|name| response.header(name));
-//! let PrepayValue::CodeUrl(code_url) = read_answer::<Prepay>(200, headers, ANSWER_BODY, &keys, now)? else {
+//! let value = read_answer::<Prepay>(200, headers, ANSWER_BODY, &keys, now)?;
+//! let PrepayValue::CodeUrl(code_url) = value else {
 //!     return Err("a native order has a code_url".into());
 //! };
 //! assert_eq!(code_url, "weixin://wxpay/bizpayurl?pr=JyC91EIz1");
@@ -93,7 +100,8 @@
 //!
 //! - Sending: bring an HTTP client, with a total time-out, that keeps idle connections for less
 //!   than 8 seconds.
-//! - Service-provider (服务商) requests. Their callbacks verify and open, and are handed out as bytes.
+//! - Service-provider (服务商) requests. Their callbacks verify and open, and are handed out as
+//!   bytes.
 //! - 国密 (SM2, SM3, SM4), brand APIs, and merchants outside mainland China.
 //! - Creating combined payments, profit sharing, transfers, uploads; their requests can be signed
 //!   with [`sign`] and their answers verified with [`verify`](fn@verify) all the same.

@@ -18,7 +18,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::value::RawValue;
 
-/// A member that decides nothing. Of another shape than we know it counts as absent.
+/// A member that decides nothing. A value of an unknown shape counts as absent.
 pub(crate) fn member<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

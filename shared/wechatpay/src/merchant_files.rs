@@ -124,7 +124,7 @@ impl Der {
         )
     }
 
-    /// What makes the right thing of it.
+    /// How to convert it to the right form.
     const fn advice(self) -> &'static str {
         match self {
             Self::PrivateKey => "`openssl pkey -inform DER -in FILE -out NEW_FILE` converts it",
@@ -148,7 +148,7 @@ impl fmt::Display for Der {
     }
 }
 
-/// What stands in a DER sequence that is the whole of `bytes`.
+/// The content of the DER sequence that `bytes` is, as a whole.
 fn der_content(bytes: &[u8]) -> Option<&[u8]> {
     let [0x30, first, rest @ ..] = bytes else {
         return None;

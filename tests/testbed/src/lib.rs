@@ -1,9 +1,10 @@
-//! What tests across crates run on: DynamoDB and S3 in this process, KMS and SQS by the local engine,
-//! and a wire to AWS that counts and breaks.
+//! What tests across crates run on: DynamoDB and S3 in this process, KMS and SQS by the local
+//! engine, and a wire to AWS that counts and breaks.
 //!
-//! What runs in a test is the real SDK and our real code; only what is far away is replaced. Nothing
-//! that is deployed depends on this crate. Manual clock and seeded randomness are on the feature
-//! `testing` of `runtime`: [`runtime::clock::Clock::manual`], [`runtime::random::Random::seeded`].
+//! What runs in a test is the real SDK and our real code; only what is far away is replaced.
+//! Nothing that is deployed depends on this crate. Manual clock and seeded randomness are on the
+//! feature `testing` of `runtime`: [`runtime::clock::Clock::manual`],
+//! [`runtime::random::Random::seeded`].
 
 mod dynamo;
 mod kms;

@@ -59,8 +59,8 @@ impl Request<'_> {
         }
     }
 
-    /// The day that was picked, or yesterday. Where the day that runs may be reconciled, that one
-    /// once it was.
+    /// The day that was picked, or yesterday. If the current day may be reconciled, it is that day
+    /// once a run of it exists.
     async fn latest(&self) -> Result<Response<String>, Problem> {
         if let Some(day) = self.query().get("day") {
             let date = input::day(day)?;
@@ -162,7 +162,7 @@ impl Request<'_> {
         Ok(pages::answer(StatusCode::OK, pages::day(&view)))
     }
 
-    /// Whether the runs of those later days are through to whose bills trades of the day were left.
+    /// Whether the later days to whose bills trades of this day were left have been reconciled.
     async fn later_are_done(&self, of_day: &DayRuns) -> Result<bool, Problem> {
         let Some(run) = of_day.shown().filter(|run| run.carried() > 0) else {
             return Ok(true);
@@ -317,7 +317,7 @@ impl Request<'_> {
     }
 }
 
-/// So many days, `last` being the last one.
+/// The `count` days that end with `last`.
 fn days(last: BillDate, count: i64) -> Vec<BillDate> {
     (0..count).rev().map(|back| last.plus_days(-back)).collect()
 }

@@ -65,7 +65,7 @@ impl ChartDay {
         }
     }
 
-    /// The same of a day whose run is missing.
+    /// Marks a day whose run is missing.
     pub(crate) fn missing(self, is_missing: bool) -> Self {
         Self { is_missing, ..self }
     }

@@ -42,7 +42,7 @@ pub(crate) struct DifferenceView<'a> {
     pub(crate) explain_alone: SoloExplainLimit,
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
-    /// What was sent and did not hold.
+    /// The form that was rejected.
     pub(crate) draft: Option<RejectedForm<'a>>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
             div.banner.bad role="alert" {
                 div {
                     h2 { (draft.problem.title) }
-                    // The page below is read after the answer: to load it anew is done already.
+                    // The page below was read after the answer, so it is up to date.
                     @if draft.problem.code == Problem::STALE {
                         p { "Somebody, or a run, wrote to this difference after you loaded it, and nothing was done. Below is how it stands now: read it, then decide." }
                     } @else {
@@ -188,7 +188,7 @@ fn about(one: &Difference) -> Markup {
 
 /// The allowed decisions, and what prevents this person from taking them.
 fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<DecisionRejected>)> {
-    // Whoever types a name in may type another one.
+    // A name that was typed in can be typed in differently.
     let person = if view.viewer.types_in() {
         "\u{0}"
     } else {
@@ -350,7 +350,8 @@ fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Ve
             .skip(position.saturating_add(1))
             .any(|later| later.to == DifferenceState::Approved && later.at == step.at);
         let is_before = |event: &&Event| {
-            // A refund that was opened again and decided about in one second moves by that decision.
+            // A refund that was opened again and decided about in one second moves by that
+            // decision.
             let follows_an_approval = approved_later
                 && is_ours(&event.cause)
                 && matches!(event.subject, Subject::Refund(_));

@@ -1,4 +1,4 @@
-//! What all pages have around them, and what more than one of them shows.
+//! The frame of all pages, and the parts that several pages share.
 
 use maud::{DOCTYPE, Markup, html};
 use payments::model::bill_date::BillDate;
@@ -14,7 +14,7 @@ use crate::{
 /// Two strokes alike: both sides agree.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%230f6b4f'/%3E%3Cpath d='M8 12h16M8 20h16' stroke='%23fff' stroke-width='3.5' stroke-linecap='round'/%3E%3C/svg%3E";
 
-/// What all pages have around them.
+/// The frame of all pages.
 pub(super) fn layout(title: &str, viewer: Option<&Viewer>, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -80,7 +80,7 @@ pub(super) fn alerts(alerts: &DayAlerts, but: Option<BillDate>, daily_run: Daily
     }
 }
 
-/// What is said of days with which the same is wrong.
+/// The alert about days with the same problem.
 struct AlertText {
     id: &'static str,
     /// Behind the latest one's name.

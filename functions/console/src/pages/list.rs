@@ -155,7 +155,7 @@ fn row(one: &Difference, ours: &str) -> Markup {
     }
 }
 
-/// What a difference is about, as short as it can be named.
+/// The shortest name of a difference's subject.
 pub(super) fn name(one: &Difference) -> String {
     if let Some(many) = &one.aggregate {
         return format!("{} of this kind", count(many.count));

@@ -36,7 +36,7 @@ pub(crate) const fn state_of_several(of: DifferenceState) -> (&'static str, Tone
     }
 }
 
-/// The same of one difference, of which it is known what is proposed.
+/// The state of one difference, including what is proposed.
 pub(crate) fn stands(difference: &Difference) -> (&'static str, Tone) {
     match (difference.state, &difference.wanted) {
         (DifferenceState::Proposed, ApprovedAction::TakeOn { .. }) => {
@@ -140,7 +140,7 @@ pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
     }
 }
 
-/// What one person alone had carried out.
+/// The text about a decision that one person made alone.
 pub(crate) const fn decided_alone(decision: Option<Decision>) -> &'static str {
     match decision {
         Some(Decision::Retry) => "Refund tried again",
@@ -431,7 +431,7 @@ fn goes_on_by_runs(difference: &Difference) -> bool {
     difference.aggregate.is_some() && difference.kind.remedy() != Remedy::Operator
 }
 
-/// Who acts next about a refund that does not get on.
+/// Who acts next about a stuck refund.
 const fn of_refund(refund: &TrackedRefund) -> &'static str {
     match refund.stage {
         RefundStage::Moving => "Nobody: the refund is on its way",

@@ -18,7 +18,7 @@ use crate::{daily_run::DailyRun, day_listing::DayListing, input::RunForm, money:
 pub(crate) struct RunText {
     pub(crate) tone: Tone,
     pub(crate) headline: &'static str,
-    /// What the run noted of its trouble.
+    /// The error that the run recorded.
     pub(crate) trouble: Option<String>,
     /// What it means, or what to do next.
     pub(crate) detail: String,
@@ -35,8 +35,8 @@ impl RunText {
     }
 }
 
-/// Those of these days whose run is missing. Of the last day that is one that did not come, from a
-/// quarter of an hour after its time on; from 13:00 on it is one that is not done.
+/// Those of these days whose run is missing. The last day counts as missing if its run has not
+/// begun 15 minutes after its time, and from 13:00 on if it is not done.
 pub(crate) fn missing_days(
     days: &[BillDate],
     runs: &[(BillDate, DayRuns)],
@@ -70,8 +70,8 @@ pub(crate) fn unreadable_run() -> RunText {
     )
 }
 
-/// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs
-/// are through to whose days' bills something was left.
+/// A day's run in words, with what is left of what it found. `later_are_done` says whether the
+/// later days to whose bills trades were left have been reconciled.
 pub(crate) fn run(
     date: BillDate,
     run: Option<&Run>,
@@ -204,8 +204,8 @@ fn unreadable(differences: usize) -> String {
     )
 }
 
-/// The text about a run whose trade side is done, with the state of its fund side. `can_be_run` says
-/// whether a run could come to its end.
+/// The text about a run whose trade side is done, with the state of its fund side. `can_be_run`
+/// says whether a run could come to its end.
 fn with_funds(words: RunText, funds: &FundSide, silent_s: i64, can_be_run: bool) -> RunText {
     let (tone, headline, of_funds) = match funds.state {
         FundState::Done => return words,

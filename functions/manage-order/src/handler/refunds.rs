@@ -1,4 +1,4 @@
-//! Refunds: taken on, shown, and decided about.
+//! Refunds: accepting, showing and deciding.
 
 use flows::{
     authenticate::Caller,
@@ -139,7 +139,8 @@ impl Request<'_> {
         Ok(self.refund_accepted(&refund).await)
     }
 
-    /// The payer was paid by other means, whose money went to the merchant's own account.
+    /// Records that the payer, whose money went to the merchant's own account, was paid by other
+    /// means.
     pub(super) async fn payer_paid(
         &self,
         caller: &Caller,

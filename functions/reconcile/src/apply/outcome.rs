@@ -1,10 +1,10 @@
-//! What carrying out a decision came to.
+//! The outcome of carrying out a decision.
 
 use payments::{model::refund::Refund, reconcile::difference::TrackedRefund};
 
 /// How far it came.
 pub(super) enum ActionDone {
-    /// This refund gives the money back, or does not get on.
+    /// This refund gives the money back, or is stuck.
     RefundUnderWay(TrackedRefund),
     /// Both sides agree now; the reason.
     Repaired(String),

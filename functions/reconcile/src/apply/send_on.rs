@@ -1,4 +1,4 @@
-//! What people decide about a refund that does not get on.
+//! Decisions about a stuck refund.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! An order whose record was lost, taken on again.
+//! Restores an order whose record was lost.
 
 use flows::{origin::Origin, settle_payment::SettleOutcome};
 use payments::{

@@ -5,7 +5,7 @@ use wechatpay::api::{Refusal, Repeat};
 
 use crate::error::{BrokenBill, DayError};
 
-/// What a refusal means: it passes, or it needs a person.
+/// What a refusal means: it is temporary, or it needs an operator.
 pub(super) fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
     match refusal.repeat() {
         Repeat::WithBackoff | Repeat::Later | Repeat::AfterQuery => DayError::Passing(

@@ -1,4 +1,4 @@
-//! The records that a candidate is about, read consistently, and what they make of it.
+//! The records of a candidate, read consistently, and what they say about it.
 
 use matching::bill_line::{BillLine, LineKind};
 use payments::{
@@ -22,7 +22,7 @@ use crate::{app::App, error::DayError, query};
 /// A trade of our books that the bill has not.
 pub(super) struct AbsentTrade {
     pub(super) trade: Trade,
-    /// What it is counted under.
+    /// The product that it is counted under.
     pub(super) product: &'static str,
     /// Its kind of difference, and our side.
     pub(super) judged: (DifferenceKind, SideView),

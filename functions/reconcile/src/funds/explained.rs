@@ -27,7 +27,7 @@ fn explains(known: &Difference) -> bool {
     if known.aggregate.is_some() {
         return false; // it is about no trade of its own
     }
-    // What was repaired by asking proves the bill right, so it says nothing of the account.
+    // A repair after a query proves the bill right, so it does not explain a movement.
     let proved_right = known.state == DifferenceState::Repaired && !known.kind.is_of_movements();
     known.kind.explains_movement() && !proved_right
 }

@@ -126,7 +126,7 @@ impl MovementJudge<'_> {
     }
 
     /// A second pass over the trade bill of the due day, for the rows whose movements are missing
-    /// or off. Of later trades nothing is said yet: the rest may move in time.
+    /// or off. Later trades are not reported yet: their movements may still come in time.
     async fn name_them(&mut self, due: BillDate, books: &FundBooks) -> Result<(), DayError> {
         let Self {
             app,
@@ -206,7 +206,7 @@ async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, Day
     Ok(ours.await?.is_some())
 }
 
-/// What a row's movements are booked under.
+/// The number under which a row's movements are booked.
 fn id_of<'a>(row: &TradeRow<'a>) -> &'a str {
     match row.kind {
         TradeKind::Payment | TradeKind::Revoked => row.transaction_id(),

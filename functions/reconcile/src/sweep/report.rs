@@ -1,4 +1,4 @@
-//! What one look came to, and what a run of the sweep adds up of them.
+//! The outcome of one check, and the sums of a run of the sweep.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub struct Report {
     pub left: u32,
     /// Parts of the index that hold more than this run got to.
     pub parts_with_more: u32,
-    /// Parts of the index that this run did not come to at all. What they hold is not known.
+    /// Parts of the index that this run did not read, so that their contents are unknown.
     pub parts_unread: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
@@ -49,7 +49,7 @@ pub struct Report {
     pub wechat_down: bool,
 }
 
-/// What looking at something that is due came to.
+/// The outcome of one check.
 pub(super) enum CheckOutcome {
     NotOurs,
     Settled,
@@ -60,9 +60,9 @@ pub(super) enum CheckOutcome {
     RefundMoved,
     RefundOpen,
     Parked,
-    /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our
+    /// No result, for a temporary reason: WeChat Pay did not answer, or something failed on our
     /// side. It is due again soon.
     Unanswered,
-    /// Nothing, and soon it would be no better.
+    /// No result, and a repeat soon would have none either.
     Failed,
 }

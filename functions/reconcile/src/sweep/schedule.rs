@@ -76,8 +76,8 @@ const LANES_MAX: u32 = 400;
 const LANES_AT_FIRST: usize = 8;
 /// Each answer adds this many.
 const LANES_BY_ANSWER: usize = 4;
-/// So many looks in a row for one reason that came to nothing, and the run leaves what has that
-/// reason to the next one.
+/// After this many checks of one kind in a row without a result, the run leaves that kind to the
+/// next run.
 const NOTHING_IN_A_ROW_MAX: u32 = 20;
 /// Minimum number of items read ahead from a part of the index, while it has more.
 const READ_AHEAD_MIN: usize = 50;
@@ -140,13 +140,13 @@ enum Slot {
     Over,
 }
 
-/// What could begin.
+/// What the run can start.
 enum Pick {
-    /// This.
+    /// An item to check now.
     Item(CheckKind, CheckItem),
-    /// Something, in this many milliseconds.
+    /// An item, in this many milliseconds.
     In(i64),
-    /// Nothing that was read.
+    /// No item that was read.
     Nothing,
 }
 
@@ -155,7 +155,7 @@ struct SweepRun<'a, W: Work> {
     work: &'a W,
     bounds: Bounds,
     parts: Vec<IndexPart<W::From>>,
-    /// How many looks in a row came to nothing.
+    /// How many checks of a kind in a row had no result.
     nothing: Vec<(CheckKind, u32)>,
     lanes: usize,
 }

@@ -27,7 +27,7 @@ pub(crate) struct Finding {
     /// The kind of finding; programs may go by it. It never changes its meaning.
     pub(crate) id: &'static str,
     pub(crate) severity: Severity,
-    /// What is wrong, and what comes of it.
+    /// What is wrong, and its consequence.
     pub(crate) cause: String,
     /// What was seen. It holds no secret.
     pub(crate) evidence: String,
@@ -71,7 +71,7 @@ impl Finding {
     }
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
     pub(crate) findings: Vec<Finding>,

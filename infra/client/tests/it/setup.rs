@@ -72,7 +72,7 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     );
 
     let secret = std::fs::read_to_string(&settings).unwrap();
-    // Nor is the key of another client taken over by its id.
+    // A key of another client cannot be taken over by its id either.
     let elsewhere = cloud.path("thief.json");
     let thief = [
         &register[..3],

@@ -82,8 +82,8 @@ pub enum Difference {
         /// Of which bill.
         #[serde(default)]
         bill: SummaryOf,
-        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); by default 1 if `count`
-        /// is 0.
+        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); by
+        /// default 1 if `count` is 0.
         #[serde(default)]
         fen: Option<i64>,
         /// Added to its count.

@@ -1,5 +1,5 @@
-//! What all parts of the flow share: what it works with, what it comes to and why it fails, and
-//! how it reads a refund with its order.
+//! Shared by all parts of the flow: its dependencies, outcomes and errors, and reading a refund
+//! with its order.
 
 use payments::model::{
     ids::{OrderNo, RefundNo},

@@ -60,9 +60,8 @@ impl RefundFlow {
     }
 
     /// Takes back, with an event, a redirect that WeChat Pay was called for while the refund stays
-    /// abnormal. Where it was called more than once, a refusal of one of these calls does not do
-    /// that, because the other one may be under way. Not if something was decided or another call
-    /// was made meanwhile.
+    /// abnormal. Does nothing after several calls, because another one may still be under way, or
+    /// if something was decided or called since.
     async fn take_back(
         &self,
         claimed: &Refund,

@@ -1,4 +1,4 @@
-//! A refund that does not come to an end, and who is told of it.
+//! A refund that does not finish, and who is alerted.
 
 use payments::{
     model::refund::Refund,

@@ -57,8 +57,8 @@ impl Product {
         .find(|product| product.name() == name)
     }
 
-    /// WeChat Pay's name for it in notices and bills (`trade_type`, 交易类型): a mini program pays by
-    /// JSAPI.
+    /// WeChat Pay's name for it in notices and bills (`trade_type`, 交易类型): a mini program pays
+    /// by JSAPI.
     pub const fn trade_type(self) -> &'static str {
         match self {
             Self::Native => "NATIVE",
@@ -195,8 +195,8 @@ pub struct IssueLease {
 }
 
 impl IssueLease {
-    /// Length of a lease in seconds. Longer than [`crate::rules::issue_order::BUDGET_MS`], so that a holder has
-    /// given up before the next one starts.
+    /// Length of a lease in seconds. Longer than [`crate::rules::issue_order::BUDGET_MS`], so that
+    /// a holder has given up before the next one starts.
     pub const LEASE_S: i64 = 15;
 
     /// The first lease, taken in the write that reserves the order.
@@ -285,7 +285,7 @@ impl Rejection {
             .find(|reason| reason.name() == name)
     }
 
-    /// What its client gets as an answer.
+    /// The answer to its client.
     pub fn told(&self) -> OrderRefusal {
         match self {
             Self::Refused(Some(told)) => told.clone(),

@@ -54,8 +54,8 @@ pub struct Refund {
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
-    /// Why it makes no progress, as WeChat Pay's code or one of [`crate::rules::overdue_refund`]: for example a
-    /// balance that is too low.
+    /// Why it makes no progress, as WeChat Pay's code or one of [`crate::rules::overdue_refund`]:
+    /// for example a balance that is too low.
     pub trouble: Option<String>,
     /// Since when, if that decides when an operator is notified.
     pub trouble_since: Option<UnixSeconds>,
@@ -65,8 +65,8 @@ pub struct Refund {
     pub decided: Option<DecidedBy>,
     /// Where an operator last redirected its money, if WeChat Pay could not pay it out.
     pub redirected: Option<Redirection>,
-    /// Whose account has its money, as WeChat Pay said when it had arrived; `None` if it did not say,
-    /// or in a name that is not known here.
+    /// Whose account has its money, as WeChat Pay said when it had arrived; `None` if it did not
+    /// say, or in a name that is not known here.
     pub received_by: Option<ReceivedBy>,
     /// Who recorded that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
@@ -295,8 +295,8 @@ impl Refund {
     }
 
     /// Whether an operator redirected its money to the merchant's own account, and it is not
-    /// recorded yet how the payer was paid. Where WeChat Pay says that the payer has the money after
-    /// all, an operator makes sure of that.
+    /// recorded yet how the payer was paid. If WeChat Pay says that the payer has the money after
+    /// all, an operator verifies that.
     pub fn needs_word_on_its_payer(&self) -> bool {
         matches!(self.state, RefundState::Succeeded(_))
             && self.is_to_merchant()

@@ -32,7 +32,7 @@ pub struct RefundNews {
     pub status: ReportedRefundStatus,
     /// How much.
     pub amount: Fen,
-    /// Of how much.
+    /// The order's total.
     pub total: Fen,
     /// When it was accepted (`create_time`). Answers contain it, notices do not; no refund waits
     /// for it.
@@ -44,8 +44,9 @@ pub struct RefundNews {
     pub request_id: Option<RequestId>,
 }
 
-/// The values of `user_received_account` for the merchant's own accounts: its basic one, or the bank
-/// account that it is settled to. The manual has both names in one line, so any of them counts.
+/// The values of `user_received_account` for the merchant's own accounts: its basic one, or the
+/// bank account that it is settled to. The manual has both names in one line, so any of them
+/// counts.
 const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
 
 /// What the payer's wallets are called, such as `支付用户零钱`.
@@ -57,9 +58,9 @@ const CARDS: [&str; 3] = ["信用卡", "储蓄卡", "借记卡"];
 /// What each account of a merchant has in its name.
 const OF_A_MERCHANT: &str = "商户";
 
-/// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or one of
-/// the merchant's accounts. `None` for any other name: WeChat Pay adds new ones, and whose account
-/// that is decides whether a payer is owed.
+/// Parses `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or
+/// one of the merchant's accounts. `None` for any other name: WeChat Pay adds new ones, and whose
+/// account that is decides whether a payer is owed.
 fn received_by(account: &str) -> Option<ReceivedBy> {
     let account = account.trim();
     if MERCHANTS.iter().any(|name| account.contains(name)) {

@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(missing(&[done(3), done(5)], 6), [4, 6], "7 is not due");
         assert_eq!(missing(&[done(7)], 7), [0_i64; 0]);
         assert_eq!(missing(&[done(7)], 6), [6]);
-        // What is known of the days before the week: nothing was run since.
+        // Known from the days before the week: no run followed.
         assert_eq!(missing(&[done(-2)], 7), [1, 2, 3, 4, 5, 6, 7]);
         for state in [RunState::Running, RunState::Waiting, RunState::Failed] {
             let runs = [done(4), run_after(5, state, 0), done(6), done(7)];

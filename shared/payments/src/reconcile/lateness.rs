@@ -5,9 +5,10 @@ use wechatpay::UnixSeconds;
 
 use crate::model::bill_date::BillDate;
 
-/// How many days are watched. Whoever has not run a day within a week does not mean to.
+/// How many days are watched. A day that was not run within a week is assumed to be left out on
+/// purpose.
 pub const WATCHED_DAYS: i64 = 7;
-/// Of how many days before them the runs are read, by which a gap at their beginning is known.
+/// How many days before them are read too, to detect a gap at their beginning.
 pub const EARLIER_DAYS: i64 = 7;
 
 /// How long after its end a day is late, in seconds.

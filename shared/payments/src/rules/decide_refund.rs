@@ -195,7 +195,7 @@ pub fn confirm_payer_paid(
         ..refund.clone()
     };
     let mut change = update_in_state(order, refund, then, context);
-    // Of a payer who has the money, as WeChat Pay says, the payment is refunded already.
+    // If WeChat Pay says that the payer has the money, the payment is refunded already.
     let is_with_merchant = refund.is_with_merchant() && refund.payer_paid.is_none();
     if refund.of == PaymentKind::Parked && is_with_merchant {
         let parked = ParkedPaymentChange {
@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(change.parked_payment.as_ref().unwrap().to, state);
             let is_refunded = state == ParkedState::Refunded;
             let mut events = change.events.iter();
-            // Who goes by its `decision` would pay the payer.
+            // A reader of `decision` alone would pay the payer twice.
             assert_eq!(is_refunded, events.all(|event| event.decision.is_none()));
             let through = moved(&change);
             let change = confirm_payer_paid(&paid(), &through, li("seen there"), &context());

@@ -22,8 +22,8 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
-    /// The order that a client asks for. `sealed_body` is WeChat Pay's request body for it, as it is
-    /// stored; `attempt` says who calls WeChat Pay first.
+    /// The order that a client asks for. `sealed_body` is WeChat Pay's request body for it, as it
+    /// is stored; `attempt` says who calls WeChat Pay first.
     pub fn new(
         asked: &CreateOrder,
         client_id: &ClientId,
@@ -64,8 +64,8 @@ impl NewOrder {
 /// What an existing order under the same number means for the request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExistingOrder {
-    /// It was written by this request, and nothing has happened to it since: the write succeeded but
-    /// its answer was lost.
+    /// It was written by this request, and nothing has happened to it since: the write succeeded
+    /// but its answer was lost.
     SameRequest,
     /// Another client's. Nothing of it may be shown.
     OtherClient,

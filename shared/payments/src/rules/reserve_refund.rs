@@ -49,7 +49,7 @@ struct RefundRequestJson {
     transaction_id: Option<String>,
 }
 
-/// Why a refund is not taken on.
+/// Why a refund is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RefundRejected {
     /// There is no payment to refund.
@@ -178,7 +178,8 @@ fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
 
 /// Accepts a refund of an order: reserves its money before WeChat Pay is called. `parked` is the
 /// payment that the terms name, as it was read; the write succeeds only if order and payment are
-/// unchanged since then. `earlier` are the order's refunds, read after it, if [`asks_for_owed_money`].
+/// unchanged since then. `earlier` are the order's refunds, read after it, if
+/// [`asks_for_owed_money`].
 ///
 /// # Errors
 /// [`RefundRejected`].

@@ -162,7 +162,7 @@ fn settle_external(
     settle_made_elsewhere(order, PaymentKind::Booked, stopped_by, facts, news, context)
 }
 
-/// What else than booking becomes of a refund that is to be of the order's own payment.
+/// The outcome of a refund of the order's own payment that cannot be booked; `None` if it can.
 fn not_of_booked(order: &Order, news: &RefundNews) -> Option<RefundSettlement> {
     let Some(payment) = order.state.payment() else {
         // the news of the payment arrives, or the sweep queries it
@@ -236,7 +236,7 @@ pub fn settle_parked_refund(
     settle_made_elsewhere(order, PaymentKind::Parked, stopped_by, facts, news, context)
 }
 
-/// What else than booking becomes of a refund that is to be of a parked payment.
+/// The outcome of a refund of a parked payment that cannot be booked; `None` if it can.
 fn not_of_parked(parked: &ParkedPayment, news: &RefundNews) -> Option<RefundSettlement> {
     // Most likely another system's payment: its refunds are not ours.
     if !parked.refundable {

@@ -224,8 +224,8 @@ pub fn transition(
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
-    // Without this, the success alone would look as if the payer had the money. Where the payer has
-    // it, as WeChat Pay says, it would look as if the payer had to be paid.
+    // Without this, the success alone would look as if the payer had the money. If WeChat Pay says
+    // that the payer has it, this would look as if the payer had to be paid.
     if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
         && moved.is_with_merchant()
     {

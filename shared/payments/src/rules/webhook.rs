@@ -61,8 +61,9 @@ const HANGS_RESTS_MS: i64 = 45_000;
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
 /// five lanes of ten events still carry 17 a second. A receiver in its pause is still called for an
 /// event's last attempt, since SQS counts each receipt and would not show the message again. Where
-/// earlier last attempts have made the pause longer than a single one, it gets this time-out: it has
-/// had its share of the lane, and what it does not take is kept for 90 days and can be sent again.
+/// earlier last attempts have made the pause longer than a single one, it gets this time-out: it
+/// has had its share of the lane, and what it does not take is kept for 90 days and can be sent
+/// again.
 pub const SLOW_MS: i64 = 3_000;
 
 /// Upper limit of a wait, in milliseconds. A clock that was set meanwhile may show a longer one.
@@ -120,9 +121,9 @@ impl Lane {
     }
 
     /// Records a wait for a client's receiver until `now_ms`; `asked` is how the lane treated it
-    /// when the wait began. What was left of a pause then is added to the new one, so that last
-    /// attempts take no more than their share either. One beyond that share was cut short: if no
-    /// answer came, that says nothing new, and the pause stays as it is.
+    /// when the wait began. The rest of a pause is added to the new one, so that last attempts take
+    /// no more than their share either. An attempt beyond that share was cut short: without an
+    /// answer it proves nothing, and the pause stays as it is.
     pub fn waited_for(
         &mut self,
         client_id: &ClientId,
@@ -332,8 +333,8 @@ impl LastAnswer {
         })
     }
 
-    /// The run of failures that an operator must be told of with this answer; `None` if there is
-    /// none, or it was told with an earlier answer.
+    /// The run of failures to report to an operator with this answer; `None` if there is none, or
+    /// it was reported with an earlier answer.
     pub fn to_be_told(&self) -> Option<FailingRun> {
         self.failing.filter(|run| run.told_at == Some(self.at))
     }
@@ -385,7 +386,7 @@ pub struct OutgoingEvent {
     pub amount_fen: i64,
     /// Why it changed: the kind of cause.
     pub cause_kind: String,
-    /// Where that can be looked up.
+    /// The id under which the cause can be looked up.
     pub cause_id: String,
     /// When, by our clock (Unix seconds).
     #[serde(deserialize_with = "seconds")]

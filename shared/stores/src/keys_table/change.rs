@@ -99,10 +99,10 @@ pub enum ChangeError {
          certificate: give its serial, too"
     )]
     KeyWithoutItsSerial(String),
-    /// Nothing has this id.
+    /// No key has this id.
     #[error("there is no APIv3 key {0} to be taken out")]
     NoSuchApiV3Key(u32),
-    /// Nothing has this id.
+    /// No key has this id.
     #[error("there is no key of WeChat Pay's with the id {0} to be taken out")]
     NoSuchVerificationKey(String),
     /// Requests would ask for answers by a key that is not there.

@@ -5,9 +5,9 @@
 //! `version` N, which counts the changes.
 //!
 //! Its receiver's last answer: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and
-//! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N; while it takes nothing:
-//! `failing_since` N, and when an operator was told of that `failing_told_at` N (Unix seconds). These
-//! do not count as changes, and a new set-up removes them.
+//! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N; while it takes
+//! nothing: `failing_since` N, and when an operator was told of that `failing_told_at` N (Unix
+//! seconds). These do not count as changes, and a new set-up removes them.
 //!
 //! Whether a webhook may be sent to the URL is checked each time one is sent; the table is not
 //! trusted for it.
@@ -257,8 +257,8 @@ impl KeysTable {
     /// Stores an answer that ends a run of 410s, over anything that another sandbox wrote
     /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
     /// A failure leaves the stored run of failures as it is, since the other answer may have begun
-    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a new
-    /// URL by now or is disabled.
+    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a
+    /// new URL by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.

@@ -88,7 +88,7 @@ impl OrderTable {
         self.transact(writes).await
     }
 
-    /// What a change does to the ledger whose refund came to the merchant's own account, or whose
+    /// The ledger writes of a change whose refund went to the merchant's own account, or whose
     /// payer was paid after that.
     fn owed_in_the_ledger(
         &self,

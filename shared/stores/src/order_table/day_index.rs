@@ -101,8 +101,9 @@ pub struct DayPage {
 pub struct DayCursor(Item);
 
 impl OrderTable {
-    /// What the books have on a day in one part of the index (0 to [`payments::model::next_check::SHARDS`] less one), at
-    /// most `most` lines at a time, from the beginning or from where a piece before ended.
+    /// What the books have on a day in one part of the index (0 to
+    /// [`payments::model::next_check::SHARDS`] less one), at most `most` lines at a time, from the
+    /// beginning or from where a piece before ended.
     ///
     /// # Errors
     /// [`TableError`].

@@ -275,12 +275,12 @@ fn event_attributes_alone(event: &Event) -> Item {
 /// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
 /// versions have none.
 const WECHAT_REQUEST_ID: &str = "wechat_request_id";
-/// Where the event of a refund that goes to WeChat Pay says when. Events of earlier versions do
-/// not.
+/// The attribute with the time of a refund's next call to WeChat Pay, on its event. Events of
+/// earlier versions have none.
 const NEXT_TRY_AT: &str = "next_try_at";
-/// Where a rejected order, and the event of that, has WeChat Pay's code.
+/// The attribute with WeChat Pay's error code, on a rejected order and on its event.
 pub(super) const REFUSAL_CODE: &str = "refusal_code";
-/// And its text.
+/// The attribute with WeChat Pay's message, on the same two.
 pub(super) const REFUSAL_MESSAGE: &str = "refusal_message";
 
 fn event(fields: &Fields<'_>) -> Result<Event, TableError> {

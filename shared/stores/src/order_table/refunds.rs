@@ -15,7 +15,7 @@ use crate::attributes::text;
 
 use super::{OrderTable, TableError, item, keys, refund_item, unavailable};
 
-/// What decides whether a refund that is asked for is taken on.
+/// The records that decide whether a requested refund is accepted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RefundBasis {
     /// The order.
@@ -76,7 +76,7 @@ impl OrderTable {
                 });
             }
         };
-        // As many answers as questions, in their order.
+        // One result per key, in the same order.
         let at = |at: usize| got.responses().get(at).and_then(|one| one.item());
         Ok(RefundBasis {
             order: at(0).map(item::read).transpose()?,

@@ -32,7 +32,7 @@ impl ReconciliationTable {
         read.map(|(date, runs)| Ok((date, runs?))).collect()
     }
 
-    /// The same, with a result for each day: one record that cannot be read says nothing of the
+    /// The same, with a result for each day: one record that cannot be read does not affect the
     /// other days.
     ///
     /// # Errors

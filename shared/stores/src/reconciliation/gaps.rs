@@ -14,10 +14,10 @@ use crate::attributes::Item;
 const OF_AN_ITEM: usize = 1_000;
 
 impl ReconciliationTable {
-    /// Writes down what the differences that one part of a run found make of the sums, by their
-    /// ids. Nothing is written where they make nothing of them. A part may be tried again, and
-    /// find less by then, since the try before it repaired some: so each `attempt` has items of
-    /// its own, and counts once the run's record names it
+    /// Stores the effect on the sums of the differences that one part of a run found, by their ids.
+    /// Writes nothing if they do not change the sums. A part may be tried again, and find less by
+    /// then, since the try before it repaired some: so each `attempt` has items of its own, and
+    /// counts once the run's record names it
     /// ([`gaps_of`](payments::reconcile::run::PartDone::gaps_of)).
     ///
     /// # Errors
@@ -34,9 +34,9 @@ impl ReconciliationTable {
             .await
     }
 
-    /// Writes down what the trades make of the sums that one part of a run left to the next day's
-    /// bill, by the names that they are carried under. Like [`save_gaps`](Self::save_gaps): it
-    /// counts once the run's record names the attempt
+    /// Stores the effect on the sums of the trades that one part of a run left to the next day's
+    /// bill, by the ids that they are carried under. Like [`save_gaps`](Self::save_gaps): it counts
+    /// once the run's record names the attempt
     /// ([`left_of`](payments::reconcile::run::PartDone::left_of)).
     ///
     /// # Errors
@@ -74,9 +74,9 @@ impl ReconciliationTable {
         Ok(())
     }
 
-    /// What the differences that a run found made of its sums, by their ids, read consistently: of
-    /// its parts that are done, what the attempts found that ended them. `None` when those are
-    /// more than `at_most`.
+    /// The effect on the sums of the differences that a run found, by their ids, read consistently:
+    /// for each part that is done, as its last attempt stored it. `None` when those are more than
+    /// `at_most`.
     ///
     /// # Errors
     /// [`ReconciliationError`].

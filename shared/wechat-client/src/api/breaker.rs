@@ -14,13 +14,13 @@ const ANSWERED_PERCENT_MIN: usize = 90;
 /// and a busy merchant need not wait for ten time-outs either.
 const UNANSWERED_MIN: usize = 3;
 /// How long an avoided host is left alone before it is tried again, in milliseconds: WeChat Pay's
-/// advice is to judge each minute (shared/wechatpay/PROTOCOL.md, 1.2).
+/// advice is to decide each minute (shared/wechatpay/PROTOCOL.md, 1.2).
 const LEFT_ALONE_MS: i64 = 60_000;
 /// How long a probe of an avoided host may take, in milliseconds. After that it counts as lost, and
 /// the next caller makes one.
 const PROBE_MS_MAX: i64 = 10_000;
-/// So many answers in a row, and the host is trusted again. One alone says little: a host that
-/// loses one call in two gives it just as well.
+/// After this many answers in a row the host is used again. One answer alone proves little: a host
+/// that loses every second call gives one too.
 const PROBES_TO_CLOSE: u32 = 3;
 
 /// Watches one host. Takes the time from its caller, so it can be tested with literals.

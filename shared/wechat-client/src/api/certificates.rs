@@ -27,7 +27,7 @@ pub enum Download {
 /// There is nothing that could be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// Nothing left for WeChat Pay.
+    /// No request was sent to WeChat Pay.
     #[error(transparent)]
     NotSent(#[from] NotSent),
     /// WeChat Pay did not answer.

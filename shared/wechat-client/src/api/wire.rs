@@ -37,7 +37,7 @@ pub(super) struct HttpAnswer {
     pub(super) body: Vec<u8>,
 }
 
-/// What a request came to; `None` for an answer that is too long.
+/// The result of a request; `None` for an answer that is too long.
 pub(super) type HttpResult = Result<Option<HttpAnswer>, reqwest::Error>;
 
 impl HttpAnswer {

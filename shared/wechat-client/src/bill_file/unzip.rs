@@ -18,7 +18,7 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const WINDOW_BITS: u8 = 15;
 const BUFFER: usize = 64 * 1024;
 
-/// A bill that cannot be unpacked. What came out of it before is worth nothing.
+/// A bill that cannot be unpacked. What it gave before must not be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnzipError {
     /// The compressed data contradict themselves, or their own checksum.

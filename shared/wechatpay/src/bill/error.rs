@@ -130,7 +130,7 @@ pub enum BillError {
         column: Column,
         /// The value, cut to a sane length.
         found: String,
-        /// What would have been understood.
+        /// The known values.
         known: &'static str,
     },
     /// The column's sum does not fit 64 bits.
@@ -152,7 +152,7 @@ pub enum BillError {
         column: Column,
         /// What was added up: the English name, such as `settlement` or `rows`.
         what: &'static str,
-        /// What the rows come to: yuan, or a count.
+        /// The sum of the rows: yuan, or a count.
         of_rows: String,
         /// What the summary says, as written.
         in_summary: String,

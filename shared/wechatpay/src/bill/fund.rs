@@ -47,7 +47,8 @@ impl<'a> FundRow<'a> {
         moment::beijing_time(self.at()).ok_or_else(|| self.record.not_a_time(self.columns.at))
     }
 
-    /// What moved the money: `transaction_id`, `refund_id`, `transfer_bill_no` ... (微信支付业务单号).
+    /// What moved the money: `transaction_id`, `refund_id`, `transfer_bill_no` ...
+    /// (微信支付业务单号).
     #[must_use]
     pub fn business_id(&self) -> &'a str {
         self.record.field(self.columns.business_id)

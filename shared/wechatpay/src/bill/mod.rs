@@ -1,5 +1,5 @@
-//! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without holding
-//! the file.
+//! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without
+//! holding the file.
 //!
 //! [`api::TradeBill`](crate::api::TradeBill) requests the link to a file; unpacking it, and
 //! comparing its SHA-1 with [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's
@@ -38,9 +38,9 @@
 //! # What is proved
 //!
 //! The summary row must say the number of rows and the sum of each amount that both have; a column
-//! of rows whose sum the summary should have and has not is refused. Coupons (代金券金额) and balances
-//! (账户结余) have no sum. Fees of five decimals are summed up to two by WeChat Pay: there, less than a
-//! fen of difference passes.
+//! of rows whose sum the summary should have and has not is refused. Coupons (代金券金额) and
+//! balances (账户结余) have no sum. Fees of five decimals are summed up to two by WeChat Pay:
+//! there, less than a fen of difference passes.
 //!
 //! A bill that was cut anywhere is refused. Only the line end after the summary row may be missing;
 //! then the row's last value must have all its decimals (a summary that ended in a column unknown

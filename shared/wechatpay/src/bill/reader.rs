@@ -21,7 +21,7 @@ const BATCH_ROWS: usize = 64;
 pub(super) trait Format: 'static {
     /// A detail row.
     type Row<'a>;
-    /// What the rows come to so far.
+    /// The sums of the rows so far.
     type Sums: Default;
     /// What the summary row proves.
     type Summary;

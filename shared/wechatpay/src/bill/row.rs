@@ -18,8 +18,8 @@ pub struct TradeRow<'a> {
     pub line: u64,
     /// What it is about (交易状态).
     pub kind: TradeKind,
-    /// The order less coupons that are not settled, fen (应结订单金额; 总金额 in the old format). 0 in
-    /// refund rows.
+    /// The order less coupons that are not settled, fen (应结订单金额; 总金额 in the old format). 0
+    /// in refund rows.
     pub settlement_fen: i64,
     /// All coupons of the order, fen (代金券金额).
     pub coupon_fen: i64,
@@ -29,11 +29,11 @@ pub struct TradeRow<'a> {
     pub refund_coupon_fen: i64,
     /// WeChat Pay's fee; negative if it is returned (手续费).
     pub fee: Fee,
-    /// What the order was for, fen: the API's `amount.total` (订单金额; 总金额 in the old format). 0 in
-    /// refund rows.
+    /// What the order was for, fen: the API's `amount.total` (订单金额; 总金额 in the old format).
+    /// 0 in refund rows.
     pub total_fen: i64,
-    /// The requested refund, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old format, which
-    /// knows no coupons that are not settled).
+    /// The requested refund, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old
+    /// format, which knows no coupons that are not settled).
     pub requested_refund_fen: i64,
     record: Record<'a>,
     columns: &'a Columns,
@@ -130,15 +130,15 @@ impl<'a> TradeRow<'a> {
         rate_note = rate_note,
     }
 
-    /// WeChat Pay's number of the refund (微信退款单号); empty in rows of payments, which have a `0`
-    /// there.
+    /// WeChat Pay's number of the refund (微信退款单号); empty in rows of payments, which have a
+    /// `0` there.
     #[must_use]
     pub fn refund_id(&self) -> &'a str {
         number(self.record.field(self.columns.refund_id))
     }
 
-    /// The merchant's number of the refund (商户退款单号); empty in rows of payments, which have a `0`
-    /// there.
+    /// The merchant's number of the refund (商户退款单号); empty in rows of payments, which have a
+    /// `0` there.
     #[must_use]
     pub fn out_refund_no(&self) -> &'a str {
         number(self.record.field(self.columns.out_refund_no))

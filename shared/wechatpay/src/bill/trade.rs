@@ -53,9 +53,8 @@ impl TradeBillReader {
         self.feed_dyn(bytes, &mut |rows| rows.iter().for_each(&mut *each))
     }
 
-    /// As [`feed`](Self::feed), with some rows at a time and never none. Who looks each row up
-    /// somewhere can begin with all of them before the first has come, which saves most of the
-    /// waiting.
+    /// As [`feed`](Self::feed), with some rows at a time and never none. A caller that looks each
+    /// row up can start all look-ups of a batch together, which saves most of the waiting.
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
@@ -75,7 +74,7 @@ impl TradeBillReader {
         self.finish_dyn(&mut |rows| rows.iter().for_each(&mut *each))
     }
 
-    // What is generic is compiled where it is called, with the caller's optimisation; these two are
+    // Generic code is compiled where it is called, with the caller's optimisation; these two are
     // compiled here.
     fn feed_dyn(
         &mut self,

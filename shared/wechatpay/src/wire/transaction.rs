@@ -28,8 +28,8 @@ open_enum! {
     }
 }
 
-/// A transaction. What every one is known by must have its shape. All else counts as absent when it
-/// has not: what a paid one needs is for the reader to miss, and the rest decides nothing.
+/// A transaction. The fields that identify it must have their shape. All else counts as absent when
+/// it has not: what a paid one needs is for the reader to miss, and the rest decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// The appid of the order.

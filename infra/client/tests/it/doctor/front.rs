@@ -186,7 +186,7 @@ fn read(stream: &mut TcpStream) -> (String, Vec<u8>) {
         let lower = line.to_ascii_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
-            // Of an answer it is written anew.
+            // The length of an answer is written again below.
             if !head.starts_with("HTTP/") {
                 head.push_str(&line);
             }

@@ -1,4 +1,4 @@
-//! What persons decide about a difference, and who may.
+//! Decisions about a difference, and who may make them.
 
 use wechatpay::UnixSeconds;
 
@@ -78,13 +78,13 @@ pub enum DecisionRejected {
     /// The refund's state does not allow this decision.
     #[error("this can be decided only of a refund that is {needs}")]
     WrongStage {
-        /// What it would have to be.
+        /// The required state.
         needs: &'static str,
     },
     /// The same person has already approved the proposal.
     #[error("you stand behind this proposal already: a second, different person has to approve it")]
     SamePerson,
-    /// Nobody will know why.
+    /// The reason is missing or too long.
     #[error("say why, in 1 to 500 characters")]
     NoReason,
 }

@@ -123,8 +123,8 @@ struct KindFacts {
 }
 
 impl DifferenceKind {
-    /// All kinds, in the order in which a report lists them. A test compares them with those that can
-    /// be stored.
+    /// All kinds, in the order in which a report lists them. A test compares them with those that
+    /// can be stored.
     pub const ALL: [Self; 16] = [
         Self::PaidThereUnpaidHere,
         Self::UnknownOrderThere,
@@ -397,12 +397,12 @@ impl DifferenceKind {
         matches!(self.facts().side, RunSide::Funds)
     }
 
-    /// What may have been parked of it for a person.
+    /// The kind of money that may have been parked for it.
     pub(super) const fn parked_as(self) -> Option<PaymentOrRefund> {
         self.facts().parked_as
     }
 
-    /// What our books have and the bill does not. The next day's bill may have it.
+    /// The kind of trade that our books have and the bill lacks. The next day's bill may have it.
     pub const fn only_here(self) -> Option<PaymentOrRefund> {
         self.facts().only_here
     }

@@ -1,26 +1,32 @@
 //! A difference between a day's bills and our books: its kind, its state, and who may decide what.
 //!
 //! ```text
-//! open -> repaired                    both sides agree again: by a run, or since a later one found nothing
-//! open -> proposed -> approved -> on its way   a refund: two different persons stand behind it before money moves
-//!            |           |\-> repaired         an order was taken on again: there is no money to wait for
-//!            |           \-> open   what was approved could not be done: people begin anew
+//! open -> repaired                    both sides agree again: by a run, or since a later one
+//!                                     found nothing
+//! open -> proposed -> approved -> on its way   a refund: two different persons stand behind it
+//!            |           |                     before money moves
+//!            |           |\-> repaired         an order was restored: no money to wait for
+//!            |           \-> open              what was approved could not be done: people begin
+//!            |                                 again
 //!            |\-> rejected         up to an amount; above it one person alone leaves it open
 //!            \-> open
 //! on its way -> repaired              the refund's money has arrived
-//! on its way -> open                  the refund is abnormal, refused or closed, or our books lost it
+//! on its way -> open                  the refund is abnormal, refused or closed, or our books
+//!                                     lost it
 //! open -> approved | on its way       a person has it sent once more, or it goes on by itself
 //! open -> proposed -> approved        two persons give it up, or send it to the merchant's account
-//! open -> approved -> explained       the merchant has its money: a person says how the payer was paid
+//! open -> approved -> explained       the merchant has its money: a person says how the payer was
+//!                                     paid
 //! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
 //! open | rejected -> proposed -> explained     above an amount two different persons say so
-//! explained -> open                   a person opens it again, or a later run counts others of many
+//! explained -> open                   a person opens it again, or a later run counts others of
+//!                                     many
 //! ```
 //!
-//! `kind` has all that is asked of a kind, `state` how far a difference is. `found_again` says what
-//! a later run adds, `history` what the steps say, `decide` what persons may decide, and `progress`
-//! what becomes of it by runs and by its refund.
+//! `kind` has the properties of each kind, `state` the states. `found_again` says what a later run
+//! adds, `history` what the steps say, `decide` what persons may decide, and `progress` what
+//! becomes of it by runs and by its refund.
 
 mod decide;
 mod found_again;

@@ -1,4 +1,4 @@
-//! What becomes of a difference by runs, and by the refund that it waits for.
+//! The changes of a difference by runs, and by the refund that it waits for.
 
 use wechatpay::UnixSeconds;
 
@@ -14,10 +14,10 @@ impl Difference {
     /// longer waited for.
     ///
     /// It is repaired when the money has arrived, and open again when the refund makes no progress.
-    /// Only the refund's stored state counts here, so this may be called any number of times. That it
-    /// was redirected to the merchant's own account is known here only where an earlier version did
-    /// that, or where it was done in WeChat Pay's console: until it is abnormal again, or WeChat Pay
-    /// says that the payer has the money.
+    /// Only the refund's stored state counts here, so this may be called any number of times. That
+    /// it was redirected to the merchant's own account is known here only where an earlier version
+    /// did that, or where it was done in WeChat Pay's console: until it is abnormal again, or
+    /// WeChat Pay says that the payer has the money.
     #[must_use]
     pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
@@ -144,8 +144,8 @@ impl Difference {
         )
     }
 
-    /// Whether its refund was sent to the merchant's own account, and WeChat Pay says that the payer
-    /// has the money.
+    /// Whether its refund was sent to the merchant's own account, and WeChat Pay says that the
+    /// payer has the money.
     pub fn payer_has_it(&self) -> bool {
         let refund = self.refund.as_ref();
         refund.is_some_and(|refund| refund.to_merchant && refund.payer_has_it)

@@ -91,9 +91,9 @@ pub enum ApprovedAction {
     Release,
     /// The refund that could not be paid out goes to the merchant's own account.
     Redirect,
-    /// The refund's money is on the merchant's own account, and the payer was paid by other means. Or
-    /// WeChat Pay says that the payer has it, and a person looked that up.
-    /// This is recorded in the order's journal.
+    /// The refund's money is on the merchant's own account, and the payer was paid by other means.
+    /// Or WeChat Pay says that the payer has it, and a person looked that up. This is recorded in
+    /// the order's journal.
     PayerPaid,
     /// Nothing: the difference is correct as it is.
     Explain,
