@@ -166,7 +166,6 @@ impl Strike {
         }
     }
 
-    /// The strike of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         STRIKES
             .iter()

@@ -17,7 +17,6 @@ use crate::{
     testbed::Testbed,
 };
 
-/// Result of a case.
 #[derive(Debug, Default)]
 pub(crate) struct CaseResult {
     pub(crate) violations: Vec<Violation>,

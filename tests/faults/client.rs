@@ -36,7 +36,6 @@ pub(crate) struct PendingRequest {
     pub(crate) again_ms: i64,
 }
 
-/// An answer of the API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiAnswer {
     pub(crate) status: u16,

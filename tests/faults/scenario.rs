@@ -36,7 +36,6 @@ pub(crate) struct Scenario {
 pub(crate) struct Violation {
     /// The check that found it.
     pub(crate) check: &'static str,
-    /// What was found.
     pub(crate) found: String,
 }
 
@@ -227,7 +226,6 @@ impl Scenario {
         }
     }
 
-    /// The payment of an order that is parked.
     pub(crate) fn parked_payment(&self, order_no: &str) -> String {
         let books = Records::read(&self.scene);
         let parked = books

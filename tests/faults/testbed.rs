@@ -114,7 +114,6 @@ struct Observed {
     piped: usize,
 }
 
-/// A callback that was answered.
 #[derive(Clone, Debug)]
 pub(crate) struct CallbackAnswer {
     /// The notice's id.

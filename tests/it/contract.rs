@@ -135,7 +135,6 @@ fn text_post(testbed: &Testbed, path: &str, body: &Value) -> http::Request<Vec<u
     })
 }
 
-/// An unsigned request.
 fn unsigned(method: &str, path: &str) -> http::Request<Vec<u8>> {
     let request = http::Request::builder().method(method).uri(path);
     request.body(Vec::new()).expect("a request")

@@ -269,7 +269,6 @@ print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).d
     String::from_utf8(made.stdout).expect("text")
 }
 
-/// Creates an order.
 fn create(testbed: &CommandRun, order_no: &str) {
     let create = format!(
         "cargo client create --product native --amount-fen 100 --description Tea --order-no {order_no}"

@@ -123,7 +123,6 @@ fn file_of(console: &str) -> String {
     get(&format!("{api}/v1/reconciliations/{day}/differences.csv")).expect("the file")
 }
 
-/// The address of this name.
 pub(crate) fn address<'a>(invitation: &'a str, name: &str) -> &'a str {
     let mut words = invitation.split_whitespace();
     words

@@ -76,7 +76,6 @@ impl GapStatus {
 /// The breakdown of what one run counted.
 #[derive(Debug, Default)]
 pub(crate) struct Breakdown {
-    /// What was counted.
     counted: Gaps,
     /// The effect of all its differences on the sums, as the run says.
     told: Option<Gaps>,

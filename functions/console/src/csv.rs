@@ -75,7 +75,6 @@ impl CsvFile {
         self.0.len() <= BYTES_MAX
     }
 
-    /// The whole.
     pub(crate) fn finish(self) -> String {
         self.0
     }

@@ -179,7 +179,6 @@ fn differences(day: &DayListing) -> Value {
     view
 }
 
-/// A piece of the list of differences.
 pub(crate) fn list(piece: &ListPage) -> Value {
     let items: Vec<Value> = piece
         .items

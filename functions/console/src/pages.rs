@@ -27,7 +27,6 @@ use layout::layout;
 /// No scripts, no external resources, no framing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// An answer with a page.
 pub(crate) fn answer(status: StatusCode, page: Markup) -> Response<String> {
     let mut answer = Response::new(page.into_string());
     *answer.status_mut() = status;

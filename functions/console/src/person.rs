@@ -37,7 +37,6 @@ impl Person {
         fits.then(|| Self(name.to_owned()))
     }
 
-    /// The name.
     pub(crate) fn name(&self) -> &str {
         &self.0
     }

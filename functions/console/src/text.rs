@@ -51,7 +51,6 @@ pub(crate) const fn end(end: GapStatus) -> &'static str {
     }
 }
 
-/// A bill's name.
 pub(crate) const fn bill(bill: BillName) -> &'static str {
     match bill {
         BillName::Trade => "All trades",

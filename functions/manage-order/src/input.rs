@@ -78,7 +78,6 @@ struct OperatorJson {
 }
 
 impl OperatorRequest {
-    /// Reads the body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
         let wire: OperatorJson = strict_json::read(body, Null::Refused)?;
         Ok(Self {

@@ -13,11 +13,9 @@ use http::{HeaderName, HeaderValue, Response};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRequest {
-    /// Its headers.
     #[serde(default)]
     pub headers: Headers,
     /// Its body; left out when it is empty.
@@ -36,9 +34,7 @@ pub struct Headers(Vec<(String, String)>);
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayResponse {
-    /// The HTTP status.
     pub status_code: u16,
-    /// Its headers.
     pub headers: BTreeMap<String, String>,
     /// Its body, which is always text here.
     pub body: String,

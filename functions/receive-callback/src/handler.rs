@@ -28,10 +28,7 @@ pub const BODY_MAX: usize = 64 * 1024;
 pub enum ReceiveError {
     /// Larger than any callback is.
     #[error("the body has {length} bytes, the limit is {BODY_MAX}")]
-    TooLarge {
-        /// Its length.
-        length: usize,
-    },
+    TooLarge { length: usize },
     /// Not WeChat Pay's, or it does not open.
     #[error(transparent)]
     Open(#[from] OpenCallbackError),
@@ -93,9 +90,9 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
 
 /// A callback that is WeChat Pay's and in the queue.
 enum Accepted {
-    /// It opened.
     Opened(Box<Callback>),
-    /// It did not, and a repeat would not change that: `process-payment` parks it for an operator.
+    /// It did not open, and a repeat would not change that: `process-payment` parks it for an
+    /// operator.
     Unreadable(CallbackError),
 }
 

@@ -7,7 +7,6 @@ use stores::settings::{KeysSettings, guards_table, mchid, payment_results_url};
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The keys.
     pub keys: KeysSettings,
     /// The merchant number.
     pub mchid: String,

@@ -72,9 +72,7 @@ pub(crate) struct ReadBill {
     pub(crate) summary_differs: Option<String>,
 }
 
-/// The stored bill.
 enum StoredBill {
-    /// Its file.
     File {
         /// The file, about to be read.
         opened: Box<BillStream>,

@@ -29,7 +29,6 @@ const PAGE: i32 = 5_000;
 
 /// The outcome of reading a day's books.
 pub(crate) enum Loaded {
-    /// All of them.
     Books(Box<DayBooks>),
     /// More than one run holds.
     TooMany,

@@ -5,7 +5,6 @@ use payments::{
     reconcile::difference::Difference,
 };
 
-/// Which part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct DayPart {
     /// Zero-based.
@@ -19,7 +18,6 @@ pub(crate) struct DayPart {
 pub(crate) const LINES: u64 = 1_200_000;
 
 impl DayPart {
-    /// The whole day.
     pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
 
     /// How many parts a day with this many rows is split into: 2, 4, 8 or 16, so that all have the

@@ -14,7 +14,6 @@ use wechat_client::{
 };
 use wechatpay::{Unreadable, bill::BillError};
 
-/// Why.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DayError {
     /// WeChat Pay still makes the bill.
@@ -22,7 +21,6 @@ pub(crate) enum DayError {
         "WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on"
     )]
     NotReady {
-        /// The day of the bill.
         date: BillDate,
         /// The day whose run waits for it.
         run_date: BillDate,
@@ -50,46 +48,35 @@ pub(crate) enum BrokenBill {
     /// The link or the download.
     #[error("bill {bill} could not be fetched whole")]
     File {
-        /// Which bill.
         bill: &'static str,
-        /// What happened.
         #[source]
         source: BillFileError,
     },
     /// Its compression: it was cut or altered in transit.
     #[error("bill {bill} cannot be unpacked")]
     Gzip {
-        /// Which bill.
         bill: &'static str,
-        /// What is wrong.
         #[source]
         source: UnzipError,
     },
-    /// Its text.
     #[error("bill {bill} cannot be read")]
     Text {
-        /// Which bill.
         bill: &'static str,
         /// What is wrong, and where.
         #[source]
         source: BillError,
     },
-    /// Its hash.
     #[error(
         "bill {bill} has the SHA-1 {found}, WeChat Pay said {expected}: it was altered or cut on its way"
     )]
     Hash {
-        /// Which bill.
         bill: &'static str,
-        /// As it was found.
         found: String,
-        /// As it should be.
         expected: String,
     },
     /// WeChat Pay's link to it.
     #[error("WeChat Pay's answer about where bill {bill} is cannot be read")]
     Link {
-        /// Which bill.
         bill: &'static str,
         /// What is wrong, and where.
         #[source]
@@ -98,7 +85,6 @@ pub(crate) enum BrokenBill {
     /// WeChat Pay refuses to give it.
     #[error("WeChat Pay refuses bill {bill} with {code}: {next}")]
     Refused {
-        /// Which bill.
         bill: &'static str,
         /// WeChat Pay's code.
         code: String,

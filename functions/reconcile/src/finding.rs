@@ -47,7 +47,6 @@ pub(crate) struct Findings {
     at_most: usize,
 }
 
-/// The findings of one kind.
 #[derive(Debug, Default)]
 struct OfKind {
     /// By id, so that what is found twice is one.

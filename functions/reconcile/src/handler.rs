@@ -73,7 +73,6 @@ pub enum Output {
     Work(sqs_event::BatchResponse),
     /// How far the sweep got.
     Sweep(Report),
-    /// The outcome for the certificates.
     Certificates(RefreshOutcome),
 }
 

@@ -7,7 +7,6 @@ use stores::settings::{KeysSettings, mchid, undelivered_events_table, webhooks_u
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The keys.
     pub keys: KeysSettings,
     /// The merchant number.
     pub mchid: String,

@@ -91,7 +91,6 @@ impl Args {
         })
     }
 
-    /// The next word.
     pub(crate) fn word(&mut self, what: &str) -> Result<String, UsageError> {
         self.words
             .next()

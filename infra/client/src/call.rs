@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A call of the API.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Call {
-    /// The method.
     pub method: String,
     /// Path and query, as they go on the wire.
     pub target: String,

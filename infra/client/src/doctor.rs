@@ -100,7 +100,6 @@ impl Check {
     }
 }
 
-/// What is examined, and with what.
 struct Examination<'a> {
     calls: &'a AwsCalls,
     stack: &'a Stack,

@@ -17,14 +17,11 @@ pub struct Sender {
     through_proxy: reqwest::Client,
 }
 
-/// What the API answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ApiAnswer {
-    /// The HTTP status.
     pub status: u16,
     /// Header fields, names in lower case. Values that are not text are left out.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: String,
 }
 
@@ -40,9 +37,7 @@ pub enum SendError {
     /// Nothing was reached, or the connection broke. The call may have been carried out.
     #[error("{url} did not answer; check `api_url`, and that the stack is running")]
     NoAnswer {
-        /// The address.
         url: String,
-        /// Why.
         #[source]
         source: reqwest::Error,
     },

@@ -57,15 +57,12 @@ pub enum SettingsError {
          `cargo client setup client` for a deployment, or name another file with --settings"
     )]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// The file is not the JSON it should be.
     #[error("the settings {path} are not the JSON they should be: {source}")]
     Json {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         source: strict_json::Wrong,
@@ -79,7 +76,6 @@ pub enum SettingsError {
     /// The key for the algorithm is missing, or one for another is there.
     #[error("{algorithm} needs `{needed}` and not `{other}`")]
     WrongKey {
-        /// The algorithm.
         algorithm: Algorithm,
         /// The setting it needs.
         needed: &'static str,
@@ -92,9 +88,7 @@ pub enum SettingsError {
     /// The private key's file cannot be read.
     #[error("`private_key_file` {path} cannot be read: {source}")]
     KeyFile {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// The key is not usable.
@@ -144,7 +138,6 @@ impl Client {
         })
     }
 
-    /// Where the API is.
     #[must_use]
     pub fn api(&self) -> &ApiUrl {
         &self.api

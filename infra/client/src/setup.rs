@@ -64,21 +64,16 @@ pub enum PlatformKey {
     PublicKey {
         /// `PUB_KEY_ID_...`
         id: String,
-        /// The PEM file.
         file: PathBuf,
     },
     /// A platform certificate; its serial number is read from it.
-    Certificate {
-        /// The PEM file.
-        file: PathBuf,
-    },
+    Certificate { file: PathBuf },
 }
 
 /// What a client of the API signs with.
 pub enum ApiClientKey {
     /// A shared secret, for `hmac-sha256`.
     Secret(Zeroizing<[u8; 32]>),
-    /// A public key.
     Public {
         /// `ed25519` or `rsa-v1_5-sha256`.
         algorithm: Algorithm,
@@ -93,25 +88,20 @@ pub enum SetupError {
     /// A file cannot be read.
     #[error("{path} cannot be read")]
     File {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// A platform certificate is not valid.
     #[error("{path} is not a certificate of WeChat Pay's")]
     Certificate {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file is not the key or certificate that it should be.
     #[error("{path} cannot be used: {source}")]
     Pem {
-        /// The file.
         path: PathBuf,
         /// What it is instead.
         source: NotPem,
@@ -119,7 +109,6 @@ pub enum SetupError {
     /// A file is not the merchant's key or certificate.
     #[error("{path} cannot be used: {source}")]
     MerchantFile {
-        /// The file.
         path: PathBuf,
         /// What it is instead.
         source: MerchantFileError,

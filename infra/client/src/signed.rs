@@ -5,7 +5,6 @@ use std::fmt;
 /// A call with all its header fields, ready to be sent as it is.
 #[derive(Clone, Eq, PartialEq)]
 pub struct SignedCall {
-    /// The method.
     pub method: String,
     /// The whole address.
     pub url: String,

@@ -15,7 +15,6 @@ use crate::functions::{Programs, root};
 /// The stack's name, which its tables, queues and functions begin with.
 pub(crate) const STACK: &str = "wechatpay";
 
-/// A deployed stack.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Deployed {
     /// Whether anything was new.

@@ -120,10 +120,7 @@ pub enum Error {
     #[error(
         "port {port} on 127.0.0.1 is in use, so the local AWS engine cannot listen there; stop what uses it or choose another port"
     )]
-    PortInUse {
-        /// The port that was asked for.
-        port: u16,
-    },
+    PortInUse { port: u16 },
     /// A directory, log file or process could not be made.
     #[error("the local AWS engine could not be started: {what}: {source}")]
     Io {
@@ -135,7 +132,6 @@ pub enum Error {
     /// The process ended, or answered nothing in time.
     #[error("the local AWS engine {what}; the end of its log {}:\n{tail}", log.display())]
     NotReady {
-        /// What was seen.
         what: String,
         /// The whole log.
         log: PathBuf,

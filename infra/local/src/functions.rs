@@ -20,7 +20,6 @@ pub(crate) const PACKAGES: [&str; 7] = [
     "console",
 ];
 
-/// Programs by package.
 pub(crate) type Programs = BTreeMap<String, PathBuf>;
 
 /// The repository's root.

@@ -55,7 +55,6 @@ impl Port {
         Ok(Self { listener, number })
     }
 
-    /// Which one.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }

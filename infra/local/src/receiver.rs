@@ -181,7 +181,6 @@ impl Receiver {
         })
     }
 
-    /// Its address.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

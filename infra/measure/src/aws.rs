@@ -25,7 +25,6 @@ pub(crate) struct Services {
     state: Arc<ServicesState>,
 }
 
-/// One call as it was served.
 #[derive(Clone, Debug)]
 pub(crate) struct ServedCall {
     /// Service and operation, such as `TrentService.Decrypt`; for WeChat Pay the path.

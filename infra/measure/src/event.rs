@@ -63,7 +63,6 @@ pub(crate) fn queued_event(order_no: &str) -> String {
     batch(&event, WEBHOOKS_QUEUE_ARN)
 }
 
-/// A batch of one message.
 fn batch(message: &Value, queue_arn: &str) -> String {
     let sent_ms = now_ms().to_string();
     let batch = json!({"Records": [{

@@ -102,7 +102,6 @@ fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
 }
 
 impl Response {
-    /// A JSON body with this status.
     pub(crate) fn json(status: u16, body: impl ToString) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self {

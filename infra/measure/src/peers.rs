@@ -18,7 +18,6 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     /// Its name in the JSON.
     pub(crate) key: &'static str,
-    /// The interpreter.
     pub(crate) program: PathBuf,
     /// Where its programs are, its packages with them.
     pub(crate) directory: PathBuf,

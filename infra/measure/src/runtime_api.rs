@@ -26,13 +26,21 @@ pub(crate) struct RuntimeApi {
 #[derive(Debug)]
 enum ProcessEvent {
     /// It asked for an event.
-    Next { at: Instant },
+    Next {
+        at: Instant,
+    },
     /// It was given one.
-    HandedOut { at: Instant },
-    /// It answered.
-    Answered { at: Instant, body: String },
+    HandedOut {
+        at: Instant,
+    },
+    Answered {
+        at: Instant,
+        body: String,
+    },
     /// It reported an error, of an invocation or of its start.
-    Failed { body: String },
+    Failed {
+        body: String,
+    },
 }
 
 /// A finished invocation.

@@ -287,7 +287,6 @@ impl Admin {
         self.sim.world().books.ledger.balance_fen
     }
 
-    /// The settings in force.
     pub fn settings(&self) -> Settings {
         self.sim.world().books.settings.clone()
     }
@@ -363,7 +362,6 @@ impl Admin {
         world.books.callbacks.about(about).cloned().collect()
     }
 
-    /// The callback with this id.
     pub fn callback(&self, id: &str) -> Option<Callback> {
         self.sim.world().books.callbacks.get(id).cloned()
     }

@@ -89,7 +89,6 @@ pub(crate) fn failed(status: StatusCode, error: &dyn std::error::Error) -> Respo
     refused(status, &text)
 }
 
-/// There is no such call.
 pub(crate) async fn no_such_call(method: Method, uri: Uri) -> Response {
     let told = format!(
         "there is no {method} {} here; see \"Admin calls\" in README.md",

@@ -73,13 +73,11 @@ pub enum PayError {
     /// The order is closed.
     #[error("the order is closed")]
     Closed,
-    /// It is paid already.
     #[error("the order is paid already")]
     AlreadyPaid,
     /// It is not paid, and was to be paid again.
     #[error("the order is not paid yet; pay it before you pay it again")]
     NotPaid,
-    /// The coupon.
     #[error("coupon_fen must be from 0 to below the order's total")]
     Coupon,
 }

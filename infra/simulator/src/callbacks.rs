@@ -49,7 +49,6 @@ pub struct Callback {
     pub created_ms: i64,
     /// When it is tried next; `None` once delivered, given up or lost, and during a try.
     pub due_ms: Option<i64>,
-    /// Where it stands.
     pub status: CallbackStatus,
     /// Every try so far. A duplicated callback has more than one try at the same time.
     pub tries: Vec<Try>,
@@ -93,7 +92,6 @@ pub struct Try {
     pub at_ms: i64,
     /// Whether it carried a probe instead of a signature.
     pub probe: bool,
-    /// The status that was answered.
     pub status: Option<u16>,
     /// Why nothing was answered, or what the answer lacks.
     pub failure: Option<String>,

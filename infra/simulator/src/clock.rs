@@ -15,7 +15,6 @@ pub(crate) const DAY_MS: i64 = 86_400_000;
 
 const BEIJING_S: i32 = 8 * 3600;
 
-/// The clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Time {
     /// The computer's. The waits before a callback is repeated and before a refund is done are

@@ -63,7 +63,6 @@ impl ReceivedRequest {
     }
 }
 
-/// Serves one request.
 pub(crate) async fn serve(
     State(sim): State<Arc<Shared>>,
     Extension(wire): Extension<Arc<Connection>>,

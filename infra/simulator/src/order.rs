@@ -20,7 +20,6 @@ pub struct Order {
     pub product: Product,
     /// The appid it was created for.
     pub appid: String,
-    /// The merchant.
     pub mchid: String,
     /// What the payer reads.
     pub description: String,
@@ -40,7 +39,6 @@ pub struct Order {
     pub prepay: Prepay,
     /// Values that were replaced and are worth nothing now.
     pub dead_values: Vec<String>,
-    /// When it was created.
     pub created_ms: i64,
     /// The last moment of payment.
     pub expires_ms: i64,
@@ -71,9 +69,7 @@ pub struct Prepay {
 pub struct Payment {
     /// WeChat Pay's number, 28 digits.
     pub transaction_id: String,
-    /// Who paid.
     pub openid: String,
-    /// When.
     pub paid_ms: i64,
     /// `OTHERS` is the wallet.
     pub bank_type: String,
@@ -84,9 +80,7 @@ pub struct Payment {
 /// An attempt to pay that came to nothing.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Attempt {
-    /// What happened.
     pub outcome: AttemptOutcome,
-    /// When.
     pub at_ms: i64,
 }
 

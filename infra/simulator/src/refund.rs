@@ -19,7 +19,6 @@ pub struct Refund {
     pub out_trade_no: String,
     /// The payment it gives back.
     pub transaction_id: String,
-    /// How much.
     pub refund_fen: i64,
     /// The part of it that the payer gets (the rest was a coupon's).
     pub payer_refund_fen: i64,
@@ -33,12 +32,10 @@ pub struct Refund {
     /// they open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirected: Option<Value>,
-    /// Who asked for it.
     #[serde(default)]
     pub source: RefundSource,
     /// When it was accepted.
     pub created_ms: i64,
-    /// Where it stands.
     pub status: RefundStatus,
     /// When it came to `Success`.
     pub success_ms: Option<i64>,

@@ -80,7 +80,6 @@ impl Rule {
 pub struct ActiveRule {
     /// Its number, for clearing it.
     pub id: u64,
-    /// The rule.
     #[serde(flatten)]
     pub rule: Rule,
     /// How many requests (or callbacks) it has looked at.
@@ -94,7 +93,6 @@ pub struct ActiveRule {
 /// A rule that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum BadRule {
-    /// The chance.
     #[error("probability is {0}, but must be from 0 to 1")]
     Probability(f64),
     /// The status of a server error.

@@ -117,10 +117,8 @@ pub enum ChangedRefund {
 /// Settings that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum BadSettings {
-    /// The URL.
     #[error("console_refund_url must be an absolute http URL without query and fragment")]
     Url,
-    /// The key.
     #[error("apiv2_key must be 32 characters of [0-9A-Za-z]")]
     Key,
 }

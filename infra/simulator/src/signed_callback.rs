@@ -8,7 +8,6 @@ use serde_json::Value;
 pub struct SignedCallback {
     /// Where it would be posted.
     pub url: String,
-    /// All headers.
     pub headers: Vec<(String, String)>,
     /// The exact bytes that were signed; always UTF-8.
     pub body: String,

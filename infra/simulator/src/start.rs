@@ -36,32 +36,25 @@ pub struct Simulator;
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port.
     #[error(
         "cannot listen on 127.0.0.1:{port}; is another simulator running? Choose another port with --port"
     )]
     Listen {
-        /// The port that was asked for.
         port: u16,
         /// What the system said.
         source: io::Error,
     },
-    /// The given merchant.
     #[error("the given merchant is not right: {0}")]
     Merchant(&'static str),
-    /// The public URL.
     #[error("--public-url must be a scheme and a host, as in https://sim.example, not {0}")]
     PublicUrl(String),
-    /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The state file.
     #[error(transparent)]
     State(#[from] StateError),
     /// The JSON file, or the key beside it.
     #[error("cannot write {0}; choose another place with --out")]
     Write(PathBuf, #[source] io::Error),
-    /// Threads.
     #[error("cannot start the simulator's threads")]
     Threads(#[source] io::Error),
 }

@@ -54,7 +54,6 @@ pub enum StateError {
         "line {line} of the journal {path} is damaged; cut the journal before it to go on with what was before, or delete it"
     )]
     Journal {
-        /// The journal.
         path: PathBuf,
         /// From 1.
         line: usize,

@@ -28,7 +28,6 @@ pub struct ReplayGuard {
 /// The sender of a request with a valid signature.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The client.
     pub client_id: ClientId,
     keyid: String,
     nonce: Option<String>,

@@ -23,7 +23,6 @@ use crate::{
     settle_payment::SettleOutcome,
 };
 
-/// Closes orders.
 #[derive(Clone, Debug)]
 pub struct CloseFlow {
     books: OrderStore,

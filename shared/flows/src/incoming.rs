@@ -40,12 +40,10 @@ impl Incoming {
         }
     }
 
-    /// The method.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The path.
     pub fn path(&self) -> &str {
         &self.path
     }

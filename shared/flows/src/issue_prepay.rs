@@ -79,7 +79,6 @@ pub enum IssueError {
     /// WeChat Pay's value does not match the product.
     #[error(transparent)]
     WrongValue(#[from] WrongValue),
-    /// The table failed.
     #[error("the order could not be written")]
     Table(#[from] TableError),
     /// The query that decides failed on our side.

@@ -38,7 +38,6 @@ pub struct OrderStore {
 /// Why a change could not be written now. It must be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderStoreError {
-    /// The table failed.
     #[error("the order could not be read or written now")]
     Table(#[from] TableError),
     /// Other processes kept changing the order between our read and our write.

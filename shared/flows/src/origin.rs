@@ -8,9 +8,7 @@ use crate::trace::Trace;
 /// Why something is done, and under which trace. The events of all its changes record both.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Why.
     pub cause: Cause,
-    /// The trace.
     pub trace: Trace,
 }
 

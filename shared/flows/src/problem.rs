@@ -22,7 +22,6 @@ use crate::auth_error::AuthError;
 /// An error answer of the merchant API.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
-    /// The HTTP status.
     pub status: StatusCode,
     /// A stable name that programs may rely on.
     pub code: &'static str,

@@ -15,9 +15,7 @@ use runtime::{
 /// What the parts of a function are built over.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// AWS.
     pub aws: Aws,
-    /// The clock.
     pub clock: Clock,
     /// The source of random values.
     pub random: Random,

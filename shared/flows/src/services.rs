@@ -134,7 +134,6 @@ impl Services {
         )
     }
 
-    /// Closes orders.
     pub fn close_flow(&self) -> CloseFlow {
         CloseFlow::new(
             self.books.clone(),

@@ -9,7 +9,6 @@ use wechat_client::{api::WechatSettings, notify_url};
 /// Settings of every function that changes orders and calls WeChat Pay.
 #[derive(Clone, Debug)]
 pub struct CoreSettings {
-    /// The keys.
     pub keys: KeysSettings,
     /// WeChat Pay.
     pub wechat: WechatSettings,

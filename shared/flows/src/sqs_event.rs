@@ -12,7 +12,6 @@ use tracing::{info, warn};
 
 use crate::verdict::Verdict;
 
-/// A batch.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SqsBatch {
     /// Its messages, all of one queue.
@@ -20,7 +19,6 @@ pub struct SqsBatch {
     pub records: Vec<SqsRecord>,
 }
 
-/// A message.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SqsRecord {
@@ -29,7 +27,6 @@ pub struct SqsRecord {
     pub message_id: String,
     /// Identifies this receipt of it, for [`stores::queues::Queue::come_back_in`].
     pub receipt_handle: String,
-    /// What was sent.
     pub body: String,
     /// What SQS says about it.
     #[serde(default)]
@@ -69,7 +66,6 @@ pub struct BatchResponse {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
-    /// Its id.
     pub item_identifier: String,
 }
 

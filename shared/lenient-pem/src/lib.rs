@@ -13,6 +13,8 @@
 //! assert!(wrong.to_string().starts_with("this is a public key, not a private key"));
 //! ```
 
+#![warn(missing_docs)] // it is usable alone, so its reader may have its documentation only
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -11,7 +11,6 @@ pub const FAILED: &str = "FAIL";
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineKind {
-    /// A payment.
     Payment,
     /// A refund, in the day it was accepted.
     Refund,
@@ -35,7 +34,6 @@ impl From<TradeKind> for LineKind {
 pub struct BillLine {
     /// Its line in the file, from 1 on.
     pub line: u64,
-    /// What it is about.
     pub kind: LineKind,
     /// When it was paid or accepted, as written in the bill, in Beijing time (交易时间).
     pub at: String,

@@ -24,7 +24,6 @@ pub enum BookLine<'a> {
     Payment {
         /// WeChat Pay's number of it.
         transaction_id: &'a str,
-        /// The order.
         order_no: &'a str,
         /// What was paid, in fen.
         amount_fen: i64,
@@ -33,7 +32,6 @@ pub enum BookLine<'a> {
         /// WeChat Pay's value for the product (交易类型), for the totals.
         trade_type: &'static str,
     },
-    /// A refund.
     Refund {
         /// The number that we gave to WeChat Pay.
         out_refund_no: &'a str,
@@ -41,11 +39,8 @@ pub enum BookLine<'a> {
         refund_id: Option<&'a str>,
         /// The payment that it refunds.
         transaction_id: &'a str,
-        /// The order.
         order_no: &'a str,
-        /// How much, in fen.
         amount_fen: i64,
-        /// Its state.
         state: BookedRefund,
         /// WeChat Pay's value for the product of the order, for the totals. If unknown, it is
         /// counted under the product in its bill row, or without a row under [`OTHERS`].
@@ -140,7 +135,6 @@ impl BookedRefund {
 /// Result of [`DayBooks::insert`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Inserted {
-    /// It is in.
     New,
     /// The same line was inserted already: an index that is read in pages may return a line twice.
     Again,
@@ -218,7 +212,6 @@ impl Probe {
     }
 }
 
-/// The books of a day.
 #[derive(Debug)]
 pub struct DayBooks {
     prints: Box<Prints>,

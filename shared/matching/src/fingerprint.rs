@@ -33,7 +33,6 @@ impl PartialSum {
 /// Two words of the key, for two words of a message.
 type KeyPair = [u64; 2];
 
-/// The key of one text.
 struct TextKey {
     pairs: [KeyPair; PAIRS],
     last: KeyPair,

@@ -37,7 +37,6 @@ pub struct FundLine {
     pub business_name: String,
     /// 业务类型.
     pub business_type: String,
-    /// Which way.
     pub flow: FlowDirection,
     /// 收支金额, in fen.
     pub amount_fen: i64,

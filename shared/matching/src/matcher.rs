@@ -28,7 +28,6 @@ pub struct Bounded<T> {
 /// How many there were beyond those that are kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Overflow {
-    /// How many.
     pub count: u64,
     /// Their sum, in fen.
     pub amount_fen: i64,

@@ -18,12 +18,10 @@ pub(crate) trait Slot: Copy + Default {
 /// Slots that lie together.
 const TOGETHER: usize = 4;
 
-/// One line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct CacheLine<S>([S; TOGETHER]);
 
-/// The table.
 #[derive(Debug)]
 pub(crate) struct Table<S> {
     lines: Vec<CacheLine<S>>,
@@ -60,7 +58,6 @@ impl<S: Slot> Table<S> {
         black_box(homes.iter().fold(0, |all, home| all ^ of(home)));
     }
 
-    /// The slot of `id`.
     #[inline]
     pub(crate) fn get(&self, id: u64) -> Option<&S> {
         let (line, slot) = self.find(id)?;
@@ -92,7 +89,6 @@ impl<S: Slot> Table<S> {
         Some(slot)
     }
 
-    /// All that is in it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &S> {
         let slots = self.lines.iter().flat_map(|CacheLine(slots)| slots);
         slots.filter(|slot| !slot.is_free())

@@ -18,14 +18,12 @@ pub const OTHERS: &str = "others";
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
-    /// Payments.
     pub payments: u64,
     /// The order amount (订单金额), in fen.
     pub payments_fen: i64,
     /// The settled amount of payments (应结订单金额: without free coupons), in fen. Zero for our
     /// books, which do not know it.
     pub settlement_fen: i64,
-    /// Refunds.
     pub refunds: u64,
     /// The requested refund amount (申请退款金额), in fen.
     pub refunds_fen: i64,
@@ -86,11 +84,9 @@ impl Sums {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
-    /// Payments.
     pub payments: i64,
     /// Their sum, in fen.
     pub paid_fen: i64,
-    /// Refunds.
     pub refunds: i64,
     /// Their sum, in fen.
     pub refunded_fen: i64,
@@ -138,7 +134,6 @@ impl Gap {
         }
     }
 
-    /// This gap less the other.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
         Self {
@@ -189,7 +184,6 @@ impl Gaps {
         }
     }
 
-    /// Adds others.
     pub fn add_all(&mut self, other: &Self) {
         for (kind, gap) in &other.0 {
             self.add(kind, *gap);
@@ -256,7 +250,6 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The sums of a kind.
     #[inline]
     pub(crate) fn of(&mut self, kind: &str) -> Option<&mut Sums> {
         let first = kind.as_bytes().first().copied().map_or(0, usize::from);

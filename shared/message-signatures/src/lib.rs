@@ -35,6 +35,8 @@
 //! [RFC 9530]: https://www.rfc-editor.org/rfc/rfc9530
 //! [RFC 9651]: https://www.rfc-editor.org/rfc/rfc9651
 
+#![warn(missing_docs)] // it is usable alone, so its reader may have its documentation only
+
 mod base;
 mod claim;
 mod component;

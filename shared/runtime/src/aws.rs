@@ -156,7 +156,6 @@ impl AwsSettings {
         authority.is_some_and(is_on_this_machine)
     }
 
-    /// The region.
     pub fn region(&self) -> &str {
         &self.region
     }
@@ -259,7 +258,6 @@ impl Aws {
         )
     }
 
-    /// An SQS client.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::config::Builder::from(&self.config);
         aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
@@ -278,7 +276,6 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A KMS client.
     pub fn kms(&self) -> aws_sdk_kms::Client {
         let config = aws_sdk_kms::config::Builder::from(&self.config);
         aws_sdk_kms::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())

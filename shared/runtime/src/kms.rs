@@ -71,7 +71,6 @@ pub enum KmsError {
     /// KMS answered without what it must hold.
     #[error("KMS answered {operation} without {field}")]
     Incomplete {
-        /// The operation.
         operation: &'static str,
         /// What is missing.
         field: &'static str,

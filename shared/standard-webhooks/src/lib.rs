@@ -44,6 +44,8 @@
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
+#![warn(missing_docs)] // it is usable alone, so its reader may have its documentation only
+
 mod header;
 pub mod limits;
 mod refusal;

@@ -8,17 +8,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 /// A DynamoDB item.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A text as an attribute.
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-/// A number as an attribute.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// A text attribute of an item.
 pub(crate) fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }

@@ -149,7 +149,6 @@ pub struct NextPage(Item);
 /// Result of recording a decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DecideOutcome {
-    /// It is written.
     Written,
     /// There is nothing to decide: the notice settled, or was decided already.
     Closed(Box<Notice>),

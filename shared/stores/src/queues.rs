@@ -59,7 +59,6 @@ impl Queue {
     /// runs.
     const HIDDEN_S_MAX: i32 = 43_200 - 900;
 
-    /// The queue by its URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         Self {
             client,

@@ -69,7 +69,6 @@ impl UndeliveredReason {
 /// Some of a client's undelivered events, oldest first.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UndeliveredPage {
-    /// The events.
     pub events: Vec<OutgoingEvent>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<EventCursor>,

@@ -27,6 +27,8 @@
 //! Serde reads types with `tag`, `untagged` or `flatten` through a buffer of its own, in which an
 //! array passes for a struct again. Take such a thing apart with [`Object`] instead.
 
+#![warn(missing_docs)] // it is usable alone, so its reader may have its documentation only
+
 mod de;
 mod null;
 mod object;

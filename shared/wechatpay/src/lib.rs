@@ -118,6 +118,8 @@
 //! Numbers such as "page 4012365334" are pages of WeChat Pay's manual,
 //! `https://pay.weixin.qq.com/doc/v3/merchant/4012365334`.
 
+#![warn(missing_docs)] // it is usable alone, so its reader may have its documentation only
+
 pub mod api;
 pub mod bill;
 pub mod callback;

@@ -23,7 +23,6 @@ use crate::{
 
 pub(crate) use races::{RACES, Race};
 
-/// A flow.
 pub(crate) struct Flow {
     pub(crate) name: &'static str,
     /// What happens before; nothing goes wrong there.

@@ -66,7 +66,6 @@ pub(crate) struct Alarm {
 enum Last {
     /// The last one that is over.
     Complete,
-    /// The one that has begun.
     Begun,
 }
 

@@ -34,7 +34,6 @@ pub(super) fn operations() -> Vec<(&'static str, &'static str, bool)> {
         .collect()
 }
 
-/// A path of a route.
 pub(super) fn path_of(testbed: &Testbed, route: &str) -> String {
     route
         .replace("{order_no}", "ORDER-1")

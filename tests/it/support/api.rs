@@ -133,7 +133,6 @@ impl Client {
     }
 }
 
-/// An answer of the API.
 #[derive(Debug)]
 pub(crate) struct ApiAnswer {
     pub(crate) status: u16,

@@ -98,7 +98,6 @@ impl DynamoEngine {
         &self.endpoint
     }
 
-    /// A client for it.
     pub fn client(&self, clock: &Clock) -> aws_sdk_dynamodb::Client {
         Aws::new(&AwsSettings::local(self.endpoint()), clock).dynamodb()
     }

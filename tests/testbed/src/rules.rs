@@ -12,7 +12,6 @@ use crate::service::Service;
 
 /// A message with its attributes, in bytes: 1 MiB.
 const MESSAGE_MAX: usize = 1_048_576;
-/// Attributes of a message.
 const ATTRIBUTES_MAX: usize = 10;
 /// How long a message may be delayed, and hidden, in seconds.
 const DELAY_S_MAX: i64 = 900;

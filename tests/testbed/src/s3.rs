@@ -93,7 +93,6 @@ impl S3Engine {
         SharedHttpClient::new(self.clone())
     }
 
-    /// An object by its bucket and key.
     pub fn object(&self, bucket: &str, key: &str) -> Option<S3Object> {
         self.store()
             .objects

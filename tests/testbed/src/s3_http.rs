@@ -28,18 +28,15 @@ pub struct S3Request<'a> {
     pub path_and_query: &'a str,
     /// Names in lower case, and values.
     pub headers: Vec<(&'a str, &'a str)>,
-    /// The body.
     pub body: &'a [u8],
 }
 
 /// An answer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct S3Reply {
-    /// The status.
     pub status: u16,
     /// Names and values.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Vec<u8>,
 }
 

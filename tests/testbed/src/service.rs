@@ -1,6 +1,5 @@
 //! The AWS services that the bundle calls.
 
-/// One of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Service {
     /// Tables.

@@ -28,7 +28,6 @@ use crate::service::Service;
 /// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
-    /// The service.
     pub service: Service,
     /// The operation, such as `PutItem`.
     pub operation: String,

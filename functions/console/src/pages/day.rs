@@ -52,7 +52,6 @@ pub(crate) struct DayView<'a> {
     pub(crate) started: Option<RunForm>,
 }
 
-/// The page.
 pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let read = view.run.filter(|run| !run.parts_done.is_empty());
     let has_items = view.day.len() > 0;

@@ -42,7 +42,6 @@ pub(crate) struct DifferenceView<'a> {
     pub(crate) explain_alone: SoloExplainLimit,
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
-    /// The form that was rejected.
     pub(crate) draft: Option<RejectedForm<'a>>,
 }
 
@@ -55,7 +54,6 @@ pub(crate) struct RejectedForm<'a> {
     pub(crate) client: &'a str,
 }
 
-/// The page.
 pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let one = view.difference;
     let name = list::name(one);

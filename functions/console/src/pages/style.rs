@@ -26,7 +26,6 @@ pub(crate) fn href() -> &'static str {
     &HREF
 }
 
-/// The answer with it.
 pub(crate) fn answer() -> Response<String> {
     let mut answer = Response::new(STYLE.to_owned());
     for (name, value) in [

@@ -49,7 +49,6 @@ pub struct Report {
     pub wechat_down: bool,
 }
 
-/// The outcome of one check.
 pub(super) enum CheckOutcome {
     NotOurs,
     Settled,

@@ -25,7 +25,6 @@ pub(super) trait Work {
     /// Unix milliseconds.
     fn now_ms(&self) -> i64;
 
-    /// Waits.
     async fn sleep_ms(&self, ms: i64);
 
     /// What is due in a part of the index, oldest first, and where its next page begins.

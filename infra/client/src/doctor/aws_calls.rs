@@ -125,7 +125,6 @@ impl CallError {
     }
 }
 
-/// Makes calls.
 #[derive(Debug)]
 pub(crate) struct AwsCalls {
     http: reqwest::Client,

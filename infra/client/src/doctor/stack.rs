@@ -16,7 +16,6 @@ pub(crate) struct Stack {
     resources: Vec<Resource>,
 }
 
-/// One of its resources.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Resource {
     /// Its name in the template.

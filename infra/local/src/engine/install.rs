@@ -65,7 +65,6 @@ pub struct Installed {
 /// Why the engine cannot be installed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// No interpreter.
     #[error(
         "python3 was not found on PATH; install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv)"
     )]
@@ -89,7 +88,6 @@ pub enum InstallError {
          configuration can be reached, then run this again"
     )]
     Pip {
-        /// What it was to install.
         packages: String,
         /// How pip ended.
         outcome: String,

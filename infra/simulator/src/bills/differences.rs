@@ -79,7 +79,6 @@ pub enum Difference {
     TradeWithoutFund,
     /// The summary row is not the sum of the rows.
     SummaryOff {
-        /// Of which bill.
         #[serde(default)]
         bill: SummaryOf,
         /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); by
@@ -108,7 +107,6 @@ pub enum SummaryOf {
 pub struct WantedDifference {
     /// The Beijing day, `2026-08-03`.
     pub date: String,
-    /// What.
     #[serde(flatten)]
     pub difference: Difference,
     /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless
@@ -155,7 +153,6 @@ impl WantedDifference {
 pub struct InjectedDifference {
     /// The Beijing day.
     pub date: String,
-    /// What.
     #[serde(flatten)]
     pub difference: Difference,
     /// The order's number; `None` of a summary.

@@ -54,10 +54,8 @@ pub struct GeneratedDay {
 /// Why a day cannot be filled.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum GenerateError {
-    /// The day.
     #[error("date must be a Beijing day that has begun, as in 2026-08-03; it is {0}")]
     Date(String),
-    /// The numbers.
     #[error("orders must be 1 to 1000000, and refunds no more than orders")]
     Count,
     /// The day has these orders already.

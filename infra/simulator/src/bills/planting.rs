@@ -20,7 +20,6 @@ use crate::{
 /// Why a difference cannot be put into a bill.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DifferenceError {
-    /// The day.
     #[error("date must be a Beijing day that has begun, as in 2026-08-03; it is {0}")]
     Date(String),
     /// An amount, or a correct summary.

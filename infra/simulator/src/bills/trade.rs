@@ -14,7 +14,6 @@ pub(crate) enum TradeBill {
     Refund,
 }
 
-/// A column, by what is in it.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Column {
     Time,

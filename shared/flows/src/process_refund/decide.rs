@@ -31,9 +31,7 @@ use crate::{order_store::Rounds, origin::Origin};
 pub struct RefundRef<'a> {
     /// The client. It sees its own orders only.
     pub client: &'a ClientId,
-    /// The order.
     pub order_no: &'a OrderNo,
-    /// The refund.
     pub refund_no: &'a RefundNo,
     /// Who made the decision. An API caller alone cannot decide about a second payment.
     pub by: Approval,

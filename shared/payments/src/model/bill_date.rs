@@ -89,7 +89,6 @@ impl From<BillDate> for String {
     }
 }
 
-/// Which bill.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BillName {

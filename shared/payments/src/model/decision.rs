@@ -8,9 +8,7 @@ use wechatpay::UnixSeconds;
 /// Who decided, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DecidedBy {
-    /// Who decided.
     pub who: String,
-    /// Why.
     pub why: String,
 }
 
@@ -33,7 +31,6 @@ impl Destination {
         }
     }
 
-    /// The destination by its name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Merchant, Self::User]
             .into_iter()
@@ -44,9 +41,7 @@ impl Destination {
 /// Where an operator redirected the money of an abnormal refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Redirection {
-    /// Where to.
     pub to: Destination,
-    /// Who, and why.
     pub decided: DecidedBy,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
@@ -125,14 +120,12 @@ impl RefundDecision {
 /// An operator's decision, as the journal stores it with the change that it caused.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OperatorDecision {
-    /// What was decided.
     pub what: RefundDecision,
     /// Where the money goes, with [`RefundDecision::Redirect`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Destination>,
     /// Who decided.
     pub who: String,
-    /// Why.
     pub why: String,
 }
 

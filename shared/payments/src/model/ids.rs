@@ -21,10 +21,7 @@ pub enum BadNumber {
     Alphabet,
     /// It begins with a prefix that is reserved for numbers that are made here.
     #[error("must not begin with `{prefix}`: such numbers are made here")]
-    ReservedPrefix {
-        /// The prefix.
-        prefix: &'static str,
-    },
+    ReservedPrefix { prefix: &'static str },
 }
 
 /// To and from text, by the type's own `parse`.

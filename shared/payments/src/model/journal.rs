@@ -38,7 +38,6 @@ impl Cause {
         }
     }
 
-    /// Which one it was.
     pub fn id(&self) -> &str {
         match self {
             Self::Request(id)
@@ -65,9 +64,7 @@ impl Cause {
 /// What an event is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Subject {
-    /// The order itself.
     Order,
-    /// One of its refunds.
     Refund(RefundNo),
     /// A payment other than the order's booked one.
     Payment(TransactionId),
@@ -93,19 +90,16 @@ impl Subject {
     }
 }
 
-/// One change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
     /// The order's version after the change. Each change of anything under an order increments its
     /// version.
     pub version: u64,
-    /// What changed.
     pub subject: Subject,
     /// The state before it; `None` for the first.
     pub from: Option<String>,
     /// The state after it.
     pub to: String,
-    /// Why.
     pub cause: Cause,
     /// When, by our clock (Unix seconds).
     pub at: UnixSeconds,
@@ -125,9 +119,7 @@ pub struct Event {
 /// Why, when and under which trace something changes: shared by all events of one change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeContext {
-    /// Why.
     pub cause: Cause,
-    /// The trace.
     pub trace: String,
     /// When, by our clock.
     pub at: UnixSeconds,

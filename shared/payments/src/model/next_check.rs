@@ -11,7 +11,6 @@ use crate::model::ids::OrderNo;
 pub struct NextCheck {
     /// Which part of the index (0 to [`PARTS`] less one).
     pub shard: u8,
-    /// When.
     pub at: UnixSeconds,
 }
 

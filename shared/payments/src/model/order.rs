@@ -44,7 +44,6 @@ impl Product {
         }
     }
 
-    /// The product by its name.
     pub fn named(name: &str) -> Option<Self> {
         [
             Self::Native,
@@ -84,7 +83,6 @@ impl Product {
 pub struct Order {
     /// The order's number, WeChat Pay's `out_trade_no`.
     pub order_no: OrderNo,
-    /// Whose order it is.
     pub client_id: ClientId,
     /// Where the payer pays.
     pub product: Product,
@@ -308,7 +306,6 @@ impl Rejection {
 pub struct OrderRefusal {
     /// Its code, as it came.
     pub code: String,
-    /// Its text.
     pub message: String,
 }
 

@@ -22,19 +22,15 @@ pub fn refund_notice_id(refund_id: &str) -> String {
 /// A parked payment: one for an order that is not its booked payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParkedPayment {
-    /// The payment.
     pub transaction_id: TransactionId,
     /// What was paid.
     pub amount: Fen,
-    /// When it was paid.
     pub paid_at: UnixSeconds,
     /// Whether it belongs to this merchant and is in our currency, so that our refund can work.
     pub refundable: bool,
-    /// Its state.
     pub state: ParkedState,
 }
 
-/// The state of a parked payment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParkedState {
     /// It waits for an operator.
@@ -74,7 +70,6 @@ impl ParkedState {
         }
     }
 
-    /// The state by its name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
@@ -133,10 +128,7 @@ pub enum RefundParkReason {
     UnknownOrder,
     /// A value differs from ours.
     #[error("{field} differs from ours: compare both sides before anything is booked")]
-    Differs {
-        /// Which one.
-        field: &'static str,
-    },
+    Differs { field: &'static str },
     /// A refund that was made elsewhere, of a payment that the books do not have.
     #[error(
         "a refund made outside this system gives back more than the books hold for this order: look it up in WeChat Pay's console and book it by hand"
@@ -185,11 +177,9 @@ impl PaymentToPark {
 pub struct PaymentToPark {
     /// The order that WeChat Pay names.
     pub order_no: OrderNo,
-    /// The payment.
     pub transaction_id: TransactionId,
     /// What was paid, as reported.
     pub amount: Fen,
-    /// When it was paid.
     pub paid_at: UnixSeconds,
     /// Why it was not applied.
     pub reason: ParkReason,
@@ -205,10 +195,7 @@ pub enum ParkReason {
     UnknownOrder,
     /// A value differs from the order's.
     #[error("{field} differs from the order's: compare both sides, then book or refund it by hand")]
-    Differs {
-        /// Which one.
-        field: &'static str,
-    },
+    Differs { field: &'static str },
     /// The order is paid by another payment.
     #[error("the order is already paid by {paid_by}: refund this second payment")]
     SecondPayment {

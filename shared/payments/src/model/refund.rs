@@ -30,7 +30,6 @@ use crate::model::{
 /// A refund as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refund {
-    /// The order.
     pub order_no: OrderNo,
     /// Its number under the order.
     pub refund_no: RefundNo,
@@ -40,7 +39,6 @@ pub struct Refund {
     pub transaction_id: TransactionId,
     /// Whether that is the order's booked payment or another one.
     pub of: PaymentKind,
-    /// How much.
     pub amount: Fen,
     /// The whole of the payment.
     pub total: Fen,
@@ -50,7 +48,6 @@ pub struct Refund {
     pub notify_url: String,
     /// Fingerprint of the request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
-    /// Its state.
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
@@ -86,7 +83,6 @@ pub struct Refund {
 /// What a refund is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRefund<'a> {
-    /// Its order.
     pub order_no: &'a OrderNo,
     /// Its number here.
     pub refund_no: &'a RefundNo,
@@ -186,7 +182,6 @@ pub enum PaymentKind {
     Parked,
 }
 
-/// The state of a refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefundState {
     /// The money is reserved; WeChat Pay was not called yet, or its answer is unknown. Not final.
@@ -222,7 +217,6 @@ impl RefundState {
 /// The terms of a refund: a repeat must have the same ones.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct RefundTerms {
-    /// How much.
     pub amount: Fen,
     /// The text for the payer, up to 80 bytes.
     pub reason: Option<String>,

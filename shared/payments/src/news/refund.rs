@@ -28,9 +28,7 @@ pub struct RefundNews {
     pub out_refund_no: OutRefundNo,
     /// WeChat Pay's own number of it.
     pub refund_id: RefundId,
-    /// Its state.
     pub status: ReportedRefundStatus,
-    /// How much.
     pub amount: Fen,
     /// The order's total.
     pub total: Fen,

@@ -53,7 +53,6 @@ pub enum TradeOutcome {
 /// A payment as WeChat Pay reports it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReportedPayment {
-    /// The payment.
     pub payment: Payment,
     /// `amount.total`.
     pub total: Fen,

@@ -20,7 +20,6 @@ pub struct CarriedTrade {
     pub id: String,
     /// The day that decides about it: the one after the day that was read.
     pub date: BillDate,
-    /// What it is.
     pub trade: Trade,
     /// Whether the day's run has decided about it. When the day is run again, the decision is made
     /// again in the same way.
@@ -28,13 +27,10 @@ pub struct CarriedTrade {
     pub settled: bool,
 }
 
-/// What a trade is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CarriedKind {
-    /// A payment.
     Payment,
-    /// A refund.
     Refund,
 }
 
@@ -46,7 +42,6 @@ pub struct Trade {
     pub kind: CarriedKind,
     /// `out_trade_no`
     pub order_no: String,
-    /// `transaction_id`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
     /// `out_refund_no`; refunds only.

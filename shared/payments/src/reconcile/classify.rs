@@ -264,7 +264,6 @@ fn given_back(parked: Option<&ParkedPayment>) -> bool {
     })
 }
 
-/// Our side of an order.
 fn side_of(order: &Order, payment: Option<&Payment>) -> SideView {
     SideView {
         amount_fen: Some(order.amount.get()),

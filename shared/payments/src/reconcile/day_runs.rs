@@ -17,7 +17,6 @@ use crate::{
 /// A run that is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RunRequest {
-    /// The day.
     pub date: BillDate,
     /// The run's id: the same each time its message comes.
     pub run_id: String,

@@ -13,7 +13,6 @@ use crate::{
     reconcile::difference::DifferenceKind,
 };
 
-/// The state of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -117,7 +116,6 @@ impl Default for FundTerms {
 /// The fund side of a run. It has its own result.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundSide {
-    /// Its state.
     pub state: FundState,
     /// The fund bills that it reads.
     pub accounts: Vec<BillName>,
@@ -176,7 +174,6 @@ impl FundSide {
 /// A day's reconciliation as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The day.
     pub date: BillDate,
     /// The run's id.
     pub id: String,

@@ -25,7 +25,6 @@ pub enum RefundChange {
 /// The effect of a change on a parked payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParkedPaymentChange {
-    /// Which.
     pub transaction_id: TransactionId,
     /// The state that it must still have.
     pub from: ParkedState,
@@ -59,7 +58,6 @@ pub struct OrderChange {
     pub events: Vec<Event>,
     /// The refund that is created or changed with it.
     pub refund: Option<RefundChange>,
-    /// The parked payment that is changed with it.
     pub parked_payment: Option<ParkedPaymentChange>,
     /// The payment that is parked with it, if it is not parked already.
     pub parked: Option<PaymentToPark>,
@@ -130,7 +128,6 @@ impl OrderChange {
             .is_some_and(|payment| payment.paid_at < self.from.created_at)
     }
 
-    /// The change, with a payment to be parked.
     pub(crate) fn with_parked_payment(
         self,
         parked: PaymentToPark,

@@ -21,7 +21,6 @@ pub enum CloseEligibility {
     Closing,
     /// It can no longer be paid: there is nothing to close.
     Over,
-    /// It is paid.
     Paid,
 }
 

@@ -19,7 +19,6 @@ pub const BUDGET_MS: u64 = 9_000;
 /// What to do after a prepay call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssueStep {
-    /// Store this value.
     Store(PrepayValue),
     /// Send the same call again, to the other host.
     Repeat,

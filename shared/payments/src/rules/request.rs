@@ -39,7 +39,6 @@ impl From<strict_json::Wrong> for BadRequest {
     }
 }
 
-/// A field that is wrong, and how.
 pub fn bad_field(field: &'static str, problem: impl ToString) -> BadRequest {
     BadRequest::Field {
         field,

@@ -15,7 +15,6 @@ use crate::{
 /// An order to be reserved, with its first event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewOrder {
-    /// The order.
     pub order: Order,
     /// Its first event.
     pub event: Event,

@@ -30,7 +30,6 @@ pub struct RefundRequest {
     pub approval: Approval,
 }
 
-/// Who approved a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Approval {
     /// The caller of the API alone.
@@ -57,10 +56,7 @@ pub enum RefundRejected {
     NotPaid,
     /// More than is left of the payment.
     #[error("{left_fen} fen are left of the payment")]
-    Exceeds {
-        /// What is left, in fen.
-        left_fen: i64,
-    },
+    Exceeds { left_fen: i64 },
     /// The order already had as many refunds as WeChat Pay accepts.
     #[error("the order had as many refunds as WeChat Pay takes")]
     TooMany,

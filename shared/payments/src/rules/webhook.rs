@@ -365,7 +365,6 @@ fn meaning_of(answer: &str) -> Option<DeliveryResult> {
 /// the merchant. It contains nothing about the payer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OutgoingEvent {
-    /// The order.
     pub order_no: OrderNo,
     /// Whose order it is, and so whose webhook is called.
     pub client_id: ClientId,

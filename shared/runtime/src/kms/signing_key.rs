@@ -18,7 +18,6 @@ use crate::random::Random;
 /// What KMS says of a key. Texts are KMS's own words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyDescription {
-    /// Its ARN.
     pub arn: String,
     /// `RSA_2048` ...
     pub spec: String,

@@ -20,7 +20,6 @@ pub enum BadUrl {
         WebhookUrl::LENGTH_MAX
     )]
     NotAUrl,
-    /// Not HTTPS.
     #[error(
         "the webhook's URL does not begin with https:// (http only on loopback, where that is allowed)"
     )]

@@ -178,7 +178,6 @@ where
     }
 }
 
-/// The metrics of one line.
 #[derive(Default)]
 struct LineMetrics {
     metrics: Vec<(&'static str, &'static str)>,

@@ -84,7 +84,6 @@ pub struct WebhookOverview {
     pub state: Option<String>,
     /// What put an end to it.
     pub why: Option<String>,
-    /// When (Unix seconds).
     pub since: Option<UnixSeconds>,
     /// Counts the changes of the item.
     pub version: Option<u64>,

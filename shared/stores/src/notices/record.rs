@@ -19,7 +19,6 @@ pub enum NoticesError {
     Damaged {
         /// The notice, if known.
         notice_id: String,
-        /// Which attribute.
         attribute: &'static str,
     },
 }
@@ -58,7 +57,6 @@ pub struct Notice {
     pub order_no: Option<OrderNo>,
     /// WeChat Pay's event type; empty when it is not known.
     pub event_type: String,
-    /// Its state.
     pub status: NoticeStatus,
     /// How often it has failed.
     pub retries: u32,
@@ -75,9 +73,7 @@ pub struct Notice {
     pub first_seen_at: UnixSeconds,
     /// When the record last changed.
     pub updated_at: UnixSeconds,
-    /// Who decided.
     pub decided_by: Option<String>,
-    /// Why it was decided so.
     pub decided_why: Option<String>,
 }
 
@@ -92,7 +88,6 @@ impl NoticeStatus {
         }
     }
 
-    /// The status of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Pending, Self::Parked, Self::Settled, Self::Decided]
             .into_iter()

@@ -36,7 +36,6 @@ use super::{
 pub enum DayLine {
     /// An order's booked payment.
     Payment {
-        /// The order.
         order_no: OrderNo,
         /// WeChat Pay's number of the payment.
         transaction_id: TransactionId,
@@ -64,9 +63,7 @@ pub enum DayLine {
         /// When it was paid.
         at: UnixSeconds,
     },
-    /// A refund.
     Refund {
-        /// The order.
         order_no: OrderNo,
         /// Its number under the order.
         refund_no: RefundNo,

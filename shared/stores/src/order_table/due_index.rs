@@ -23,9 +23,7 @@ use super::{
 /// Something that is due.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CheckItem {
-    /// An order.
     Order(OrderNo),
-    /// A refund of an order.
     Refund(OrderNo, RefundNo),
 }
 
@@ -41,7 +39,6 @@ impl CheckItem {
 /// Something that is due, and since when.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DueCheck {
-    /// What.
     pub item: CheckItem,
     /// Since when (Unix seconds).
     pub at: UnixSeconds,

@@ -29,7 +29,6 @@ pub enum TableError {
     Damaged {
         /// The order, if known.
         order_no: String,
-        /// Which attribute.
         attribute: &'static str,
     },
 }

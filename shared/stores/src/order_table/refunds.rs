@@ -18,7 +18,6 @@ use super::{OrderTable, TableError, item, keys, refund_item, unavailable};
 /// The records that decide whether a requested refund is accepted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RefundBasis {
-    /// The order.
     pub order: Option<Order>,
     /// The refund of that number, if it was asked for before.
     pub refund: Option<Refund>,

@@ -17,16 +17,11 @@ use wechatpay::verify::SignedHeaders;
 pub enum PaymentRequest {
     /// Get a prepay value for this order.
     #[serde(rename = "issue.v1")]
-    IssueV1 {
-        /// The order.
-        order_no: OrderNo,
-    },
+    IssueV1 { order_no: OrderNo },
     /// Send this refund to WeChat Pay, if it is due.
     #[serde(rename = "refund.v1")]
     RefundV1 {
-        /// The order.
         order_no: OrderNo,
-        /// The refund.
         refund_no: RefundNo,
     },
 }
@@ -65,7 +60,6 @@ pub enum ReconcileWork {
     /// Reconcile a day: load its bills and split the work.
     #[serde(rename = "reconcile-day.v1")]
     DayV1 {
-        /// The day.
         date: BillDate,
         /// Whether to look only.
         dry_run: bool,
@@ -79,7 +73,6 @@ pub enum ReconcileWork {
     /// Hold one part of a day's orders against its bills.
     #[serde(rename = "reconcile-part.v1")]
     PartV1 {
-        /// The day.
         date: BillDate,
         /// The run that it is part of.
         run_id: String,
@@ -89,7 +82,6 @@ pub enum ReconcileWork {
     /// Hold the account's movements against the trades, once the trade side of a run is done.
     #[serde(rename = "reconcile-funds.v1")]
     FundsV1 {
-        /// The day.
         date: BillDate,
         /// The run whose fund side it is.
         run_id: String,
@@ -97,7 +89,6 @@ pub enum ReconcileWork {
     /// Do one part of that.
     #[serde(rename = "reconcile-funds-part.v1")]
     FundsPartV1 {
-        /// The day.
         date: BillDate,
         /// The run whose fund side it is.
         run_id: String,
@@ -107,7 +98,6 @@ pub enum ReconcileWork {
     /// Do what two persons approved about a difference.
     #[serde(rename = "apply-difference.v1")]
     ApplyV1 {
-        /// The day.
         date: BillDate,
         /// The difference.
         id: String,
@@ -210,7 +200,6 @@ pub struct WebhookMessage {
     /// The kind of event, and so the shape of `detail`.
     #[serde(rename = "detail-type")]
     pub kind: EventKind,
-    /// The event.
     pub detail: OutgoingEvent,
     /// This event was requested again.
     #[serde(default)]

@@ -36,7 +36,6 @@ pub enum ReconciliationError {
     Damaged {
         /// Partition and sort key, if known.
         item: String,
-        /// Which attribute.
         attribute: &'static str,
     },
 }

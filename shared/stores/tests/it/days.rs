@@ -76,7 +76,6 @@ impl Bench {
         assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
     }
 
-    /// An order that was paid at `paid_at`.
     pub(crate) async fn paid(&self, order_no: &str, paid_at: UnixSeconds) -> Order {
         paid_in(&self.table(), order_no, paid_at).await
     }

@@ -76,7 +76,6 @@ impl Bench {
         found.expect("an answer")
     }
 
-    /// Which differences are followed.
     async fn followed(&self) -> Vec<TrackedDifference> {
         let page = self.table().followed(None).await.expect("an answer");
         assert!(page.next.is_none());

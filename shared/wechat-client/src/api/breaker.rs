@@ -49,7 +49,6 @@ struct Open {
 /// What one call says about its host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct CallReport {
-    /// When the call was sent.
     pub(super) sent_at_ms: i64,
     /// When it ended.
     pub(super) at_ms: i64,

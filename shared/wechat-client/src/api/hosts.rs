@@ -20,7 +20,6 @@ pub struct Hosts {
 /// Which host to call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Host {
-    /// The main host.
     Main,
     /// The other one.
     Backup,

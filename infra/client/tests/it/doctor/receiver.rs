@@ -14,7 +14,6 @@ use wechatpay::callback::{self, Plaintext};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::verify::{SignedHeaders, VerificationKeys};
 
-/// How it answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     /// GET of the callbacks' path, which has no such route.

@@ -38,17 +38,13 @@ pub struct DecisionContext<'a> {
 pub enum DecisionRejected {
     /// The decision is not possible in the difference's state.
     #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
-    WrongState {
-        /// Its state.
-        state: DifferenceState,
-    },
+    WrongState { state: DifferenceState },
     /// This kind has no money to refund.
     #[error("no money can be given back for this kind of difference: explain it instead")]
     NothingToRefund,
     /// A refund of the money exists: only decisions about that refund are possible.
     #[error("refund {refund_no} of this money is {}: decide about that refund, or explain", .stage.name())]
     RefundIsThere {
-        /// Which.
         refund_no: RefundNo,
         /// How far it is.
         stage: RefundStage,

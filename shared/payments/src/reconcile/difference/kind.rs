@@ -11,7 +11,6 @@ pub enum RunSide {
     Funds,
 }
 
-/// What differs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
@@ -50,7 +49,6 @@ pub enum DifferenceKind {
     UncheckedRows,
 }
 
-/// The remedy for a kind of difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remedy {
     /// WeChat Pay is queried, and its answer is settled like a callback.
@@ -61,12 +59,9 @@ pub enum Remedy {
     Operator,
 }
 
-/// A payment or a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PaymentOrRefund {
-    /// A payment.
     Payment,
-    /// A refund.
     Refund,
 }
 
@@ -82,7 +77,6 @@ pub enum RefundableMoney {
 /// What WeChat Pay's values are compared with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OurSide {
-    /// Our books.
     Books,
     /// The fee that the row's own rate gives.
     Rate,
@@ -362,7 +356,6 @@ impl DifferenceKind {
         self.facts().name
     }
 
-    /// The kind by its name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -387,7 +380,6 @@ impl DifferenceKind {
         self.facts().what_to_do_of_many
     }
 
-    /// The remedy.
     pub const fn remedy(self) -> Remedy {
         self.facts().remedy
     }

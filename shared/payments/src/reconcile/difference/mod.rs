@@ -58,10 +58,8 @@ pub struct DifferenceSubject {
     /// `out_trade_no`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_no: Option<String>,
-    /// `transaction_id`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
-    /// `out_refund_no`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_refund_no: Option<String>,
     /// `refund_id`
@@ -78,7 +76,6 @@ pub struct DifferenceSubject {
 /// More of one kind than are listed one by one.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
-    /// How many.
     pub count: u64,
     /// Their sum, in fen; for movements, negative if money left the merchant.
     pub amount_fen: i64,
@@ -151,11 +148,8 @@ impl SideView {
 pub struct Difference {
     /// Its id within its day: the same in every run.
     pub id: String,
-    /// The day.
     pub date: BillDate,
-    /// What differs.
     pub kind: DifferenceKind,
-    /// What it is about.
     pub about: DifferenceSubject,
     /// WeChat Pay's side; `None` if it has nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +160,6 @@ pub struct Difference {
     /// For an aggregated difference: number and sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
-    /// Its state.
     pub state: DifferenceState,
     /// The action that is executed once it is approved.
     #[serde(default, skip_serializing_if = "ApprovedAction::is_refund")]

@@ -8,7 +8,6 @@ use crate::model::{
     refund::{Refund, RefundState},
 };
 
-/// The state of a difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceState {
@@ -289,7 +288,6 @@ pub enum NoticeStep<'a> {
     Decided {
         /// Who decided: a person or a run.
         who: &'a str,
-        /// Why.
         why: &'a str,
     },
 }
@@ -351,11 +349,9 @@ pub enum Actor {
 pub struct HistoryEntry {
     /// When, by our clock.
     pub at: UnixSeconds,
-    /// Who.
     pub who: Actor,
     /// The state afterwards.
     pub to: DifferenceState,
-    /// Why.
     pub why: String,
     /// The person's decision; steps of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
