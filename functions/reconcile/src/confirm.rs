@@ -88,20 +88,20 @@ impl<'a> Confirmer<'a> {
         let repeated = matched.repeated.kept.iter();
         let repeated: BTreeSet<u64> = repeated.map(|row| row.line).collect();
         let (records, books, mchid) = (self.records, &matched.books, self.app.mchid.as_str());
-        let mut judged = stream::iter(&matched.candidates.kept)
+        let mut classified = stream::iter(&matched.candidates.kept)
             .map(|row| async move {
                 let read = records.of_row(row).await?;
                 let counted_fen = counted_fen(row, &read, books);
                 Ok::<_, DayError>((row, counted_fen, classify_row(row, mchid, &read)))
             })
             .buffered(SIDE_BY_SIDE);
-        while let Some((row, counted_fen, judgement)) = judged.try_next().await? {
+        while let Some((row, counted_fen, classification)) = classified.try_next().await? {
             let number = number_of(kind_of(row.kind), &row.transaction_id, &row.out_refund_no);
             let gap =
                 self.finding
                     .gap_of_row(row, &number, counted_fen, repeated.contains(&row.line));
             self.finding.named.insert(number);
-            match judgement {
+            match classification {
                 Classification::Differs(kind, here) => {
                     let there = if kind == DifferenceKind::IdentityDiffers {
                         identity_of_row(row)
@@ -144,17 +144,17 @@ impl<'a> Confirmer<'a> {
                             .absent_unread(trade, product_of(line), kind, before);
                     }
                 }
-                let mut judged = stream::iter(unseen.into_iter().take(looked_at))
+                let mut classified = stream::iter(unseen.into_iter().take(looked_at))
                     .map(|line| records.absent_line(line))
                     .buffered(SIDE_BY_SIDE);
-                while let Some(judged) = judged.try_next().await? {
-                    if let Some(absent) = judged {
+                while let Some(classified) = classified.try_next().await? {
+                    if let Some(absent) = classified {
                         let AbsentTrade {
                             trade,
                             product,
-                            judged,
+                            classified,
                         } = absent;
-                        self.finding.absent(trade, product, judged, before);
+                        self.finding.absent(trade, product, classified, before);
                     }
                 }
                 match page.next {
@@ -176,19 +176,19 @@ impl<'a> Confirmer<'a> {
                 .absent_unread(trade_of_parked(&parked), product_of(&parked), kind, before);
         }
         let records = self.records;
-        let mut judged = stream::iter(self.matched.books.unseen_parked().take(room))
+        let mut classified = stream::iter(self.matched.books.unseen_parked().take(room))
             .map(|parked| async move {
-                let judged = records
+                let classified = records
                     .parked_payment(parked.order_no, parked.transaction_id)
                     .await?;
-                Ok::<_, DayError>((parked, judged))
+                Ok::<_, DayError>((parked, classified))
             })
             .buffered(SIDE_BY_SIDE);
-        while let Some((parked, judged)) = judged.try_next().await? {
-            if let Some(judged) = judged {
+        while let Some((parked, classified)) = classified.try_next().await? {
+            if let Some(classified) = classified {
                 let trade = trade_of_parked(&parked);
                 self.finding
-                    .absent(trade, product_of(&parked), judged, before);
+                    .absent(trade, product_of(&parked), classified, before);
             }
         }
         Ok(())
@@ -207,8 +207,8 @@ impl<'a> Confirmer<'a> {
                 if self.finding.has_unchecked_rows() {
                     continue;
                 }
-                let judged = self.records.still_absent(trade).await?;
-                if let Some((kind, here)) = judged {
+                let classified = self.records.still_absent(trade).await?;
+                if let Some((kind, here)) = classified {
                     self.finding.add(kind, about_trade(trade), None, Some(here));
                 }
             }

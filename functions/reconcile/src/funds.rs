@@ -38,7 +38,7 @@ use crate::{
     record::RunRecord,
 };
 use days::BillDays;
-use movements::{FundPass, MovementJudge};
+use movements::{FundPass, MovementMatcher};
 
 type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
 
@@ -54,7 +54,7 @@ pub(crate) struct Funds<'a> {
 }
 
 impl<'a> Funds<'a> {
-    /// Judges the movements of a run's day, or begins to where they have to be split.
+    /// Matches the movements of a run's day, or begins to where they have to be split.
     ///
     /// # Errors
     /// [`DayError`]. The day's record says so too.
@@ -89,7 +89,7 @@ impl<'a> Funds<'a> {
         funds.record().note_trouble(funds.side(), done).await
     }
 
-    /// Judges one part of the movements.
+    /// Matches one part of the movements.
     ///
     /// # Errors
     /// [`DayError`].
@@ -223,14 +223,14 @@ impl<'a> Funds<'a> {
             return Ok(());
         };
         let mut finding = Findings::new(run, part, app.clock.now());
-        let judge = MovementJudge {
+        let matcher = MovementMatcher {
             app,
             run,
             funds,
             part,
             finding: &mut finding,
         };
-        let moves = judge.judge().await?;
+        let moves = matcher.match_all().await?;
         let found = self
             .differences()
             .write_down(&finding.differences())
@@ -295,9 +295,9 @@ fn why_gone(
     let traded_on = traded_at.map(BillDate::of);
     let is_later = traded_on.filter(|date| *date > due);
     if let (DifferenceKind::TradeWithoutFundFlow, Some(date)) = (difference.kind, is_later) {
-        let judged = date.plus_days(i64::from(settlement_days));
+        let settled_on = date.plus_days(i64::from(settlement_days));
         return Some(format!(
-            "the trade is settled by {judged}: the run of that day judges it"
+            "the trade is settled by {settled_on}: the run of that day judges it"
         ));
     }
     Some(differences::AGREE.to_owned())

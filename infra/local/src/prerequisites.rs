@@ -49,7 +49,7 @@ const TO_RUN: [Prerequisite; 2] = [
 /// Names all that is missing and how to get it.
 pub(crate) fn check(build: bool) -> Result<(), Failure> {
     let needed = TO_RUN.iter().chain(TO_BUILD.iter().filter(|_| build));
-    judge(needed.filter(|needed| !is_there(needed)))
+    report_missing(needed.filter(|needed| !is_there(needed)))
 }
 
 fn is_there(needed: &Prerequisite) -> bool {
@@ -62,7 +62,7 @@ fn is_there(needed: &Prerequisite) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn judge<'a>(missing: impl Iterator<Item = &'a Prerequisite>) -> Result<(), Failure> {
+fn report_missing<'a>(missing: impl Iterator<Item = &'a Prerequisite>) -> Result<(), Failure> {
     let lines: Vec<String> = missing
         .map(|needed| format!("  {}\n    {}", needed.what, needed.get))
         .collect();
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_told_at_once_with_how_to_get_it() {
-        let told = judge([&MISSING, &FAILING].into_iter().filter(|n| !is_there(n)))
+        let told = report_missing([&MISSING, &FAILING].into_iter().filter(|n| !is_there(n)))
             .unwrap_err()
             .to_string();
         for expected in ["an abacus", "carve one", "a false that succeeds", "wait"] {

@@ -79,7 +79,7 @@ impl SettleFlow {
 
     async fn settle_by(
         &self,
-        judge: SettleRule,
+        rule: SettleRule,
         notice: &TradeNotice,
         origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
@@ -90,7 +90,7 @@ impl SettleFlow {
             let found = books.orders.read(&notice.order_no).await?;
             let context = books.context(origin).told_under(notice.request_id.as_ref());
             let settlement = match &found {
-                Some(order) => judge(order, &books.facts, notice, &context),
+                Some(order) => rule(order, &books.facts, notice, &context),
                 None => settle_trade::settle_unknown_trade(notice),
             };
             match settlement {

@@ -125,7 +125,7 @@ impl Matcher {
             let ids = probes.iter().map(|probe| probe.map(|Probe { id, .. }| id));
             self.books.touch(ids);
             for (probe, row) in probes.iter().zip(rows) {
-                self.judge(row, probe.as_ref());
+                self.match_row(row, probe.as_ref());
             }
         }
     }
@@ -164,7 +164,7 @@ impl Matcher {
     }
 
     #[inline]
-    fn judge(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
+    fn match_row(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
         self.count(row);
         let found = probe.map_or(BookMatch::Unknown, |probe| self.books.look_up(probe));
         let fits = match found {

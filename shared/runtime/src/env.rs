@@ -85,15 +85,16 @@ impl<'a> Reader<'a> {
         self.accepted(name, expected, parse(&value))
     }
 
-    /// A value that must be there and that `judge` must accept; else `judge` says what it expected.
-    pub fn judged<T>(
+    /// A value that must be there and that `validate` must accept; else `validate` says what it
+    /// expected.
+    pub fn validated<T>(
         &mut self,
         name: &'static str,
         expected: &'static str,
-        judge: impl FnOnce(&str) -> Result<T, &'static str>,
+        validate: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
         let value = self.required(name, expected)?;
-        judge(&value)
+        validate(&value)
             .map_err(|expected| self.malformed(name, expected))
             .ok()
     }

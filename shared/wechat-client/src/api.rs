@@ -221,7 +221,9 @@ impl WechatApi {
         let answer = match received {
             Ok(Some(received)) => {
                 return Ok(CallReply {
-                    answer: self.judge::<C>(keys.as_ref(), &received, asks).await,
+                    answer: self
+                        .verify_and_parse::<C>(keys.as_ref(), &received, asks)
+                        .await,
                     request_id: received.request_id,
                 });
             }
@@ -461,7 +463,7 @@ impl WechatApi {
     /// Verifies and parses the answer. An unknown serial reloads the keys once: WeChat Pay may have
     /// rotated them. Every call other than a query (`asks`) is logged: without WeChat Pay's
     /// `Request-ID` nothing can be disputed.
-    async fn judge<C: Call>(
+    async fn verify_and_parse<C: Call>(
         &self,
         keys: &dyn CallKeys,
         received: &HttpAnswer,

@@ -31,7 +31,7 @@ const EXPECTED: &str = "the absolute https URL of POST /v1/callbacks/wechatpay, 
 
 /// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
 pub fn read(reader: &mut Reader<'_>) -> Option<String> {
-    reader.judged("NOTIFY_URL", EXPECTED, validate)
+    reader.validated("NOTIFY_URL", EXPECTED, validate)
 }
 
 /// Takes an address, or says what was expected of it.

@@ -25,7 +25,7 @@ pub(super) struct AbsentTrade {
     /// The product that it is counted under.
     pub(super) product: &'static str,
     /// Its kind of difference, and our side.
-    pub(super) judged: (DifferenceKind, SideView),
+    pub(super) classified: (DifferenceKind, SideView),
 }
 
 /// Reads records for a day.
@@ -80,7 +80,7 @@ impl<'a> Records<'a> {
         let Some((trade, _)) = trade_of(line) else {
             return Ok(None);
         };
-        let judged = match line {
+        let classified = match line {
             DayLine::Payment {
                 order_no,
                 transaction_id,
@@ -96,19 +96,19 @@ impl<'a> Records<'a> {
                 ..
             } => {
                 let refund = self.app.orders.refund(order_no, refund_no).await?;
-                let judged = classify_absent_refund(refund.as_ref(), self.date);
+                let classified = classify_absent_refund(refund.as_ref(), self.date);
                 let is_dated = refund.is_some_and(|refund| refund.accepted_at.is_some());
-                if judged.is_some() && !is_dated && self.is_of_other_day(out_refund_no).await? {
+                if classified.is_some() && !is_dated && self.is_of_other_day(out_refund_no).await? {
                     return Ok(None);
                 }
-                judged
+                classified
             }
             DayLine::Parked { .. } => None,
         };
-        Ok(judged.map(|judged| AbsentTrade {
+        Ok(classified.map(|classified| AbsentTrade {
             trade,
             product: product_of(line),
-            judged,
+            classified,
         }))
     }
 
@@ -133,7 +133,7 @@ impl<'a> Records<'a> {
                 let order = self.app.orders.read(&order_no).await?;
                 let transaction_id = trade.transaction_id.as_deref().unwrap_or_default();
                 match classify_absent_payment(order.as_ref(), transaction_id) {
-                    Some(judged) => Ok(Some(judged)),
+                    Some(classified) => Ok(Some(classified)),
                     None => self.parked_payment(&trade.order_no, transaction_id).await,
                 }
             }

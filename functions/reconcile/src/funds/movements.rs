@@ -45,8 +45,8 @@ pub(super) struct FundPass {
     pub(super) all_read: bool,
 }
 
-/// Judges the movements of a part, and adds what differs to what was found.
-pub(super) struct MovementJudge<'a> {
+/// Matches the movements of a part, and adds what differs to what was found.
+pub(super) struct MovementMatcher<'a> {
     pub(super) app: &'a App,
     pub(super) run: &'a Run,
     pub(super) funds: &'a FundSide,
@@ -54,9 +54,9 @@ pub(super) struct MovementJudge<'a> {
     pub(super) finding: &'a mut Findings,
 }
 
-impl MovementJudge<'_> {
+impl MovementMatcher<'_> {
     /// Lays the movements of all days against what the trades of all days have to move.
-    pub(super) async fn judge(mut self) -> Result<FundPass, DayError> {
+    pub(super) async fn match_all(mut self) -> Result<FundPass, DayError> {
         let (app, part) = (self.app, self.part);
         let (bills, days) = (
             BillReader::new(app, self.run),

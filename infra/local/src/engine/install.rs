@@ -191,11 +191,11 @@ fn check_python(python: &OsStr) -> Result<(), InstallError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(InstallError::NoPython),
         other => other.map_err(io("running python3".to_owned()))?,
     };
-    judge_python(&String::from_utf8_lossy(&output.stdout))
+    check_python_version(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// Reads what the probe printed: the version, and a second line if a module is missing.
-fn judge_python(said: &str) -> Result<(), InstallError> {
+fn check_python_version(said: &str) -> Result<(), InstallError> {
     let mut lines = said.lines();
     let found = lines.next().unwrap_or_default();
     let version = found
@@ -281,10 +281,10 @@ mod tests {
             ("2.7\n", "is version 2.7"),
             ("3.12\nno venv\n", "apt-get install python3-venv"),
         ] {
-            let error = judge_python(said).unwrap_err().to_string();
+            let error = check_python_version(said).unwrap_err().to_string();
             assert!(error.contains(expected), "{said}: {error}");
         }
-        assert!(judge_python("3.10\n").is_ok());
+        assert!(check_python_version("3.10\n").is_ok());
     }
 
     #[test]

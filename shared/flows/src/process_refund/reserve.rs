@@ -61,7 +61,10 @@ impl RefundFlow {
                 refund: known,
                 parked,
             };
-            let change = match self.judge(client, wanted, basis, &context).await? {
+            let change = match self
+                .accept_or_reject(client, wanted, basis, &context)
+                .await?
+            {
                 Ok(change) => change,
                 Err(
                     known @ (ReserveRefundOutcome::Reserved(_)
@@ -83,7 +86,10 @@ impl RefundFlow {
                         Err(TableError::Conflict) => continue,
                         basis => basis?,
                     };
-                    match self.judge(client, wanted, basis, &context).await? {
+                    match self
+                        .accept_or_reject(client, wanted, basis, &context)
+                        .await?
+                    {
                         Ok(change) => change,
                         Err(taken) => return Ok(taken),
                     }
@@ -98,7 +104,7 @@ impl RefundFlow {
     }
 
     /// The write that accepts a refund, or why it is rejected.
-    async fn judge(
+    async fn accept_or_reject(
         &self,
         client: &ClientId,
         wanted: &RefundRequest,

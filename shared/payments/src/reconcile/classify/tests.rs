@@ -572,8 +572,8 @@ fn a_refund_that_no_row_names_is_a_difference_if_wechat_pay_accepted_it_that_day
         (RefundState::Closed, true),
         (RefundState::Succeeded(date.starts_at()), true),
     ] {
-        let judged = classify_absent_refund(Some(&refund_in(state.clone())), date);
-        assert_eq!(judged.is_some(), is_one, "{}", state.name());
+        let classified = classify_absent_refund(Some(&refund_in(state.clone())), date);
+        assert_eq!(classified.is_some(), is_one, "{}", state.name());
     }
     assert_eq!(classify_absent_refund(None, date), None);
 }

@@ -93,8 +93,8 @@ fn only_a_number_in_use_under_an_order_that_was_never_given_a_value_is_of_anothe
         ),
     ] {
         let order = crate::rules::settle_trade::tests::order(state.clone());
-        let judged = is_number_used_elsewhere(&answer, &order);
-        assert_eq!(judged, expected, "{answer:?} of {}", state.name());
+        let is_elsewhere = is_number_used_elsewhere(&answer, &order);
+        assert_eq!(is_elsewhere, expected, "{answer:?} of {}", state.name());
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn news(status: ReportedRefundStatus) -> RefundNews {
     }
 }
 
-fn judged(state: RefundState, status: ReportedRefundStatus) -> String {
+fn settled(state: RefundState, status: ReportedRefundStatus) -> String {
     let found = refund(state);
     match settle_refund(&paid(), Some(&found), &facts(), &news(status), &context()) {
         RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
@@ -93,7 +93,7 @@ fn news_does_to_each_state_of_a_refund_what_states_md_says() {
     ] {
         for (status, becomes) in all.into_iter().zip(becomes) {
             assert_eq!(
-                judged(state.clone(), status),
+                settled(state.clone(), status),
                 becomes,
                 "{} by {status:?}",
                 state.name()
@@ -329,14 +329,14 @@ fn a_refund_whose_money_a_person_gave_free_is_parked_when_it_moves_all_the_same(
         ReportedRefundStatus::Processing,
         ReportedRefundStatus::Abnormal,
     ] {
-        let judged = settle_refund(
+        let settled = settle_refund(
             &paid(),
             Some(&released),
             &facts(),
             &news(status),
             &context(),
         );
-        assert!(matches!(judged, RefundSettlement::Park(_)), "{judged:?}");
+        assert!(matches!(settled, RefundSettlement::Park(_)), "{settled:?}");
     }
 }
 
@@ -365,9 +365,9 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
     };
     let through = |found: &Refund, received_by| {
         let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
-        let judged = settle_refund(&paid(), Some(found), &facts(), &news, &context());
-        let RefundSettlement::Change(change) = judged else {
-            panic!("{judged:?}")
+        let settled = settle_refund(&paid(), Some(found), &facts(), &news, &context());
+        let RefundSettlement::Change(change) = settled else {
+            panic!("{settled:?}")
         };
         let Some(crate::rules::change::RefundChange::Updated(_, to)) = change.refund else {
             panic!()

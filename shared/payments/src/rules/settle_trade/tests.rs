@@ -352,23 +352,23 @@ fn only_money_from_before_its_order_may_have_been_parked_for_want_of_it() {
 #[test]
 fn what_wechat_pay_has_under_a_number_that_we_never_sent_rejects_the_order_and_pays_nothing() {
     for state in unpaid_states() {
-        let judged = |outcome| {
-            let judged = settle_foreign_trade(
+        let settled = |outcome| {
+            let settled = settle_foreign_trade(
                 &order(state.clone()),
                 &facts(),
                 &notice(outcome),
                 &context(),
             );
-            kept(judged, &state)
+            kept(settled, &state)
         };
         let becomes = unless_reserved(state.clone());
-        let (reason, then) = judged(TradeOutcome::Paid(money("420001", 100)));
+        let (reason, then) = settled(TradeOutcome::Paid(money("420001", 100)));
         assert_eq!(
             (reason, then),
             (Some(ParkReason::NumberUsedElsewhere), becomes.clone())
         );
         for unpaid in [TradeOutcome::Unpaid, TradeOutcome::Closed] {
-            assert_eq!(judged(unpaid), (None, becomes.clone()));
+            assert_eq!(settled(unpaid), (None, becomes.clone()));
         }
     }
 }
