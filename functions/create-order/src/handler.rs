@@ -100,7 +100,7 @@ impl Request<'_> {
             is_repeat,
         } = leased;
         let (order_no, state) = (order.order_no.clone(), order.state.name());
-        let lease_left_s = order.attempt.held_for_s(self.app.clock.now());
+        let lease_left_s = order.issue_lease.held_for_s(self.app.clock.now());
         let status = if is_repeat {
             StatusCode::OK
         } else {

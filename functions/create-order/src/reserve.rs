@@ -50,13 +50,13 @@ pub(crate) async fn reserve(
     let body = call.body().to_vec();
     let sealed_body = app.bodies.seal(&asked.order_no, &body).await?;
     let id = app.random.id();
-    let attempt = if respond_async {
+    let issue_lease = if respond_async {
         IssueLease::none(id)
     } else {
         IssueLease::first(id, now)
     };
     let context = origin.change_context(now);
-    let wanted = NewOrder::new(asked, &caller.client_id, sealed_body, attempt, &context);
+    let wanted = NewOrder::new(asked, &caller.client_id, sealed_body, issue_lease, &context);
     // Side by side: both are conditional writes, and WeChat Pay is called only after both.
     let (consumed, reserved) = futures_util::join!(
         app.nonces.consume(caller),
@@ -104,7 +104,7 @@ pub(crate) async fn reserve(
         }
         let taken = app
             .orders
-            .take_issue_lease(&found, &wanted.attempt.id, app.clock.now())
+            .take_issue_lease(&found, &wanted.issue_lease.id, app.clock.now())
             .await?;
         match taken {
             WriteOutcome::Written(order) => {

@@ -134,15 +134,15 @@ impl IssueFlow {
         // Never beyond the lease: after it another process may get a prepay value, which a call
         // from here would invalidate.
         let deadline = self.clock.deadline(within);
-        let deadline = deadline.no_later_than(order.attempt.until);
+        let deadline = deadline.no_later_than(order.issue_lease.until);
         if self.wechat.is_down() {
             return Ok(self.give_up(
                 &order.order_no,
                 IssueFailure::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
         }
-        let clean =
-            issue_order::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
+        let clean = issue_order::is_first_attempt(&order.issue_lease)
+            && order.state == OrderState::Reserved;
         if order.state == OrderState::Reserved
             && !clean
             && let Some(known) = self.ask_first(&order, &deadline, origin).await?

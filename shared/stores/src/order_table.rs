@@ -165,8 +165,8 @@ impl OrderTable {
         id: &str,
         now: UnixSeconds,
     ) -> Result<WriteOutcome, TableError> {
-        let attempt = IssueLease {
-            count: order.attempt.count.saturating_add(1),
+        let lease = IssueLease {
+            count: order.issue_lease.count.saturating_add(1),
             ..IssueLease::first(id.to_owned(), now)
         };
         // On the very lease that was seen: one that was taken or ended since then may have brought
@@ -179,11 +179,11 @@ impl OrderTable {
             "SET attempt_id = :id, attempt_until = :until, attempt_count = :count",
             condition,
             [
-                (":id", text(&attempt.id)),
-                (":until", number(attempt.until.0)),
-                (":seen_id", text(&order.attempt.id)),
-                (":seen_until", number(order.attempt.until.0)),
-                (":count", number(attempt.count)),
+                (":id", text(&lease.id)),
+                (":until", number(lease.until.0)),
+                (":seen_id", text(&order.issue_lease.id)),
+                (":seen_until", number(order.issue_lease.until.0)),
+                (":count", number(lease.count)),
                 (":now", number(now.0)),
                 (":reserved", text("reserved")),
                 (":awaiting", text("awaiting_payment")),
@@ -205,7 +205,7 @@ impl OrderTable {
         due: Option<NextCheck>,
     ) -> Result<WriteOutcome, TableError> {
         let mut values = vec![
-            (":attempt", text(&order.attempt.id)),
+            (":attempt", text(&order.issue_lease.id)),
             (":from", text(order.state.name())),
             (":version", number(order.version)),
             (":awaiting", text("awaiting_payment")),

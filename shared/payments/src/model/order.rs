@@ -100,7 +100,7 @@ pub struct Order {
     /// The last moment of payment (`time_expire`).
     pub expires_at: UnixSeconds,
     /// The lease: which process may call WeChat Pay for this order now.
-    pub attempt: IssueLease,
+    pub issue_lease: IssueLease,
     /// Whether it ever had a prepay value: WeChat Pay said, signed, that it has the order.
     pub issued: bool,
     /// The order's state.

@@ -120,7 +120,7 @@ fn taken_on(
         sealed_body: Vec::new(),
         created_at,
         expires_at: created_at,
-        attempt: IssueLease::none(context.cause.id().to_owned()),
+        issue_lease: IssueLease::none(context.cause.id().to_owned()),
         issued: false,
         state,
         refunds: RefundTally::NONE,

@@ -99,7 +99,7 @@ mod tests {
     fn an_order_that_wechat_does_not_know_is_closed_only_when_nobody_can_be_making_it() {
         let mut order = order(OrderState::Closing);
         let unknown = refused(404, "ORDER_NOT_EXIST");
-        order.attempt = IssueLease::first("a".into(), NOW);
+        order.issue_lease = IssueLease::first("a".into(), NOW);
         assert_eq!(after_close_answer(&order, NOW, &unknown), CloseStep::Wait);
         let given_up = UnixSeconds(NOW.0 + IssueLease::LEASE_S);
         assert_eq!(
@@ -111,7 +111,7 @@ mod tests {
             after_close_answer(&order, later, &unknown),
             CloseStep::Closed
         );
-        order.attempt = IssueLease::none("a".into());
+        order.issue_lease = IssueLease::none("a".into());
         assert_eq!(
             after_close_answer(&order, NOW, &unknown),
             CloseStep::Closed,

@@ -144,8 +144,8 @@ fn needs_query_first(refusal: &Refusal) -> bool {
 }
 
 /// Whether this is the first attempt, so that no earlier call can have an unknown result.
-pub fn is_first_attempt(attempt: &IssueLease) -> bool {
-    attempt.count <= 1
+pub fn is_first_attempt(lease: &IssueLease) -> bool {
+    lease.count <= 1
 }
 
 /// Whether the order at WeChat Pay under this number is not ours: every attempt sends the same

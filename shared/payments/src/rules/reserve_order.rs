@@ -22,12 +22,12 @@ pub struct NewOrder {
 
 impl NewOrder {
     /// The order that a client asks for. `sealed_body` is WeChat Pay's request body for it, as it
-    /// is stored; `attempt` says who calls WeChat Pay first.
+    /// is stored; `issue_lease` says who calls WeChat Pay first.
     pub fn new(
         asked: &CreateOrder,
         client_id: &ClientId,
         sealed_body: Vec<u8>,
-        attempt: IssueLease,
+        issue_lease: IssueLease,
         context: &ChangeContext,
     ) -> Self {
         let now = context.at;
@@ -42,7 +42,7 @@ impl NewOrder {
             sealed_body,
             created_at: now,
             expires_at: terms.expires_at(now),
-            attempt,
+            issue_lease,
             issued: false,
             state: OrderState::Reserved,
             refunds: RefundTally::NONE,
@@ -92,10 +92,10 @@ pub fn compare_existing(wanted: &Order, found: &Order, now: UnixSeconds) -> Exis
     if !found.needs_prepay(now) {
         return ExistingOrder::Show; // it has a live value, is closed or final, or can no longer be paid
     }
-    if found.attempt.id == wanted.attempt.id {
+    if found.issue_lease.id == wanted.issue_lease.id {
         return ExistingOrder::SameRequest;
     }
-    match found.attempt.held_for_s(now) {
+    match found.issue_lease.held_for_s(now) {
         Some(retry_after_s) => ExistingOrder::InProgress { retry_after_s },
         None => ExistingOrder::Resume,
     }
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn an_order_found_under_the_number_is_judged_by_owner_terms_state_and_lease_in_that_order() {
         let mut wanted = order(OrderState::Reserved);
-        wanted.attempt = IssueLease::first("mine".into(), NOW);
+        wanted.issue_lease = IssueLease::first("mine".into(), NOW);
         let found = |state: OrderState, lease_until: i64| {
             let mut found = order(state);
-            found.attempt = IssueLease {
+            found.issue_lease = IssueLease {
                 id: "theirs".into(),
                 until: UnixSeconds(lease_until),
                 count: 1,
@@ -199,7 +199,7 @@ mod tests {
                 "{name}, on other terms"
             );
             let same = Order {
-                attempt: wanted.attempt.clone(),
+                issue_lease: wanted.issue_lease.clone(),
                 ..found
             };
             let by_this_request = if expected == ExistingOrder::Show {
@@ -219,7 +219,7 @@ mod tests {
     fn an_order_past_its_expiry_is_shown_and_not_renewed() {
         let wanted = order(OrderState::Reserved);
         let mut found = order(awaiting(NOW.0 - 10));
-        found.attempt.id = "theirs".into();
+        found.issue_lease.id = "theirs".into();
         found.expires_at = NOW;
         assert_eq!(compare_existing(&wanted, &found, NOW), ExistingOrder::Show);
     }

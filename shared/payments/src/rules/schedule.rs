@@ -13,7 +13,7 @@ use crate::model::{
 /// The time from which no prepay call for this order can still be under way: the lease has ended,
 /// and its last request has either arrived or been lost.
 pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
-    order.attempt.until.plus_s(ARRIVES_WITHIN_S)
+    order.issue_lease.until.plus_s(ARRIVES_WITHIN_S)
 }
 
 /// How long a call may still be under way after its caller gave up, in seconds.
@@ -252,7 +252,7 @@ mod tests {
     fn an_order_is_not_closed_again_while_somebody_may_be_calling_wechat_pay_for_it() {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
-        order.attempt.until = UnixSeconds(now.0 + 500);
+        order.issue_lease.until = UnixSeconds(now.0 + 500);
         let next = next_order_check(&order, &order.state, now).unwrap().at;
         assert_eq!(next, issue_calls_end_at(&order));
     }
@@ -380,7 +380,7 @@ mod tests {
     fn an_order_is_not_closed_again_soon_while_somebody_may_be_calling_wechat_pay_for_it() {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
-        order.attempt.until = UnixSeconds(now.0 + 500);
+        order.issue_lease.until = UnixSeconds(now.0 + 500);
         order.due = Some(NextCheck {
             shard: 32,
             at: UnixSeconds(now.0 + 3600),

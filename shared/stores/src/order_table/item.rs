@@ -71,9 +71,12 @@ pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
         ),
         ("created_at".to_owned(), number(order.created_at.0)),
         ("expires_at".to_owned(), number(order.expires_at.0)),
-        ("attempt_id".to_owned(), text(&order.attempt.id)),
-        ("attempt_until".to_owned(), number(order.attempt.until.0)),
-        ("attempt_count".to_owned(), number(order.attempt.count)),
+        ("attempt_id".to_owned(), text(&order.issue_lease.id)),
+        (
+            "attempt_until".to_owned(),
+            number(order.issue_lease.until.0),
+        ),
+        ("attempt_count".to_owned(), number(order.issue_lease.count)),
         ("state".to_owned(), text(order.state.name())),
         ("version".to_owned(), number(order.version)),
         ("trace".to_owned(), text(&order.trace)),
@@ -118,7 +121,7 @@ pub(super) fn read(item: &Item) -> Result<Order, TableError> {
         sealed_body: fields.bytes("sealed_body")?.to_vec(),
         created_at: UnixSeconds(fields.number("created_at")?),
         expires_at: UnixSeconds(fields.number("expires_at")?),
-        attempt: IssueLease {
+        issue_lease: IssueLease {
             id: fields.text("attempt_id")?.to_owned(),
             until: UnixSeconds(fields.number("attempt_until")?),
             count: fields.number("attempt_count")?,

@@ -202,7 +202,7 @@ fn order(order_no: &str) -> Order {
         sealed_body: b"sealed".to_vec(),
         created_at: NOW,
         expires_at: UnixSeconds(NOW.0 + 900),
-        attempt: IssueLease::first("a".to_owned(), NOW),
+        issue_lease: IssueLease::first("a".to_owned(), NOW),
         issued: false,
         state: OrderState::Reserved,
         refunds: RefundTally::NONE,

@@ -35,7 +35,7 @@ pub(crate) fn order(state: OrderState) -> Order {
         sealed_body: Vec::new(),
         created_at: UnixSeconds(999_000),
         expires_at: UnixSeconds(1_007_200),
-        attempt: IssueLease::none("none".into()),
+        issue_lease: IssueLease::none("none".into()),
         issued: false,
         state,
         refunds: RefundTally::NONE,
