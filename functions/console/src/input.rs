@@ -248,14 +248,14 @@ mod tests {
     #[test]
     fn only_an_order_that_is_taken_on_has_a_client_and_never_the_one_of_nobody() {
         let asked = |body: &str| json::<DecisionRequest>(body.as_bytes()).unwrap().client();
-        let taken_on = |client: &str| {
+        let client_of = |client: &str| {
             asked(&format!(
                 r#"{{"decision":"propose_paid","why":"x","version":1,"client":"{client}"}}"#
             ))
         };
-        assert_eq!(taken_on("shop").unwrap(), Some(ClientId::new("shop")));
+        assert_eq!(client_of("shop").unwrap(), Some(ClientId::new("shop")));
         for wrong in ["", " shop", "(nobody)"] {
-            assert!(taken_on(wrong).is_err(), "{wrong}");
+            assert!(client_of(wrong).is_err(), "{wrong}");
         }
         assert!(asked(r#"{"decision":"propose_paid","why":"x","version":1}"#).is_err());
         let other = r#"{"decision":"approve","why":"x","version":1,"client":"shop"}"#;

@@ -119,7 +119,9 @@ impl GiveBack<'_> {
             ReserveOutcome::New => false,
             // It is ours from an earlier attempt, or the order was created meanwhile: settling
             // decides what that means, unless it was finished.
-            ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
+            ReserveOutcome::Taken(order) => {
+                is_unattributed(&order) && order.state.payment().is_some()
+            }
         };
         if !is_settled {
             match self.app.settling.settle(&notice, self.origin).await? {
@@ -129,7 +131,7 @@ impl GiveBack<'_> {
             }
         }
         let order = self.app.orders.read(&notice.order_no).await?;
-        let Some(order) = order.filter(is_nobodys) else {
+        let Some(order) = order.filter(is_unattributed) else {
             return Ok(Err(A_CLIENTS_BY_NOW.into()));
         };
         // The first refund was made by settling. If that failed for good, operators have decided
@@ -189,6 +191,6 @@ impl GiveBack<'_> {
     }
 }
 
-fn is_nobodys(order: &Order) -> bool {
+fn is_unattributed(order: &Order) -> bool {
     order.client_id.as_str() == ClientId::UNATTRIBUTED
 }

@@ -39,7 +39,7 @@ pub fn order_for_unattributed_payment(
     context: &ChangeContext,
 ) -> (Order, Event) {
     let nobody = ClientId::new(ClientId::UNATTRIBUTED);
-    taken_on(
+    order_from_payment(
         notice,
         money,
         trade_type,
@@ -62,7 +62,7 @@ pub fn order_from_lost_record(
     client_id: ClientId,
     context: &ChangeContext,
 ) -> (Order, Event) {
-    let (order, event) = taken_on(
+    let (order, event) = order_from_payment(
         notice,
         money,
         trade_type,
@@ -95,7 +95,7 @@ struct NewOrderPlan {
     version: u64,
 }
 
-fn taken_on(
+fn order_from_payment(
     notice: &TradeNotice,
     money: &ReportedPayment,
     trade_type: Option<&str>,

@@ -239,7 +239,7 @@ impl KeysTable {
         last: Option<&LastAnswer>,
         next: &LastAnswer,
     ) -> Result<bool, KeysError> {
-        let update = self.noting(client_id, url, next, next.failing);
+        let update = self.answer_update(client_id, url, next, next.failing);
         let update = match last {
             None => update.condition_expression(
                 "#url = :url AND #state = :active AND attribute_not_exists(answered_at)",
@@ -268,14 +268,14 @@ impl KeysTable {
         url: &StoredUrl,
         next: &LastAnswer,
     ) -> Result<bool, KeysError> {
-        let update = self.noting(client_id, url, next, None);
+        let update = self.answer_update(client_id, url, next, None);
         let update = update.condition_expression("#url = :url AND #state = :active");
         self.noted(client_id, update).await
     }
 
     /// The update that writes down an answer, without its condition. A run of failures that is not
     /// given stays as it is, unless the answer ends it.
-    fn noting(
+    fn answer_update(
         &self,
         client_id: &str,
         url: &StoredUrl,

@@ -124,7 +124,7 @@ impl Difference {
         }
         let (to, wanted) = match decision {
             Decision::Propose => (self.proposing()?, ApprovedAction::Refund),
-            Decision::ProposePaid => (DifferenceState::Proposed, self.taking_on(deciding.client)?),
+            Decision::ProposePaid => (DifferenceState::Proposed, self.restoring(deciding.client)?),
             Decision::Approve => self.approving(person)?,
             Decision::Reject => (
                 self.rejecting(deciding.explain_alone)?,
@@ -218,7 +218,7 @@ impl Difference {
         }
     }
 
-    fn taking_on(&self, client: Option<&ClientId>) -> Result<ApprovedAction, DecisionRejected> {
+    fn restoring(&self, client: Option<&ClientId>) -> Result<ApprovedAction, DecisionRejected> {
         self.can_be_proposed()?;
         let is_one = self.aggregate.is_none() && self.kind == DifferenceKind::UnknownOrderThere;
         if !is_one || self.refund.is_some() {
