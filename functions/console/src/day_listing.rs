@@ -21,7 +21,7 @@ pub(crate) const FILE_MAX: usize = 8_000;
 pub(crate) struct DayListing {
     /// Counts by kind and state, in the order of [`STATES`].
     counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
-    /// The first wanted differences of each kind: those that need an operator first, then by the
+    /// The first wanted differences of each kind: those that need action first, then by the
     /// rows of the bill.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
@@ -55,7 +55,7 @@ impl DayListing {
         } else {
             OF_EACH_KIND
         };
-        let rank = |one: &Difference| (!one.state.needs_somebody(), one.about.line);
+        let rank = |one: &Difference| (!one.state.needs_action(), one.about.line);
         let held = self.held.entry(one.kind).or_default();
         let place = held.partition_point(|other| rank(other) <= rank(&one));
         if place < room {
@@ -101,11 +101,11 @@ impl DayListing {
         })
     }
 
-    /// How many need an operator.
+    /// How many need action.
     pub(crate) fn needing(&self) -> usize {
         STATES
             .into_iter()
-            .filter(|state| state.needs_somebody())
+            .filter(|state| state.needs_action())
             .map(|state| self.in_state(state))
             .sum()
     }

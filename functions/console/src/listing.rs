@@ -286,7 +286,7 @@ pub(crate) async fn needing_of_each(
 ) -> Result<Vec<(BillDate, DifferenceCount)>, ReconciliationError> {
     let needing: Vec<DifferenceState> = STATES
         .into_iter()
-        .filter(|state| state.needs_somebody())
+        .filter(|state| state.needs_action())
         .collect();
     let with_some: Vec<BillDate> = runs
         .iter()

@@ -59,7 +59,7 @@ enum RefreshError {
 }
 
 impl RefreshError {
-    fn needs_a_person(&self) -> bool {
+    fn needs_operator(&self) -> bool {
         match self {
             Self::Guards(_) => false,
             // Somebody changed the item meanwhile: it is read again at the next look.
@@ -79,7 +79,7 @@ pub(crate) async fn refresh(app: &App) -> RefreshOutcome {
         Ok(refreshed) => return refreshed,
         Err(error) => error,
     };
-    if error.needs_a_person() {
+    if error.needs_operator() {
         error!(
             error = %ErrorChain(&error),
             what_to_do = "see infra/runbooks/keys.md: until it is mended, callbacks under a new certificate are refused",

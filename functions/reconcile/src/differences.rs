@@ -131,7 +131,7 @@ impl<'a> DifferenceStore<'a> {
                 && !found.contains(difference.id.as_str());
             // A difference that waits for a refund is repaired by the arrival of its money,
             // whatever the bills say.
-            if !gone || !difference.state.needs_somebody() || difference.is_under_way() {
+            if !gone || !difference.state.needs_action() || difference.is_under_way() {
                 continue;
             }
             if let Some(why) = why(&difference) {
@@ -176,8 +176,7 @@ impl<'a> DifferenceStore<'a> {
             .collect();
         dates.insert(self.run.date);
         let needing = DifferenceState::ALL.into_iter();
-        let needing: Vec<DifferenceState> =
-            needing.filter(|state| state.needs_somebody()).collect();
+        let needing: Vec<DifferenceState> = needing.filter(|state| state.needs_action()).collect();
         let mut open = 0_u64;
         for date in dates {
             let table = &self.app.reconciliations;

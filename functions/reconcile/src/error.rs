@@ -96,7 +96,7 @@ pub(crate) enum BrokenBill {
 impl DayError {
     /// Whether the same would fail in a minute, too, until a person puts something right: an item
     /// that cannot be parsed, or a call to a table that is refused.
-    pub(crate) fn needs_a_person(&self) -> bool {
+    pub(crate) fn needs_operator(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
             Self::Passing(source) => {

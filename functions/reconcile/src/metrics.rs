@@ -95,7 +95,7 @@ fn may_be_repaired(difference: &Difference) -> bool {
 /// attempts. If no earlier run of the day was done, every difference that needs one counts: a
 /// superseded run may have stored it without counting it.
 fn is_opened_by(difference: &Difference, run: &Run) -> bool {
-    if !difference.state.needs_somebody() {
+    if !difference.state.needs_action() {
         return false;
     }
     if !run.was_done_before {
@@ -103,7 +103,7 @@ fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     }
     let mut needed_before = false;
     difference.history.iter().any(|step| {
-        let needs = step.to.needs_somebody();
+        let needs = step.to.needs_action();
         let is_new = needs && !needed_before && step.who == Actor::Run(run.id.clone());
         needed_before = needs;
         is_new

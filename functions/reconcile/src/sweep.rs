@@ -62,7 +62,7 @@ enum CheckError {
 
 impl CheckError {
     /// Whether an operator is needed: a signed answer or a stored item cannot be parsed.
-    fn needs_a_person(&self) -> bool {
+    fn needs_operator(&self) -> bool {
         let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
         let of_books = |error: &OrderStoreError| match error {
             OrderStoreError::Table(error) => of_table(error),
@@ -314,7 +314,7 @@ impl Work for Checks<'_> {
         };
         looked.unwrap_or_else(|error| {
             let order_no = item.order_no().as_str();
-            if error.needs_a_person() {
+            if error.needs_operator() {
                 error!(order_no, error = %ErrorChain(&error), "what is due needs a person");
                 CheckOutcome::Failed
             } else {
@@ -328,7 +328,7 @@ impl Work for Checks<'_> {
 fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
     match looked {
         Ok(look) => matches!(look, CheckOutcome::Unanswered),
-        Err(error) => !error.needs_a_person(),
+        Err(error) => !error.needs_operator(),
     }
 }
 

@@ -81,7 +81,7 @@ fn not_looked_at(error: &ReconciliationError) {
 
 /// As [`not_looked_at`], of one difference.
 fn not_told(followed: &TrackedDifference, error: &DayError) {
-    if error.needs_a_person() {
+    if error.needs_operator() {
         error!(
             date = %followed.date,
             id = followed.id,

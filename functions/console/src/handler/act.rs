@@ -131,7 +131,7 @@ impl Request<'_> {
         // The alarm on what is open counts the last days only: one that is opened again may be
         // older.
         let is_open_again =
-            decided.state == DifferenceState::Open && !difference.state.needs_somebody();
+            decided.state == DifferenceState::Open && !difference.state.needs_action();
         // Who decided is stored in the table and not logged.
         info!(
             %date,

@@ -121,10 +121,10 @@ impl Difference {
     pub fn notice_step(&self) -> Option<NoticeStep<'_>> {
         let last = self.history.last()?;
         let before = self.history.iter().rev().nth(1)?;
-        if before.to.waits_for_a_person() == last.to.waits_for_a_person() {
+        if before.to.needs_operator() == last.to.needs_operator() {
             return None;
         }
-        if last.to.waits_for_a_person() {
+        if last.to.needs_operator() {
             return Some(NoticeStep::Waits);
         }
         let (Actor::Run(who) | Actor::Person(who)) = &last.who;

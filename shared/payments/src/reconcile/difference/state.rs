@@ -54,7 +54,7 @@ impl DifferenceState {
     }
 
     /// Whether something must still be done about it.
-    pub const fn needs_somebody(self) -> bool {
+    pub const fn needs_action(self) -> bool {
         match self {
             Self::Open | Self::Proposed | Self::Approved => true,
             Self::OnItsWay | Self::Repaired | Self::Rejected | Self::Explained => false,
@@ -62,7 +62,7 @@ impl DifferenceState {
     }
 
     /// Whether the next step is a person's: then the notice of its payment is listed as waiting.
-    pub const fn waits_for_a_person(self) -> bool {
+    pub const fn needs_operator(self) -> bool {
         match self {
             Self::Open | Self::Proposed => true,
             Self::Approved | Self::OnItsWay | Self::Repaired | Self::Rejected | Self::Explained => {

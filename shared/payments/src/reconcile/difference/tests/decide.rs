@@ -71,7 +71,7 @@ fn a_refund_that_could_not_be_made_needs_two_persons_anew() {
     );
     let approved = decide(&proposed.unwrap(), Decision::Approve, "wang").unwrap();
     let reopened = approved.reopened("run-2", "WeChat Pay does not have it", NOW);
-    assert!(reopened.state.needs_somebody());
+    assert!(reopened.state.needs_action());
     let again = reopened.proposed("run-3", "a second payment", NOW);
     let once = decide(&again, Decision::Approve, "li").unwrap();
     assert_eq!(once.state, DifferenceState::Proposed);
@@ -172,7 +172,7 @@ fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_be
     let large = of_fen(Some(max_fen + 1), None);
     let once = decide(&large, Decision::Explain, "li").unwrap();
     assert_eq!(
-        (&once.wanted, once.state.needs_somebody()),
+        (&once.wanted, once.state.needs_action()),
         (&ApprovedAction::Explain, true)
     );
     let alone = decide(&once, Decision::Approve, "li");
@@ -298,7 +298,7 @@ fn an_explained_difference_is_opened_again_by_a_person_who_says_why() {
     assert_eq!(silent, Err(DecisionRejected::NoReason));
     let open = decide(&explained, Decision::Reopen, "wang").unwrap();
     assert_eq!(
-        (open.state, open.state.needs_somebody()),
+        (open.state, open.state.needs_action()),
         (DifferenceState::Open, true)
     );
     let last = open.history.last().unwrap();
