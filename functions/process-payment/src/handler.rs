@@ -335,11 +335,11 @@ async fn refund(
         .advance(order_no, refund_no, within, &origin)
         .await
     {
-        Ok(driven) => {
+        Ok(advanced) => {
             info!(
                 order_no = order_no.as_str(),
                 refund_no = refund_no.as_str(),
-                ?driven,
+                driven = ?advanced,
                 trace_id = trace.id(),
                 "refund looked at"
             );

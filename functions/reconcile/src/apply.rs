@@ -85,11 +85,11 @@ impl<'a> Applier<'a> {
             SaveOutcome::Saved => {
                 info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
                 if done.state == DifferenceState::OnItsWay {
-                    self.look_soon(date, id).await;
+                    self.check_soon(date, id).await;
                 }
                 // Two persons think that it is being done.
                 match &applied {
-                    Ok(_) => track_refunds::say(&done),
+                    Ok(_) => track_refunds::log_change(&done),
                     Err(why) => error!(
                         %date,
                         id,
@@ -110,7 +110,7 @@ impl<'a> Applier<'a> {
 
     /// Most refunds succeed within seconds: a person at the console need not wait for the next
     /// minute's run.
-    async fn look_soon(&self, date: BillDate, id: &str) {
+    async fn check_soon(&self, date: BillDate, id: &str) {
         const SOON_S: i64 = 15;
         let message = ReconcileWork::ApplyV1 {
             date,

@@ -42,10 +42,10 @@ use schedule::{Bounds, Page, Work};
 
 /// Taken from a part of the index at a time, in keys of some 150 bytes.
 const PAGE: i32 = 100;
-/// One look's time with WeChat Pay.
+/// One check's time with WeChat Pay.
 const LOOK_WITHIN: Duration = Duration::from_secs(6);
 
-/// Why something could not be looked at.
+/// Why something could not be checked.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error(transparent)]
@@ -91,7 +91,7 @@ impl CheckError {
     }
 }
 
-/// A run's looks and what they need.
+/// A run's checks and what they need.
 struct Checks<'a> {
     app: &'a App,
     began_at: UnixSeconds,
@@ -103,7 +103,7 @@ struct Checks<'a> {
 /// # Errors
 /// When no part of the index could be read.
 pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableError> {
-    let looks = Checks {
+    let checks = Checks {
         app,
         began_at: app.clock.now(),
         origin: Origin {
@@ -112,17 +112,17 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
         },
     };
     let bounds = Bounds {
-        began_at: looks.began_at,
+        began_at: checks.began_at,
         deadline_ms,
         lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
-    let missing = days_missing(app, looks.began_at).await;
+    let missing = days_missing(app, checks.began_at).await;
     let mut report = Report::default();
-    let unreadable = schedule::run(&looks, bounds, &mut report).await;
+    let unreadable = schedule::run(&checks, bounds, &mut report).await;
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
     }
-    metrics::swept(app, &report, missing, looks.origin.trace.id());
+    metrics::swept(app, &report, missing, checks.origin.trace.id());
     Ok(report)
 }
 
@@ -134,7 +134,7 @@ fn is_unreadable(report: &Report) -> bool {
 impl Checks<'_> {
     /// Reschedules an order whose check had no result, so that the next run picks it up: its next
     /// step may be an hour away. If this process dies first, the order keeps that step.
-    async fn look_again(&self, order_no: &OrderNo) {
+    async fn check_sooner(&self, order_no: &OrderNo) {
         let moved = async {
             let order = self.app.orders.read(order_no).await?;
             let again = order.and_then(|order| {
@@ -142,7 +142,7 @@ impl Checks<'_> {
                 Some((order, next))
             });
             match again {
-                Some((order, next)) => self.app.orders.look_again(&order, next).await,
+                Some((order, next)) => self.app.orders.check_order_sooner(&order, next).await,
                 None => Ok(false),
             }
         };
@@ -247,12 +247,12 @@ impl Checks<'_> {
         order_no: &OrderNo,
         refund_no: &RefundNo,
     ) -> Result<CheckOutcome, CheckError> {
-        let driven = self
+        let advanced = self
             .app
             .refund_flow
             .advance(order_no, refund_no, LOOK_WITHIN, &self.origin)
             .await?;
-        Ok(match driven {
+        Ok(match advanced {
             Advanced::NotOurs => CheckOutcome::NotOurs,
             Advanced::Moved => CheckOutcome::RefundMoved,
             Advanced::Open => CheckOutcome::RefundOpen,
@@ -301,18 +301,18 @@ impl Work for Checks<'_> {
         }
     }
 
-    async fn look(&self, item: CheckItem) -> CheckOutcome {
-        let looked = match &item {
+    async fn check(&self, item: CheckItem) -> CheckOutcome {
+        let checked = match &item {
             CheckItem::Order(order_no) => {
-                let looked = self.order(order_no).await;
-                if comes_again_soon(&looked) {
-                    self.look_again(order_no).await;
+                let checked = self.order(order_no).await;
+                if comes_again_soon(&checked) {
+                    self.check_sooner(order_no).await;
                 }
-                looked
+                checked
             }
             CheckItem::Refund(order_no, refund_no) => self.refund(order_no, refund_no).await,
         };
-        looked.unwrap_or_else(|error| {
+        checked.unwrap_or_else(|error| {
             let order_no = item.order_no().as_str();
             if error.needs_operator() {
                 error!(order_no, error = %ErrorChain(&error), "what is due needs a person");
@@ -325,9 +325,9 @@ impl Work for Checks<'_> {
     }
 }
 
-fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
-    match looked {
-        Ok(look) => matches!(look, CheckOutcome::Unanswered),
+fn comes_again_soon(checked: &Result<CheckOutcome, CheckError>) -> bool {
+    match checked {
+        Ok(outcome) => matches!(outcome, CheckOutcome::Unanswered),
         Err(error) => !error.needs_operator(),
     }
 }
@@ -339,8 +339,8 @@ impl Report {
         *oldest_s = age_s.max(*oldest_s);
     }
 
-    fn count(&mut self, look: &CheckOutcome) {
-        let counter = match look {
+    fn count(&mut self, outcome: &CheckOutcome) {
+        let counter = match outcome {
             CheckOutcome::NotOurs => return,
             CheckOutcome::Settled => &mut self.settled,
             CheckOutcome::Open => &mut self.open,

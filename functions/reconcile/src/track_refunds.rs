@@ -27,7 +27,7 @@ pub(crate) async fn refunds(app: &App) {
     let began_at = match app.reconciliations.followed_from().await {
         Ok(from) => from,
         Err(error) => {
-            not_looked_at(&error);
+            log_not_checked(&error);
             return;
         }
     };
@@ -36,17 +36,17 @@ pub(crate) async fn refunds(app: &App) {
         let page = match app.reconciliations.followed(from).await {
             Ok(page) => page,
             Err(error) => {
-                not_looked_at(&error);
+                log_not_checked(&error);
                 return;
             }
         };
-        page.unreadable.iter().for_each(not_looked_at);
-        let looks = stream::iter(&page.items).map(async |followed| {
-            if let Err(error) = look_at(app, followed).await {
+        page.unreadable.iter().for_each(log_not_checked);
+        let checks = stream::iter(&page.items).map(async |followed| {
+            if let Err(error) = check(app, followed).await {
                 not_told(followed, &error);
             }
         });
-        looks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
+        checks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
         let Some(next) = page.next else {
             break None;
         };
@@ -67,7 +67,7 @@ pub(crate) async fn refunds(app: &App) {
 
 /// A temporary error is only a warning: the next minute tries again. Any other error stops the
 /// tracking of stuck refunds, and no other alarm would show it.
-fn not_looked_at(error: &ReconciliationError) {
+fn log_not_checked(error: &ReconciliationError) {
     if error.is_transient() {
         warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
     } else {
@@ -79,7 +79,7 @@ fn not_looked_at(error: &ReconciliationError) {
     }
 }
 
-/// As [`not_looked_at`], of one difference.
+/// As [`log_not_checked`], of one difference.
 fn not_told(followed: &TrackedDifference, error: &DayError) {
     if error.needs_operator() {
         error!(
@@ -99,7 +99,7 @@ fn not_told(followed: &TrackedDifference, error: &DayError) {
     }
 }
 
-async fn look_at(app: &App, followed: &TrackedDifference) -> Result<(), DayError> {
+async fn check(app: &App, followed: &TrackedDifference) -> Result<(), DayError> {
     let read = app
         .reconciliations
         .difference(followed.date, &followed.id)
@@ -149,7 +149,7 @@ pub(crate) async fn one(
     };
     match app.reconciliations.save_difference(&told).await? {
         SaveOutcome::Saved => {
-            say(&told);
+            log_change(&told);
             Ok(Some(told))
         }
         // A person decided meanwhile, or another run updated it.
@@ -158,7 +158,7 @@ pub(crate) async fn one(
 }
 
 /// An operator must act if the refund of an approved difference makes no progress.
-pub(crate) fn say(told: &Difference) {
+pub(crate) fn log_change(told: &Difference) {
     let why = told.history.last().map(|step| step.why.as_str());
     if told.state == DifferenceState::Open {
         error!(

@@ -98,17 +98,17 @@ impl SettleFlow {
                 Settlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 Settlement::Park(parked) => {
                     if let Some(kept) = self.park(found.as_ref(), &parked, &context).await? {
-                        say(&parked, notice.request_id.as_ref(), kept);
-                        return Ok(waiting(&parked));
+                        log_parked(&parked, notice.request_id.as_ref(), kept);
+                        return Ok(parked_outcome(&parked));
                     }
                 }
                 Settlement::Change(change) => {
                     // Whether or not it is stored there already.
-                    let waits = change.parked.as_ref().map(waiting);
+                    let waits = change.parked.as_ref().map(parked_outcome);
                     let change = self.with_what_is_kept(*change, &context).await?;
                     if books.write(&change).await? {
                         if let Some(parked) = &change.parked {
-                            say(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
+                            log_parked(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
                         }
                         return Ok(waits.unwrap_or(SettleOutcome::Changed));
                     }
@@ -164,7 +164,7 @@ impl SettleFlow {
     }
 }
 
-fn waiting(parked: &PaymentToPark) -> SettleOutcome {
+fn parked_outcome(parked: &PaymentToPark) -> SettleOutcome {
     SettleOutcome::Parked {
         what_to_do: parked.reason.to_string(),
         notice_id: parked.notice_id(),
@@ -172,7 +172,7 @@ fn waiting(parked: &PaymentToPark) -> SettleOutcome {
 }
 
 /// Logs that a payment waits for an operator, each time until it is decided.
-fn say(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: ParkedStatus) {
+fn log_parked(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: ParkedStatus) {
     if kept == ParkedStatus::Waiting {
         error!(
             order_no = parked.order_no.as_str(),

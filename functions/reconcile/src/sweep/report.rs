@@ -25,7 +25,7 @@ pub struct Report {
     pub refunds_open: u32,
     /// Payments and refunds parked for a person.
     pub parked: u32,
-    /// Orders and refunds that could not be looked at; they are due again.
+    /// Orders and refunds that could not be checked; they are due again.
     pub failed: u32,
     /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are
     /// due again soon.

@@ -45,7 +45,7 @@ pub(super) trait Work {
     fn tell_overdue(&self, report: &Report);
 
     /// Looks at one thing.
-    async fn look(&self, item: CheckItem) -> CheckOutcome;
+    async fn check(&self, item: CheckItem) -> CheckOutcome;
 }
 
 /// What is due in a part of the index, oldest first, and where its next page begins if it holds
@@ -59,7 +59,7 @@ pub(super) struct Bounds {
     pub(super) began_at: UnixSeconds,
     /// When it has to end (Unix milliseconds).
     pub(super) deadline_ms: i64,
-    /// How many looks may run at once, at most.
+    /// How many checks may run at once, at most.
     pub(super) lanes: usize,
 }
 
@@ -69,7 +69,7 @@ const SLOW_ANSWER_S: u32 = 3;
 /// The fewest lanes that a run has.
 const LANES_MIN: u32 = 8;
 /// The most: a lane may hold a connection to WeChat Pay and one to DynamoDB, and Lambda gives a
-/// sandbox 1,024 files. At 200 ms an answer they carry 2,000 looks a second.
+/// sandbox 1,024 files. At 200 ms an answer they carry 2,000 checks a second.
 const LANES_MAX: u32 = 400;
 /// A run starts with this many: if WeChat Pay is down, only these few queries are made at once.
 const LANES_AT_FIRST: usize = 8;
@@ -168,21 +168,21 @@ pub(super) async fn run<W: Work>(
 ) -> Option<W::Unreadable> {
     let mut run = SweepRun::new(work, bounds);
     let mut reads = FuturesUnordered::new();
-    let mut looks = FuturesUnordered::new();
+    let mut checks = FuturesUnordered::new();
     let mut unreadable = None;
     let mut is_told = false;
     loop {
         // A host that is being tried counts as down until it has answered.
         let down = work.is_down();
-        report.wechat_down |= down && looks.is_empty();
+        report.wechat_down |= down && checks.is_empty();
         for (at, number, from) in run.begin_reads(report.wechat_down) {
             reads.push(async move { (at, work.page(number, from).await) });
         }
         let mut wait_ms = None;
-        while !down && !report.wechat_down && looks.len() < run.lanes {
+        while !down && !report.wechat_down && checks.len() < run.lanes {
             match run.pick() {
                 Pick::Item(reason, item) => {
-                    looks.push(async move { (reason, work.look(item).await) });
+                    checks.push(async move { (reason, work.check(item).await) });
                 }
                 Pick::In(ms) => {
                     wait_ms = Some(ms);
@@ -192,15 +192,15 @@ pub(super) async fn run<W: Work>(
             }
         }
         let nothing_to_wait_for = reads.is_empty() && wait_ms.is_none();
-        if looks.is_empty() && (nothing_to_wait_for || run.is_all_over()) {
+        if checks.is_empty() && (nothing_to_wait_for || run.is_all_over()) {
             break;
         }
         let turn = OptionFuture::from(wait_ms.map(|ms| work.sleep_ms(ms)));
         tokio::select! {
             biased; // so that a run can be repeated
-            Some((reason, look)) = looks.next() => {
-                run.note(reason, &look);
-                report.count(&look);
+            Some((reason, outcome)) = checks.next() => {
+                run.note(reason, &outcome);
+                report.count(&outcome);
             }
             Some((at, page)) = reads.next() => {
                 if let Err(error) = run.take(at, page, report) {
@@ -376,11 +376,11 @@ impl<'a, W: Work> SweepRun<'a, W> {
             .all(|reason| self.is_over(reason))
     }
 
-    /// Learns from a look whether WeChat Pay answers.
-    fn note(&mut self, reason: CheckKind, look: &CheckOutcome) {
+    /// Learns from a check whether WeChat Pay answers.
+    fn note(&mut self, reason: CheckKind, outcome: &CheckOutcome) {
         let row = self.nothing.iter_mut().find(|(of, _)| *of == reason);
         let Some((_, in_a_row)) = row else { return };
-        match look {
+        match outcome {
             CheckOutcome::NotOurs => {}
             CheckOutcome::Unanswered => *in_a_row = in_a_row.saturating_add(1),
             CheckOutcome::Settled

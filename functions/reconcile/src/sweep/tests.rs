@@ -1,4 +1,4 @@
-//! The schedule under a simulated time: minutes of looks take no time at all.
+//! The schedule under a simulated time: minutes of checks take no time at all.
 
 use std::{
     cell::{Cell, RefCell},
@@ -51,7 +51,7 @@ struct World {
     most_running: Cell<usize>,
     /// When the longest overdue time was reported, and that time, in seconds.
     told: RefCell<Vec<(i64, Option<i64>)>>,
-    /// Numbers in the order in which their looks began, and when the last look ended.
+    /// Numbers in the order in which their checks began, and when the last check ended.
     began: RefCell<Vec<String>>,
     ended_ms: Cell<i64>,
 }
@@ -225,7 +225,7 @@ impl Work for World {
         self.told.borrow_mut().push((self.passed_ms(), oldest_s));
     }
 
-    async fn look(&self, item: CheckItem) -> CheckOutcome {
+    async fn check(&self, item: CheckItem) -> CheckOutcome {
         let number = item.order_no().as_str().to_owned();
         self.began.borrow_mut().push(number.clone());
         self.running.set(self.running.get() + 1);

@@ -63,11 +63,11 @@ impl RefundFlow {
             ..seen.clone()
         };
         // Boxed because this future is large: it covers everything that can happen to a refund.
-        let driven = Box::pin(self.get_on(&seen, &claimed, within, origin)).await;
-        if comes_again_soon(&driven) {
-            self.look_again(&claimed).await;
+        let advanced = Box::pin(self.get_on(&seen, &claimed, within, origin)).await;
+        if comes_again_soon(&advanced) {
+            self.check_sooner(&claimed).await;
         }
-        driven
+        advanced
     }
 
     /// Queries or sends a claimed refund, and settles the answer. `seen` is the refund before the
@@ -135,7 +135,7 @@ impl RefundFlow {
 
     /// Makes a claimed refund due again soon when it could not be queried or sent. After a crash
     /// before this write it stays due at its regular next step.
-    async fn look_again(&self, claimed: &Refund) {
+    async fn check_sooner(&self, claimed: &Refund) {
         let Some(next) = schedule::sooner_refund_check(claimed, self.books.clock.now()) else {
             return;
         };
@@ -183,9 +183,9 @@ impl RefundFlow {
 
 /// Whether a refund is checked again soon: WeChat Pay did not answer, or a temporary failure
 /// happened on our side.
-fn comes_again_soon(driven: &Result<Advanced, RefundError>) -> bool {
-    match driven {
-        Ok(driven) => *driven == Advanced::Unanswered,
+fn comes_again_soon(advanced: &Result<Advanced, RefundError>) -> bool {
+    match advanced {
+        Ok(advanced) => *advanced == Advanced::Unanswered,
         Err(RefundError::Books(OrderStoreError::Table(error))) => {
             !matches!(error, TableError::Damaged { .. })
         }

@@ -107,7 +107,11 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn look_again(&self, order: &Order, next: NextCheck) -> Result<bool, TableError> {
+    pub async fn check_order_sooner(
+        &self,
+        order: &Order,
+        next: NextCheck,
+    ) -> Result<bool, TableError> {
         self.move_due("look at an order again soon", order, next)
             .await
     }
