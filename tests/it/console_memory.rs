@@ -160,11 +160,11 @@ async fn write_day(client: &aws_sdk_dynamodb::Client, tables: &Tables, date: Bil
 }
 
 /// The function over the tables that the other process filled.
-struct Desk {
+struct FilledConsole {
     app: Arc<App>,
 }
 
-impl Desk {
+impl FilledConsole {
     fn open(endpoint: &str) -> Self {
         let vars = [
             ("AWS_REGION", "us-east-1"),
@@ -238,24 +238,24 @@ fn peak_bytes() -> usize {
 
 /// Reads all that the console shows of the month, and measures.
 async fn reads_the_month(endpoint: &str) {
-    let desk = Desk::open(endpoint);
+    let console = FilledConsole::open(endpoint);
     let quiet = day(DAYS + 40);
-    desk.get(&format!("/console/{quiet}"), "").await;
+    console.get(&format!("/console/{quiet}"), "").await;
     let before = peak_bytes();
     let mut in_files = 0;
     let mut in_lists = 0;
     for (number, date) in days().enumerate() {
         let path = format!("/v1/reconciliations/{date}");
         let count = count_of(date);
-        let shown = desk.json(&path, "").await;
+        let shown = console.json(&path, "").await;
         let open = &shown["totals"]["difference_by"]["open"]["paid_fen"];
         assert_eq!(*open, 50 * count, "{date}: by what each makes of the sums");
         // In turn, since both read the same.
         if number % 2 == 0 {
-            let file = desk.get(&format!("{path}/differences.csv"), "").await;
+            let file = console.get(&format!("{path}/differences.csv"), "").await;
             in_files += file.lines().count() - 1;
         } else {
-            in_lists += desk.listed(date).await;
+            in_lists += console.listed(date).await;
         }
     }
     assert_eq!(in_files + in_lists, DIFFERENCES);
@@ -264,7 +264,7 @@ async fn reads_the_month(endpoint: &str) {
     // own. That of the last day has all of them.
     for (date, charted) in [(day(DAYS), 16), (day(1), 30)] {
         let page = format!("/console/{date}");
-        let shown = desk.get(&page, "").await;
+        let shown = console.get(&page, "").await;
         let is_told = |other: &BillDate| {
             let link = format!("href=\"/console/{other}\" aria-label");
             let column = shown.split(&link).nth(1);
@@ -273,7 +273,7 @@ async fn reads_the_month(endpoint: &str) {
             column.is_some_and(|column| column.contains(&told))
         };
         assert_eq!(days().filter(is_told).count(), charted, "{date}");
-        desk.get(&page, "kind=amount_differs&state=open").await;
+        console.get(&page, "kind=amount_differs&state=open").await;
     }
     let (whole, grown) = (peak_bytes(), peak_bytes() - before);
     println!("{whole} bytes, {grown} of them for the month");
