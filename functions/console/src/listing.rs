@@ -250,7 +250,7 @@ pub(crate) async fn file(
     Ok(None)
 }
 
-/// Where the ids of a kind begin.
+/// The prefix of the ids of a kind.
 fn of_kind_from(kind: DifferenceKind) -> String {
     kind.name().replace('_', "-")
 }

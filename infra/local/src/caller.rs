@@ -13,7 +13,7 @@ use crate::state::StateDir;
 /// The settings file that `cargo client` reads.
 const FILE: &str = "client.json";
 
-/// Whose orders this client's are.
+/// The id of the client whose orders these are.
 pub(crate) const CLIENT_ID: &str = "local-shop";
 
 /// Calls the API with one client key.
@@ -74,7 +74,7 @@ impl ApiCaller {
         })
     }
 
-    /// By which name requests choose the key.
+    /// The name by which requests choose the key.
     pub(crate) fn keyid(&self) -> &str {
         &self.keyid
     }

@@ -376,7 +376,7 @@ fn keep_earlier_logs(log: &Path) {
     }
 }
 
-/// Where the log of a crash is moved that would be removed with the engine's scratch directory.
+/// Where the log of a crash is moved, if it would be removed with the engine's scratch directory.
 fn crash_log(root: &Path, home: &Path) -> Option<PathBuf> {
     let name = home.file_name()?.to_str()?;
     Some(root.join("crashes").join(format!("{name}.log")))

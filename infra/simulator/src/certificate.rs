@@ -15,7 +15,7 @@ use x509_cert::{
     time::Validity,
 };
 
-/// Of a platform certificate.
+/// The subject of a platform certificate.
 pub(crate) const PLATFORM: &str =
     "CN=Tenpay.com sign (simulated),OU=wechatpay-simulator,O=Tenpay.com (simulated),C=CN";
 

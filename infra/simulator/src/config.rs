@@ -17,7 +17,7 @@ pub struct Config {
     pub seed: Option<u64>,
     /// Whose simulator it is.
     pub merchant: Merchant,
-    /// Whose keys WeChat Pay (and a generated merchant) uses.
+    /// The keys that WeChat Pay (and a generated merchant) uses.
     pub keys: Keys,
     /// Which clock it follows.
     pub time: Time,
@@ -27,7 +27,7 @@ pub struct Config {
     /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's
     /// private key and certificate are written beside it. `None` writes none of them.
     pub details_file: Option<PathBuf>,
-    /// By which scheme and host clients reach it through a tunnel or a proxy
+    /// The scheme and host by which clients reach it through a tunnel or a proxy
     /// (`https://sim.example`): links begin with it, and the details name it. Without it links
     /// follow the request.
     pub public_url: Option<String>,

@@ -14,7 +14,7 @@ const FIRST_BALANCE_FEN: i64 = 10_000_000;
 
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Ledger {
-    /// Of the basic account.
+    /// The balance of the basic account.
     pub(crate) balance_fen: i64,
     pub(crate) movements: Vec<Movement>,
     /// What is booked later, by its time.

@@ -42,7 +42,7 @@ pub enum Damage {
     /// Sealed under a nonce of 16 bytes, as the manual allows.
     LongNonce,
     /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is
-    /// still that of the true one; rightly signed. Whoever knows the plaintext can do so without
-    /// the key, and only a receiver that checks the tag notices.
+    /// still that of the true one; rightly signed. A party that knows the plaintext can do so
+    /// without the key, and only a receiver that checks the tag notices.
     ForgedTag(Value),
 }

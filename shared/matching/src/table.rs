@@ -147,8 +147,8 @@ fn home(id: u64, lines: usize) -> usize {
     usize::try_from((u128::from(id) * u128::from(lines)) >> 64).unwrap_or_default()
 }
 
-/// Where in a line `id` is, or else the first free slot, or else [`TOGETHER`]. Lines fill from the
-/// front and never empty.
+/// The position of `id` in a line, or else of the first free slot, or else [`TOGETHER`]. Lines fill
+/// from the front and never empty.
 #[inline]
 fn place_in<S: Slot>(CacheLine(slots): &CacheLine<S>, id: u64) -> usize {
     let mut place = TOGETHER;

@@ -72,7 +72,7 @@ impl CallLimits {
         call: Duration::from_secs(8),
         first_pause: Duration::from_secs(1),
     };
-    /// Where a caller waits, or the rest of a batch.
+    /// For calls on which a caller or the rest of a batch waits.
     pub const PROMPT: Self = Self {
         connect: Duration::from_millis(700),
         attempt: Duration::from_millis(1_000),

@@ -570,7 +570,7 @@ impl WechatApi {
     }
 }
 
-/// Of 65,536.
+/// Out of 65,536.
 const ONE_IN_A_HUNDRED: u16 = 655;
 
 /// Whether a call asks for a refund, or for another way to pay one out. WeChat Pay's limits on both

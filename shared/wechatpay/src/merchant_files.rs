@@ -72,7 +72,7 @@ pub enum MerchantFileError {
          the key's certificate in the merchant platform"
     )]
     OtherKey {
-        /// Of the certificate.
+        /// The serial number of the certificate.
         serial_no: String,
     },
     /// A certificate of somebody else.
@@ -80,11 +80,11 @@ pub enum MerchantFileError {
         "certificate {serial_no} is of {found}, not of merchant {mchid}: take that merchant's file"
     )]
     OtherMerchant {
-        /// Of the certificate.
+        /// The serial number of the certificate.
         serial_no: String,
         /// Its common name.
         found: String,
-        /// Whose it should be.
+        /// The merchant that it should belong to.
         mchid: String,
     },
 }

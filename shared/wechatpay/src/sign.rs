@@ -23,7 +23,7 @@ use crate::time::UnixSeconds;
 /// The scheme before the five fields of the `Authorization` header.
 pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 
-/// Whoever can sign with the merchant's private key.
+/// Signs with the merchant's private key.
 pub trait Signer: Send + Sync {
     /// The serial number of the *merchant* certificate that belongs to the key: 40 upper-case
     /// hexadecimal digits. Not to be mistaken for the platform certificate's.

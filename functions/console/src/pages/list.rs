@@ -207,7 +207,7 @@ fn address(date: BillDate, kind: Option<DifferenceKind>, state: Option<Differenc
     format!("/console/{date}{}#differences", query(kind, state))
 }
 
-/// Where the file with the differences of a choice is.
+/// The path of the file with the differences that are chosen.
 fn file(date: BillDate, filter: Filter) -> String {
     let query = query(filter.kind, filter.state);
     format!("/v1/reconciliations/{date}/differences.csv{query}")

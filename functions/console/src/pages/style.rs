@@ -21,7 +21,7 @@ static HREF: LazyLock<String> = LazyLock::new(|| {
     format!("/console/style.css?v={hash}")
 });
 
-/// Where pages find it.
+/// The path that pages name.
 pub(crate) fn href() -> &'static str {
     &HREF
 }

@@ -6,7 +6,7 @@ use wechat_client::bill_file::{BillBytes, BillFileError, Unzip, UnzipError};
 
 use crate::error::{BrokenBill, DayError};
 
-/// Where a bill is read from.
+/// The source of a bill.
 pub(super) enum BillSource {
     /// From WeChat Pay.
     Wechat(BillBytes),

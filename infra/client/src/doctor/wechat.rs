@@ -362,8 +362,8 @@ impl<'a> Merchant<'a> {
         }
     }
 
-    /// Whether the APIv3 key opens what WeChat Pay seals: its certificates, or, where a merchant has
-    /// none, the callback alone.
+    /// Whether the APIv3 key opens what WeChat Pay seals: its certificates, or, where a merchant
+    /// has none, the callback alone.
     async fn apiv3_key(&self) -> Option<Finding> {
         let seen = match self.api.certificates(CALL_LIMIT).await {
             Ok(Download::Certificates(_) | Download::NoneForThisMerchant) => return None,
@@ -420,8 +420,8 @@ impl<'a> Merchant<'a> {
         ))
     }
 
-    /// Whether an order may be made with this appid. It is of one fen, nobody is shown it, and it is
-    /// closed at once.
+    /// Whether an order may be made with this appid. It is of one fen, nobody is shown it, and it
+    /// is closed at once.
     async fn appid(&self, appid: &str, host: Host) -> Option<Finding> {
         let order_no = format!(
             "doctor{}",

@@ -78,7 +78,7 @@ fn page(
     each(of_shard, &page)
 }
 
-/// Where the commas and line feeds are.
+/// Finds the positions of commas and line feeds.
 fn find_ends(bytes: &[u8], ends: &mut Vec<usize>) {
     ends.clear();
     let (blocks, rest) = bytes.as_chunks::<16>();

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{order_store::OrderStoreError, origin::Origin};
 
-/// Where the money of a refund goes that could not be paid out.
+/// Where the money goes of a refund that could not be paid out.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RedirectTarget {
     /// To the merchant's own account; the merchant pays the payer by other means.

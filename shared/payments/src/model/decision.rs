@@ -12,7 +12,7 @@ pub struct DecidedBy {
     pub why: String,
 }
 
-/// Where the money of a refund goes that could not be paid out (shared/wechatpay/PROTOCOL.md, 6.4).
+/// Where the money goes of a refund that could not be paid out (shared/wechatpay/PROTOCOL.md, 6.4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {

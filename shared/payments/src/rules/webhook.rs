@@ -60,7 +60,7 @@ const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
 /// five lanes of ten events still carry 17 a second. A receiver in its pause is still called for an
-/// event's last attempt, since SQS counts each receipt and would not show the message again. Where
+/// event's last attempt, since SQS counts each receipt and would not show the message again. If
 /// earlier last attempts have made the pause longer than a single one, it gets this time-out: it
 /// has had its share of the lane, and what it does not take is kept for 90 days and can be sent
 /// again.

@@ -74,7 +74,7 @@ pub struct ClientOverview {
 /// A client's webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookOverview {
-    /// Whose orders.
+    /// The client whose webhook it is.
     pub client_id: String,
     /// Scheme and host. Path and query may hold what lets one in.
     pub origin: Option<String>,

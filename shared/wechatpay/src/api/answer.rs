@@ -24,7 +24,7 @@ pub enum CallFailure {
 /// Takes what came back for a call of type `C`: its HTTP status, signature headers, and raw body.
 ///
 /// # Errors
-/// [`CallFailure`]. Of its kinds, none proves that the operation was not executed; for money,
+/// [`CallFailure`]. No kind of it proves that the operation was not executed; where money moves,
 /// query.
 pub fn read_answer<C: Call>(
     status: u16,

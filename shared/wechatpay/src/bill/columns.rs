@@ -109,7 +109,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Where the order amount is that has a sum of its own.
+    /// The column of the order amount that has a sum of its own.
     pub(super) fn own_total(&self) -> usize {
         if self.total == self.settlement {
             ABSENT
@@ -118,7 +118,7 @@ impl Columns {
         }
     }
 
-    /// Where the requested refund is that has a sum of its own.
+    /// The column of the requested refund that has a sum of its own.
     pub(super) fn own_requested_refund(&self) -> usize {
         if self.requested_refund == self.refund {
             ABSENT

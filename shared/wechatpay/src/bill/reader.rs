@@ -138,7 +138,7 @@ impl<F: Format> Reader<F> {
             line: self.line + u64::from(!self.carry.is_empty()),
         };
         if !self.carry.is_empty() {
-            // Of all lines, only the summary row shows whether it is whole.
+            // The summary row is the only line that shows whether it is whole.
             if matches!(self.part, Expected::Header | Expected::Rows) {
                 return Err(cut);
             }
@@ -398,7 +398,7 @@ fn split(fields: &[u32], line_feed: u32, columns: usize) -> (&[u32], &[u32]) {
     fields.split_at_checked(before).unwrap_or_default()
 }
 
-/// Where the line ends whose line feed is there.
+/// The end of a line whose line feed is there.
 #[inline]
 fn without_cr(bytes: &[u8], start: usize, line_feed: usize) -> usize {
     let before = line_feed.wrapping_sub(1);

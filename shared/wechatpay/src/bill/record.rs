@@ -23,7 +23,7 @@ impl Header {
         }
     }
 
-    /// Where the column is that has one of `names`, or [`ABSENT`].
+    /// The position of the column with one of `names`, or [`ABSENT`].
     pub(super) fn find(&self, names: &[&'static str]) -> Result<usize, BillError> {
         let mut found = self
             .names
@@ -41,7 +41,7 @@ impl Header {
         }
     }
 
-    /// Where the column is that has one of `names`.
+    /// The position of the column with one of `names`.
     pub(super) fn require(&self, names: &[&'static str]) -> Result<usize, BillError> {
         match (self.find(names)?, names) {
             (ABSENT, [name, ..]) => Err(BillError::MissingColumn {
@@ -76,9 +76,9 @@ pub(super) struct Record<'a> {
     pub(super) header: &'a Header,
     /// The lines that this row is among.
     pub(super) text: &'a str,
-    /// Where in `text` the backticks before the fields are.
+    /// The positions in `text` of the backticks before the fields.
     pub(super) marks: &'a [u32],
-    /// Where in `text` the last field ends.
+    /// The position in `text` of the end of the last field.
     pub(super) end: usize,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Record<'a> {
         self.text.get(from..to).unwrap_or_default()
     }
 
-    /// Where in `text` the field is.
+    /// The range of the field in `text`.
     #[inline]
     fn place(&self, at: usize) -> (usize, usize) {
         let Some(mark) = self.marks.get(at) else {
