@@ -17,7 +17,7 @@ use wechatpay_simulator::{
 
 use crate::{
     blocked, console,
-    payer_owed::{DifferencePage, could_not_be_paid_out},
+    payer_owed::{Desk, could_not_be_paid_out},
     refunds,
     runbooks::{error_places, page},
     support::{Lines, MCHID, Testbed, TestbedOptions, native},
@@ -810,7 +810,7 @@ async fn a_bill_is_of_no_use_four_times() -> Vec<Value> {
 async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     let (testbed, lines) = (Testbed::start().await, Lines::default());
     let (day, found) = testbed.paid_twice("TWICE-1", false).await;
-    let app = DifferencePage {
+    let app = Desk {
         testbed: &testbed,
         day,
         id: found.id,
@@ -819,7 +819,7 @@ async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     app.decides("li", "approve", "paid twice").await;
     let send = Match::operation(Service::Sqs, "SendMessage");
     testbed.wire.break_all(send, AwsFault::Denied);
-    let version = DifferencePage::version(&app.page("wang").await);
+    let version = Desk::version(&app.page("wang").await);
     let approves = app.presses("wang", ("approve", "so it is"), version);
     assert_eq!(lines.of(approves).await.status(), 503);
     assert_eq!(app.stands().await.state, DifferenceState::Approved);

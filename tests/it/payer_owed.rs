@@ -13,7 +13,7 @@ use wechatpay_simulator::{Endpoint, Fault as SimulatorFault, RefundOutcome, Refu
 use crate::support::{Lines, Testbed};
 
 /// The difference of one order, as staff have it before them.
-pub(crate) struct DifferencePage<'a> {
+pub(crate) struct Desk<'a> {
     pub(crate) testbed: &'a Testbed,
     pub(crate) day: BillDate,
     pub(crate) id: String,
@@ -29,7 +29,7 @@ fn claims(person: &str) -> Option<Value> {
     }))
 }
 
-impl DifferencePage<'_> {
+impl Desk<'_> {
     fn path(&self) -> String {
         format!("/console/{}/differences/{}", self.day, self.id)
     }
@@ -127,9 +127,9 @@ impl DifferencePage<'_> {
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not
 /// be paid out.
-pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> DifferencePage<'_> {
+pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> Desk<'_> {
     let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
-    let app = DifferencePage {
+    let app = Desk {
         testbed,
         day,
         id: found.id,
@@ -145,7 +145,7 @@ pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> DifferencePage<'
 }
 
 /// The same, and two persons redirected its money to the merchant, where it has arrived.
-async fn sent_to_the_merchant(testbed: &Testbed) -> DifferencePage<'_> {
+async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     let app = Box::pin(could_not_be_paid_out(testbed)).await;
     Box::pin(app.is_redirected()).await;
     Box::pin(the_refund_ends(testbed)).await;
@@ -177,17 +177,13 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     assert_eq!(app.stands().await.state, DifferenceState::Open);
     assert_eq!(testbed.get_order("TWICE-1").await.body["payer_owed"], true);
     let refused = app
-        .presses(
-            "zhao",
-            ("explain", "it is fine"),
-            DifferencePage::version(&page),
-        )
+        .presses("zhao", ("explain", "it is fine"), Desk::version(&page))
         .await;
     assert_eq!(refused.status(), 409, "nobody explains it away");
     assert!(refused.body().contains("pay the payer, then say how"));
 
     // Zhao and Li have the same page before them, and press at the same time.
-    let version = DifferencePage::version(&page);
+    let version = Desk::version(&page);
     let (zhao, li) = (
         ("payer_paid", "by bank, slip 12"),
         ("payer_paid", "in cash"),
@@ -316,11 +312,7 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     assert_eq!(decisions, [&Value::Null]);
     let payment = testbed.items("payment#").await;
     assert_eq!(payment[0]["state"], "refunded", "{payment:?}");
-    let explains = app.presses(
-        "zhao",
-        ("explain", "it is fine"),
-        DifferencePage::version(&page),
-    );
+    let explains = app.presses("zhao", ("explain", "it is fine"), Desk::version(&page));
     let refused = Box::pin(explains).await;
     assert_eq!(refused.status(), 409);
     assert!(refused.body().contains(DO_NOT), "{}", refused.body());
@@ -407,7 +399,7 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
             loop {
                 let why = format!("by bank, slip {}", said.len());
                 let page = app.page("zhao").await;
-                let version = DifferencePage::version(&page);
+                let version = Desk::version(&page);
                 let presses = async || {
                     let pressed = ("payer_paid", why.as_str());
                     app.presses("zhao", pressed, version).await.status()
@@ -499,7 +491,7 @@ async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_
                     DifferenceState::Open,
                 ),
             ] {
-                let app = DifferencePage {
+                let app = Desk {
                     testbed: &testbed,
                     day: one.date,
                     id: one.id,
