@@ -182,15 +182,14 @@ impl CallScheduler {
 
     /// Runs `work` to its end, giving the calls that are made meanwhile their turns.
     pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        tokio::select! {
-            biased;
-            value = &mut work => value,
-            () = self.direct() => unreachable!("directing never ends"),
-        }
+        // A task of its own: in one with `work`, each turn for which it waits would poll `work`
+        // again, down to the call that waits. It ends when this is dropped.
+        let mut directing = tokio::task::JoinSet::new();
+        directing.spawn(self.clone().direct());
+        work.await
     }
 
-    async fn direct(&self) {
+    async fn direct(self) {
         loop {
             while self.state().waiting.is_empty() {
                 self.0.arrived.notified().await;
