@@ -1,7 +1,7 @@
 //! Keys of both sides, and the four things done with them: sign, verify, seal (AES-256-GCM) and
 //! OAEP.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aes_gcm::{
     Aes256Gcm, AesGcm, KeyInit,
@@ -246,7 +246,7 @@ impl Keyring {
         };
         let key = PlatformKey {
             serial: serial.clone(),
-            key: Arc::new(private),
+            key: private,
             certificate,
         };
         match mode {
@@ -257,16 +257,14 @@ impl Keyring {
     }
 
     /// The published keys first, if they were asked for; then new ones.
-    fn next_private_key(&self) -> Result<PrivateKey, KeyError> {
+    fn next_private_key(&self) -> Result<Arc<PrivateKey>, KeyError> {
         let used = self
             .public_keys
             .len()
             .saturating_add(self.certificates.len());
         match self.source {
-            Keys::Published => PUBLISHED
-                .get(used)
-                .map_or_else(generate, |pem| private_key(pem)),
-            Keys::Generated => generate(),
+            Keys::Published => published(used).unwrap_or_else(|| generate().map(Arc::new)),
+            Keys::Generated => generate().map(Arc::new),
         }
     }
 
@@ -313,6 +311,18 @@ pub(crate) fn private_pem(key: &PrivateKey) -> Result<String, KeyError> {
     key.to_pkcs8_pem(LineEnding::LF)
         .map(|pem| pem.as_str().to_owned())
         .map_err(KeyError::Write)
+}
+
+/// The published key at this position, if there are so many. Each is read and checked once in a
+/// process, in which tests start a simulator for each case.
+fn published(at: usize) -> Option<Result<Arc<PrivateKey>, KeyError>> {
+    static READ: [OnceLock<Arc<PrivateKey>>; PUBLISHED.len()] =
+        [const { OnceLock::new() }; PUBLISHED.len()];
+    let (pem, read) = PUBLISHED.get(at).zip(READ.get(at))?;
+    Some(match read.get() {
+        Some(key) => Ok(Arc::clone(key)),
+        None => private_key(pem).map(|key| Arc::clone(read.get_or_init(|| Arc::new(key)))),
+    })
 }
 
 fn private_key(pem: &str) -> Result<PrivateKey, KeyError> {

@@ -1,7 +1,7 @@
 //! TLS for calls outside AWS: the library that the AWS SDK links already, and Mozilla's trust
 //! roots. Scanning the platform's store would take most of a cold start.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider};
 
@@ -11,13 +11,18 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider};
 /// # Errors
 /// Cannot fail with this provider.
 pub fn client_config() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    // The form that the AWS SDK's client takes too: a second copy of the set would add 60 KB to
-    // each zip.
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    // Read once for all clients of a process: the fault harness makes tens of thousands.
+    static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+        let mut roots = RootCertStore::empty();
+        // The form that the AWS SDK's client takes too: a second copy of the set would add 60 KB to
+        // each zip.
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        Arc::new(roots)
+    });
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let config = config.with_root_certificates(Arc::clone(&ROOTS));
+    Ok(config.with_no_client_auth())
 }
 
 #[cfg(test)]
