@@ -99,7 +99,7 @@ impl Watch {
 
     /// Whether this alarm's condition is met by now.
     fn is_met(&self, alarm: &str) -> bool {
-        self.met().contains(alarm)
+        self.cloud.is_met_now(alarm, self.clock.now_ms())
     }
 
     fn met(&self) -> BTreeSet<&str> {

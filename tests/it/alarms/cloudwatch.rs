@@ -12,12 +12,8 @@ use serde_json::Value;
 /// Dimensions of a metric, sorted.
 type Dimensions = Vec<(String, String)>;
 
-/// A value that is put into a metric, and when (Unix milliseconds).
-#[derive(Clone, Copy, Debug)]
-struct Put {
-    at_ms: i64,
-    value: i64,
-}
+/// The values that were put into a metric, by when (Unix milliseconds).
+type Puts = BTreeMap<i64, Vec<i64>>;
 
 /// A namespace, a name, dimensions.
 type Metric = (String, String, Dimensions);
@@ -28,7 +24,7 @@ pub(crate) struct CloudWatch {
     filters: Vec<Filter>,
     /// How the API writes its log, with `$context.` before what it fills in.
     access_log: String,
-    metrics: BTreeMap<Metric, Vec<Put>>,
+    metrics: BTreeMap<Metric, Puts>,
 }
 
 /// A metric filter of a group of logs: what a line has to have and must not have, and the metric
@@ -191,11 +187,17 @@ impl CloudWatch {
     fn put(&mut self, (namespace, name, of): (&str, &str, Dimensions), at_ms: i64, value: i64) {
         let metric = (namespace.to_owned(), name.to_owned(), of);
         let puts = self.metrics.entry(metric).or_default();
-        puts.push(Put { at_ms, value });
+        puts.entry(at_ms).or_default().push(value);
     }
 
-    /// The alarms whose condition is met at this time, whatever CloudWatch makes of a period that
-    /// has only begun.
+    /// Whether this alarm's condition is met at this time, whatever CloudWatch makes of a period
+    /// that has only begun.
+    pub(crate) fn is_met_now(&self, name: &str, now_ms: i64) -> bool {
+        let mut of_name = self.alarms.iter().filter(|alarm| alarm.name == name);
+        of_name.any(|alarm| self.is_met(alarm, now_ms, Last::Complete))
+    }
+
+    /// All alarms of which that is so.
     pub(crate) fn met(&self, now_ms: i64) -> BTreeSet<&str> {
         self.met_by(now_ms, &[Last::Complete])
     }
@@ -219,14 +221,14 @@ impl CloudWatch {
         let begun = now_ms.div_euclid(period_ms);
         let last = begun - i64::from(last == Last::Complete);
         let range = i64::try_from(alarm.evaluation_periods + LOOKS_FURTHER).expect("few");
-        let puts = self
-            .metrics
-            .get(&alarm.metric)
-            .map_or(&[][..], Vec::as_slice);
+        let puts = self.metrics.get(&alarm.metric);
         let mut points: Vec<Option<i64>> = (last - range + 1..=last)
             .map(|period| {
-                let of_period = |put: &&Put| put.at_ms.div_euclid(period_ms) == period;
-                let values: Vec<i64> = puts.iter().filter(of_period).map(|put| put.value).collect();
+                let of_period = period * period_ms..(period + 1) * period_ms;
+                let puts = puts
+                    .into_iter()
+                    .flat_map(|puts| puts.range(of_period.clone()));
+                let values: Vec<i64> = puts.flat_map(|(_, values)| values).copied().collect();
                 point(&alarm.statistic, &values)
             })
             .collect();
