@@ -11,9 +11,9 @@ use runtime::aws::CallLimits;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let (settings, sandbox) = sandbox::start(CallLimits::PATIENT)?;
-    let app = &App::open(settings, &sandbox);
+    let (app, clock) = (&App::open(settings, &sandbox), &sandbox.clock);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Input>| {
-        let deadline_ms = sandbox::deadline_ms(event.context.deadline);
+        let deadline_ms = sandbox::deadline_ms(event.context.deadline, clock);
         Ok::<_, lambda_runtime::Error>(handler::run(app, event.payload, deadline_ms).await?)
     }))
     .await

@@ -67,7 +67,34 @@ pub fn start<S: FunctionSettings>(limits: CallLimits) -> Result<(S, Sandbox), Se
     Ok((settings, sandbox))
 }
 
+/// Below this a deadline is no time of day (2001) but a span.
+const EARLIEST_DEADLINE_MS: i64 = 1_000_000_000_000;
+
 /// When Lambda stops an invocation (Unix milliseconds), from the `deadline` of its context.
-pub fn deadline_ms(deadline: u64) -> i64 {
-    i64::try_from(deadline).unwrap_or(i64::MAX)
+/// `cargo lambda watch` writes there how many milliseconds the invocation has.
+pub fn deadline_ms(deadline: u64, clock: &Clock) -> i64 {
+    match i64::try_from(deadline) {
+        Ok(span_ms) if span_ms < EARLIEST_DEADLINE_MS => clock.now_ms().saturating_add(span_ms),
+        Ok(at_ms) => at_ms,
+        Err(_) => i64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wechatpay::UnixSeconds;
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_time_and_of_cargo_lambda_watch_a_span_from_now() {
+        let clock = Clock::manual(UnixSeconds(1_785_556_800));
+        assert_eq!(
+            deadline_ms(1_785_556_829_000, &clock),
+            1_785_556_829_000,
+            "Lambda's"
+        );
+        assert_eq!(deadline_ms(600_000, &clock), 1_785_557_400_000);
+        assert_eq!(deadline_ms(u64::MAX, &clock), i64::MAX);
+    }
 }
