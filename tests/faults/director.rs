@@ -8,6 +8,7 @@
 
 use std::{
     cell::Cell,
+    convert::Infallible,
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -186,10 +187,19 @@ impl CallScheduler {
         // again, down to the call that waits. It ends when this is dropped.
         let mut directing = tokio::task::JoinSet::new();
         directing.spawn(self.clone().direct());
-        work.await
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            value = &mut work => value,
+            // Without turns `work` would wait for ever, and the panic would be lost.
+            Some(ended) = directing.join_next() => match ended {
+                Ok(never) => match never {},
+                Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+            },
+        }
     }
 
-    async fn direct(self) {
+    async fn direct(self) -> Infallible {
         loop {
             while self.state().waiting.is_empty() {
                 self.0.arrived.notified().await;
