@@ -19,6 +19,11 @@ SAM = Path(sys.executable).with_name("sam")
 # SAM builds its image on the first call, then takes about 2 s for each.
 CALL_LIMIT_S = 180
 
+# Where the emulator in a container serves the runtime API. Rarely it starts a program before it listens there (the same
+# emulator in https://github.com/localstack/localstack/issues/12680), and the program ends. The next call starts it anew.
+RUNTIME_API = "127.0.0.1:9001"
+TRIES = 3
+
 
 class Invoker:
     """Calls `sam local invoke`, one container for each event."""
@@ -30,15 +35,18 @@ class Invoker:
 
     def __call__(self, function, event):
         log = self.work / f"invoke-{function}.log"
-        with log.open("w") as output:
-            finished = subprocess.run(
-                sam(self.proof, "invoke", self.proof.functions[function].logical_id, "--event", str(event)),
-                env=environment(self.docker),
-                stdout=subprocess.PIPE,
-                stderr=output,
-                timeout=CALL_LIMIT_S,
-                check=False,
-            )
+        for _ in range(TRIES):
+            with log.open("w") as output:
+                finished = subprocess.run(
+                    sam(self.proof, "invoke", self.proof.functions[function].logical_id, "--event", str(event)),
+                    env=environment(self.docker),
+                    stdout=subprocess.PIPE,
+                    stderr=output,
+                    timeout=CALL_LIMIT_S,
+                    check=False,
+                )
+            if not started_too_early(log.read_text(errors="replace")):
+                break
         lines = finished.stdout.decode(errors="replace").strip().splitlines()
         if finished.returncode != 0 or not lines:
             raise Failed(f"`sam local invoke` of {function} ended with {finished.returncode}:\n{tail(log)}")
@@ -83,6 +91,14 @@ class Api:
 
     def call(self, method, path):
         """Calls a path without a body; returns status, headers and body as a function's answer names them."""
+        for _ in range(TRIES):
+            logged = len(self.log.read_text(errors="replace"))
+            answer = self.call_once(method, path)
+            if answer["statusCode"] != 502 or not started_too_early(self.log.read_text(errors="replace")[logged:]):
+                break
+        return answer
+
+    def call_once(self, method, path):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         try:
             with OPENER.open(request, timeout=CALL_LIMIT_S) as answer:
@@ -92,6 +108,11 @@ class Api:
         except OSError as error:
             raise Failed(f"{method} {path}: {error}; the end of its log:\n{tail(self.log)}") from error
         return {"statusCode": status, "headers": dict(headers), "body": body.decode()}
+
+
+def started_too_early(log):
+    """Whether the emulator started a program before it could be reached."""
+    return any(RUNTIME_API in line and "ConnectionRefused" in line for line in log.splitlines())
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
