@@ -44,8 +44,18 @@ const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --
     FieldsKeyId="$(output FieldsKeyId)" StorageKeyId="$(output StorageKeyId)" \
     KeysTableName="$(output KeysTableName)" EvidenceBucketName="$(output EvidenceBucketName)""#;
 
+/// The command of it that makes subnets with fixed addresses.
+const NETWORK: &str = r#"aws cloudformation deploy --stack-name wechatpay-network --template-file infra/network.yaml \
+  --parameter-overrides NatGateways=2 InterfaceEndpoints=false"#;
+
+/// Its commands for backups: the vault of the copies, and the plan.
+const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stack-name wechatpay-backup --template-file infra/backup.yaml \
+  --capabilities CAPABILITY_IAM --parameter-overrides Mchid="$WECHATPAY_MCHID" CopiesOnly=true"#;
+const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
+  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN"#;
+
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 24] = [
+const NOT_RUN: [(&str, &str); 27] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -120,6 +130,18 @@ const NOT_RUN: [(&str, &str); 24] = [
     (
         AUDIT,
         "the engine has no trails; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
+        NETWORK,
+        "the engine has no NAT gateways; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
+        COPIES,
+        "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
+        BACKUPS,
+        "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
     ),
     (
         "eval \"$(aws configure export-credentials --format env)\"",

@@ -46,10 +46,12 @@ def text_of(value):
 
 
 def statements(role):
-    """What a role's policies say, each statement with when it holds; of a choice both sides."""
+    """What a role's policies say, each statement with when it holds; of a choice both sides, where there is something."""
     for policy in role["Properties"]["Policies"]:
         for entry in policy["PolicyDocument"]["Statement"]:
             match entry:
+                case {"Fn::If": [condition, true, {"Ref": "AWS::NoValue"}]}:
+                    yield true, condition
                 case {"Fn::If": [condition, true, false]}:
                     yield from [(true, condition), (false, f"not {condition}")]
                 case _:

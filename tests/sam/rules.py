@@ -125,7 +125,7 @@ def violations(parameters, resources):
     """Yields a sentence for each rule that is broken."""
     yield from rules_everywhere.tagged(resources, rules_everywhere.TAGS)
     resources = rules_everywhere.without_tags(resources)
-    own = (throttling, domain, routes, permissions, concurrency, tables, evidence, keys, logs, schedule)
+    own = (throttling, domain, routes, permissions, concurrency, vpc, tables, evidence, keys, logs, schedule)
     others = (rules_roles, rules_queues, rules_events, rules_alarms)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
@@ -250,6 +250,16 @@ def concurrency(parameters, resources):
         yield "webhooks may reach what is meant to be out of reach"
     if parameters["ConsoleOnLoopback"]["Default"] != "false":
         yield "the console is open to everybody"
+
+
+def vpc(_parameters, resources):
+    """What calls WeChat Pay leaves by the merchant's addresses where there is a VPC, and nothing else is in it."""
+    inside = {f"{kind}Ids": {"Fn::Split": [",", {"Ref": f"Vpc{kind}Ids"}]} for kind in ("Subnet", "SecurityGroup")}
+    placed = {"Fn::If": ["HasVpc", inside, {"Ref": "AWS::NoValue"}]}
+    for name, resource in of_type(resources, "AWS::Serverless::Function"):
+        calls = "WECHATPAY_BASE_URL" in resource["Properties"]["Environment"]["Variables"]
+        if resource["Properties"].get("VpcConfig") != (placed if calls else None):
+            yield f"{name} is {'not ' if calls else ''}in the VPC"
 
 
 def tables(_parameters, resources):

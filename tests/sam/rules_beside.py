@@ -1,11 +1,18 @@
-"""The templates beside template.yaml: a budget for the account, and the record of who changed a stack's keys."""
+"""The templates beside template.yaml: a budget for the account, the record of who changed a stack's keys, subnets with fixed
+addresses, and backups."""
 
 import re
 
 import rules_everywhere
-from reading import arn, of_type, own_arn, text_of
+from reading import arn, is_kept, of_type, own_arn, text_of
 
-TAGS = {"infra/audit.yaml": rules_everywhere.TAGS, "infra/budget.yaml": {"application": "wechatpay-on-lambda"}}
+ACCOUNTS = {"application": "wechatpay-on-lambda"}
+TAGS = {
+    "infra/audit.yaml": rules_everywhere.TAGS,
+    "infra/backup.yaml": rules_everywhere.TAGS,
+    "infra/budget.yaml": ACCOUNTS,
+    "infra/network.yaml": ACCOUNTS,
+}
 
 # What changes who may use a key, or whether it can be used.
 OF_KEYS = {
@@ -41,10 +48,15 @@ THIS_TRAIL = own_arn("cloudtrail", "trail/${AWS::StackName}")
 def violations(name, document, page, main_resources):
     yield from rules_everywhere.tagged(document["Resources"], TAGS[name])
     yield from rules_everywhere.partition(document)
-    if name == "infra/audit.yaml":
-        yield from audit(document["Resources"], page, main_resources)
-    else:
-        yield from budget(document["Resources"]["Budget"]["Properties"])
+    match name:
+        case "infra/audit.yaml":
+            yield from audit(document["Resources"], page, main_resources)
+        case "infra/backup.yaml":
+            yield from backup(document["Resources"], main_resources)
+        case "infra/network.yaml":
+            yield from network(document)
+        case _:
+            yield from budget(document["Resources"]["Budget"]["Properties"])
 
 
 def budget(properties):
@@ -58,6 +70,131 @@ def budget(properties):
     limit = properties["Budget"]["BudgetLimit"]
     if limit != {"Amount": {"Ref": "Amount"}, "Unit": {"Ref": "Currency"}} or "CostFilters" in properties["Budget"]:
         yield "the budget is not the account's"
+
+
+def ref(name):
+    return {"Ref": name}
+
+
+def network(document):
+    """The functions' subnets leave by the NAT gateways' addresses alone, and nothing comes in."""
+    resources = rules_everywhere.without_tags(document["Resources"])
+    conditions = {"HasTwo": ["AddressB", "NatB"], "HasInterfaceEndpoints": ["Endpoints", "ToSqs", "ToKms"]}
+    when = {name: condition for condition, names in conditions.items() for name in names}
+    anywhere = "0.0.0.0/0"
+    inside = [ref("InsideA"), ref("InsideB")]
+    endpoint = {"VpcId": ref("Network"), "RouteTableIds": [ref("InsideARouteTable"), ref("InsideBRouteTable")]}
+    private = {"VpcId": ref("Network"), "SubnetIds": inside, "SecurityGroupIds": [ref("Endpoints")], "PrivateDnsEnabled": True}
+    service = lambda name: {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{name}"}
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    expected = {
+        "Network": {"CidrBlock": ref("Cidr"), "EnableDnsSupport": True, "EnableDnsHostnames": True},
+        "Internet": {},
+        "InternetAttachment": {"VpcId": ref("Network"), "InternetGatewayId": ref("Internet")},
+        "OutsideRoutes": {"VpcId": ref("Network")},
+        "OutsideRoute": {"RouteTableId": ref("OutsideRoutes"), "DestinationCidrBlock": anywhere, "GatewayId": ref("Internet")},
+        "Functions": {"VpcId": ref("Network"), "SecurityGroupEgress": [{**https, "CidrIp": anywhere}]},
+        "Endpoints": {"VpcId": ref("Network"), "SecurityGroupIngress": [{**https, "SourceSecurityGroupId": ref("Functions")}]},
+        "ToDynamodb": {**endpoint, "VpcEndpointType": "Gateway", "ServiceName": service("dynamodb")},
+        "ToS3": {**endpoint, "VpcEndpointType": "Gateway", "ServiceName": service("s3")},
+        "ToSqs": {
+            **private,
+            "VpcEndpointType": "Interface",
+            "ServiceName": {"Fn::If": ["InChina", {"Fn::Sub": "cn." + service("sqs")["Fn::Sub"]}, service("sqs")]},
+        },
+        "ToKms": {**private, "VpcEndpointType": "Interface", "ServiceName": service("kms")},
+    }
+    for zone, letter in enumerate("AB"):
+        for side, index in (("Outside", zone), ("Inside", zone + 2)):
+            expected[f"{side}{letter}"] = {
+                "VpcId": ref("Network"),
+                "AvailabilityZone": {"Fn::Select": [zone, {"Fn::GetAZs": ""}]},
+                "CidrBlock": {"Fn::Select": [index, {"Fn::Cidr": [ref("Cidr"), 4, 6]}]},
+            }
+            table = "OutsideRoutes" if side == "Outside" else f"Inside{letter}RouteTable"
+            expected[f"{side}{letter}Routes"] = {"SubnetId": ref(f"{side}{letter}"), "RouteTableId": ref(table)}
+        expected[f"Inside{letter}RouteTable"] = {"VpcId": ref("Network")}
+        expected[f"Address{letter}"] = {"Domain": "vpc"}
+        address = {"Fn::GetAtt": [f"Address{letter}", "AllocationId"]}
+        expected[f"Nat{letter}"] = {"AllocationId": address, "SubnetId": ref(f"Outside{letter}")}
+        nat = ref("NatA") if letter == "A" else {"Fn::If": ["HasTwo", ref("NatB"), ref("NatA")]}
+        route = {"RouteTableId": ref(f"Inside{letter}RouteTable"), "DestinationCidrBlock": anywhere, "NatGatewayId": nat}
+        expected[f"Inside{letter}Route"] = route
+    for name in sorted(expected.keys() | resources.keys()):
+        found = resources.get(name, {})
+        if described(found.get("Properties")) != expected.get(name) or found.get("Condition") != when.get(name):
+            yield f"{name} of the network leads elsewhere, lets in what it should not, or is there when it should not be"
+    told = {name: output["Value"] for name, output in document["Outputs"].items()}
+    both = {"Fn::Sub": "${AddressA.PublicIp},${AddressB.PublicIp}"}
+    if told != {
+        "VpcSubnetIds": {"Fn::Sub": "${InsideA},${InsideB}"},
+        "VpcSecurityGroupIds": ref("Functions"),
+        "Addresses": {"Fn::If": ["HasTwo", both, {"Fn::GetAtt": ["AddressA", "PublicIp"]}]},
+    }:
+        yield "the network's outputs are not the stack's parameters, or not the addresses"
+
+
+def described(value):
+    """Without what is only for people."""
+    match value:
+        case dict():
+            return {key: described(inner) for key, inner in value.items() if key not in ("Description", "GroupDescription")}
+        case list():
+            return [described(inner) for inner in value]
+        case _:
+            return value
+
+
+def backup(resources, main_resources):
+    """What carries the stack's tags is backed up each day, kept under a key of its own, and copied where it is said to."""
+    for name in ("Key", "Vault"):
+        if not is_kept(resources[name]):
+            yield f"{name} goes with the stack, and the backups with it"
+    if resources["Vault"]["Properties"]["EncryptionKeyArn"] != arn("Key"):
+        yield "the backups open by a key that may be gone with what is backed up"
+    [daily] = resources["Plan"]["Properties"]["BackupPlan"]["BackupPlanRule"]
+    kept = {"DeleteAfterDays": ref("RetentionDays")}
+    copy = {"DestinationBackupVaultArn": ref("BackupCopyVaultArn"), "Lifecycle": kept}
+    if {key: value for key, value in daily.items() if not key.endswith("Minutes")} != {
+        "RuleName": "daily",
+        "TargetBackupVault": ref("Vault"),
+        "ScheduleExpression": "cron(0 4 * * ? *)",
+        "ScheduleExpressionTimezone": "Asia/Shanghai",
+        "Lifecycle": kept,
+        "CopyActions": {"Fn::If": ["HasCopy", [copy], ref("AWS::NoValue")]},
+    }:
+        yield "the plan is not a backup a day with its copy"
+    selection = resources["Selection"]["Properties"]
+    chosen = selection["BackupSelection"]
+    guards = own_arn("dynamodb", "table/${Stack}-guards")
+    if (
+        selection["BackupPlanId"] != ref("Plan")
+        or chosen["IamRoleArn"] != arn("Role")
+        or chosen["Resources"] != [own_arn("dynamodb", "table/*"), {"Fn::Sub": "arn:${AWS::Partition}:s3:::*"}]
+        or chosen["NotResources"] != [guards]
+        or chosen["Conditions"]
+        != {
+            "StringEquals": [
+                {"ConditionKey": f"aws:ResourceTag/{tag}", "ConditionValue": value}
+                for tag, value in rules_everywhere.TAGS.items()
+            ]
+        }
+    ):
+        yield "something else is backed up than what carries the stack's tags"
+    if main_resources["GuardsTable"]["Properties"]["TableName"] != {"Fn::Sub": "${AWS::StackName}-guards"}:
+        yield "the table of guards has another name than the one that is left out"
+    role = resources["Role"]["Properties"]
+    trust = {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policies = ["service-role/AWSBackupServiceRolePolicyForBackup", "AWSBackupServiceRolePolicyForS3Backup"]
+    if (
+        role["AssumeRolePolicyDocument"]["Statement"] != [trust]
+        or role["ManagedPolicyArns"] != [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{policy}"} for policy in policies]
+        or "Policies" in role
+    ):
+        yield "the role of the backups is somebody else's, or may do more than back up"
+    for name in ("Plan", "Selection", "Role"):
+        if resources[name].get("Condition") != "HasPlan":
+            yield f"{name} is there where copies alone are kept"
 
 
 def audit(resources, page, main_resources):

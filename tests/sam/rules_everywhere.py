@@ -10,9 +10,11 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 TAGS = {"application": "wechatpay-on-lambda", "mchid": {"Ref": "Mchid"}}
 
 # Services that have the same principal in China. Any other one is spelled with `AWS::URLSuffix`.
-SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in ("apigateway", "cloudtrail", "events", "lambda", "pipes", "scheduler")}
+SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in ("apigateway", "backup", "cloudtrail", "events", "lambda", "pipes", "scheduler")}
 # Those that have one for each Region.
 OF_A_REGION = {"logs.${AWS::Region}.${AWS::URLSuffix}"}
+# An endpoint's service is named backwards, and so in every partition; what China has under another name begins with `cn.`.
+ENDPOINT = re.compile(r"(cn\.)?com\.amazonaws\.\$\{AWS::Region\}\.[a-z0-9]+")
 # What AWS China does not have (infra/DEPLOY.md, "AWS China"), by what a template would use it.
 NOT_IN_CHINA = {"FunctionUrlConfig", "ProvisionedPollerConfig", "MetricsConfig", "PropagateTags", "RecursiveLoop"}
 REGION = re.compile(r"\b(af|ap|ca|cn|eu|il|me|mx|sa|us)-(north|south|east|west|central|gov)[a-z]*-[0-9]\b")
@@ -68,7 +70,7 @@ def partition(document):
                 yield f"{place} names one partition: write arn:${{AWS::Partition}}"
             # What CloudTrail writes as the source of an event is the same everywhere.
             rest = re.sub(r'eventSource = "[a-z]+\.amazonaws\.com"', "", text)
-            if "amazonaws" in rest and text not in SAME_PRINCIPAL:
+            if "amazonaws" in rest and not ENDPOINT.fullmatch(rest) and text not in SAME_PRINCIPAL:
                 yield f"{place} names one partition: write ${{AWS::URLSuffix}}"
             if REGION.search(text):
                 yield f"{place} names one Region"

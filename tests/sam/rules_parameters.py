@@ -13,6 +13,7 @@ DOMAIN = {
     "DomainName": "pay.example.com",
     "DomainCertificateArn": "arn:aws-cn:acm:cn-north-1:123456789012:certificate/1",
 }
+VPC = {"VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "VpcSecurityGroupIds": "sg-0123456789abcdef0"}
 SETS = [
     ({}, True),
     (CONSOLE, True),
@@ -31,6 +32,9 @@ SETS = [
     ({"DomainName": DOMAIN["DomainName"]}, False),
     ({"DomainCertificateArn": DOMAIN["DomainCertificateArn"]}, False),
     ({"KeepDefaultEndpoint": "true"}, False),
+    (VPC, True),
+    ({"VpcSubnetIds": VPC["VpcSubnetIds"]}, False),
+    ({"VpcSecurityGroupIds": VPC["VpcSecurityGroupIds"]}, False),
 ]
 # Of the console's three, all or none.
 for chosen in product([False, True], repeat=len(CONSOLE)):
@@ -58,6 +62,11 @@ VALUES = {
         ["", "arn:aws:acm:ap-east-1:123456789012:certificate/a-1", DOMAIN["DomainCertificateArn"]],
         ["arn:aws:iam::123456789012:server-certificate/a", "certificate/a"],
     ),
+    "VpcSubnetIds": (
+        ["", VPC["VpcSubnetIds"], "subnet-01234567,subnet-89abcdef,subnet-00000000"],
+        ["subnet-01234567", "subnet-01234567, subnet-89abcdef", "vpc-01234567,vpc-89abcdef"],
+    ),
+    "VpcSecurityGroupIds": (["", "sg-01234567", ",".join(["sg-01234567"] * 5)], ["default", ",".join(["sg-01234567"] * 6)]),
     "SigningKeyArn": (["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"], ["mrk-1", "alias/a"]),
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
@@ -93,6 +102,11 @@ def violations(document):
             yield f"with {differs} a stack is made"
     yield from addresses(document, defaults)
     yield from new_account(document, defaults)
+    # By default the functions are in nobody's network.
+    for differs in ({}, VPC):
+        placed = document["Resources"]["Reconcile"]["Properties"].get("VpcConfig")
+        if (choice(placed, document["Conditions"], defaults | differs) == {"Ref": "AWS::NoValue"}) != (differs == {}):
+            yield f"with {differs} the functions are {'' if differs == {} else 'not '}in a VPC"
     # What people set up is the key that functions sign with.
     for given, key in (("", {"Ref": "MerchantSigningKey"}), ("given", {"Ref": "SigningKeyArn"})):
         told = document["Outputs"]["MerchantSigningKeyId"]["Value"]

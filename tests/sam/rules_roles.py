@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from reading import as_list, differences, grant, grants, name_of, of_type, own_arn, statements
+from reading import as_list, differences, grant, grants, kebab, name_of, of_type, own_arn, statements
 
 READ, WRITE = {"GetItem"}, {"GetItem", "PutItem", "UpdateItem"}
 DAYS = "day#${Mchid}#*"
@@ -64,9 +64,32 @@ FIELDS = grant(
     "FieldsKey", {"kms:GenerateDataKey", "kms:Decrypt"}, {"StringEquals": {"kms:EncryptionContext:purpose": "field"}}
 )
 
+# In the merchant's subnets Lambda makes and ends network interfaces by the function's role, and the function itself may not.
+NETWORK = {
+    f"ec2:{call}"
+    for call in (
+        "CreateNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "DescribeSubnets",
+        "DeleteNetworkInterface",
+        "AssignPrivateIpAddresses",
+        "UnassignPrivateIpAddresses",
+    )
+}
+
+
+def in_vpc(function):
+    itself = own_arn("lambda", f"function:${{AWS::StackName}}-{kebab(function)}")
+    return [
+        grant("*", NETWORK, when="HasVpc"),
+        grant("*", NETWORK, {"ArnEquals": {"lambda:SourceFunctionArn": itself}}, "HasVpc", "Deny"),
+    ]
+
+
 # By function; each may also write its own log.
 GRANTS = {
     "CreateOrder": [
+        *in_vpc("CreateOrder"),
         items("KeysTable", READ, MERCHANT, CLIENTS),
         items("OrdersTable", WRITE, ORDERS),
         items("GuardsTable", {"PutItem"}, "nonce#*"),
@@ -79,6 +102,7 @@ GRANTS = {
         *SIGN,
     ],
     "ManageOrder": [
+        *in_vpc("ManageOrder"),
         items("KeysTable", READ, MERCHANT, CLIENTS, "webhook#*"),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         items("GuardsTable", {"PutItem"}, "nonce#*"),
@@ -100,6 +124,7 @@ GRANTS = {
         APIV3_KEYS,
     ],
     "ProcessPayment": [
+        *in_vpc("ProcessPayment"),
         items("KeysTable", READ, MERCHANT),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
@@ -114,6 +139,7 @@ GRANTS = {
         *SIGN,
     ],
     "Reconcile": [
+        *in_vpc("Reconcile"),
         items("KeysTable", READ, MERCHANT),
         CERTIFICATES,
         APIV3_KEYS,
@@ -331,6 +357,6 @@ def settings(resources):
                 told.add(SIGNING_KEY)
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
-        used = {target.split("/")[0] for target in targets} - {f"{function}Logs"}
+        used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*"}
         if told != used:
             yield f"{function} is told of {sorted(told - used)} without using it, or not of {sorted(used - told)}"

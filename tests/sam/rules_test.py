@@ -140,7 +140,7 @@ class Mutations(unittest.TestCase):
         for name, resource in self.resources.items():
             if resource["Type"] != "AWS::Serverless::Function":
                 continue
-            for field in ("Role", "Timeout", "LoggingConfig", "ReservedConcurrentExecutions"):
+            for field in ("Role", "Timeout", "LoggingConfig", "ReservedConcurrentExecutions", "VpcConfig"):
                 changed = {**self.resources, name: copy.deepcopy(resource)}
                 changed[name]["Properties"][field] = {"Fn::GetAtt": ["Another", "Arn"]}
                 self.assertTrue(self.broken(changed), f"{name} {field}")
@@ -293,7 +293,7 @@ class Partition(unittest.TestCase):
 
 
 class Beside(unittest.TestCase):
-    """The templates of the budget and of the record: what counts in them."""
+    """The templates beside this one: what counts in them."""
 
     def unseen(self, name, kinds, free):
         template = yaml_parse((rules.ROOT / name).read_text())
@@ -332,6 +332,31 @@ class Beside(unittest.TestCase):
         self.assertTrue(list(rules_beside.audit(template["Resources"], "", resources)))
         resources["AnotherKey"] = resources["SecretsKey"]
         self.assertTrue(list(rules_beside.audit(template["Resources"], page, resources)))
+
+    def test_no_value_of_the_network_can_be_changed(self):
+        template = yaml_parse((rules.ROOT / "infra/network.yaml").read_text())
+        kinds = {resource["Type"] for resource in template["Resources"].values()}
+        self.assertEqual(list(self.unseen("infra/network.yaml", kinds, {"Description", "GroupDescription"})), [])
+        for output in template["Outputs"]:
+            changed = copy.deepcopy(template)
+            changed["Outputs"][output]["Value"] = {"Ref": "Network"}
+            self.assertTrue(list(rules_beside.network(changed)), output)
+        for name in ("AddressB", "ToKms"):
+            changed = copy.deepcopy(template)
+            del changed["Resources"][name]["Condition"]
+            self.assertTrue(list(rules_beside.network(changed)), name)
+
+    def test_no_value_of_the_backups_can_be_changed(self):
+        kinds = {"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::IAM::Role"}
+        free = {"Description", "Version", "BackupPlanName", "SelectionName", "StartWindowMinutes", "CompletionWindowMinutes"}
+        self.assertEqual(list(self.unseen("infra/backup.yaml", kinds, free)), [])
+        resources = yaml_parse((rules.ROOT / "infra/backup.yaml").read_text())["Resources"]
+        for name, field in (("Key", "DeletionPolicy"), ("Vault", "UpdateReplacePolicy"), ("Plan", "Condition"), ("Role", "Condition")):
+            changed = copy.deepcopy(resources)
+            del changed[name][field]
+            self.assertTrue(list(rules_beside.backup(changed, document()["Resources"])), (name, field))
+        resources["Vault"]["Properties"]["EncryptionKeyArn"] = {"Ref": "StorageKey"}
+        self.assertTrue(list(rules_beside.backup(resources, document()["Resources"])))
 
     def test_no_value_of_the_budget_can_be_changed(self):
         free = {"BudgetName", "BudgetType", "TimeUnit", "ComparisonOperator", "ThresholdType"}
@@ -397,7 +422,7 @@ class Deployment(unittest.TestCase):
 class Parameters(unittest.TestCase):
     def test_the_addresses_and_patterns_of_a_domain_hold(self):
         for change in (None, {"Fn::Equals": [{"Ref": "NotifyUrl"}, "x"]}):
-            for name in ("HasDomain", "NotifyUrlIsDerived", "ClosesDefaultEndpoint", "HasSigningKey"):
+            for name in ("HasDomain", "NotifyUrlIsDerived", "ClosesDefaultEndpoint", "HasSigningKey", "HasVpc"):
                 changed = document()
                 changed["Conditions"][name] = change or {"Fn::Not": [changed["Conditions"][name]]}
                 self.assertTrue(list(rules_parameters.violations(changed)), f"{name} {change}")
