@@ -22,10 +22,12 @@ use reconcile::handler::Output;
 use runtime::clock::Clock;
 use serde_json::{Value, json};
 use stores::{
+    keys_table::change::{MerchantChange, SignerCertificate, Validity},
     notices::{DecideOutcome, Notices},
     queues::ReconcileWork,
 };
 use testbed::{Fault as AwsFault, Match, Service};
+use wechatpay::certificates::ends;
 use wechatpay_simulator::{
     Damage, Difference as BillDifference, Endpoint, Fault, PayOptions, Rule, SignedCallback,
     SigningMode, WantedDifference,
@@ -726,11 +728,7 @@ async fn a_day_whose_record_no_sweep_can_read_is_an_alarm_and_one_read_that_fail
 async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_that_takes() {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
-    let five_minutes = async |watch: &mut Watch| {
-        watch.of(testbed.certificates()).await;
-        testbed.advance(MINUTE * 5).await;
-    };
-    five_minutes(&mut watch).await;
+    five_minutes(&testbed, &mut watch).await;
     assert!(!watch.not_quiet().contains("notices-parked"));
     testbed.post_order(&native("ORDER-1")).await;
     watch
@@ -742,7 +740,7 @@ async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_tha
     assert!(watch.is_met("new-error-lines"), "it is told at once");
     for days in [0, 1, 9] {
         testbed.clock.advance(MINUTE * 60 * 24 * days);
-        five_minutes(&mut watch).await;
+        five_minutes(&testbed, &mut watch).await;
         assert!(watch.is_met("notices-parked"), "after {days} more days");
     }
     assert!(!watch.is_met("error-lines"), "it was logged once");
@@ -759,8 +757,90 @@ async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_tha
         )
         .await;
     assert_eq!(decided.unwrap(), DecideOutcome::Written);
-    five_minutes(&mut watch).await;
+    five_minutes(&testbed, &mut watch).await;
     assert!(!watch.is_met("notices-parked"));
+}
+
+/// The look at certificates of each five minutes.
+async fn five_minutes(testbed: &Testbed, watch: &mut Watch) {
+    watch.of(testbed.certificates()).await;
+    testbed.advance(MINUTE * 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchants_certificate_that_ends_within_thirty_days_is_an_alarm_until_the_next_is_registered()
+ {
+    const ALARM: &str = "merchant-certificate-ends";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    five_minutes(&testbed, &mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM), "its end is not known");
+    let register = async |serial_no: &str, ends_in_days: i64| {
+        let from = testbed.clock.now();
+        let until = from.plus_s(ends_in_days * 86_400);
+        let certificate = SignerCertificate {
+            serial_no,
+            validity: Some(Validity { from, until }),
+        };
+        let change = MerchantChange {
+            signer_certificate: Some(certificate),
+            removes_sealed_signer: true,
+            ..MerchantChange::default()
+        };
+        testbed.keys.change_merchant(&change).await.unwrap();
+        testbed.advance(MINUTE * 2).await;
+    };
+    let old = testbed.wechat.details.merchant_serial.clone();
+    let new = "B".repeat(40);
+    register(&old, 31).await;
+    five_minutes(&testbed, &mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+    testbed.clock.advance(MINUTE * 60 * 24);
+    for _ in 0..20 {
+        five_minutes(&testbed, &mut watch).await;
+        assert!(watch.is_met(ALARM));
+    }
+    // It has ended, and is still the one that requests name.
+    testbed.clock.advance(MINUTE * 60 * 24 * 31);
+    five_minutes(&testbed, &mut watch).await;
+    assert!(watch.is_met(ALARM));
+    register(&new, 5 * 365).await;
+    for _ in 0..16 {
+        five_minutes(&testbed, &mut watch).await;
+    }
+    assert!(!watch.not_quiet().contains(ALARM));
+    let page = runbooks::page("keys.md");
+    assert!(page.contains("`days until certificates end`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_platform_certificate_that_ends_within_thirty_days_is_an_alarm_until_another_came()
+{
+    const ALARM: &str = "platform-certificate-ends";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    five_minutes(&testbed, &mut watch).await;
+    let keys = testbed.keys.merchant().await.unwrap();
+    let certificates = keys.entries.iter().filter_map(|it| ends(&it.pem).ok());
+    let end = certificates.max().expect("a platform certificate");
+    let until = async |days_before: u64| {
+        let left_s = end.since(testbed.clock.now()).unsigned_abs();
+        let by = Duration::from_secs(left_s - days_before * 86_400);
+        testbed.advance(by).await;
+    };
+    until(31).await;
+    five_minutes(&testbed, &mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+    until(29).await;
+    five_minutes(&testbed, &mut watch).await;
+    assert!(watch.is_met(ALARM));
+    let admin = testbed.wechat.admin();
+    admin.rotate(SigningMode::Certificate).unwrap();
+    testbed.advance(MINUTE * 60 * 12).await;
+    for _ in 0..16 {
+        five_minutes(&testbed, &mut watch).await;
+    }
+    assert!(!watch.not_quiet().contains(ALARM), "reconcile fetched it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

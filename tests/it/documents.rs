@@ -267,7 +267,8 @@ impl CommandRun {
     }
 }
 
-const MERCHANT_KEY: &str = include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
+const MERCHANT_KEY: &str =
+    include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
 /// A certificate with this number for [`MERCHANT_KEY`], such as the merchant platform gives.
 fn merchant_certificate(mchid: &str, serial_no: &str) -> String {
@@ -443,6 +444,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let told = testbed.run("doctor.md", doctor.0, &[(doctor.0, &doctor.1)]);
     let report = answer(&told);
     let findings = report["findings"].as_array().expect("findings");
+    // The simulated merchant has a number and no certificate.
     for finding in findings {
         assert_eq!(finding["severity"], "warning", "{finding:#}");
         let id = finding["id"].as_str().expect("an id");
@@ -451,6 +453,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
             "point-in-time-recovery-off",
             "alarms-tell-nobody",
             "concurrency-limit-low",
+            "merchant-certificate-end-unknown",
         ];
         assert!(of_engine.contains(&id), "{finding:#}");
     }
@@ -498,6 +501,13 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         shown["merchant"]["wechat_keys"]
     );
     assert_eq!(again["merchant"]["apiv3_key_versions"], json!([1]));
+    // Now its end is known.
+    let told = testbed.run("keys.md", "cargo client keys status --stack", &[]);
+    let ends = "ok      merchant-certificate";
+    assert!(
+        told.contains(ends) && told.contains("ends 2031-01-01"),
+        "{told}"
+    );
     testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
     testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
     let name = [("NAME", "Tea")];

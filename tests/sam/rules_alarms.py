@@ -130,6 +130,10 @@ def expected(resources):
         ("OpenDifferences", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
     ):
         found[OF_METRIC.get(name, f"{name}Alarm")] = above(METRICS, name, merchant, limit, statistic) | watched
+    # Looked at each five minutes. Where there is none any more, there is nothing to renew.
+    for name in ("MerchantCertificate", "PlatformCertificate"):
+        left = above(METRICS, f"{name}DaysLeft", merchant, 30, "Minimum") | within(300, 12, 1)
+        found[f"{name}EndsAlarm"] = left | {"ComparisonOperator": "LessThanThreshold"}
     api = [{"Name": "ApiId", "Value": {"Ref": "Api"}}]
     found["ApiFailuresAlarm"] = above("AWS/ApiGateway", "5xx", api, 0) | within(60, 5, 2)
     found["CallbacksThrottledAlarm"] = above(*THROTTLED, None, 0) | within(60, 5, 1)

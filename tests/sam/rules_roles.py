@@ -43,7 +43,7 @@ CERTIFICATES = grant(
     {
         "ForAllValues:StringEquals": {
             "dynamodb:LeadingKeys": [MERCHANT],
-            "dynamodb:Attributes": ["pk", "verification", "response_serial", "version"],
+            "dynamodb:Attributes": ["pk", "verification", "response_serial", "version", "certificates_fetched_at"],
         },
         "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE", "UPDATED_OLD", "UPDATED_NEW"]},
     },

@@ -20,7 +20,7 @@ use wechatpay::{
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},
 };
 
-use crate::app::App;
+use crate::{app::App, metrics};
 
 /// The outcome of a refresh of the certificates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -105,6 +105,7 @@ async fn refresh_if_due(
     let (mchid, now) = (app.mchid.as_str(), app.clock.now());
     let unknown = app.guards.unknown_serial(mchid, now).await?;
     let kept = app.keys.merchant().await?;
+    metrics::days_left(&kept, now);
     let takes = async |of: &LeaseKey<'_>, for_s| {
         let lease = app.guards.lease(of, holder, for_s, now).await?;
         Ok::<_, GuardsError>(lease == Lease::Acquired)
@@ -134,6 +135,9 @@ async fn refresh_if_due(
     };
     let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now);
     if entries == kept.entries && response_serial == kept.response_serial {
+        if let Err(error) = app.keys.note_certificates_fetched().await {
+            warn!(error = %ErrorChain(&error), "that WeChat Pay's certificates were fetched is not written down");
+        }
         return Ok(RefreshOutcome::Unchanged);
     }
     app.keys

@@ -1,6 +1,6 @@
 //! Results of a day and of a sweep as log lines with metrics: alarms watch newly open differences,
 //! a day that was not reconciled or waits for its bill, overdue checks, and notices that wait for
-//! an operator.
+//! an operator, and certificates that end soon.
 
 use payments::{
     model::{bill_date::BillDate, next_check::CheckKind},
@@ -10,8 +10,9 @@ use payments::{
         run::Run,
     },
 };
+use stores::keys_table::{MerchantKeys, VerificationKind};
 use tracing::{info, warn};
-use wechatpay::UnixSeconds;
+use wechatpay::{UnixSeconds, certificates::ends};
 
 use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
 
@@ -142,6 +143,24 @@ pub(crate) fn parked(count: u64) {
         NoticesParked = count,
         "notices that wait for a person"
     );
+}
+
+/// How many days are left of the merchant's certificate, if that is known, and of that of WeChat Pay's
+/// certificates that ends last. A public key of WeChat Pay's has no end.
+pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
+    let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
+    let certificates = keys.entries.iter().filter_map(|entry| match entry.kind {
+        VerificationKind::Certificate => ends(&entry.pem).ok(),
+        VerificationKind::PublicKey => None,
+    });
+    let (own, of_wechat) = (keys.signer_ends.map(days), certificates.max().map(days));
+    if own.is_some() || of_wechat.is_some() {
+        info!(
+            MerchantCertificateDaysLeft = own,
+            PlatformCertificateDaysLeft = of_wechat,
+            "days until certificates end"
+        );
+    }
 }
 
 /// The longest time that an item was overdue when the sweep started. It is reported as soon as it

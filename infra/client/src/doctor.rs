@@ -9,6 +9,7 @@ mod console;
 mod finding;
 mod functions;
 mod keys;
+pub(crate) mod keys_status;
 pub(crate) mod preflight;
 mod queues;
 mod report;

@@ -1,11 +1,12 @@
-//! `keys`: the merchant's private key, in KMS or sealed.
+//! `keys`: the merchant's private key, in KMS or sealed, and how old all keys are.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use client::{
-    MerchantFiles, SetupError, change_merchant, read_merchant_certificate, read_merchant_key,
+    MerchantFiles, SetupError, certified, change_merchant, read_merchant_certificate,
+    read_merchant_key,
 };
 use runtime::kms::{Kms, KmsError, signing_key::KeyDescription};
 use runtime::random::Random;
@@ -25,6 +26,7 @@ use crate::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
         waits_for_its_import,
     },
+    doctor::keys_status,
 };
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
@@ -32,8 +34,12 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("import") => import(raw).await?,
         Some("csr") => csr(raw).await?,
         Some("seal") => seal(raw).await?,
+        Some("status") => return keys_status::run(raw).await,
         Some(other) => return Err(UsageError::Command(format!("keys {other}")).into()),
-        None => return Err(UsageError::Missing("import, csr or seal".to_owned()).into()),
+        None => {
+            let known = "status, import, csr or seal";
+            return Err(UsageError::Missing(known.to_owned()).into());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -214,7 +220,7 @@ async fn register(
         format_rfc3339_beijing(certificate.not_after()),
     );
     let change = MerchantChange {
-        signer_serial: Some(serial_no),
+        signer_certificate: Some(certified(certificate)),
         removes_sealed_signer,
         ..MerchantChange::default()
     };

@@ -26,7 +26,7 @@ pub use call::{Call, Card, NewOrder, NewRefund, RefundTo};
 pub use send::{ApiAnswer, SendError, Sender};
 pub use settings::{Client, Settings, SettingsError};
 pub use setup::{
-    ApiClientKey, MerchantFiles, PlatformKey, SetupError, add_client, add_platform_key,
+    ApiClientKey, MerchantFiles, PlatformKey, SetupError, add_client, add_platform_key, certified,
     change_merchant, read_merchant_certificate, read_merchant_key,
 };
 pub use signed::SignedCall;

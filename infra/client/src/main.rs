@@ -79,6 +79,10 @@ What is wrong with a deployed stack, and what to do next:
       examines the AWS side, then WeChat Pay by its self-test, whose callback has to arrive. Exit status: 0 nothing wrong,
       3 warnings, 4 errors; 1 and 2 mean that it could not run
 
+How old the keys of a deployed stack are, when they end, who signs, and what to do about one that is old or ends soon:
+  cargo client keys status --stack NAME (or the variable STACK) [--json]
+      exit status as above
+
 What would fail at a deployment, before there is a stack:
   cargo client preflight [--stack NAME] [--architecture arm64|x86_64] [--json]
       examines tools, credentials, the account's limits and what an earlier stack of that name left; exit status as above

@@ -9,7 +9,7 @@ use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
 use message_signatures::Algorithm;
 use stores::keys_table::{
     KeysError, KeysTable, VerificationEntry, VerificationKind,
-    change::{AddedApiV3Key, ChangeError, MerchantChange},
+    change::{AddedApiV3Key, ChangeError, MerchantChange, SignerCertificate, Validity},
 };
 use wechatpay::merchant_files::{
     MerchantCertificate, MerchantFileError, MerchantKey, MerchantPublicKey,
@@ -169,12 +169,16 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         }
         None => None,
     };
-    let certified = certificate.as_ref().map(MerchantCertificate::serial_no);
+    let numbered = |serial_no| SignerCertificate {
+        serial_no,
+        validity: None,
+    };
+    let numbered = files.merchant_serial.as_deref().map(numbered);
     let change = MerchantChange {
         add_verification: &verification,
         response_serial: verification.first().map(|entry| entry.id.as_str()),
         add_apiv3: &apiv3,
-        signer_serial: certified.or(files.merchant_serial.as_deref()),
+        signer_certificate: certificate.as_ref().map(certified).or(numbered),
         signer_pkcs8: signer.as_ref().map(MerchantKey::pkcs8_der),
         removes_sealed_signer: files.removes_sealed_key,
         ..MerchantChange::default()
@@ -183,6 +187,18 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         .change_merchant(&change)
         .await
         .map_err(SetupError::Merchant)
+}
+
+/// A certificate as the merchant's record has it: without the file nobody knows when it ends.
+#[must_use]
+pub fn certified(certificate: &MerchantCertificate) -> SignerCertificate<'_> {
+    SignerCertificate {
+        serial_no: certificate.serial_no(),
+        validity: Some(Validity {
+            from: certificate.not_before(),
+            until: certificate.not_after(),
+        }),
+    }
 }
 
 /// Adds a key of WeChat Pay's beside those that are there, and gives back its id. With

@@ -61,8 +61,9 @@ fn merchant_shown(merchant: &MerchantOverview) -> Value {
     });
     json!({
         "wechat_keys": keys.collect::<Vec<_>>(),
-        "apiv3_key_versions": merchant.apiv3_versions,
+        "apiv3_key_versions": merchant.apiv3.iter().map(|key| key.version).collect::<Vec<_>>(),
         "merchant_serial": merchant.signer_serial,
+        "merchant_certificate_ends": merchant.signer_validity.map(|validity| time(validity.until)),
         "sealed_merchant_key": merchant.has_sealed_key,
         "changes": merchant.version,
     })

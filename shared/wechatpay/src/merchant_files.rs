@@ -309,6 +309,7 @@ pub struct MerchantCertificate {
     serial_no: String,
     key: MerchantPublicKey,
     common_name: Option<String>,
+    not_before: UnixSeconds,
     not_after: UnixSeconds,
 }
 
@@ -333,6 +334,7 @@ impl MerchantCertificate {
             serial_no: read.serial_no,
             key: MerchantPublicKey::of(read.key)?,
             common_name: read.common_name,
+            not_before: read.not_before,
             not_after: read.not_after,
         })
     }
@@ -345,6 +347,11 @@ impl MerchantCertificate {
     /// The key that it certifies.
     pub fn public_key(&self) -> &MerchantPublicKey {
         &self.key
+    }
+
+    /// When it begins by its own words.
+    pub fn not_before(&self) -> UnixSeconds {
+        self.not_before
     }
 
     /// When it ends by its own words.

@@ -390,6 +390,7 @@ fn point(statistic: &str, values: &[i64]) -> Option<i64> {
         _ if values.is_empty() => return None,
         "Sum" => values.iter().sum::<i64>() * 1000,
         "Maximum" => values.iter().max()? * 1000,
+        "Minimum" => values.iter().min()? * 1000,
         "Average" => values.iter().sum::<i64>() * 1000 / count,
         other => panic!("another statistic than is known here: {other}"),
     })

@@ -33,7 +33,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let asked = json!({ "KeyId": key.physical });
         let described = match calls.ask::<Described>(KMS, "DescribeKey", &asked).await {
             Err(error) if error.is_missing() => {
-                findings.push(gone(key, &error));
+                findings.push(gone(key, error.to_string()));
                 continue;
             }
             other => other?.key_metadata,
@@ -52,35 +52,39 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         if rotates {
             let rotation: Rotation = calls.ask(KMS, "GetKeyRotationStatus", &asked).await?;
             if !rotation.key_rotation_enabled {
-                findings.push(Finding::warning(
-                    "kms-rotation-off",
-                    format!(
-                        "{} is not rotated any more, as the template has it.",
-                        key.logical
-                    ),
-                    format!("GetKeyRotationStatus of {}: off", key.physical),
-                    format!("aws kms enable-key-rotation --key-id {}", key.physical),
-                ));
+                findings.push(rotation_off(key));
             }
         }
     }
     Ok(findings)
 }
 
-fn gone(key: &Resource, error: &CallError) -> Finding {
+pub(crate) fn rotation_off(key: &Resource) -> Finding {
+    Finding::warning(
+        "kms-rotation-off",
+        format!(
+            "{} is not rotated any more, as the template has it.",
+            key.logical
+        ),
+        format!("GetKeyRotationStatus of {}: off", key.physical),
+        format!("aws kms enable-key-rotation --key-id {}", key.physical),
+    )
+}
+
+pub(crate) fn gone(key: &Resource, evidence: String) -> Finding {
     Finding::error(
         "kms-key-gone",
         format!(
             "{} does not exist any more: what was sealed or encrypted under it cannot be read.",
             key.logical
         ),
-        error.to_string(),
+        evidence,
         "a deleted key does not come back: make a new one by a deployment and set up anew what was sealed under it \
          (infra/runbooks/keys.md)",
     )
 }
 
-fn unusable(key: &Resource, state: &str) -> Finding {
+pub(crate) fn unusable(key: &Resource, state: &str) -> Finding {
     let (logical, physical) = (&key.logical, &key.physical);
     let evidence = format!("DescribeKey of {physical}: {state}");
     match state {

@@ -14,6 +14,15 @@ const WARNINGS: u8 = 3;
 /// Where there are errors.
 const ERRORS: u8 = 4;
 
+/// What the exit status says of the worst that was found.
+pub(crate) fn exit_code(worst: Option<Severity>) -> u8 {
+    match worst {
+        None => WELL,
+        Some(Severity::Warning) => WARNINGS,
+        Some(Severity::Error) => ERRORS,
+    }
+}
+
 /// Everything that is told at the end.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -57,11 +66,7 @@ impl Report {
     }
 
     fn status(&self) -> u8 {
-        match self.worst() {
-            None => WELL,
-            Some(Severity::Warning) => WARNINGS,
-            Some(Severity::Error) => ERRORS,
-        }
+        exit_code(self.worst())
     }
 
     fn json(&self) -> Value {

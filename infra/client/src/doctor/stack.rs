@@ -25,6 +25,17 @@ pub(crate) struct Resource {
     kind: String,
 }
 
+impl Resource {
+    /// A KMS key that a stack works with, also one of another stack.
+    pub(crate) fn named(logical: &str, physical: &str) -> Self {
+        Self {
+            logical: logical.to_owned(),
+            physical: physical.to_owned(),
+            kind: "AWS::KMS::Key".to_owned(),
+        }
+    }
+}
+
 /// How many pages of a hundred resources are read at most.
 const PAGES_MAX: usize = 20;
 

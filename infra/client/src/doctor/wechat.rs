@@ -9,7 +9,7 @@ use client::read_merchant_certificate;
 use payments::news::call_outcome::CallOutcome;
 use runtime::aws::Aws;
 use runtime::clock::Clock;
-use runtime::env::Reader;
+use runtime::env::{Reader, SettingsError};
 use runtime::kms::Kms;
 use runtime::random::Random;
 use runtime::signer::{MerchantSigner, SignWith};
@@ -35,14 +35,15 @@ use crate::chain;
 /// WeChat Pay counts 5 s as no answer itself.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// A certificate that ends sooner is told of.
-const RENEW_BEFORE_S: i64 = 30 * 86_400;
+pub(crate) const RENEW_BEFORE_DAYS: i64 = 30;
+const RENEW_BEFORE_S: i64 = RENEW_BEFORE_DAYS * 86_400;
 /// How often the ledger is looked at for the callback.
 const LOOK_EACH: Duration = Duration::from_millis(500);
 /// Nobody pays the orders that prove the appids; they are closed at once, and run out by themselves
 /// where a close is lost. WeChat Pay takes no less than a minute.
 const PROOF_ENDS_S: i64 = 300;
 
-const KEYS_PAGE: &str = "infra/runbooks/keys.md";
+pub(crate) const KEYS_PAGE: &str = "infra/runbooks/keys.md";
 
 /// How to examine it.
 pub(crate) struct Wishes<'a> {
@@ -68,21 +69,7 @@ pub(crate) struct Merchant<'a> {
 
 impl<'a> Merchant<'a> {
     pub(crate) fn of(stack: &'a Stack, aws: &Aws, clock: &Clock) -> Result<Self, Box<dyn Error>> {
-        let vars = std::collections::BTreeMap::from([
-            ("WECHATPAY_BASE_URL", stack.parameter("WechatpayBaseUrl")),
-            (
-                "WECHATPAY_BACKUP_URL",
-                stack.parameter("WechatpayBackupUrl"),
-            ),
-            ("MERCHANT_SIGNER", signer(stack)),
-            (
-                "MERCHANT_SIGNING_KEY_ID",
-                stack.output("MerchantSigningKeyId"),
-            ),
-        ]);
-        let mut reader = Reader::new(&vars);
-        let settings = WechatSettings::read(&mut reader);
-        let settings = reader.finish(|| settings)?;
+        let settings = settings(stack)?;
         let mchid = stack.parameter("Mchid");
         let keys = KeysTable::new(
             aws.dynamodb(),
@@ -117,20 +104,12 @@ impl<'a> Merchant<'a> {
             Err(error) => return vec![keys_unreadable(&error)],
         };
         let Some(merchant) = overview.merchant else {
-            return vec![Finding::error(
-                "merchant-not-set-up",
-                "The keys table knows no merchant, so nothing can be signed and no callback be opened.",
-                format!(
-                    "{} has no item of {}",
-                    self.stack.output("KeysTableName"),
-                    self.api.mchid()
-                ),
-                "cargo client setup merchant (infra/runbooks/keys.md)",
-            )];
+            return vec![not_set_up(self.stack)];
         };
         let mut findings = self.wechat_keys(&merchant);
-        if let Some(path) = wishes.certificate {
-            findings.extend(self.certificate(path, &merchant).await);
+        match wishes.certificate {
+            Some(path) => findings.extend(self.certificate(path, &merchant).await),
+            None => findings.extend(self.own_certificate(&merchant)),
         }
         if findings
             .iter()
@@ -157,28 +136,10 @@ impl<'a> Merchant<'a> {
         for key in &merchant.verification {
             let id = key.id.as_deref().unwrap_or("an entry without an id");
             if !key.is_usable {
-                findings.push(Finding::error(
-                    "wechat-key-unusable",
-                    format!("{id} verifies nothing: what WeChat Pay signs with it is refused."),
-                    "the entry of the keys table is no RSA key",
-                    format!("take it out and register it again (cargo client setup remove-wechat-key, add-wechat-key; {KEYS_PAGE})"),
-                ));
+                findings.push(wechat_key_unusable(id));
             }
-            findings.extend(key.ends.and_then(|ends| {
-                let newer = merchant
-                    .verification
-                    .iter()
-                    .any(|other| other.ends > Some(ends));
-                (!newer).then(|| {
-                    ending(
-                        now,
-                        ends,
-                        "platform-certificate-ends",
-                        id,
-                        "WeChat Pay's platform certificate",
-                    )
-                })?
-            }));
+            let ends = key.ends.filter(|ends| !is_superseded(merchant, *ends));
+            findings.extend(ends.and_then(|ends| wechat_certificate_ends(now, ends, id)));
         }
         let asked = merchant.response_serial.as_deref().unwrap_or_default();
         let mut ids = merchant
@@ -196,7 +157,16 @@ impl<'a> Merchant<'a> {
         findings
     }
 
-    /// The merchant's own certificate, which only its owner has as a file.
+    /// The merchant's own certificate, as it was registered.
+    fn own_certificate(&self, merchant: &MerchantOverview) -> Option<Finding> {
+        let serial_no = merchant.signer_serial.as_deref().unwrap_or_default();
+        match merchant.signer_validity {
+            Some(validity) => own_certificate_ends(self.clock.now(), validity.until, serial_no),
+            None => Some(certificate_end_unknown(serial_no)),
+        }
+    }
+
+    /// The same by its file, which only its owner has.
     async fn certificate(&self, path: &Path, merchant: &MerchantOverview) -> Vec<Finding> {
         let held = match &self.sign_with {
             SignWith::Kms { key_id } => self.kms.public_key(key_id).await.ok(),
@@ -226,12 +196,10 @@ impl<'a> Merchant<'a> {
                 format!("cargo client setup merchant --merchant-certificate-file FILE, if the file is right ({KEYS_PAGE})"),
             ));
         }
-        findings.extend(ending(
+        findings.extend(own_certificate_ends(
             self.clock.now(),
             certificate.not_after(),
-            "merchant-certificate-ends",
             certificate.serial_no(),
-            "The merchant's own certificate",
         ));
         findings
     }
@@ -500,6 +468,102 @@ async fn opened(keys: &MerchantKeys, with: &SignWith, answer: &SecurityEchoAnswe
         Ok(text) => Opened::As(text.to_string()),
         Err(error) => Opened::Not(error.to_string()),
     }
+}
+
+/// The settings of calls to WeChat Pay, as the stack's functions have them.
+fn settings(stack: &Stack) -> Result<WechatSettings, SettingsError> {
+    let vars = std::collections::BTreeMap::from([
+        ("WECHATPAY_BASE_URL", stack.parameter("WechatpayBaseUrl")),
+        (
+            "WECHATPAY_BACKUP_URL",
+            stack.parameter("WechatpayBackupUrl"),
+        ),
+        ("MERCHANT_SIGNER", signer(stack)),
+        (
+            "MERCHANT_SIGNING_KEY_ID",
+            stack.output("MerchantSigningKeyId"),
+        ),
+    ]);
+    let mut reader = Reader::new(&vars);
+    let settings = WechatSettings::read(&mut reader);
+    reader.finish(|| settings)
+}
+
+/// Who signs for the merchant.
+pub(crate) fn sign_with(stack: &Stack) -> Result<SignWith, SettingsError> {
+    Ok(settings(stack)?.sign_with)
+}
+
+pub(crate) fn not_set_up(stack: &Stack) -> Finding {
+    Finding::error(
+        "merchant-not-set-up",
+        "The keys table knows no merchant, so nothing can be signed and no callback be opened.",
+        format!(
+            "{} has no item of {}",
+            stack.output("KeysTableName"),
+            stack.parameter("Mchid")
+        ),
+        "cargo client setup merchant (infra/runbooks/keys.md)",
+    )
+}
+
+pub(crate) fn wechat_key_unusable(id: &str) -> Finding {
+    Finding::error(
+        "wechat-key-unusable",
+        format!("{id} verifies nothing: what WeChat Pay signs with it is refused."),
+        "the entry of the keys table is no RSA key",
+        format!(
+            "take it out and register it again (cargo client setup remove-wechat-key, add-wechat-key; {KEYS_PAGE})"
+        ),
+    )
+}
+
+/// Whether there is a certificate of WeChat Pay's that ends later.
+pub(crate) fn is_superseded(merchant: &MerchantOverview, ends: UnixSeconds) -> bool {
+    let mut others = merchant.verification.iter();
+    others.any(|other| other.ends > Some(ends))
+}
+
+pub(crate) fn wechat_certificate_ends(
+    now: UnixSeconds,
+    ends: UnixSeconds,
+    id: &str,
+) -> Option<Finding> {
+    ending(
+        now,
+        ends,
+        "platform-certificate-ends",
+        id,
+        "WeChat Pay's platform certificate",
+    )
+}
+
+pub(crate) fn own_certificate_ends(
+    now: UnixSeconds,
+    ends: UnixSeconds,
+    serial_no: &str,
+) -> Option<Finding> {
+    ending(
+        now,
+        ends,
+        "merchant-certificate-ends",
+        serial_no,
+        "The merchant's own certificate",
+    )
+}
+
+/// Only its number was registered, or an earlier version registered it.
+pub(crate) fn certificate_end_unknown(serial_no: &str) -> Finding {
+    Finding::warning(
+        "merchant-certificate-end-unknown",
+        "When the merchant's own certificate ends is unknown here, so no alarm comes before it ends and every request \
+         is refused.",
+        format!("registered is {serial_no}, without its end"),
+        format!(
+            "register apiclient_cert.pem again: cargo client setup merchant --merchant-certificate-file \
+             apiclient_cert.pem ({KEYS_PAGE})"
+        ),
+    )
 }
 
 fn ending(

@@ -3,6 +3,7 @@
 
 mod account;
 mod front;
+mod keys_status;
 mod preflight;
 mod receiver;
 mod stage;

@@ -29,6 +29,19 @@ pub struct KeyDescription {
     pub state: String,
     /// When it was made.
     pub created: Option<UnixSeconds>,
+    /// When KMS deletes its imported material; `None` if never.
+    pub material_ends: Option<UnixSeconds>,
+    /// Whether it may have replicas in other Regions.
+    pub is_multi_region: bool,
+}
+
+/// Whether KMS rotates a symmetric key by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rotation {
+    /// Whether it does.
+    pub is_on: bool,
+    /// When it does so next.
+    pub next: Option<UnixSeconds>,
 }
 
 impl Kms {
@@ -56,7 +69,27 @@ impl Kms {
             origin: text(key.origin.as_ref().map(OriginType::as_str)),
             state: text(key.key_state.as_ref().map(KeyState::as_str)),
             created: key.creation_date.map(|at| UnixSeconds(at.secs())),
+            material_ends: key.valid_to.map(|at| UnixSeconds(at.secs())),
+            is_multi_region: key.multi_region.unwrap_or_default(),
             arn: key.arn.unwrap_or(key.key_id),
+        })
+    }
+
+    /// Whether KMS rotates `key_id`, a symmetric key, by itself.
+    ///
+    /// # Errors
+    /// KMS could not be reached or refused.
+    pub async fn rotation(&self, key_id: &str) -> Result<Rotation, KmsError> {
+        let status = self
+            .client
+            .get_key_rotation_status()
+            .key_id(key_id)
+            .send()
+            .await
+            .map_err(|error| KmsError::Call(AwsError::new("GetKeyRotationStatus", error)))?;
+        Ok(Rotation {
+            is_on: status.key_rotation_enabled,
+            next: status.next_rotation_date.map(|at| UnixSeconds(at.secs())),
         })
     }
 

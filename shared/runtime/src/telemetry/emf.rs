@@ -36,7 +36,7 @@ const MERCHANT: &str = "Mchid";
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
-const METRICS: [(&str, &str); 38] = [
+const METRICS: [(&str, &str); 40] = [
     // Result of getting a prepay value for an order. `PrepaysPutOff` is 1 or 0 for each, so that
     // its average is their share.
     ("PrepaysIssued", "Count"),
@@ -81,6 +81,9 @@ const METRICS: [(&str, &str); 38] = [
     ("OpenDifferences", "Count"),
     // How many notices wait for an operator.
     ("NoticesParked", "Count"),
+    // Days until the merchant's certificate ends, and the last of WeChat Pay's.
+    ("MerchantCertificateDaysLeft", "Count"),
+    ("PlatformCertificateDaysLeft", "Count"),
     // Webhooks.
     ("WebhooksDelivered", "Count"),
     ("WebhooksNotTaken", "Count"),

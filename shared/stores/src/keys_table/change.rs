@@ -7,6 +7,7 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use runtime::aws::AwsError;
+use wechatpay::UnixSeconds;
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
@@ -16,14 +17,13 @@ use super::{
     KeysTable,
     error::KeysError,
     fields::text,
-    item::{apiv3_value, is_of, sealed_apiv3},
+    item::{apiv3_value, is_of, kept_or_added, sealed_apiv3},
     merchant_keys::SealedApiV3Key,
     names::{apiv3_context, merchant_pk},
     verification::VerificationEntry,
     write::{APIV3_KEYS_MAX, not_a_key},
 };
-use crate::attributes::Item;
-use crate::attributes::number_of;
+use crate::attributes::{Item, number, number_of};
 
 /// A change of a merchant's item. Values that are not named stay.
 #[derive(Debug, Default)]
@@ -38,13 +38,30 @@ pub struct MerchantChange<'a> {
     pub add_apiv3: &'a [AddedApiV3Key],
     /// The version of an APIv3 key to be taken out.
     pub remove_apiv3: Option<u32>,
-    /// The number of the merchant's certificate. If a private key is sealed in the item, both
-    /// change together.
-    pub signer_serial: Option<&'a str>,
+    /// The merchant's certificate. If a private key is sealed in the item, both change together.
+    pub signer_certificate: Option<SignerCertificate<'a>>,
     /// The merchant's private key as PKCS#8 DER, to be sealed into the item.
     pub signer_pkcs8: Option<&'a [u8]>,
     /// Whether the sealed private key must be removed from the item: the merchant signs by KMS.
     pub removes_sealed_signer: bool,
+}
+
+/// The certificate that requests name.
+#[derive(Clone, Copy, Debug)]
+pub struct SignerCertificate<'a> {
+    /// Its number.
+    pub serial_no: &'a str,
+    /// From when to when it is valid; `None` if only its number is known.
+    pub validity: Option<Validity>,
+}
+
+/// From when to when a certificate is valid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// When it begins.
+    pub from: UnixSeconds,
+    /// When it ends.
+    pub until: UnixSeconds,
 }
 
 /// An APIv3 key to be added, before it is sealed.
@@ -134,7 +151,7 @@ impl KeysTable {
     pub async fn change_merchant(&self, change: &MerchantChange<'_>) -> Result<(), ChangeError> {
         let pk = merchant_pk(&self.shared.mchid);
         let mut parts = Parts::read(self.read_item(&pk).await?, &pk)?;
-        parts.change_verification(&pk, change)?;
+        parts.change_verification(&pk, change, self.shared.clock.now())?;
         self.change_apiv3(&pk, &mut parts, change).await?;
         self.change_signer(&pk, &mut parts, change).await?;
         Ok(self.write_parts(pk, parts).await?)
@@ -166,6 +183,7 @@ impl KeysTable {
             parts.apiv3.push(SealedApiV3Key {
                 version,
                 ciphertext,
+                added_at: Some(self.shared.clock.now()),
             });
         }
         if let Some(version) = change.remove_apiv3 {
@@ -222,21 +240,21 @@ impl KeysTable {
     ) -> Result<(), ChangeError> {
         if change.removes_sealed_signer {
             parts.signer.remove("sealed");
+            parts.signer.remove("sealed_at");
         }
         if parts.signer.contains_key("sealed")
             && let Some(kept) = text(&parts.signer, "serial_no")
         {
-            match (change.signer_serial, change.signer_pkcs8) {
-                (Some(serial), None) if !serial.eq_ignore_ascii_case(&kept) => {
+            match (change.signer_certificate, change.signer_pkcs8) {
+                (Some(certificate), None) if !certificate.serial_no.eq_ignore_ascii_case(&kept) => {
                     return Err(ChangeError::SerialWithoutItsKey(kept));
                 }
                 (None, Some(_)) => return Err(ChangeError::KeyWithoutItsSerial(kept)),
                 (Some(_), _) | (None, None) => {}
             }
         }
-        if let Some(serial_no) = change.signer_serial {
-            let serial_no = AttributeValue::S(serial_no.to_owned());
-            parts.signer.insert("serial_no".to_owned(), serial_no);
+        if let Some(certificate) = change.signer_certificate {
+            parts.certify(&certificate);
         }
         let Some(serial_no) = text(&parts.signer, "serial_no") else {
             return Err(ChangeError::Incomplete("no certificate serial"));
@@ -247,6 +265,8 @@ impl KeysTable {
             let sealed = self.seal_signer(pk, &serial_no, der).await?;
             let sealed = AttributeValue::B(sealed.into());
             parts.signer.insert("sealed".to_owned(), sealed);
+            let now = number(self.shared.clock.now().0);
+            parts.signer.insert("sealed_at".to_owned(), now);
         }
         Ok(())
     }
@@ -338,19 +358,37 @@ impl Parts {
         })
     }
 
+    /// Requests name this certificate. When it ends stays known if it is the one that was there.
+    fn certify(&mut self, certificate: &SignerCertificate<'_>) {
+        let is_kept = text(&self.signer, "serial_no")
+            .is_some_and(|kept| kept.eq_ignore_ascii_case(certificate.serial_no));
+        if !is_kept {
+            self.signer.remove("not_before");
+            self.signer.remove("not_after");
+        }
+        let serial_no = AttributeValue::S(certificate.serial_no.to_owned());
+        self.signer.insert("serial_no".to_owned(), serial_no);
+        if let Some(Validity { from, until }) = certificate.validity {
+            self.signer.insert("not_before".to_owned(), number(from.0));
+            self.signer.insert("not_after".to_owned(), number(until.0));
+        }
+    }
+
     fn change_verification(
         &mut self,
         pk: &str,
         change: &MerchantChange<'_>,
+        now: UnixSeconds,
     ) -> Result<(), ChangeError> {
         for entry in change.add_verification {
             entry
                 .load(&mut VerificationKeys::new())
                 .map_err(|source| not_a_key(pk, "a verification key", source))?;
             let has_its_id = |stored: &&mut AttributeValue| is_of(stored, &entry.id);
+            let value = kept_or_added(&self.verification, entry, now);
             match self.verification.iter_mut().find(has_its_id) {
-                Some(stored) => *stored = entry.value(),
-                None => self.verification.push(entry.value()),
+                Some(stored) => *stored = value,
+                None => self.verification.push(value),
             }
         }
         if let Some(serial) = change.response_serial {

@@ -2,21 +2,25 @@
 //!
 //! | Item | Attributes |
 //! |---|---|
-//! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S }; `response_serial` S; `apiv3` L of M { `version` N, `sealed` B }, newest first; `signer` M { `serial_no` S, `sealed` B (PKCS#8, only for the sealed signer) } |
-//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`) |
+//! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S, `added_at` N }; `response_serial` S; `certificates_fetched_at` N; `apiv3` L of M { `version` N, `sealed` B, `added_at` N }, newest first; `signer` M { `serial_no` S, `not_before` N, `not_after` N (of the certificate), `sealed` B (PKCS#8, only for the sealed signer), `sealed_at` N } |
+//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N |
 //! | `webhook#<client_id>` | see [`super::webhook`] |
+//!
+//! Times are Unix seconds. What earlier versions stored has none, and the end of a certificate is not
+//! known where only its number was registered.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::{Algorithm, VerifyingKey};
 use tokio::sync::OnceCell;
+use wechatpay::UnixSeconds;
 use wechatpay::verify::VerificationKeys;
 
-use crate::attributes::{Item, number_of};
+use crate::attributes::{Item, number, number_of};
 
 use super::{
     error::KeysError,
-    fields::{bytes, text},
+    fields::{bytes, text, time},
     merchant_keys::{ClientKey, MerchantKeys, SealedApiV3Key},
     names::{client_context, merchant_pk},
     secret_cache::SecretCache,
@@ -36,14 +40,9 @@ pub(super) fn merchant(
     };
     let stored = item.get("verification").and_then(|value| value.as_l().ok());
     let stored = stored.ok_or_else(|| damaged("it has no list `verification`"))?;
-    let (mut entries, mut unread) = (Vec::new(), Vec::new());
-    for value in stored {
-        match VerificationEntry::read(value) {
-            Some(entry) => entries.push(entry),
-            None => unread.push(value.clone()),
-        }
-    }
-    if !unread.is_empty() {
+    let entries: Vec<VerificationEntry> =
+        stored.iter().filter_map(VerificationEntry::read).collect();
+    if entries.len() < stored.len() {
         tracing::warn!(
             mchid,
             "the keys table holds a verification key without id, kind or pem; it is left out"
@@ -69,11 +68,12 @@ pub(super) fn merchant(
     Ok(MerchantKeys {
         verification,
         entries,
-        unread,
+        stored_entries: stored.clone(),
         response_serial: text(item, "response_serial")
             .ok_or_else(|| damaged("it has no `response_serial`"))?,
         signer_serial: text(signer, "serial_no")
             .ok_or_else(|| damaged("its `signer` has no `serial_no`"))?,
+        signer_ends: time(signer, "not_after"),
         version: number_of(item, "version").ok_or_else(|| damaged("it has no `version`"))?,
         mchid: mchid.to_owned(),
         sealed_apiv3: sealed_apiv3(item)
@@ -134,33 +134,47 @@ pub(super) fn is_of(stored: &AttributeValue, id: &str) -> bool {
     own.is_some_and(|own| own.eq_ignore_ascii_case(id))
 }
 
-pub(super) fn verification_value(entries: &[VerificationEntry]) -> AttributeValue {
-    AttributeValue::L(entries.iter().map(VerificationEntry::value).collect())
+/// The entry as it is to be stored: unchanged if it is stored already, with what a later version knows
+/// of it, else as one that was added now.
+pub(super) fn kept_or_added(
+    stored: &[AttributeValue],
+    entry: &VerificationEntry,
+    now: UnixSeconds,
+) -> AttributeValue {
+    let is_same = |value: &&AttributeValue| VerificationEntry::read(value).as_ref() == Some(entry);
+    let kept = stored.iter().find(is_same);
+    kept.cloned().unwrap_or_else(|| entry.added(now))
 }
 
 pub(super) fn apiv3_value(keys: &[SealedApiV3Key]) -> AttributeValue {
     let stored = keys.iter().map(|key| {
-        AttributeValue::M(Item::from([
-            (
-                "version".to_owned(),
-                AttributeValue::N(key.version.to_string()),
-            ),
+        let mut fields = Item::from([
+            ("version".to_owned(), number(key.version)),
             (
                 "sealed".to_owned(),
                 AttributeValue::B(Blob::new(key.ciphertext.as_slice())),
             ),
-        ]))
+        ]);
+        if let Some(added_at) = key.added_at {
+            fields.insert("added_at".to_owned(), number(added_at.0));
+        }
+        AttributeValue::M(fields)
     });
     AttributeValue::L(stored.collect())
 }
 
-pub(super) fn signer_value(serial_no: &str, sealed: Option<Vec<u8>>) -> AttributeValue {
+pub(super) fn signer_value(
+    serial_no: &str,
+    sealed: Option<Vec<u8>>,
+    now: UnixSeconds,
+) -> AttributeValue {
     let mut fields = Item::from([(
         "serial_no".to_owned(),
         AttributeValue::S(serial_no.to_owned()),
     )]);
     if let Some(sealed) = sealed {
         fields.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
+        fields.insert("sealed_at".to_owned(), number(now.0));
     }
     AttributeValue::M(fields)
 }
@@ -174,6 +188,7 @@ pub(super) fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
             Some(SealedApiV3Key {
                 version: number_of(fields, "version")?,
                 ciphertext: bytes(fields, "sealed")?,
+                added_at: time(fields, "added_at"),
             })
         })
         .collect()

@@ -6,7 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::VerifyingKey;
 use runtime::signer::{KmsSigner, MerchantSigner, SignWith};
 use tokio::sync::OnceCell;
-use wechatpay::{FieldKey, resource::ApiV3Key, sign::LocalKey, verify::VerificationKeys};
+use wechatpay::{
+    FieldKey, UnixSeconds, resource::ApiV3Key, sign::LocalKey, verify::VerificationKeys,
+};
 
 use super::{
     error::KeysError,
@@ -22,13 +24,15 @@ pub struct MerchantKeys {
     pub verification: VerificationKeys,
     /// The same as they are stored, to be merged with newer ones.
     pub entries: Vec<VerificationEntry>,
-    /// Entries among them without id, kind or PEM, to be kept unchanged.
-    pub(super) unread: Vec<AttributeValue>,
+    /// The same unread, with those that this version cannot read: they are kept unchanged.
+    pub(super) stored_entries: Vec<AttributeValue>,
     /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed
     /// with it.
     pub response_serial: String,
     /// The number of the merchant's own certificate, which requests name as `serial_no`.
     pub signer_serial: String,
+    /// When that certificate ends; `None` if it is not known here.
+    pub signer_ends: Option<UnixSeconds>,
     /// Counts the changes of the item.
     pub version: u64,
     pub(super) mchid: String,
@@ -155,4 +159,5 @@ impl MerchantKeys {
 pub(super) struct SealedApiV3Key {
     pub(super) version: u32,
     pub(super) ciphertext: Vec<u8>,
+    pub(super) added_at: Option<UnixSeconds>,
 }

@@ -8,9 +8,11 @@ use wechatpay::verify::VerificationKeys;
 
 use super::{
     KeysTable,
+    change::Validity,
     error::KeysError,
-    fields::{bytes, text},
+    fields::{bytes, text, time},
     item::sealed_apiv3,
+    merchant_keys::SealedApiV3Key,
     names::merchant_pk,
     verification::{VerificationEntry, VerificationKind},
 };
@@ -35,14 +37,29 @@ pub struct MerchantOverview {
     pub verification: Vec<VerificationOverview>,
     /// Which of them requests ask answers to be signed with.
     pub response_serial: Option<String>,
-    /// The versions of the APIv3 keys, newest first.
-    pub apiv3_versions: Vec<u32>,
+    /// When WeChat Pay was last asked for its certificates and answered.
+    pub certificates_fetched: Option<UnixSeconds>,
+    /// The APIv3 keys, newest first.
+    pub apiv3: Vec<ApiV3Overview>,
     /// The number of the merchant's own certificate.
     pub signer_serial: Option<String>,
+    /// From when to when that certificate is valid, if that is known.
+    pub signer_validity: Option<Validity>,
     /// Whether the merchant's private key is sealed in the item.
     pub has_sealed_key: bool,
+    /// When it was sealed.
+    pub key_sealed: Option<UnixSeconds>,
     /// Counts the changes of the item.
     pub version: Option<u64>,
+}
+
+/// An APIv3 key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ApiV3Overview {
+    /// Counts the merchant's APIv3 keys.
+    pub version: u32,
+    /// When it was added.
+    pub added: Option<UnixSeconds>,
 }
 
 /// One of WeChat Pay's keys.
@@ -56,6 +73,8 @@ pub struct VerificationOverview {
     pub is_usable: bool,
     /// When a certificate ends (Unix seconds).
     pub ends: Option<UnixSeconds>,
+    /// When it was added.
+    pub added: Option<UnixSeconds>,
 }
 
 /// A key of an API client.
@@ -69,6 +88,10 @@ pub struct ClientOverview {
     pub algorithm: Option<String>,
     /// `active` or `revoked`.
     pub state: Option<String>,
+    /// When it was registered.
+    pub added: Option<UnixSeconds>,
+    /// When it was revoked.
+    pub revoked: Option<UnixSeconds>,
 }
 
 /// A client's webhook.
@@ -80,6 +103,8 @@ pub struct WebhookOverview {
     pub origin: Option<String>,
     /// How many secrets sign.
     pub secrets: usize,
+    /// When each of them was made, newest first.
+    pub secrets_made: Vec<Option<UnixSeconds>>,
     /// `active` or `disabled`.
     pub state: Option<String>,
     /// What put an end to it.
@@ -139,21 +164,40 @@ fn merchant(item: &Item) -> MerchantOverview {
     MerchantOverview {
         verification: stored.into_iter().flatten().map(verification).collect(),
         response_serial: text(item, "response_serial"),
-        apiv3_versions: apiv3.iter().map(|key| key.version).collect(),
+        certificates_fetched: time(item, "certificates_fetched_at"),
+        apiv3: apiv3.iter().map(apiv3_key).collect(),
         signer_serial: signer.and_then(|signer| text(signer, "serial_no")),
+        signer_validity: signer.and_then(validity),
         has_sealed_key: signer.is_some_and(|signer| bytes(signer, "sealed").is_some()),
+        key_sealed: signer.and_then(|signer| time(signer, "sealed_at")),
         version: number_of(item, "version"),
     }
 }
 
+fn apiv3_key(key: &SealedApiV3Key) -> ApiV3Overview {
+    ApiV3Overview {
+        version: key.version,
+        added: key.added_at,
+    }
+}
+
+fn validity(signer: &Item) -> Option<Validity> {
+    Some(Validity {
+        from: time(signer, "not_before")?,
+        until: time(signer, "not_after")?,
+    })
+}
+
 fn verification(stored: &AttributeValue) -> VerificationOverview {
+    let fields = stored.as_m().ok();
+    let added = fields.and_then(|fields| time(fields, "added_at"));
     let Some(entry) = VerificationEntry::read(stored) else {
-        let fields = stored.as_m().ok();
         return VerificationOverview {
             id: fields.and_then(|fields| text(fields, "id")),
             kind: None,
             is_usable: false,
             ends: None,
+            added,
         };
     };
     let ends = match entry.kind {
@@ -165,6 +209,7 @@ fn verification(stored: &AttributeValue) -> VerificationOverview {
         kind: Some(entry.kind),
         id: Some(entry.id),
         ends,
+        added,
     }
 }
 
@@ -174,6 +219,8 @@ fn client(item: &Item, keyid: &str) -> ClientOverview {
         client_id: text(item, "client_id"),
         algorithm: text(item, "algorithm"),
         state: text(item, "state"),
+        added: time(item, "added_at"),
+        revoked: time(item, "revoked_at"),
     }
 }
 
@@ -183,6 +230,7 @@ fn webhook(item: &Item, client_id: &str) -> WebhookOverview {
         client_id: client_id.to_owned(),
         origin: text(item, "url").as_deref().and_then(origin),
         secrets: secrets.map_or(0, Vec::len),
+        secrets_made: super::webhook::secrets_made(item),
         state: text(item, "state"),
         why: text(item, "why"),
         since: number_of(item, "since").map(UnixSeconds),

@@ -1,10 +1,11 @@
 //! WeChat Pay's keys as they are stored.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use wechatpay::UnixSeconds;
 use wechatpay::verify::VerificationKeys;
 
 use super::fields::text;
-use crate::attributes::Item;
+use crate::attributes::{Item, number};
 
 /// One of WeChat Pay's keys as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,8 +53,8 @@ impl VerificationEntry {
         }
     }
 
-    /// The entry as it is stored.
-    pub(super) fn value(&self) -> AttributeValue {
+    /// The entry as it is stored when it is added.
+    pub(super) fn added(&self, now: UnixSeconds) -> AttributeValue {
         AttributeValue::M(Item::from([
             ("id".to_owned(), AttributeValue::S(self.id.clone())),
             (
@@ -61,6 +62,7 @@ impl VerificationEntry {
                 AttributeValue::S(self.kind.name().to_owned()),
             ),
             ("pem".to_owned(), AttributeValue::S(self.pem.clone())),
+            ("added_at".to_owned(), number(now.0)),
         ]))
     }
 

@@ -1,7 +1,8 @@
 //! The webhooks of API clients: their URLs and signing secrets.
 //!
 //! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at
-//! most); `state` S (`active`, `disabled`); when disabled `why` S and `since` N (Unix seconds);
+//! most); `secrets_made_at` L of N (Unix seconds), or NULL where it is not known, in the order of
+//! `secrets`; `state` S (`active`, `disabled`); when disabled `why` S and `since` N (Unix seconds);
 //! `version` N, which counts the changes.
 //!
 //! Its receiver's last answer: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and
@@ -37,7 +38,7 @@ use super::{
     names::is_keyid,
     secret_cache::SecretCache,
 };
-use crate::attributes::{Item, number_of};
+use crate::attributes::{Item, number, number_of};
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;
@@ -137,27 +138,38 @@ impl KeysTable {
             .map(|url| url.as_str().to_owned())
             .or_else(kept_url)
             .ok_or_else(|| damaged("it has no `url` yet, and none is given"))?;
-        let mut secrets = found.as_ref().and_then(sealed_secrets).unwrap_or_default();
+        let kept = found.as_ref().and_then(sealed_secrets).unwrap_or_default();
+        let made = found.as_ref().map(secrets_made).unwrap_or_default();
+        let mut secrets: Vec<(Vec<u8>, Option<UnixSeconds>)> = kept.into_iter().zip(made).collect();
         let mut own = None;
         if let Some(secret) = secret {
             let (vault, context) = (&self.shared.vault, webhook_context(client_id));
             let sealed = vault.seal(&pk, &context, secret.as_bytes()).await?;
-            let mut all = vec![sealed.clone()];
-            for kept in secrets {
+            let mut made_at = Some(self.shared.clock.now());
+            let mut others = Vec::new();
+            for (kept, kept_made_at) in secrets {
                 let plain = vault.unseal(&pk, &context, &kept).await?;
-                if plain.as_slice() != secret.as_bytes() {
-                    all.push(kept);
+                if plain.as_slice() == secret.as_bytes() {
+                    made_at = kept_made_at;
+                } else {
+                    others.push((kept, kept_made_at));
                 }
             }
-            (secrets, own) = (all, Some(sealed));
+            secrets = vec![(sealed.clone(), made_at)];
+            secrets.extend(others);
+            own = Some(sealed);
         }
         secrets.truncate(SECRETS_KEPT);
         if secrets.is_empty() {
             return Err(damaged("it has no secret yet, and none is given"));
         }
-        let secrets = secrets
+        let (secrets, made): (Vec<_>, Vec<_>) = secrets
             .into_iter()
-            .map(|sealed| AttributeValue::B(Blob::new(sealed)));
+            .map(|(sealed, made_at)| {
+                let made_at = made_at.map_or(AttributeValue::Null(true), |at| number(at.0));
+                (AttributeValue::B(Blob::new(sealed)), made_at)
+            })
+            .unzip();
         let seen: Option<u64> = found.as_ref().and_then(|item| number_of(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
         let plain = |value: &str| AttributeValue::S(value.to_owned());
@@ -165,7 +177,8 @@ impl KeysTable {
             ("pk".to_owned(), plain(&pk)),
             ("client_id".to_owned(), plain(client_id)),
             ("url".to_owned(), AttributeValue::S(url)),
-            ("secrets".to_owned(), AttributeValue::L(secrets.collect())),
+            ("secrets".to_owned(), AttributeValue::L(secrets)),
+            ("secrets_made_at".to_owned(), AttributeValue::L(made)),
             ("state".to_owned(), plain("active")),
             ("version".to_owned(), AttributeValue::N(version.to_string())),
         ]);
@@ -526,6 +539,16 @@ fn sealed_secrets(item: &Item) -> Option<Vec<Vec<u8>>> {
         .iter()
         .map(|sealed| sealed.as_b().ok().map(|blob| blob.as_ref().to_vec()))
         .collect()
+}
+
+/// When each secret was made, in their order.
+pub(super) fn secrets_made(item: &Item) -> Vec<Option<UnixSeconds>> {
+    let list = |name: &str| item.get(name).and_then(|value| value.as_l().ok());
+    let made = list("secrets_made_at").map_or(&[][..], Vec::as_slice);
+    let secrets = list("secrets").map_or(0, Vec::len);
+    let at = |value: &AttributeValue| Some(UnixSeconds(value.as_n().ok()?.parse().ok()?));
+    let made = made.iter().map(at);
+    made.chain(std::iter::repeat(None)).take(secrets).collect()
 }
 
 fn webhook_pk(client_id: &str) -> String {

@@ -20,10 +20,10 @@ use super::{
     names::{apiv3_context, client_context, client_pk, is_keyid, merchant_pk, signer_context},
 };
 use super::{
-    item::{apiv3_value, is_of, signer_value, verification_value},
+    item::{apiv3_value, is_of, kept_or_added, signer_value},
     verification::VerificationEntry,
 };
-use crate::attributes::Item;
+use crate::attributes::{Item, number};
 
 /// How many APIv3 keys are stored: the one in use and, while it is changed at WeChat Pay, its
 /// successor or predecessor.
@@ -83,6 +83,8 @@ impl KeysTable {
             Some(der) => Some(self.seal_signer(&pk, merchant.signer_serial, der).await?),
             None => None,
         };
+        let now = self.shared.clock.now();
+        let verification = merchant.verification.iter().map(|entry| entry.added(now));
         self.shared
             .client
             .update_item()
@@ -92,10 +94,10 @@ impl KeysTable {
                 "SET verification = :verification, response_serial = :response_serial, apiv3 = :apiv3, \
                  signer = :signer, version = if_not_exists(version, :zero) + :one",
             )
-            .expression_attribute_values(":verification", verification_value(merchant.verification))
+            .expression_attribute_values(":verification", AttributeValue::L(verification.collect()))
             .expression_attribute_values(":response_serial", AttributeValue::S(merchant.response_serial.to_owned()))
             .expression_attribute_values(":apiv3", apiv3_value(&apiv3))
-            .expression_attribute_values(":signer", signer_value(merchant.signer_serial, sealed_signer))
+            .expression_attribute_values(":signer", signer_value(merchant.signer_serial, sealed_signer, now))
             .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .send()
@@ -106,7 +108,8 @@ impl KeysTable {
 
     /// Replaces the verification keys of the item that `seen` was read from. An entry that is there
     /// already and cannot be read may stay: it verifies nothing. An entry of unknown form is kept
-    /// for later versions, unless one of the new keys has its id.
+    /// for later versions, unless one of the new keys has its id. WeChat Pay was asked for its
+    /// certificates just now.
     ///
     /// # Errors
     /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or
@@ -119,10 +122,15 @@ impl KeysTable {
     ) -> Result<(), KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, verification, response_serial, &seen.entries)?;
-        let of_none =
-            |stored: &&AttributeValue| !verification.iter().any(|entry| is_of(stored, &entry.id));
-        let unread = seen.unread.iter().filter(of_none).cloned();
-        let stored = verification.iter().map(VerificationEntry::value);
+        let now = self.shared.clock.now();
+        let of_none = |stored: &&AttributeValue| {
+            VerificationEntry::read(stored).is_none()
+                && !verification.iter().any(|entry| is_of(stored, &entry.id))
+        };
+        let unread = seen.stored_entries.iter().filter(of_none).cloned();
+        let stored = verification
+            .iter()
+            .map(|entry| kept_or_added(&seen.stored_entries, entry, now));
         let stored = stored.chain(unread).collect();
         let written = self
             .shared
@@ -131,9 +139,11 @@ impl KeysTable {
             .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .update_expression(
-                "SET verification = :verification, response_serial = :response_serial, version = version + :one",
+                "SET verification = :verification, response_serial = :response_serial, version = version + :one, \
+                 certificates_fetched_at = :now",
             )
             .condition_expression("version = :seen")
+            .expression_attribute_values(":now", number(now.0))
             .expression_attribute_values(":verification", AttributeValue::L(stored))
             .expression_attribute_values(":response_serial", AttributeValue::S(response_serial.to_owned()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
@@ -144,6 +154,33 @@ impl KeysTable {
             Ok(_) => Ok(()),
             Err(error) if is_refused_condition(error.as_service_error()) => {
                 Err(KeysError::Changed { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
+    /// WeChat Pay was asked for its certificates just now, and has those that are stored. This is no
+    /// change of the keys.
+    ///
+    /// # Errors
+    /// [`KeysError::NoItem`] if there is no such merchant, or DynamoDB does not write.
+    pub async fn note_certificates_fetched(&self) -> Result<(), KeysError> {
+        let pk = merchant_pk(&self.shared.mchid);
+        let written = self
+            .shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .update_expression("SET certificates_fetched_at = :now")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", number(self.shared.clock.now().0))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::NoItem { pk })
             }
             Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }
@@ -240,8 +277,11 @@ impl KeysTable {
             .update_item()
             .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
-            .update_expression("SET #state = :revoked")
+            .update_expression(
+                "SET #state = :revoked, revoked_at = if_not_exists(revoked_at, :now)",
+            )
             .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", number(self.shared.clock.now().0))
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":revoked", AttributeValue::S("revoked".to_owned()))
             .send()
@@ -278,6 +318,7 @@ impl KeysTable {
             ("algorithm".to_owned(), text(algorithm.name())),
             (key_attribute.to_owned(), key),
             ("state".to_owned(), text("active")),
+            ("added_at".to_owned(), number(self.shared.clock.now().0)),
         ]);
         let put = self
             .shared
@@ -325,6 +366,7 @@ impl KeysTable {
             sealed.push(SealedApiV3Key {
                 version: key.version,
                 ciphertext,
+                added_at: Some(self.shared.clock.now()),
             });
         }
         Ok(sealed)

@@ -13,6 +13,7 @@ use runtime::kms::Kms;
 use serde_json::{Value, json};
 use stores::keys_table::{
     KeysTable, VerificationEntry, VerificationKind,
+    change::{MerchantChange, SignerCertificate, Validity},
     write::{NewApiV3Key, NewMerchant},
 };
 use wechatpay::merchant_files::MerchantKey;
@@ -77,6 +78,8 @@ pub(crate) struct Stored {
     pub(crate) serial: String,
     /// A PEM.
     pub(crate) private_key: String,
+    /// When the merchant's certificate ends; `None` where only its number is registered.
+    pub(crate) ends_in_days: Option<i64>,
 }
 
 impl Stored {
@@ -91,6 +94,7 @@ impl Stored {
             apiv3_key: details.apiv3_key.clone(),
             serial: details.merchant_serial.clone(),
             private_key: stage.wechat.merchant_private_key().unwrap().to_owned(),
+            ends_in_days: Some(300),
         }
     }
 }
@@ -182,13 +186,24 @@ impl Stage {
             signer_serial: &stored.serial,
             signer_pkcs8: Some(private_key.pkcs8_der()),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime
-            .block_on(async { self.keys().put_merchant(&merchant).await })
-            .unwrap();
+        let now = Clock::system().now();
+        let validity = stored.ends_in_days.map(|days| Validity {
+            from: now,
+            // So that as many days are left for the whole of a test.
+            until: now.plus_s(days * 86_400 + 3600),
+        });
+        let certified = MerchantChange {
+            signer_certificate: Some(SignerCertificate {
+                serial_no: &stored.serial,
+                validity,
+            }),
+            ..MerchantChange::default()
+        };
+        block_on(async {
+            let keys = self.keys();
+            keys.put_merchant(&merchant).await.unwrap();
+            keys.change_merchant(&certified).await.unwrap();
+        });
         let right = Stored::right(self);
         self.receiver.opens_with(Keys {
             engine: self.engine.endpoint(),
@@ -199,7 +214,7 @@ impl Stage {
         });
     }
 
-    fn keys(&self) -> KeysTable {
+    pub(crate) fn keys(&self) -> KeysTable {
         let clock = Clock::system();
         let aws = Aws::new(&AwsSettings::local(self.engine.endpoint()), &clock);
         KeysTable::new(
@@ -287,6 +302,14 @@ impl Stage {
             .env_remove("STACK");
         command
     }
+}
+
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(work)
 }
 
 fn python(engine: &Engine, file: &str, input: &str) -> String {

@@ -180,6 +180,21 @@ fn certificates_that_end_soon_are_found() {
     stage.doctor().is_well();
     stage.store(&Stored::right(&stage));
 
+    for (ends_in_days, id, severity) in [
+        (Some(20), "merchant-certificate-ends", "warning"),
+        (Some(-1), "merchant-certificate-ends", "error"),
+        (None, "merchant-certificate-end-unknown", "warning"),
+    ] {
+        stage.store(&Stored {
+            ends_in_days,
+            ..Stored::right(&stage)
+        });
+        let told = stage.doctor();
+        told.is_only(id);
+        assert_eq!(told.report["findings"][0]["severity"], severity);
+    }
+    stage.store(&Stored::right(&stage));
+
     let own = stage.wechat.merchant_private_key().unwrap().to_owned();
     let serial = stage.wechat.details.merchant_serial.clone();
     let other = "5F0000000000000000000000000000000000A10D";

@@ -375,3 +375,21 @@ async fn keys_that_cannot_be_used_are_not_written() {
     );
     assert!(table.client_key("shop-1").await.expect("read").is_none());
 }
+
+#[tokio::test]
+async fn a_key_has_the_date_of_its_registration_and_that_of_its_first_revocation() {
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    let registered = table.add_client_hmac("shop-1", "shop", &[7; 32]).await;
+    registered.expect("registered");
+    for _ in 0..2 {
+        bench.kms.pass(60);
+        table.revoke_client("shop-1").await.expect("revoked");
+    }
+    let overview = table.overview().await.expect("read");
+    let [key] = &overview.clients[..] else {
+        panic!("one key: {overview:?}");
+    };
+    assert_eq!(key.added, Some(NOW));
+    assert_eq!(key.revoked, Some(NOW.plus_s(60)));
+}

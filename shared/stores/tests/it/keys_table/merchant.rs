@@ -14,7 +14,7 @@ use runtime::signer::{MerchantSigner, SignWith};
 use stores::guards::Guards;
 use stores::keys_table::{
     KeysError, KeysTable, UnknownSerials,
-    change::{ChangeError, MerchantChange},
+    change::{AddedApiV3Key, ChangeError, MerchantChange, SignerCertificate, Validity},
     write::{NewApiV3Key, NewMerchant},
 };
 use testbed::{Fault, Match, Service};
@@ -706,6 +706,102 @@ async fn a_change_of_the_merchant_whose_answer_was_lost_counts_as_done() {
     assert_eq!(bench.wire.count(&update), 2);
 }
 
+/// A certificate of which only the number is known.
+fn numbered(serial_no: &str) -> SignerCertificate<'_> {
+    SignerCertificate {
+        serial_no,
+        validity: None,
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_merchant_s_certificate_is_known_until_another_number_is_registered() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let register = async |certificate: SignerCertificate<'_>| {
+        let change = MerchantChange {
+            signer_certificate: Some(certificate),
+            ..MerchantChange::default()
+        };
+        bench.sandbox().change_merchant(&change).await.expect("it");
+        let overview = bench.sandbox().overview().await.expect("read");
+        let known = overview.merchant.expect("a merchant").signer_validity;
+        let read = bench.sandbox().merchant().await.expect("read");
+        assert_eq!(read.signer_ends, known.map(|known| known.until));
+        known
+    };
+    assert_eq!(register(numbered(SIGNER_SERIAL)).await, None);
+    let validity = Some(Validity {
+        from: NOW,
+        until: NOW.plus_s(5 * 365 * 86_400),
+    });
+    let whole = SignerCertificate {
+        serial_no: SIGNER_SERIAL,
+        validity,
+    };
+    assert_eq!(register(whole).await, validity);
+    // The same one by its number alone.
+    let lower = SIGNER_SERIAL.to_lowercase();
+    assert_eq!(register(numbered(&lower)).await, validity);
+    assert_eq!(register(numbered("AAAA")).await, None);
+}
+
+#[tokio::test]
+async fn what_is_added_has_its_date_and_keeps_it_and_what_was_there_before_has_none() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let pk = format!("merchant#{MCHID}");
+    let undated = AttributeValue::M(
+        [
+            ("id", PUBLIC_KEY_ID),
+            ("kind", "public_key"),
+            ("pem", super::PUBLIC_KEY),
+        ]
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+        .into(),
+    );
+    let list = AttributeValue::L(vec![undated]);
+    bench.set(&pk, "verification", list).await;
+    bench.kms.pass(60);
+    let added = [AddedApiV3Key {
+        version: None,
+        bytes: [7; 32].to_vec().into(),
+    }];
+    let all = [public_key(), certificate()];
+    let change = MerchantChange {
+        add_verification: &all,
+        add_apiv3: &added,
+        ..MerchantChange::default()
+    };
+    let table = bench.sandbox();
+    table.change_merchant(&change).await.expect("changed");
+    bench.kms.pass(3600);
+    // The same once more, and what `reconcile` writes.
+    table.change_merchant(&change).await.expect("changed");
+    let seen = bench.sandbox().merchant().await.expect("read");
+    let set = table
+        .set_verification_keys(&seen, &all, PUBLIC_KEY_ID)
+        .await;
+    set.expect("written");
+    let overview = table.overview().await.expect("read");
+    let merchant = overview.merchant.expect("a merchant");
+    let then = NOW.plus_s(60);
+    let dates: Vec<_> = merchant.verification.iter().map(|key| key.added).collect();
+    assert_eq!(dates, [None, Some(then)]);
+    let dates: Vec<_> = merchant
+        .apiv3
+        .iter()
+        .map(|key| (key.version, key.added))
+        .collect();
+    assert_eq!(dates, [(2, Some(then)), (1, Some(NOW))]);
+    assert_eq!(merchant.certificates_fetched, Some(then.plus_s(3600)));
+    bench.kms.pass(60);
+    table.note_certificates_fetched().await.expect("written");
+    let overview = table.overview().await.expect("read").merchant;
+    let fetched = overview.expect("a merchant").certificates_fetched;
+    assert_eq!(fetched, Some(then.plus_s(3660)));
+}
+
 #[tokio::test]
 async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
     let bench = Bench::new().await;
@@ -717,9 +813,9 @@ async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
     };
     let table = bench.sandbox();
     table.put_merchant(&new).await.expect("written");
-    let change = async |signer_serial, signer_pkcs8, removes_sealed_signer| {
+    let change = async |serial_no: Option<&str>, signer_pkcs8, removes_sealed_signer| {
         let change = MerchantChange {
-            signer_serial,
+            signer_certificate: serial_no.map(numbered),
             signer_pkcs8,
             removes_sealed_signer,
             ..MerchantChange::default()
@@ -762,7 +858,7 @@ async fn of_two_changes_at_the_same_time_none_is_lost() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let serial = MerchantChange {
-        signer_serial: Some("AAAA"),
+        signer_certificate: Some(numbered("AAAA")),
         ..MerchantChange::default()
     };
     let key = MerchantChange {

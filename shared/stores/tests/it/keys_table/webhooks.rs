@@ -401,3 +401,36 @@ async fn a_client_id_that_nobody_can_have_gets_no_webhook() {
         assert!(matches!(refused, Err(KeysError::Damaged { .. })));
     }
 }
+
+#[tokio::test]
+async fn each_secret_has_the_date_on_which_it_was_made_whatever_else_changes() {
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    let made = async || {
+        let overview = table.overview().await.expect("read");
+        overview.webhooks[0].secrets_made.clone()
+    };
+    put(&table, URL, 1).await;
+    bench.kms.pass(60);
+    put(&table, URL, 2).await;
+    let second = Some(NOW.plus_s(60));
+    assert_eq!(made().await, [second, Some(NOW)]);
+    bench.kms.pass(60);
+    // Another address, and a secret that signs already.
+    let other = url("https://shop.example/");
+    let changed = table.change_webhook("shop", Some(&other), None);
+    changed.await.expect("written");
+    put(&table, URL, 2).await;
+    assert_eq!(made().await, [second, Some(NOW)]);
+    // Those of an earlier version have none.
+    let client = bench.engine.client(&bench.kms.clock);
+    let undated = client
+        .update_item()
+        .table_name(&bench.tables.keys)
+        .key("pk", AttributeValue::S("webhook#shop".to_owned()))
+        .update_expression("REMOVE secrets_made_at");
+    undated.send().await.expect("written");
+    assert_eq!(made().await, [None, None]);
+    put(&table, URL, 3).await;
+    assert_eq!(made().await, [Some(NOW.plus_s(120)), None]);
+}

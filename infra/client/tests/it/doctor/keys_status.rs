@@ -1,0 +1,286 @@
+//! `keys status`: every key with its age and its end, and no secret.
+
+use serde_json::Value;
+use standard_webhooks::Secret;
+use stores::keys_table::KeysTable;
+
+use super::front::Change;
+use super::stage::{STACK, Stage, Stored, block_on, stage};
+use crate::cloud::told;
+
+const STATUS: [&str; 4] = ["keys", "status", "--stack", STACK];
+const CLIENT_SECRET: [u8; 32] = *b"a secret of a client that nobody";
+const WEBHOOK_SECRET: [u8; 32] = *b"a secret of a webhook that none ";
+const NEXT_APIV3_KEY: &str = "fedcba9876543210fedcba9876543210";
+
+/// A client with a key and a webhook, and an APIv3 key before the one in use.
+fn fill(stage: &Stage) {
+    let keys = stage.keys();
+    block_on(async {
+        keys.put_client_hmac("shop-1", "shop", &CLIENT_SECRET)
+            .await
+            .unwrap();
+        keys.put_client_hmac("shop-0", "shop", &CLIENT_SECRET)
+            .await
+            .unwrap();
+        keys.revoke_client("shop-0").await.unwrap();
+        webhook(&keys).await;
+        let added = stores::keys_table::change::AddedApiV3Key {
+            version: None,
+            bytes: NEXT_APIV3_KEY.as_bytes().to_vec().into(),
+        };
+        let change = stores::keys_table::change::MerchantChange {
+            add_apiv3: &[added],
+            ..Default::default()
+        };
+        keys.change_merchant(&change).await.unwrap();
+    });
+}
+
+async fn webhook(keys: &KeysTable) {
+    let url = runtime::net::WebhookUrl::parse(
+        "https://shop.example/hooks?token=t0k3n",
+        runtime::net::Reach::Public,
+    );
+    let secret = Secret::new(&WEBHOOK_SECRET).unwrap();
+    let url = url.unwrap();
+    keys.put_webhook("shop", &url, &secret).await.unwrap();
+}
+
+fn empty(stage: &Stage) {
+    stage.aws(
+        "for pk in ['client#shop-1', 'client#shop-0', 'webhook#shop']:\n    c('dynamodb').delete_item(TableName='tea-keys', Key={'pk': {'S': pk}})",
+    );
+}
+
+fn key<'a>(report: &'a Value, kind: &str, id: &str) -> &'a Value {
+    let keys = report["keys"].as_array().unwrap();
+    let is_it = |key: &&Value| key["kind"] == kind && key["id"].as_str().unwrap().starts_with(id);
+    keys.iter()
+        .find(is_it)
+        .unwrap_or_else(|| panic!("no {kind} {id}: {report:#}"))
+}
+
+fn state(key: &Value) -> &str {
+    key["state"].as_str().unwrap()
+}
+
+#[test]
+fn every_key_is_told_with_its_age_its_end_and_who_signs_and_no_secret_is() {
+    let stage = stage();
+    fill(&stage);
+    let as_text = stage.plain(&STATUS);
+    let as_json = stage.plain(&[&STATUS[..], &["--json"]].concat());
+    empty(&stage);
+    let (said, report) = (told(&as_text), told(&as_json));
+    assert_eq!(as_json.status.code(), Some(0), "{said}");
+    assert_eq!(as_text.status.code(), Some(0), "{said}");
+    let report: Value = serde_json::from_slice(&as_json.stdout).expect(&report);
+    assert_eq!(report["worst"], Value::Null);
+
+    let own = key(
+        &report,
+        "merchant-certificate",
+        &stage.wechat.details.merchant_serial,
+    );
+    assert_eq!(
+        (&own["days_left"], &own["age_days"]),
+        (&300.into(), &0.into())
+    );
+    assert!(state(key(&report, "sealed-merchant-key", "")).starts_with("signs ("));
+    let kms = key(&report, "merchant-private-key", "");
+    assert!(state(kms).starts_with("signs nothing"), "{kms:#}");
+    assert!(
+        state(kms).contains("origin AWS_KMS, multi-Region"),
+        "{kms:#}"
+    );
+    assert_eq!(state(key(&report, "apiv3-key", "2")), "the newest");
+    assert_eq!(key(&report, "apiv3-key", "1")["age_days"], 0);
+    let public = key(&report, "wechat-public-key", "PUB_KEY_ID_");
+    assert!(state(public).starts_with("answers are asked for under it"));
+    assert_eq!(public["ends"], Value::Null);
+    assert!(state(key(&report, "client-key", "shop-1")).starts_with("active of shop"));
+    assert!(state(key(&report, "client-key", "shop-0")).contains("revoked of shop"));
+    assert_eq!(key(&report, "webhook-secret", "shop")["age_days"], 0);
+    for name in ["SecretsKey", "FieldsKey", "StorageKey"] {
+        let kms = key(&report, "kms-key", name);
+        assert!(state(kms).contains("multi-Region, rotation on"), "{kms:#}");
+        assert!(kms["made"].is_string());
+    }
+    assert_eq!(
+        key(&report, "console-sign-in", "")["id"],
+        "https://issuer.example"
+    );
+
+    // The text has a line for each of them.
+    for kind in report["keys"].as_array().unwrap() {
+        let line = format!(
+            "ok      {} {}: ",
+            kind["kind"].as_str().unwrap(),
+            kind["id"].as_str().unwrap()
+        );
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    let right = Stored::right(&stage);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let base64 =
+        |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    let mut secrets = vec![
+        right.apiv3_key.clone(),
+        NEXT_APIV3_KEY.to_owned(),
+        text(&CLIENT_SECRET),
+        base64(&CLIENT_SECRET),
+        text(&WEBHOOK_SECRET),
+        base64(&WEBHOOK_SECRET),
+        "t0k3n".to_owned(),
+        "whsec_".to_owned(),
+    ];
+    let lines = right.private_key.lines();
+    secrets.extend(
+        lines
+            .filter(|line| !line.starts_with('-'))
+            .map(str::to_owned),
+    );
+    for secret in secrets {
+        assert!(!said.contains(&secret) && !report.to_string().contains(&secret));
+    }
+}
+
+/// The one key with a finding, which is of this kind.
+#[track_caller]
+fn is_only(stage: &Stage, changes: &[Change], kind: &str, id: &str, severity: &str) {
+    let told = stage.examined(changes, 0, &STATUS);
+    let keys = told.report["keys"].as_array().unwrap();
+    let found: Vec<_> = keys
+        .iter()
+        .filter(|key| !key["finding"].is_null())
+        .map(|key| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let finding = &key["finding"];
+            assert!(!text(&finding["next_step"]).is_empty());
+            (
+                text(&key["kind"]),
+                text(&finding["id"]),
+                text(&finding["severity"]),
+            )
+        })
+        .collect();
+    let wanted = (kind.to_owned(), id.to_owned(), severity.to_owned());
+    assert_eq!(found, [wanted], "{:#}", told.report);
+    let status = if severity == "error" { 4 } else { 3 };
+    assert_eq!(told.status, Some(status));
+    assert_eq!(told.report["worst"], severity);
+}
+
+#[test]
+fn a_key_that_is_old_or_ends_soon_is_named_with_what_to_do() {
+    let stage = stage();
+    let right = Stored::right(&stage);
+    for (ends_in_days, id, severity) in [
+        (Some(20), "merchant-certificate-ends", "warning"),
+        (Some(-1), "merchant-certificate-ends", "error"),
+        (None, "merchant-certificate-end-unknown", "warning"),
+    ] {
+        stage.store(&Stored {
+            ends_in_days,
+            ..right.clone()
+        });
+        is_only(&stage, &[], "merchant-certificate", id, severity);
+    }
+    stage.store(&right);
+    fill(&stage);
+    let long_ago = |pk: &str, place: &str, days: i64| {
+        stage.aws(&format!(
+            "import time\nc('dynamodb').update_item(TableName='tea-keys', Key={{'pk': {{'S': '{pk}'}}}}, \
+             UpdateExpression='SET {place} = :at', \
+             ExpressionAttributeValues={{':at': {{'N': str(int(time.time()) - {days} * 86400)}}}})"
+        ));
+    };
+    let merchant = format!("merchant#{}", stage.wechat.details.mchid);
+    for (pk, place, days, kind, id) in [
+        (
+            "client#shop-1",
+            "added_at",
+            366,
+            "client-key",
+            "client-key-old",
+        ),
+        (
+            "webhook#shop",
+            "secrets_made_at[0]",
+            366,
+            "webhook-secret",
+            "webhook-secret-old",
+        ),
+        // The older of the two is kept for so long beside the newer one.
+        (
+            merchant.as_str(),
+            "apiv3[0].added_at",
+            17,
+            "apiv3-key",
+            "apiv3-key-kept",
+        ),
+    ] {
+        long_ago(pk, place, days);
+        is_only(&stage, &[], kind, id, "warning");
+        long_ago(pk, place, 0);
+    }
+    // A revoked key's age matters to nobody.
+    long_ago("client#shop-0", "added_at", 3000);
+    let told = stage.examined(&[], 0, &STATUS);
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    empty(&stage);
+    stage.store(&right);
+}
+
+#[test]
+fn a_kms_key_or_a_record_that_is_not_as_it_should_be_is_named() {
+    let stage = stage();
+    let storage = stage.output("StorageKeyId").to_owned();
+    for (breaking, mending, id, severity) in [
+        (
+            "disable_key_rotation",
+            "enable_key_rotation",
+            "kms-rotation-off",
+            "warning",
+        ),
+        ("disable_key", "enable_key", "kms-key-not-enabled", "error"),
+    ] {
+        stage.aws(&format!("c('kms').{breaking}(KeyId='{storage}')"));
+        is_only(&stage, &[], "kms-key", id, severity);
+        stage.aws(&format!("c('kms').{mending}(KeyId='{storage}')"));
+    }
+    let gone = Change::refuse(
+        &["TrentService.DescribeKey", &storage],
+        400,
+        "NotFoundException",
+    );
+    is_only(&stage, &[gone], "kms-key", "kms-key-gone", "error");
+    // The key that signs waits for its import; beside a sealed one it may.
+    let signing = stage.output("MerchantSigningKeyId").to_owned();
+    let waits = Change::replace(
+        &["TrentService.DescribeKey", &signing],
+        r#""KeyState": "Enabled""#,
+        r#""KeyState": "PendingImport""#,
+    );
+    let by_kms = Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let told = stage.examined(std::slice::from_ref(&waits), 0, &STATUS);
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let id = "merchant-key-not-imported";
+    is_only(
+        &stage,
+        &[waits, by_kms],
+        "merchant-private-key",
+        id,
+        "error",
+    );
+    stage.aws(
+        "table = c('dynamodb')\nfor item in table.scan(TableName='tea-keys')['Items']:\n    table.delete_item(TableName='tea-keys', Key={'pk': item['pk']})",
+    );
+    is_only(&stage, &[], "merchant", "merchant-not-set-up", "error");
+    stage.store(&Stored::right(&stage));
+}
