@@ -267,11 +267,11 @@ impl CommandRun {
     }
 }
 
-const MERCHANT_KEY: &str =
+pub(crate) const MERCHANT_KEY: &str =
     include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
 /// A certificate with this number for [`MERCHANT_KEY`], such as the merchant platform gives.
-fn merchant_certificate(mchid: &str, serial_no: &str) -> String {
+pub(crate) fn merchant_certificate(mchid: &str, serial_no: &str) -> String {
     const MAKE: &str = "
 import datetime, sys
 from cryptography import x509

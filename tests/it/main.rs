@@ -43,6 +43,7 @@ mod one_command;
 mod payer_owed;
 mod refunds;
 mod request_ids;
+mod rotation;
 mod runbooks;
 mod settings;
 mod shared_number;

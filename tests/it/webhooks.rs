@@ -237,12 +237,21 @@ impl WebhookTestbed {
 
     /// Whether the receiver would believe this webhook with the secret of this byte.
     fn believes(&self, got: &Got, byte: u8) -> bool {
-        let received = Received::read(|name| got.header(name)).expect("all headers");
-        verify(&received, &got.body, &[secret(byte)], self.clock.now().0).is_ok()
+        got.is_believed(byte, self.clock.now())
     }
 }
 
-fn secret(byte: u8) -> Secret {
+/// Hands what the queue held to the function, as its first attempt, and the receiver takes it.
+pub(crate) async fn deliver(app: &App, clock: &Clock, body: &Value) {
+    let record = record_of("first", body.to_string(), 1);
+    let batch = SqsBatch {
+        records: vec![record],
+    };
+    let answer = handler::process(app, batch, clock.now_ms() + PLENTY_MS).await;
+    assert!(failed(&answer).is_empty(), "{body:#}");
+}
+
+pub(crate) fn secret(byte: u8) -> Secret {
     Secret::new(&[byte; 32]).expect("a secret")
 }
 
@@ -360,7 +369,7 @@ async fn create_queue(sqs: &aws_sdk_sqs::Client, name: &str) -> String {
 
 /// What a receiver got.
 #[derive(Clone, Debug)]
-struct Got {
+pub(crate) struct Got {
     headers: HeaderMap,
     body: Bytes,
 }
@@ -370,8 +379,14 @@ impl Got {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.header("webhook-id").expect("an id")
+    }
+
+    /// Whether a receiver with this secret believes it.
+    pub(crate) fn is_believed(&self, byte: u8, now: UnixSeconds) -> bool {
+        let received = Received::read(|name| self.header(name)).expect("all headers");
+        verify(&received, &self.body, &[secret(byte)], now.0).is_ok()
     }
 
     fn json(&self) -> Value {
@@ -439,7 +454,7 @@ impl Receiver {
         self.state.lock().expect("not poisoned").wait_for = count;
     }
 
-    fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<Got> {
         self.state.lock().expect("not poisoned").got.clone()
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{clock, keys::MerchantKey, refusal::Refusal};
+use crate::{clock, credentials::MerchantCertificate, refusal::Refusal};
 
 const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 
@@ -12,8 +12,8 @@ const AGE_LIMIT_S: i64 = 300;
 /// Whose signature is expected.
 pub(crate) struct ExpectedSigner<'a> {
     pub(crate) mchid: &'a str,
-    pub(crate) serial: &'a str,
-    pub(crate) key: &'a MerchantKey,
+    /// Those that are valid.
+    pub(crate) certificates: &'a [MerchantCertificate],
 }
 
 /// The parts of a request that were signed.
@@ -68,12 +68,15 @@ pub(crate) fn check(
             format!("No merchant {mchid} here"),
         ));
     }
-    if !serial.eq_ignore_ascii_case(expected.serial) {
-        return Err(Refusal::sign(
-            "商户证书序列号有误。请使用签名私钥匹配的证书序列号",
-            "serial_no is not the serial of the merchant certificate whose key signs",
-        ));
-    }
+    let mut certificates = expected.certificates.iter();
+    let certificate = certificates
+        .find(|certificate| serial.eq_ignore_ascii_case(&certificate.serial))
+        .ok_or_else(|| {
+            Refusal::sign(
+                "商户证书序列号有误。请使用签名私钥匹配的证书序列号",
+                "serial_no is not the serial of the merchant certificate whose key signs",
+            )
+        })?;
     let age_s = timestamp
         .parse::<i64>()
         .ok()
@@ -85,7 +88,7 @@ pub(crate) fn check(
         ));
     }
     let text = text_to_sign(request, timestamp, nonce);
-    if expected.key.verifies(&text, signature) {
+    if certificate.key.verifies(&text, signature) {
         return Ok(());
     }
     let shown = String::from_utf8_lossy(&text);
@@ -118,6 +121,7 @@ fn text_to_sign(request: &SignedRequest<'_>, timestamp: &str, nonce: &str) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::MerchantKey;
 
     /// The test key that WeChat Pay's manual publishes (page 4012365334).
     const KEY: &str = include_str!("../test-keys/manual.pem");
@@ -130,10 +134,13 @@ mod tests {
     #[test]
     fn the_manuals_own_signatures_are_right_and_one_changed_byte_is_not() {
         let key = MerchantKey::from_private_pem(KEY).unwrap();
+        let certificates = [MerchantCertificate {
+            serial: "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB".to_owned(),
+            key,
+        }];
         let expected = ExpectedSigner {
             mchid: "1900007291",
-            serial: "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
-            key: &key,
+            certificates: &certificates,
         };
         let verdict = |method, path_and_query, body: &str, signature: &str| {
             let request = SignedRequest {

@@ -232,8 +232,7 @@ fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<
     };
     let expected = ExpectedSigner {
         mchid: &sim.merchant.mchid,
-        serial: &sim.merchant.serial,
-        key: &sim.merchant.key,
+        certificates: &sim.credentials().certificates,
     };
     authorization::check(
         arrived.header("authorization"),
@@ -419,7 +418,7 @@ fn signing_key<'a>(
 ) -> Option<&'a PlatformKey> {
     let mode = named
         .and_then(|serial| keys.find(serial))
-        .map_or(sim.signing_mode, PlatformKey::mode);
+        .map_or_else(|| sim.credentials().signing_mode, PlatformKey::mode);
     keys.newest(mode)
 }
 

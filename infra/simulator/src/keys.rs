@@ -118,6 +118,7 @@ impl PlatformKey {
 }
 
 /// The merchant's public key: checks its signatures, and encrypts to it.
+#[derive(Clone)]
 pub(crate) struct MerchantKey(PublicKey);
 
 impl MerchantKey {

@@ -35,6 +35,7 @@ mod callbacks;
 mod certificate;
 mod clock;
 mod config;
+mod credentials;
 mod details;
 mod endpoint;
 mod faults;
@@ -76,6 +77,7 @@ pub use callbacks::{Callback, CallbackStatus, ECHO_LADDER_S, NoticeFormat, PAYME
 pub use certificate::CertificateError;
 pub use clock::Time;
 pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode};
+pub use credentials::CredentialsError;
 pub use details::ClientDetails;
 pub use endpoint::{Endpoint, Product};
 pub use faults::Fault;

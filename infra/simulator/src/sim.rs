@@ -16,10 +16,11 @@ use crate::{
     books::{BookContext, Store},
     callbacks::{Callback, CallbackStatus, MessageContext, NoticeFormat, Try},
     clock::Clock,
-    config::{Log, SigningMode},
+    config::Log,
+    credentials::Credentials,
     endpoint::Endpoint,
     ids::Ids,
-    keys::{Keyring, MerchantKey},
+    keys::Keyring,
     post,
     quota::Quotas,
     rules::Faults,
@@ -38,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) base_url: String,
     /// What links begin with instead of the address of the request.
     pub(crate) public_url: Option<String>,
-    pub(crate) signing_mode: SigningMode,
+    credentials: Mutex<Arc<Credentials>>,
     pub(crate) platform_certificates: bool,
     pub(crate) refund_takes_ms: i64,
     pub(crate) log: Option<Log>,
@@ -54,9 +55,6 @@ pub(crate) struct Shared {
 pub(crate) struct Account {
     pub(crate) mchid: String,
     pub(crate) appids: Vec<String>,
-    pub(crate) serial: String,
-    pub(crate) key: MerchantKey,
-    pub(crate) apiv3_key: String,
 }
 
 /// What changes.
@@ -90,9 +88,9 @@ impl MutableState {
 pub(crate) struct Constants {
     pub(crate) clock: Clock,
     pub(crate) merchant: Account,
+    pub(crate) credentials: Credentials,
     pub(crate) base_url: String,
     pub(crate) public_url: Option<String>,
-    pub(crate) signing_mode: SigningMode,
     pub(crate) platform_certificates: bool,
     pub(crate) refund_takes_ms: i64,
     pub(crate) log: Option<Log>,
@@ -105,7 +103,7 @@ impl Shared {
             merchant: fixed.merchant,
             base_url: fixed.base_url,
             public_url: fixed.public_url,
-            signing_mode: fixed.signing_mode,
+            credentials: Mutex::new(Arc::new(fixed.credentials)),
             platform_certificates: fixed.platform_certificates,
             refund_takes_ms: fixed.refund_takes_ms,
             log: fixed.log,
@@ -120,6 +118,16 @@ impl Shared {
     /// between two statements.
     pub(crate) fn world(&self) -> MutexGuard<'_, MutableState> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The merchant's certificates and keys at the moment.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.lock_credentials())
+    }
+
+    pub(crate) fn lock_credentials(&self) -> MutexGuard<'_, Arc<Credentials>> {
+        let lock = self.credentials.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -155,12 +163,13 @@ impl Shared {
     /// Signs one message with the newest key of the configured mode.
     pub(crate) fn sign(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
         let apiv2_key;
+        let credentials = self.credentials();
         let sender = {
             let mut world = self.world();
             apiv2_key = world.books.settings.apiv2_key.clone();
             MessageContext {
-                key: world.keys.newest(self.signing_mode)?.clone(),
-                apiv3_key: &self.merchant.apiv3_key,
+                key: world.keys.newest(credentials.signing_mode)?.clone(),
+                apiv3_key: &credentials.apiv3_key,
                 apiv2_key: &apiv2_key,
                 now_ms: self.now_ms(),
                 gcm_nonce: world.ids.gcm_nonce(),

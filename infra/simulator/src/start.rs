@@ -17,6 +17,7 @@ use crate::{
     books::Store,
     clock::Clock,
     config::{Config, GivenMerchant, Keys, Merchant, SigningMode},
+    credentials::{Credentials, MerchantCertificate, is_apiv3_key},
     details::{self, ClientDetails},
     gateway,
     ids::Ids,
@@ -152,9 +153,13 @@ impl Simulator {
         let fixed = Constants {
             clock,
             merchant: party.account,
+            credentials: Credentials {
+                certificates: vec![party.certificate],
+                apiv3_key: party.apiv3_key,
+                signing_mode: config.signing_mode,
+            },
             base_url: base_url.clone(),
             public_url,
-            signing_mode: config.signing_mode,
             platform_certificates: config.platform_certificates,
             refund_takes_ms: config.refund_takes_ms,
             log: config.log,
@@ -253,6 +258,8 @@ fn run(
 /// The merchant from both sides.
 struct Party {
     account: Account,
+    certificate: MerchantCertificate,
+    apiv3_key: String,
     /// Where the given merchant's private key is stored.
     private_key_file: Option<PathBuf>,
     /// The generated merchant with its private key.
@@ -275,21 +282,21 @@ impl Party {
                 "merchant_serial must be 40 hex digits, see `openssl x509 -in apiclient_cert.pem -noout -serial`",
             ));
         }
-        if given.apiv3_key.len() != 32
-            || !given.apiv3_key.chars().all(|c| c.is_ascii_alphanumeric())
-        {
+        if !is_apiv3_key(&given.apiv3_key) {
             return Err(StartError::Merchant(
                 "apiv3_key must be 32 characters of [0-9A-Za-z]",
             ));
         }
         Ok(Self {
             account: Account {
-                key: MerchantKey::from_public_pem(&given.merchant_public_key)?,
                 mchid: given.mchid,
                 appids: given.appids,
-                serial: given.merchant_serial,
-                apiv3_key: given.apiv3_key,
             },
+            certificate: MerchantCertificate {
+                key: MerchantKey::from_public_pem(&given.merchant_public_key)?,
+                serial: given.merchant_serial,
+            },
+            apiv3_key: given.apiv3_key,
             private_key_file: given.merchant_private_key_file,
             stored: None,
         })
@@ -316,12 +323,14 @@ impl Party {
         };
         Ok(Self {
             account: Account {
-                key: MerchantKey::from_private_pem(&stored.private_key)?,
                 mchid: stored.mchid.clone(),
                 appids: stored.appids.clone(),
-                serial: stored.serial.clone(),
-                apiv3_key: stored.apiv3_key.clone(),
             },
+            certificate: MerchantCertificate {
+                key: MerchantKey::from_private_pem(&stored.private_key)?,
+                serial: stored.serial.clone(),
+            },
+            apiv3_key: stored.apiv3_key.clone(),
             private_key_file: None,
             stored: Some(stored),
         })
@@ -375,10 +384,10 @@ impl Party {
             mchid: self.account.mchid.clone(),
             appid: self.account.appids.first().cloned().unwrap_or_default(),
             appids: self.account.appids.clone(),
-            merchant_serial: self.account.serial.clone(),
+            merchant_serial: self.certificate.serial.clone(),
             merchant_private_key_file: private_key_file,
             merchant_certificate_file: certificate_file,
-            apiv3_key: self.account.apiv3_key.clone(),
+            apiv3_key: self.apiv3_key.clone(),
             wechatpay_public_key_id: public_key.map_or(String::new(), |key| key.serial.clone()),
             wechatpay_public_key: public_key.map_or(String::new(), keys::PlatformKey::public_pem),
             platform_certificate_serial: certificate

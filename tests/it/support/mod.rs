@@ -212,6 +212,42 @@ impl Testbed {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
+    /// `create-order` and `manage-order` are deployed again with other settings.
+    pub(crate) fn redeploy_api(&mut self, settings: &[(&str, &str)]) {
+        let vars = self.changed(settings);
+        let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
+        self.create_order = Arc::new(open!(create_order, &vars, aws, clock, random));
+        self.manage_order = Arc::new(open!(manage_order, &vars, aws, clock, random));
+    }
+
+    /// `process-payment` and `reconcile` are deployed again with other settings.
+    pub(crate) fn redeploy_workers(&mut self, settings: &[(&str, &str)]) {
+        let vars = self.changed(settings);
+        let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
+        self.process_payment = Arc::new(open!(process_payment, &vars, aws, clock, random));
+        self.reconcile = open!(reconcile, &vars, aws, clock, random);
+    }
+
+    fn changed(&mut self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.vars.extend(settings);
+        self.vars.clone()
+    }
+
+    /// The function that sends webhooks, for receivers on this machine.
+    pub(crate) fn send_webhook(&self) -> send_webhook::app::App {
+        let mut vars = self.vars.clone();
+        let local = [
+            ("WEBHOOK_ALLOW_LOOPBACK", "true"),
+            ("AWS_ENDPOINT_URL", "http://localhost"),
+        ];
+        vars.extend(local.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
+        open!(send_webhook, &vars, aws, clock, random)
+    }
+
     /// The console is deployed again with another setting.
     pub(crate) async fn set_console(&mut self, name: &str, value: &str) {
         let mut vars = self.vars.clone();

@@ -22,12 +22,13 @@ pub(super) fn list(sim: &Shared, world: &mut MutableState) -> Result<Reply, Refu
     let MutableState {
         keys: keyring, ids, ..
     } = world;
+    let credentials = sim.credentials();
     let data: Vec<Value> = keyring
         .valid_certificates(sim.now_ms())
         .filter_map(|(serial, issued)| {
             let nonce = ids.gcm_nonce();
             let sealed = keys::seal(
-                &sim.merchant.apiv3_key,
+                &credentials.apiv3_key,
                 &nonce,
                 "certificate",
                 issued.pem.as_bytes(),

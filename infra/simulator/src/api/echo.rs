@@ -41,10 +41,10 @@ pub(super) fn echo(
         let plain = key.open(&sealed).ok_or_else(|| {
             wrong("平台私钥解密失败 (not encrypted with OAEP and SHA-1 to the key in Wechatpay-Serial)")
         })?;
-        let back = sim
-            .merchant
-            .key
-            .encrypt(&plain)
+        let credentials = sim.credentials();
+        let newest = credentials.certificates.last();
+        let back = newest
+            .and_then(|certificate| certificate.key.encrypt(&plain))
             .ok_or_else(|| wrong("内容过长 (longer than 214 bytes)"))?;
         answer.insert("encrypted_echo_message".to_owned(), json!(back));
         notice.insert("encrypt_echo_message".to_owned(), json!(back));
