@@ -118,6 +118,8 @@ fn what_is_malformed_is_named_without_its_value() {
         ("WECHATPAY_CALLS_PER_S", "10001"),
         ("WECHATPAY_REFUNDS_PER_S", "20000"),
         ("MERCHANT_SIGNATURES_PER_S", "-10"),
+        ("CLIENT_REQUESTS_PER_S", "no limit"),
+        ("CLIENT_REQUESTS_PER_S", "20000"),
         ("PREPAY_BUDGET_MS", "wrong"),
         ("PREPAY_BUDGET_MS", "99999"),
     ] {

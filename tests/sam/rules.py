@@ -156,7 +156,13 @@ def domain(_parameters, resources):
         "SecurityPolicy": "TLS_1_2",
     }
     for name, expected in (
-        ("ApiDomain", {"DomainName": {"Ref": "DomainName"}, "DomainNameConfigurations": [secure]}),
+        ("ApiDomain", {
+                "DomainName": {"Ref": "DomainName"},
+                "DomainNameConfigurations": [secure],
+                "MutualTlsAuthentication": {
+                    "Fn::If": ["HasApiTruststore", {"TruststoreUri": {"Ref": "ApiTruststoreUri"}}, {"Ref": "AWS::NoValue"}]
+                },
+            }),
         (
             "ApiDomainMapping",
             {"ApiId": {"Ref": "Api"}, "DomainName": {"Ref": "ApiDomain"}, "Stage": {"Ref": "ApiStage"}},
@@ -244,6 +250,11 @@ def concurrency(parameters, resources):
     for name in ("ProcessPayment", "Reconcile"):
         if not LIMITED.items() <= resources[name]["Properties"]["Environment"]["Variables"].items():
             yield f"{name} is not told its share of WeChat Pay's limits"
+    for name in ("CreateOrder", "ManageOrder"):
+        if resources[name]["Properties"]["Environment"]["Variables"].get("CLIENT_REQUESTS_PER_S") != {"Ref": "ClientRateLimit"}:
+            yield f"{name} does not hold its clients to ClientRateLimit"
+    if parameters["ClientRateLimit"]["Default"] * 2 > parameters["ApiRateLimit"]["Default"]:
+        yield "one client alone may use up a route of the API"
     if parameters["ReserveConcurrency"]["Default"] != "false":
         yield "a new account, which may reserve nothing, could not deploy the stack"
     if parameters["WebhookAllowLoopback"]["Default"] != "false":

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
+    client_limits::ClientLimits,
     issue_prepay::IssueFlow,
     sandbox::Sandbox,
     services::Services,
@@ -19,6 +20,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub struct App {
     pub(crate) authenticator: Authenticator,
+    pub(crate) client_limits: ClientLimits,
     pub(crate) nonces: ReplayGuard,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
@@ -43,6 +45,7 @@ impl App {
         let bodies = services.stored_bodies(settings.fields_key_id);
         Self {
             authenticator: services.authenticator(),
+            client_limits: services.client_limits("create-order", settings.client_requests_per_s),
             nonces: services.replay_guard(),
             issue_flow: services.issue_flow(bodies.clone()),
             bodies,

@@ -58,6 +58,14 @@ impl Request<'_> {
             return Err(Problem::too_large(BODY_MAX));
         }
         let caller = self.app.authenticator.authenticate(self.incoming).await?;
+        let limits = &self.app.client_limits;
+        limits
+            .within(&caller, Box::pin(self.create_for(&caller)))
+            .await
+    }
+
+    /// Creates what a client asks for that is within its limit.
+    async fn create_for(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         self.incoming.has_no_query()?;
         let asked = CreateOrder::read(
             self.incoming.json_body()?,
@@ -66,11 +74,11 @@ impl Request<'_> {
             &self.app.merchant,
         )?;
         let Some(payer) = &asked.payer else {
-            return Box::pin(self.submit(&asked, &caller)).await;
+            return Box::pin(self.submit(&asked, caller)).await;
         };
         let payer = payer.key(&caller.client_id);
         let lease = PayerLease::take(self.app, &payer, &asked.order_no, self.request_id).await?;
-        let answer = Box::pin(self.submit(&asked, &caller)).await;
+        let answer = Box::pin(self.submit(&asked, caller)).await;
         lease.give_back(self.app).await;
         answer
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flows::{
     sandbox::FunctionSettings,
-    settings::{CoreSettings, appids},
+    settings::{CoreSettings, appids, client_requests_per_s},
 };
 use runtime::{aws::AwsSettings, env::Reader};
 use stores::settings::fields_key_id;
@@ -18,6 +18,8 @@ pub struct Settings {
     pub appids: Vec<String>,
     /// `FIELDS_KEY_ID`: the KMS key of stored personal fields.
     pub fields_key_id: String,
+    /// `CLIENT_REQUESTS_PER_S`: how many requests a second each client's key may send.
+    pub client_requests_per_s: u32,
     /// `PREPAY_BUDGET_MS`: how long WeChat Pay may take before an order goes to the queue.
     pub prepay_budget: Duration,
 }
@@ -27,6 +29,7 @@ impl FunctionSettings for Settings {
         let core = CoreSettings::read(reader);
         let appids = appids(reader);
         let fields_key_id = fields_key_id(reader);
+        let client_requests_per_s = client_requests_per_s(reader);
         let prepay_budget = reader.parsed_or(
             "PREPAY_BUDGET_MS",
             "500 to 9000 milliseconds",
@@ -40,6 +43,7 @@ impl FunctionSettings for Settings {
             core: core?,
             appids: appids?,
             fields_key_id: fields_key_id?,
+            client_requests_per_s: client_requests_per_s?,
             prepay_budget: prepay_budget?,
         })
     }

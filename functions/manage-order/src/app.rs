@@ -2,6 +2,7 @@
 
 use flows::{
     authenticate::{Authenticator, ReplayGuard},
+    client_limits::ClientLimits,
     close_order::CloseFlow,
     process_refund::RefundFlow,
     query_order::QueryFlow,
@@ -20,6 +21,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub struct App {
     pub(crate) authenticator: Authenticator,
+    pub(crate) client_limits: ClientLimits,
     pub(crate) nonces: ReplayGuard,
     pub(crate) keys: KeysTable,
     pub(crate) guards: Guards,
@@ -42,6 +44,7 @@ impl App {
         let services = Services::open(settings.core, sandbox);
         Self {
             authenticator: services.authenticator(),
+            client_limits: services.client_limits("manage-order", settings.client_requests_per_s),
             nonces: services.replay_guard(),
             close_flow: services.close_flow(),
             refund_flow: services.refund_flow(),

@@ -61,43 +61,51 @@ impl Request<'_> {
             return Err(Problem::too_large(BODY_MAX));
         }
         let caller = self.app.authenticator.authenticate(self.incoming).await?;
+        let limits = &self.app.client_limits;
+        limits
+            .within(&caller, Box::pin(self.act(&caller, route)))
+            .await
+    }
+
+    /// Does what a client asks for that is within its limit.
+    async fn act(&self, caller: &Caller, route: Route<'_>) -> Result<Response<String>, Problem> {
         self.incoming.has_no_query()?;
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;
         }
         // Here for all routes, so that none can forget it.
         if route.changes_something() {
-            self.app.nonces.consume(&caller).await?;
+            self.app.nonces.consume(caller).await?;
         }
         match route {
-            Route::Show { order_no } => self.show(&caller, order_no).await,
-            Route::Events { order_no } => self.events(&caller, order_no).await,
-            Route::Refunds { order_no } => self.refunds(&caller, order_no).await,
+            Route::Show { order_no } => self.show(caller, order_no).await,
+            Route::Events { order_no } => self.events(caller, order_no).await,
+            Route::Refunds { order_no } => self.refunds(caller, order_no).await,
             Route::ShowRefund {
                 order_no,
                 refund_no,
-            } => self.show_refund(&caller, order_no, refund_no).await,
-            Route::ShowWebhook => self.show_webhook(&caller).await,
-            Route::Resend => self.resend(&caller).await,
-            Route::Close { order_no } => self.close(&caller, order_no).await,
-            Route::Refund { order_no } => self.refund(&caller, order_no).await,
+            } => self.show_refund(caller, order_no, refund_no).await,
+            Route::ShowWebhook => self.show_webhook(caller).await,
+            Route::Resend => self.resend(caller).await,
+            Route::Close { order_no } => self.close(caller, order_no).await,
+            Route::Refund { order_no } => self.refund(caller, order_no).await,
             Route::Retry {
                 order_no,
                 refund_no,
-            } => self.retry(&caller, order_no, refund_no).await,
+            } => self.retry(caller, order_no, refund_no).await,
             Route::Release {
                 order_no,
                 refund_no,
-            } => self.release(&caller, order_no, refund_no).await,
+            } => self.release(caller, order_no, refund_no).await,
             Route::Abnormal {
                 order_no,
                 refund_no,
-            } => self.redirect(&caller, order_no, refund_no).await,
+            } => self.redirect(caller, order_no, refund_no).await,
             Route::PayerPaid {
                 order_no,
                 refund_no,
-            } => self.payer_paid(&caller, order_no, refund_no).await,
-            Route::Replay { order_no, version } => self.replay(&caller, order_no, version).await,
+            } => self.payer_paid(caller, order_no, refund_no).await,
+            Route::Replay { order_no, version } => self.replay(caller, order_no, version).await,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Settings of `manage-order` from its environment.
 
-use flows::{sandbox::FunctionSettings, settings::CoreSettings};
+use flows::{
+    sandbox::FunctionSettings,
+    settings::{CoreSettings, client_requests_per_s},
+};
 use runtime::{aws::AwsSettings, env::Reader};
 use stores::settings::{undelivered_events_table, webhooks_url};
 
@@ -9,6 +12,8 @@ use stores::settings::{undelivered_events_table, webhooks_url};
 pub struct Settings {
     /// Tables, queue, keys and WeChat Pay.
     pub core: CoreSettings,
+    /// `CLIENT_REQUESTS_PER_S`: how many requests a second each client's key may send.
+    pub client_requests_per_s: u32,
     /// `WEBHOOKS_QUEUE_URL`.
     pub webhooks_url: String,
     /// `UNDELIVERED_EVENTS_TABLE`.
@@ -18,10 +23,12 @@ pub struct Settings {
 impl FunctionSettings for Settings {
     fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let core = CoreSettings::read(reader);
+        let client_requests_per_s = client_requests_per_s(reader);
         let webhooks_url = webhooks_url(reader);
         let undelivered_events_table = undelivered_events_table(reader);
         Some(Self {
             core: core?,
+            client_requests_per_s: client_requests_per_s?,
             webhooks_url: webhooks_url?,
             undelivered_events_table: undelivered_events_table?,
         })

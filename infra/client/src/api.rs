@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use client::{ApiAnswer, Call, Client, Sender, SignedCall};
 use runtime::clock::Clock;
@@ -69,15 +70,39 @@ pub(crate) fn signed(args: Args, call: &Call) -> Result<SignedCall, Box<dyn Erro
     Ok(client.sign(call, Clock::system().now(), &Random::system().nonce())?)
 }
 
-/// Signs the call, sends it, and shows the answer.
+/// How often a call that is over the key's limit is sent again.
+const PAUSES_MAX: u32 = 3;
+
+/// Signs the call, sends it, and shows the answer. While the key is over its limit it waits as the
+/// API says and sends the same again, newly signed: nothing was done.
 pub(crate) async fn send(args: Args, call: &Call) -> CommandResult {
-    let answer = Sender::new()?.send(&signed(args, call)?).await?;
+    let (client, sender, clock) = (client(args)?, Sender::new()?, Clock::system());
+    let mut pauses = 0;
+    let answer = loop {
+        let signed = client.sign(call, clock.now(), &Random::system().nonce())?;
+        let answer = sender.send(&signed).await?;
+        let Some(pause_s) = over_limit(&answer).filter(|_| pauses < PAUSES_MAX) else {
+            break answer;
+        };
+        pauses += 1;
+        eprintln!("the key is over its limit: sent again in {pause_s} s");
+        clock.sleep(Duration::from_secs(pause_s)).await;
+    };
     show(&answer);
     Ok(if answer.is_success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// How long to wait, if the answer says that the key is over its limit. Any other 429 is about what
+/// was asked for, and not repeated here.
+fn over_limit(answer: &ApiAnswer) -> Option<u64> {
+    let body: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
+    let is_limited = answer.status == 429 && body.get("code")? == "too_many_requests";
+    let pause_s = answer.header("retry-after")?.parse().ok()?;
+    is_limited.then_some(pause_s)
 }
 
 /// The status and what belongs to it goes to standard error, the body to standard output.

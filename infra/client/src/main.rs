@@ -118,6 +118,8 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
   cargo client setup client --keyid ID --client-id WHOSE --api-url URL
       makes a shared secret, registers it and writes the settings file
   cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F
+  cargo client setup limit --keyid ID --requests-per-s N | --as-the-others
+      how many requests a second the key may send, where that is not what ClientRateLimit says for all
   cargo client setup revoke --keyid ID
   cargo client setup webhook --client WHOSE --url URL [--new-secret --secret-to FILE | --secret-file FILE]
       posts each change of the client's orders there, signed (Standard Webhooks). The first time, and with --new-secret, a

@@ -13,7 +13,7 @@ use client::{
 use message_signatures::Algorithm;
 use payments::model::ids::ClientId;
 use runtime::random::Random;
-use stores::keys_table::{KeysError, KeysTable, change::MerchantChange};
+use stores::keys_table::{ClientKey, KeysError, KeysTable, change::MerchantChange};
 use wechatpay::merchant_files::MerchantPublicKey;
 use zeroize::Zeroizing;
 
@@ -35,6 +35,7 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("remove-wechat-key") => remove_wechat_key(raw).await?,
         Some("remove-apiv3-key") => remove_apiv3_key(raw).await?,
         Some("client") => client(raw).await?,
+        Some("limit") => limit(raw).await?,
         Some("revoke") => revoke(raw).await?,
         Some("webhook") => webhook::run(raw).await?,
         Some("show") => show::run(raw).await?,
@@ -42,7 +43,7 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         None => {
             return Err(UsageError::Missing(
                 "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, client, \
-                 revoke or webhook"
+                 limit, revoke or webhook"
                     .to_owned(),
             )
             .into());
@@ -206,6 +207,47 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     }
 }
 
+async fn limit(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let options = [&DEPLOYMENT[..], &["keyid", "requests-per-s"]].concat();
+    let mut args = Args::parse(raw, &options, &["as-the-others"])?;
+    let deployment = Deployment::read(&mut args)?;
+    let keyid = args.required("keyid")?;
+    let (own, is_common) = (
+        args.number::<u32>("requests-per-s")?,
+        args.flag("as-the-others")?,
+    );
+    args.finish()?;
+    if own.is_some() == is_common {
+        let what = "one of --requests-per-s N and --as-the-others";
+        return Err(UsageError::Missing(what.to_owned()).into());
+    }
+    if let Some(given) = own.filter(|per_s| !ClientKey::REQUESTS_PER_S.contains(per_s)) {
+        return Err(UsageError::Value {
+            name: "requests-per-s",
+            expected: "is 1 to 10000",
+            given: given.to_string(),
+        }
+        .into());
+    }
+    let table = deployment.keys_table()?;
+    match table.limit_client(&keyid, own).await {
+        Ok(()) => {}
+        Err(KeysError::NoItem { .. }) => {
+            return Err(no_such_key(&table, &keyid, "so no limit was set").await);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match own {
+        Some(per_s) => println!(
+            "The key {keyid} may send {per_s} requests a second to each function; they go by it within a minute."
+        ),
+        None => println!(
+            "The key {keyid} has the limit of all keys (ClientRateLimit); functions go by it within a minute."
+        ),
+    }
+    Ok(())
+}
+
 async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &["keyid"]].concat(), &[])?;
     let deployment = Deployment::read(&mut args)?;
@@ -214,15 +256,17 @@ async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let table = deployment.keys_table()?;
     match table.revoke_client(&keyid).await {
         Ok(()) => {}
-        Err(KeysError::NoItem { .. }) => return Err(no_such_key(&table, &keyid).await),
+        Err(KeysError::NoItem { .. }) => {
+            return Err(no_such_key(&table, &keyid, "so nothing was revoked").await);
+        }
         Err(error) => return Err(error.into()),
     }
     println!("The key {keyid} is revoked; functions forget it within a minute.");
     Ok(())
 }
 
-/// Why no key was revoked, with the keys of the client if it is a client that was named.
-async fn no_such_key(table: &KeysTable, keyid: &str) -> Box<dyn Error> {
+/// Why nothing was changed, with the keys of the client if it is a client that was named.
+async fn no_such_key(table: &KeysTable, keyid: &str, so: &str) -> Box<dyn Error> {
     let overview = match table.overview().await {
         Ok(overview) => overview,
         Err(error) => return error.into(),
@@ -238,7 +282,7 @@ async fn no_such_key(table: &KeysTable, keyid: &str) -> Box<dyn Error> {
     } else {
         format!("the client {keyid} has {}", of_client.join(", "))
     };
-    format!("there is no key {keyid}, so nothing was revoked: {which}").into()
+    format!("there is no key {keyid}, {so}: {which}").into()
 }
 
 /// Creates a secret that only the table and the settings file contain. The file is created first,

@@ -85,6 +85,7 @@ fn client_shown(client: &ClientOverview) -> Value {
         "client_id": client.client_id,
         "algorithm": client.algorithm,
         "state": client.state,
+        "requests_per_s": client.requests_per_s,
     })
 }
 

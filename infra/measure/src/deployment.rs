@@ -77,6 +77,7 @@ pub(crate) fn environment(
         // What is measured is how fast a function can be, not how fast it may be.
         ("WECHATPAY_CALLS_PER_S", "10000"),
         ("MERCHANT_SIGNATURES_PER_S", "10000"),
+        ("CLIENT_REQUESTS_PER_S", "10000"),
         (
             "NOTIFY_URL",
             "https://api.example.com/v1/callbacks/wechatpay",

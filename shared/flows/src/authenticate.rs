@@ -1,6 +1,6 @@
 //! Authentication of the merchant API: who sent the request, and is it a replay?
 
-use message_signatures::{Profile, Refusal, claim, verify};
+use message_signatures::{Profile, Refusal, check_without_key, claim, verify};
 use payments::model::ids::ClientId;
 use runtime::{clock::Clock, random::Random};
 use stores::{
@@ -29,7 +29,10 @@ pub struct ReplayGuard {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub client_id: ClientId,
-    keyid: String,
+    /// Which of the client's keys signed.
+    pub keyid: String,
+    /// The key's own limit, if it has one.
+    pub requests_per_s: Option<u32>,
     nonce: Option<String>,
 }
 
@@ -49,6 +52,12 @@ impl Authenticator {
         let claimed = incoming
             .signed(|request| claim(request, &profile))
             .map_err(AuthError::Refused)?;
+        // All that needs no key comes first: a stranger has to send a whole and fresh request
+        // before the keys table is read for it.
+        let now = self.clock.now();
+        incoming
+            .signed(|request| check_without_key(request, &claimed, now.0, &profile))
+            .map_err(AuthError::Refused)?;
         let key = self
             .keys
             .client_key(&claimed.keyid)
@@ -59,12 +68,12 @@ impl Authenticator {
                 keyid: claimed.keyid.clone(),
             })
         })?;
-        let now = self.clock.now();
         incoming
             .signed(|request| verify(request, &claimed, &key.key, now.0, &profile))
             .map_err(AuthError::Refused)?;
         Ok(Caller {
             client_id: ClientId::new(&key.client_id),
+            requests_per_s: key.requests_per_s,
             keyid: claimed.keyid,
             nonce: claimed.nonce,
         })

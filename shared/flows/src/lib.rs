@@ -11,6 +11,7 @@
 
 pub mod auth_error;
 pub mod authenticate;
+pub mod client_limits;
 pub mod close_order;
 pub mod incoming;
 pub mod issue_prepay;

@@ -4,7 +4,7 @@ use stores::keys_table::{KeysError, KeysTable};
 use wechatpay::{
     UnixSeconds,
     callback::{self, Callback, CallbackError},
-    verify::{SignedHeaders, VerifyError},
+    verify::{SignedHeaders, VerifyError, check_without_keys},
 };
 
 /// Why a callback was not accepted.
@@ -29,6 +29,8 @@ pub async fn open_callback(
     body: &[u8],
     now: UnixSeconds,
 ) -> Result<Callback, OpenCallbackError> {
+    // Before the keys are read: whoever sends what is old or of another kind costs no call.
+    check_without_keys(headers, now).map_err(CallbackError::Verify)?;
     let merchant = keys.merchant().await?;
     match callback::open(
         headers,

@@ -126,6 +126,19 @@ impl Problem {
         .retry_after(retry_after_s)
     }
 
+    /// The key sends more requests than it may.
+    pub fn too_many_requests(requests_per_s: u32, retry_after_s: i64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "Too many requests",
+            format!(
+                "This key has sent more than the {requests_per_s} requests a second that it may, so nothing was done. Send the same request again after Retry-After, newly signed, with the same number or Idempotency-Key. Ask less often: events tell of every change."
+            ),
+        )
+        .retry_after(retry_after_s)
+    }
+
     /// The order is paid, so it cannot be closed.
     pub fn order_paid() -> Self {
         Self::new(

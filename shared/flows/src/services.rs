@@ -15,6 +15,7 @@ use wechat_client::api::WechatApi;
 
 use crate::{
     authenticate::{Authenticator, ReplayGuard},
+    client_limits::ClientLimits,
     close_order::CloseFlow,
     issue_prepay::IssueFlow,
     order_store::OrderStore,
@@ -106,6 +107,12 @@ impl Services {
     /// Authenticates requests of the API.
     pub fn authenticator(&self) -> Authenticator {
         Authenticator::new(self.keys.clone(), self.sandbox.clock.clone())
+    }
+
+    /// Holds each client to its limit at `function`, by its name in the template.
+    pub fn client_limits(&self, function: &'static str, requests_per_s: u32) -> ClientLimits {
+        let clock = self.sandbox.clock.clone();
+        ClientLimits::new(self.guards.clone(), clock, function, requests_per_s)
     }
 
     /// Lets each signed request take effect once.

@@ -3,6 +3,7 @@
 
 use payments::model::merchant::MerchantFacts;
 use runtime::env::Reader;
+use stores::keys_table::ClientKey;
 use stores::settings::{KeysSettings, guards_table, mchid, notices_table, orders_table};
 use wechat_client::{api::WechatSettings, notify_url};
 
@@ -51,6 +52,20 @@ impl CoreSettings {
             payment_requests_url: payment_requests_url?,
         })
     }
+}
+
+/// Reads `CLIENT_REQUESTS_PER_S`: how many requests a second each client's key may send to the
+/// function.
+pub fn client_requests_per_s(reader: &mut Reader<'_>) -> Option<u32> {
+    reader.parsed_or(
+        "CLIENT_REQUESTS_PER_S",
+        "1 to 10000 requests a second",
+        100,
+        |text| {
+            let per_s = text.parse().ok();
+            per_s.filter(|per_s| ClientKey::REQUESTS_PER_S.contains(per_s))
+        },
+    )
 }
 
 /// Reads `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.

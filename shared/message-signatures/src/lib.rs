@@ -12,6 +12,7 @@
 //! # ) -> Result<(), Refusal> {
 //! let profile = Profile::MERCHANT_API;
 //! let claim = claim(request, &profile)?; // nothing is proved yet
+//! check_without_key(request, &claim, now_s, &profile)?; // optional: spares looking for a key
 //! let key = find(&claim.keyid).ok_or_else(|| Refusal::UnknownKey { keyid: claim.keyid.clone() })?;
 //! verify(request, &claim, &key, now_s, &profile)?; // now it is
 //! // The caller still refuses a (keyid, nonce) that it has seen before: `Refusal::NonceSeen`.
@@ -57,4 +58,4 @@ pub use profile::Profile;
 pub use refusal::Refusal;
 pub use request::Request;
 pub use sign::{LABEL, Params, SignError, SignedFields, sign};
-pub use verify::verify;
+pub use verify::{check_without_key, verify};

@@ -9,6 +9,7 @@
 //! | `resend#...` | a client's undelivered events are sent again at a bounded rate |
 //! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
 //! | `pause#...` | what rests until a time, such as a merchant's refunds |
+//! | `rate#...` | how many requests of a client's key came in a window |
 //! | `unknown-serial#...` | a platform certificate was named that is not known here |
 //! | `certificates#...` | WeChat Pay is asked for its certificates so often and no oftener |
 //!
@@ -20,13 +21,13 @@ use aws_sdk_dynamodb::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::{delete_item::DeleteItemError, put_item::PutItemError},
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use payments::model::ids::OrderNo;
 use runtime::aws::AwsError;
 use wechatpay::UnixSeconds;
 
-use crate::attributes::{number, text};
+use crate::attributes::{number, number_of, text};
 
 /// The `guards` table.
 #[derive(Clone, Debug)]
@@ -101,6 +102,18 @@ pub enum LeaseKey<'a> {
     },
 }
 
+/// What requests are counted together: those of one key to one function in one window.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RequestCount<'a> {
+    /// The function, by its name in the template. Its role may count in its own items alone.
+    pub function: &'a str,
+    /// The key.
+    pub keyid: &'a str,
+    /// The window, by its number. As it has no `#`, no two counts share an item, whatever is in the
+    /// key's id.
+    pub window: i64,
+}
+
 /// What becomes of a mark that its holder meets again.
 #[derive(Clone, Copy)]
 enum OwnLease {
@@ -120,6 +133,12 @@ impl LeaseKey<'_> {
             Self::CertificatesByTime { mchid } => format!("certificates#{mchid}#by-time"),
             Self::CertificatesBySerial { mchid } => format!("certificates#{mchid}#by-serial"),
         }
+    }
+}
+
+impl RequestCount<'_> {
+    fn pk(&self) -> String {
+        format!("rate#{}#{}#{}", self.function, self.keyid, self.window)
     }
 }
 
@@ -219,6 +238,36 @@ impl Guards {
             }
             Err(error) => Err(failed("give a lease back", error)),
         }
+    }
+
+    /// Adds `requests` to a count that may be forgotten at `expires_at`, and returns what they come
+    /// to. The write is not conditional: one that the SDK repeats since its answer was lost counts
+    /// twice, which makes the limit a little tighter for one window.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn count_requests(
+        &self,
+        of: &RequestCount<'_>,
+        requests: i64,
+        expires_at: UnixSeconds,
+    ) -> Result<i64, GuardsError> {
+        let counted = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(of.pk()))
+            .update_expression("ADD counted :requests SET expires_at = :expires_at")
+            .expression_attribute_values(":requests", number(requests))
+            .expression_attribute_values(":expires_at", number(expires_at.0))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(|error| failed("count requests", error))?;
+        let total = counted
+            .attributes()
+            .and_then(|item| number_of(item, "counted"));
+        Ok(total.unwrap_or(requests))
     }
 
     /// Lets a merchant's refunds rest until `until`.

@@ -61,9 +61,11 @@ const STALE_MAX_MS: i64 = 15 * 60_000;
 const RETRY_AFTER_MS: i64 = 10_000;
 /// How long an unknown key id is not read again.
 const MISSING_MS: i64 = 5_000;
-/// How many client keys a sandbox caches. Unknown ids are cached separately, so that a flood of
-/// them evicts no client.
+/// How many client keys a sandbox caches.
 const CLIENT_KEYS_MAX: usize = 1024;
+/// How many unknown key ids a sandbox remembers. They have a cache of their own, so that a flood of
+/// made-up ids evicts no client, and takes a bounded amount of memory.
+const MISSING_MAX: usize = 1024;
 /// Of how many clients a sandbox caches the webhook.
 const WEBHOOKS_MAX: usize = 1024;
 /// How many unsealed secrets a sandbox caches.
@@ -114,7 +116,7 @@ impl KeysTable {
             clock,
             merchant: Mutex::new(MerchantCache::default()),
             clients: TimedCache::new(CLIENT_KEYS_MAX),
-            missing: TimedCache::new(CLIENT_KEYS_MAX),
+            missing: TimedCache::new(MISSING_MAX),
             webhooks: TimedCache::new(WEBHOOKS_MAX),
         });
         Self {

@@ -1,12 +1,14 @@
 //! `POST /v1/orders` and `GET /v1/orders/{order_no}`.
 
+use std::time::Duration;
+
 use proptest::{prelude::*, sample::select, strategy::ValueTree};
 use serde_json::{Map, Value, json};
 use testbed::{Fault as AwsFault, Match, Service};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, text_post, validator};
-use crate::support::{APPIDS, Testbed, native, refused_by_wechat};
+use crate::support::{APPIDS, Testbed, TestbedOptions, native, refused_by_wechat};
 
 /// Values for one member, good and bad, that the contract alone can judge.
 fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
@@ -311,4 +313,48 @@ async fn submit_twice(testbed: &Testbed) {
     let (first, ()) = tokio::join!(held(testbed, "/v1/orders", order("ORDER-6"), 201), second);
     assert_eq!(first.body["order_no"], "ORDER-6");
     held(testbed, "/v1/orders", order("ORDER-7"), 201).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_over_its_limit_is_answered_as_the_contract_says_on_every_route_of_clients() {
+    let testbed = Testbed::with(TestbedOptions {
+        client_requests_per_s: 1,
+        ..TestbedOptions::default()
+    })
+    .await;
+    let into_window_s = u64::try_from(testbed.clock.now().0.rem_euclid(10)).unwrap();
+    testbed
+        .advance(Duration::from_secs(10 - into_window_s))
+        .await;
+    for n in 0..10 {
+        assert_eq!(
+            testbed
+                .post_order(&native(&format!("ORDER-{n}")))
+                .await
+                .status,
+            201
+        );
+        assert_eq!(testbed.get_order(&format!("ORDER-{n}")).await.status, 200);
+    }
+    let mut routes = 0;
+    for (route, methods) in CONTRACT["paths"].as_object().expect("paths") {
+        if !route.starts_with("/v1/orders") && !route.starts_with("/v1/webhook") {
+            continue;
+        }
+        let path = route
+            .replace("{order_no}", "ORDER-1")
+            .replace("{refund_no}", "R1")
+            .replace("{version}", "1");
+        for method in methods.as_object().expect("methods").keys() {
+            let request = match method.as_str() {
+                "get" => testbed.client.get(&path, &testbed),
+                _ => testbed.client.post(&path, &json!({}), &testbed),
+            };
+            let answer = held(&testbed, route, request, 429).await;
+            assert_eq!(answer.code(), "too_many_requests", "{method} {route}");
+            assert_eq!(answer.header("retry-after"), Some("10"), "{method} {route}");
+            routes += 1;
+        }
+    }
+    assert_eq!(routes, 14);
 }

@@ -95,6 +95,8 @@ pub(crate) struct TestbedOptions {
     pub(crate) signer: &'static str,
     /// `PREPAY_BUDGET_MS`.
     pub(crate) prepay_budget_ms: u32,
+    /// `CLIENT_REQUESTS_PER_S`.
+    pub(crate) client_requests_per_s: u32,
     /// Nobody listens where the main host should be.
     pub(crate) main_host_is_down: bool,
     /// Nor where the other one should be.
@@ -116,6 +118,7 @@ impl Default for TestbedOptions {
         Self {
             signer: "kms",
             prepay_budget_ms: 4500,
+            client_requests_per_s: 100,
             main_host_is_down: false,
             both_hosts_are_down: false,
             lines_max: 1_000_000,
@@ -246,6 +249,19 @@ impl Testbed {
         vars.extend(local.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
         open!(send_webhook, &vars, aws, clock, random)
+    }
+
+    /// From now on requests of clients go to new sandboxes, which know nothing of those before.
+    pub(crate) fn start_new_sandboxes(&mut self) {
+        let Self {
+            vars,
+            aws,
+            clock,
+            random,
+            ..
+        } = self;
+        self.create_order = Arc::new(open!(create_order, &*vars, aws, clock, random));
+        self.manage_order = Arc::new(open!(manage_order, &*vars, aws, clock, random));
     }
 
     /// The console is deployed again with another setting.
@@ -713,6 +729,10 @@ fn vars(
         ("WECHATPAY_BACKUP_URL", backup),
         ("NOTIFY_URL", notify_url),
         ("PREPAY_BUDGET_MS", &budget),
+        (
+            "CLIENT_REQUESTS_PER_S",
+            &wishes.client_requests_per_s.to_string(),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

@@ -1,4 +1,5 @@
-//! `resend`: page by page, at the API's pace, to the end.
+//! Commands at the API's pace: `resend` page by page to the end, any other until its key is within its
+//! limit again.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -32,7 +33,8 @@ fn answering(answers: Vec<(&'static str, &'static str, Value)>) -> (String, Rece
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
-            asked.send(serde_json::from_slice(&body).unwrap()).unwrap();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            asked.send(body).unwrap();
             let answer = answer.to_string();
             let head = format!(
                 "HTTP/1.1 {status}\r\n{fields}content-length: {}\r\nconnection: close\r\n\r\n",
@@ -47,6 +49,12 @@ fn answering(answers: Vec<(&'static str, &'static str, Value)>) -> (String, Rece
 }
 
 fn resend(name: &str, api_url: &str, more: &[&str]) -> Output {
+    let from = ["resend", "--from", "2026-08-01T00:00:00+08:00"];
+    run(name, api_url, &[&from[..], more].concat())
+}
+
+/// Runs a command of the client against this API.
+fn run(name: &str, api_url: &str, arguments: &[&str]) -> Output {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("resend-{name}"));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("client.json");
@@ -56,14 +64,9 @@ fn resend(name: &str, api_url: &str, more: &[&str]) -> Output {
     });
     std::fs::write(&file, settings.to_string()).unwrap();
     Command::new(env!("CARGO_BIN_EXE_client"))
-        .args([
-            "resend",
-            "--from",
-            "2026-08-01T00:00:00+08:00",
-            "--settings",
-        ])
+        .args(arguments)
+        .arg("--settings")
         .arg(&file)
-        .args(more)
         .output()
         .unwrap()
 }
@@ -101,6 +104,49 @@ fn all_pages_are_asked_for_and_a_pause_that_the_api_asks_for_is_made() {
         })
         .collect();
     assert_eq!(json!(places), json!([null, "a#1", "a#1", "a#1"]));
+}
+
+#[test]
+fn a_key_over_its_limit_waits_as_told_and_asks_again_and_no_other_refusal_is_repeated() {
+    let limited = (
+        "429 Too Many Requests",
+        "retry-after: 0\r\n",
+        json!({"code": "too_many_requests"}),
+    );
+    let shown = ("200 OK", "", json!({"state": "paid"}));
+    let (api_url, bodies) = answering(vec![limited.clone(), limited.clone(), shown]);
+    let output = run("limited", &api_url, &["get", "tea-0001"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("paid"));
+    assert_eq!(bodies.iter().count(), 3);
+
+    let (api_url, bodies) = answering(vec![limited; 4]);
+    let output = run("limited-for-long", &api_url, &["get", "tea-0001"]);
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(bodies.iter().count(), 4, "at some time it is told");
+
+    let held = (
+        "429 Too Many Requests",
+        "retry-after: 0\r\n",
+        json!({"code": "submitted_just_now"}),
+    );
+    let (api_url, bodies) = answering(vec![held]);
+    let order = [
+        "--product",
+        "native",
+        "--amount-fen",
+        "100",
+        "--description",
+        "Tea",
+    ];
+    let arguments = [&["create", "--order-no", "tea-0001"], &order[..]].concat();
+    let output = run("held", &api_url, &arguments);
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(
+        bodies.iter().count(),
+        1,
+        "whether it is still wanted is the caller's to say"
+    );
 }
 
 #[test]

@@ -105,6 +105,32 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
         "the secret in use is not lost"
     );
 
+    // A limit of its own, and as all others have it.
+    let limit = ["limit", "--keyid", "shop-1"];
+    well(&cloud, &[&limit[..], &["--requests-per-s", "250"]].concat());
+    assert_eq!(shown(&cloud)["clients"][0]["requests_per_s"], 250);
+    let key = cloud.keys().client_key("shop-1").await.unwrap().unwrap();
+    assert_eq!(key.requests_per_s, Some(250));
+    for (arguments, reason) in [
+        (&["--requests-per-s", "0"][..], "is 1 to 10000"),
+        (&["--requests-per-s", "10001"], "is 1 to 10000"),
+        (&[], "one of --requests-per-s N and --as-the-others"),
+        (
+            &["--requests-per-s", "5", "--as-the-others"],
+            "one of --requests-per-s N and --as-the-others",
+        ),
+    ] {
+        refused(&cloud, &[&limit[..], arguments].concat(), reason);
+    }
+    let nobody = ["limit", "--keyid", "shop-l", "--as-the-others"];
+    refused(
+        &cloud,
+        &nobody,
+        "there is no key shop-l, so no limit was set",
+    );
+    well(&cloud, &[&limit[..], &["--as-the-others"]].concat());
+    assert!(shown(&cloud)["clients"][0]["requests_per_s"].is_null());
+
     assert!(
         cloud
             .setup(&["revoke", "--keyid", "shop-1"])

@@ -36,7 +36,7 @@ const MERCHANT: &str = "Mchid";
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
-const METRICS: [(&str, &str); 40] = [
+const METRICS: [(&str, &str); 41] = [
     // Result of getting a prepay value for an order. `PrepaysPutOff` is 1 or 0 for each, so that
     // its average is their share.
     ("PrepaysIssued", "Count"),
@@ -54,6 +54,8 @@ const METRICS: [(&str, &str); 40] = [
     ("CallbacksAccepted", "Count"),
     ("CallbacksRefused", "Count"),
     ("CallbacksUnverified", "Count"),
+    // How often a client has used up its limit: once for each window, however many requests follow.
+    ("ClientsLimited", "Count"),
     // The sweep.
     ("SweepsFinished", "Count"),
     ("OldestOverdue", "Seconds"),

@@ -3,7 +3,7 @@
 //! | Item | Attributes |
 //! |---|---|
 //! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S, `added_at` N }; `response_serial` S; `certificates_fetched_at` N; `apiv3` L of M { `version` N, `sealed` B, `added_at` N }, newest first; `signer` M { `serial_no` S, `not_before` N, `not_after` N (of the certificate), `sealed` B (PKCS#8, only for the sealed signer), `sealed_at` N } |
-//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N |
+//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N; `requests_per_s` N, only where its limit is not that of the settings |
 //! | `webhook#<client_id>` | see [`super::webhook`] |
 //!
 //! Times are Unix seconds. What earlier versions stored has none, and the end of a certificate is not
@@ -124,6 +124,9 @@ pub(super) async fn client(
         client_id,
         keyid: keyid.to_owned(),
         key,
+        // Out of range it is as good as absent: a limit is no reason to shut a client out.
+        requests_per_s: number_of(item, "requests_per_s")
+            .filter(|per_s| ClientKey::REQUESTS_PER_S.contains(per_s)),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Keys as they were read from the table: the merchant's and a client's.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -52,6 +53,14 @@ pub struct ClientKey {
     pub keyid: String,
     /// What verifies their signatures.
     pub key: VerifyingKey,
+    /// How many requests a second it may send to each function, where that is not what the settings
+    /// say for all.
+    pub requests_per_s: Option<u32>,
+}
+
+impl ClientKey {
+    /// The limits that can be set.
+    pub const REQUESTS_PER_S: RangeInclusive<u32> = 1..=10_000;
 }
 
 impl MerchantKeys {

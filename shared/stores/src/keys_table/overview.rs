@@ -92,6 +92,8 @@ pub struct ClientOverview {
     pub added: Option<UnixSeconds>,
     /// When it was revoked.
     pub revoked: Option<UnixSeconds>,
+    /// Its own limit, if it has one.
+    pub requests_per_s: Option<u32>,
 }
 
 /// A client's webhook.
@@ -221,6 +223,7 @@ fn client(item: &Item, keyid: &str) -> ClientOverview {
         state: text(item, "state"),
         added: time(item, "added_at"),
         revoked: time(item, "revoked_at"),
+        requests_per_s: number_of(item, "requests_per_s"),
     }
 }
 

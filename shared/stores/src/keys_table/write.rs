@@ -295,6 +295,39 @@ impl KeysTable {
         }
     }
 
+    /// Sets how many requests a second a client's key may send to each function; `None` is what the
+    /// settings say for all. Sandboxes that have the key go by it within a minute.
+    ///
+    /// # Errors
+    /// [`KeysError::NoItem`] if there is no such key, or DynamoDB does not write.
+    pub async fn limit_client(
+        &self,
+        keyid: &str,
+        requests_per_s: Option<u32>,
+    ) -> Result<(), KeysError> {
+        let pk = client_pk(keyid);
+        let update = self
+            .shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .condition_expression("attribute_exists(pk)");
+        let update = match requests_per_s {
+            Some(per_s) => update
+                .update_expression("SET requests_per_s = :per_s")
+                .expression_attribute_values(":per_s", AttributeValue::N(per_s.to_string())),
+            None => update.update_expression("REMOVE requests_per_s"),
+        };
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::NoItem { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
     async fn put_client(
         &self,
         keyid: &str,

@@ -1,0 +1,195 @@
+//! How many requests each client's key may send, so that a noisy client cannot take the functions,
+//! tables and WeChat Pay's quotas from the others.
+//!
+//! **Whose limit.** Counted is what a key has signed, after its signature was verified: whoever
+//! only names another's key is refused before, and uses up nothing of that client's. Refusing a key
+//! that is over its limit before its signature is looked at would save some microseconds and tell
+//! strangers how busy a client is. A request that is sent again as it was recorded does count, since
+//! it costs what any other does; who can record one stands inside the client's TLS.
+//!
+//! **One limit over all sandboxes.** Each sandbox counts for itself, and after every hundredth of
+//! the limit adds what it has counted to one item of the guards table, which returns the sum of all.
+//! So a client that keeps well within its limit costs no write, and one that does not costs one
+//! write for each hundredth. What the sandboxes have not added yet is not seen by the others:
+//! with so many sandboxes as the template gives a function (50), up to half of the limit more may
+//! get through in a window, and when a window ends, the next one begins at once.
+//!
+//! **Never slower.** The write runs beside what the request does anyway, and its answer counts for
+//! the requests after it. If it fails, the client is let through: a limit that cannot be told is no
+//! reason to refuse payments.
+//!
+//! Each function counts for itself, so that a client which asks too often how an order stands can
+//! still make orders.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use stores::guards::{Guards, RequestCount};
+use tracing::warn;
+use wechatpay::UnixSeconds;
+
+use runtime::clock::Clock;
+
+use crate::{
+    authenticate::Caller,
+    problem::{ErrorChain, Problem},
+};
+
+/// How long a window is, in seconds. Short, since who is over the limit waits for its end; long
+/// enough for sandboxes to hear of one another.
+const WINDOW_S: i64 = 10;
+/// How many parts of the limit a sandbox adds to the common count one by one.
+const PARTS: i64 = 100;
+/// How long a count is kept after its window, in seconds: clocks may differ.
+const KEPT_S: i64 = 60;
+
+/// Holds each client's key to its limit at one function. Clones share what was counted.
+#[derive(Clone, Debug)]
+pub struct ClientLimits {
+    guards: Guards,
+    clock: Clock,
+    function: &'static str,
+    requests_per_s: u32,
+    window: Arc<Mutex<Window>>,
+}
+
+/// What this sandbox has counted in the present window. Keys are in it whose signature was
+/// verified, so there are no more of them than clients have.
+#[derive(Debug, Default)]
+struct Window {
+    number: i64,
+    keys: HashMap<String, Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// Requests that were not added to the common count yet.
+    not_added: i64,
+    /// The common count has reached the limit.
+    is_used_up: bool,
+}
+
+/// Requests that are to be added to the common count.
+struct Part<'a> {
+    caller: &'a Caller,
+    window: i64,
+    requests: i64,
+    requests_per_s: u32,
+}
+
+impl ClientLimits {
+    /// At `function`, with this limit for keys that have none of their own.
+    pub fn new(guards: Guards, clock: Clock, function: &'static str, requests_per_s: u32) -> Self {
+        Self {
+            guards,
+            clock,
+            function,
+            requests_per_s,
+            window: Arc::default(),
+        }
+    }
+
+    /// Does what an authenticated request asks for, unless its key has used up its limit. Counting
+    /// makes it wait for no call of its own.
+    ///
+    /// # Errors
+    /// [`Problem::too_many_requests`]: then nothing was done. Or that of `work`.
+    pub async fn within<T>(
+        &self,
+        caller: &Caller,
+        work: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        match self.count(caller)? {
+            None => work.await,
+            Some(part) => {
+                let (worked, ()) = futures_util::join!(work, self.add(part));
+                worked
+            }
+        }
+    }
+
+    /// Counts a request here. Gives what is to be added to the common count.
+    fn count<'a>(&self, caller: &'a Caller) -> Result<Option<Part<'a>>, Problem> {
+        let requests_per_s = caller.requests_per_s.unwrap_or(self.requests_per_s);
+        let now = self.clock.now();
+        let number = now.0.div_euclid(WINDOW_S);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.number != number {
+            *window = Window {
+                number,
+                keys: HashMap::new(),
+            };
+        }
+        let counted = window.keys.entry(caller.keyid.clone()).or_default();
+        if counted.is_used_up {
+            let retry_after_s = ends_at(number).since(now);
+            return Err(Problem::too_many_requests(requests_per_s, retry_after_s));
+        }
+        counted.not_added = counted.not_added.saturating_add(1);
+        if counted.not_added < limit(requests_per_s) / PARTS {
+            return Ok(None);
+        }
+        Ok(Some(Part {
+            caller,
+            window: number,
+            requests: std::mem::take(&mut counted.not_added),
+            requests_per_s,
+        }))
+    }
+
+    /// Adds requests to the common count, and remembers here that it has reached the limit. The one
+    /// sandbox that brings it there says so: once for each window, however many are refused.
+    async fn add(&self, part: Part<'_>) {
+        let Part {
+            caller,
+            window,
+            requests,
+            requests_per_s,
+        } = part;
+        let keyid = caller.keyid.as_str();
+        let of = RequestCount {
+            function: self.function,
+            keyid,
+            window,
+        };
+        let expires_at = UnixSeconds(ends_at(window).0.saturating_add(KEPT_S));
+        let total = match self.guards.count_requests(&of, requests, expires_at).await {
+            Ok(total) => total,
+            Err(error) => {
+                warn!(keyid, error = %ErrorChain(&error), "requests of a client were not counted: it is let through");
+                return;
+            }
+        };
+        let limit = limit(requests_per_s);
+        if total < limit {
+            return;
+        }
+        if total.saturating_sub(requests) < limit {
+            warn!(
+                keyid,
+                client_id = caller.client_id.as_str(),
+                function = self.function,
+                requests_per_s,
+                ClientsLimited = 1,
+                "a client has used up its limit: it is answered 429 until the window of 10 s ends"
+            );
+        }
+        let mut here = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if here.number == window
+            && let Some(counted) = here.keys.get_mut(keyid)
+        {
+            counted.is_used_up = true;
+        }
+    }
+}
+
+/// How many requests a key may send in a window.
+fn limit(requests_per_s: u32) -> i64 {
+    i64::from(requests_per_s).saturating_mul(WINDOW_S)
+}
+
+fn ends_at(window: i64) -> UnixSeconds {
+    UnixSeconds(window.saturating_add(1).saturating_mul(WINDOW_S))
+}
