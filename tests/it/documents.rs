@@ -54,8 +54,13 @@ const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stac
 const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
   --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN"#;
 
+/// The command of infra/DEPLOY.md that deploys CloudFront and WAF.
+const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name wechatpay-edge --template-file infra/edge.yaml \
+  --parameter-overrides DomainName=pay.example.com CertificateArn=CERTIFICATE_ARN_IN_US_EAST_1 \
+    ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=6000 PriceClass=PriceClass_All"#;
+
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 27] = [
+const NOT_RUN: [(&str, &str); 29] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -144,6 +149,15 @@ const NOT_RUN: [(&str, &str); 27] = [
         "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
     ),
     (
+        "aws acm import-certificate --region us-east-1 --certificate fileb://edge.pem --private-key fileb://edge.key --certificate-chain \
+         fileb://edge-ca.pem",
+        "the engine has no Certificate Manager; the files are made and verified",
+    ),
+    (
+        EDGE,
+        "the engine has no CloudFront; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
         "eval \"$(aws configure export-credentials --format env)\"",
         "version 2 of the CLI alone has it, and it prints a person's credentials",
     ),
@@ -173,7 +187,7 @@ impl CommandRun {
         input: &str,
     ) -> String {
         let document = match document {
-            "README.md" | ON_CALL => document.to_owned(),
+            "README.md" | "infra/DEPLOY.md" | ON_CALL => document.to_owned(),
             runbook => format!("infra/runbooks/{runbook}"),
         };
         let found: Vec<&Printed> = self
@@ -477,6 +491,12 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         assert!(of_machine.contains(&id), "{finding:#}");
     }
 
+    // DEPLOY.md: the certificate by which CloudFront shows who it is.
+    testbed.run("infra/DEPLOY.md", "openssl req", &[]);
+    let proof = "openssl verify -purpose sslclient -CAfile edge-ca.pem edge.pem";
+    let told = testbed.shell.run(proof, "").expect("a certificate");
+    assert!(told.contains("edge.pem: OK"), "{told}");
+
     // keys.md
     let mchid = detail("mchid");
     testbed.run("keys.md", "export WECHATPAY_MCHID", &[]);
@@ -543,6 +563,9 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     testbed.run("keys.md", "cargo client setup client", &[]);
     let keyid = [("--keyid ID", "--keyid shop-1")];
+    let limit = "cargo client setup limit --keyid ID --requests-per-s N";
+    let to_fifty = ("--requests-per-s N", "--requests-per-s 50");
+    testbed.run("keys.md", limit, &[keyid[0], to_fifty]);
     testbed.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
     // Of a client that has a key, which `setup client` registered above.
     let whose = ("WHOSE", "shop");

@@ -1,5 +1,5 @@
 """The templates beside template.yaml: a budget for the account, the record of who changed a stack's keys, subnets with fixed
-addresses, and backups."""
+addresses, backups, and the edge."""
 
 import re
 
@@ -11,6 +11,7 @@ TAGS = {
     "infra/audit.yaml": rules_everywhere.TAGS,
     "infra/backup.yaml": rules_everywhere.TAGS,
     "infra/budget.yaml": ACCOUNTS,
+    "infra/edge.yaml": ACCOUNTS,
     "infra/network.yaml": ACCOUNTS,
 }
 
@@ -47,6 +48,10 @@ THIS_TRAIL = own_arn("cloudtrail", "trail/${AWS::StackName}")
 
 def violations(name, document, page, main_resources):
     yield from rules_everywhere.tagged(document["Resources"], TAGS[name])
+    if name == "infra/edge.yaml":
+        # CloudFront's certificates and rules lie in us-east-1 whatever the stack's Region is, and AWS China has none of it.
+        yield from edge(document["Resources"])
+        return
     yield from rules_everywhere.partition(document)
     match name:
         case "infra/audit.yaml":
@@ -195,6 +200,113 @@ def backup(resources, main_resources):
     for name in ("Plan", "Selection", "Role"):
         if resources[name].get("Condition") != "HasPlan":
             yield f"{name} is there where copies alone are kept"
+
+
+# AWS's own policies of CloudFront: what is cached, and what is handed on.
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+# The largest body that a function takes of a client.
+BODY_MAX = 16384
+
+
+# What WAF looks at, in this order. A callback is let in by the first, whatever comes after.
+UNCHANGED = [{"Priority": 0, "Type": "NONE"}]
+FIREWALL = [
+    (
+        {"Action": {"Allow": {}}},
+        {
+            "ByteMatchStatement": {
+                "FieldToMatch": {"UriPath": {}},
+                "PositionalConstraint": "EXACTLY",
+                "SearchString": "/v1/callbacks/wechatpay",
+                "TextTransformations": UNCHANGED,
+            }
+        },
+    ),
+    (
+        {"Action": {"Block": {"CustomResponse": {"ResponseCode": 413}}}},
+        {
+            "SizeConstraintStatement": {
+                "FieldToMatch": {"Body": {"OversizeHandling": "MATCH"}},
+                "ComparisonOperator": "GT",
+                "Size": BODY_MAX,
+                "TextTransformations": UNCHANGED,
+            }
+        },
+    ),
+    (
+        {
+            "Action": {
+                "Block": {
+                    "CustomResponse": {
+                        "ResponseCode": 429,
+                        "ResponseHeaders": [{"Name": "retry-after", "Value": "60"}],
+                    }
+                }
+            }
+        },
+        {
+            "RateBasedStatement": {
+                "AggregateKeyType": "IP",
+                "EvaluationWindowSec": 60,
+                "Limit": {"Ref": "RequestsPerMinute"},
+            }
+        },
+    ),
+    (
+        {"OverrideAction": {"None": {}}},
+        {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesAmazonIpReputationList"}},
+    ),
+]
+
+
+def edge(resources):
+    """What a signature covers arrives as it was sent, nobody comes past CloudFront, and WeChat Pay is never held up."""
+    distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
+    if distribution["DefaultCacheBehavior"] != {
+        "TargetOriginId": "api",
+        "AllowedMethods": ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"],
+        "CachePolicyId": CACHING_DISABLED,
+        "OriginRequestPolicyId": ALL_VIEWER,
+        "ViewerProtocolPolicy": "https-only",
+        "Compress": False,
+    } or "CacheBehaviors" in distribution:
+        yield "requests are cached, changed or taken without TLS"
+    if distribution["Enabled"] is not True or distribution["Aliases"] != [{"Ref": "DomainName"}]:
+        yield "the domain does not lead through CloudFront"
+    if distribution["ViewerCertificate"] != {
+        "AcmCertificateArn": {"Ref": "CertificateArn"},
+        "MinimumProtocolVersion": "TLSv1.2_2021",
+        "SslSupportMethod": "sni-only",
+    }:
+        yield "TLS older than 1.2 is taken, or the certificate is another"
+    if distribution.get("WebACLId") != {"Fn::GetAtt": ["Firewall", "Arn"]}:
+        yield "the firewall stands before nothing"
+    if distribution["Origins"] != [
+        {
+            "Id": "api",
+            "DomainName": {"Ref": "ApiTarget"},
+            "ConnectionAttempts": 1,
+            "CustomOriginConfig": {
+                "OriginProtocolPolicy": "https-only",
+                "OriginSSLProtocols": ["TLSv1.2"],
+                "OriginReadTimeout": 35,
+                "OriginMtlsConfig": {"ClientCertificateArn": {"Ref": "ClientCertificateArn"}},
+            },
+        }
+    ]:
+        yield "the API cannot tell CloudFront from others, or is asked without TLS, more than once or not for long enough"
+    firewall = resources["Firewall"]["Properties"]
+    if firewall["Scope"] != "CLOUDFRONT" or firewall["DefaultAction"] != {"Allow": {}}:
+        yield "the firewall is not CloudFront's, or refuses what no rule names"
+    if sorted(rule["Priority"] for rule in firewall["Rules"]) != list(range(len(FIREWALL))):
+        yield "the order of the firewall's rules is not fixed"
+    found = [
+        ({key: rule[key] for key in ("Action", "OverrideAction") if key in rule}, rule["Statement"])
+        for rule in sorted(firewall["Rules"], key=lambda rule: rule["Priority"])
+    ]
+    if found != FIREWALL:
+        yield "the firewall refuses what it should let in, or lets in what it should refuse"
 
 
 def audit(resources, page, main_resources):

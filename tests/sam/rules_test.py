@@ -363,6 +363,13 @@ class Beside(unittest.TestCase):
         self.assertEqual(list(self.unseen("infra/budget.yaml", {"AWS::Budgets::Budget"}, free)), [])
 
 
+    def test_no_value_of_the_edge_can_be_changed(self):
+        free = {"Comment", "HttpVersion", "IPV6Enabled", "PriceClass", "VisibilityConfig", "Description", "Tags"}
+        kinds = {"AWS::CloudFront::Distribution", "AWS::WAFv2::WebACL"}
+        unseen = [path for path in self.unseen("infra/edge.yaml", kinds, free) if "'Name'" not in path]
+        self.assertEqual(unseen, [])
+
+
 class Deployment(unittest.TestCase):
     """infra/DEPLOY.md and the files of parameters, as the SAM CLI reads them."""
 
