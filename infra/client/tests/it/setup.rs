@@ -434,6 +434,7 @@ async fn what_is_there_is_shown_without_any_secret() {
         show["clients"],
         serde_json::json!([{
             "keyid": "shop-1", "client_id": "shop", "algorithm": "hmac-sha256", "state": "active",
+            "requests_per_s": null,
         }])
     );
     let webhook = &show["webhooks"][0];
