@@ -19,20 +19,10 @@ use shell::Shell;
 
 /// What the local engine does not do. The CLI itself checks the arguments and answers with a
 /// sample.
-const ONLY_AWS: [(&str, &str); 3] = [
-    (
-        "sqs start-message-move-task",
-        "the engine does not move messages",
-    ),
-    (
-        "sqs list-message-move-tasks",
-        "the engine does not move messages",
-    ),
-    (
-        "/aws/vendedlogs/apis/",
-        "the engine's API writes no access log",
-    ),
-];
+const ONLY_AWS: [(&str, &str); 1] = [(
+    "/aws/vendedlogs/apis/",
+    "the engine's API writes no access log",
+)];
 
 /// The first page for on-call.
 const ON_CALL: &str = "infra/runbooks/README.md";
@@ -662,11 +652,30 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
 
     // dead-letters.md, webhooks.md
     testbed.run("dead-letters.md", "for queue in", &[]);
-    for queue in ["PaymentResults", "Webhooks", "ReconcileWork"] {
-        let source = format!("--source-arn \"$(arn_of {queue}DlqUrl)\"");
-        let begin = format!("aws sqs start-message-move-task {source}");
-        testbed.run("dead-letters.md", &begin, &[]);
-    }
+    let dead = |queue: &str, body: &str| {
+        let url = format!("--queue-url \"$(output {queue}DlqUrl)\"");
+        format!("aws sqs send-message {url} --message-body '{body}'")
+    };
+    let request = dead(
+        "PaymentRequests",
+        r#"{"v":"issue.v1","order_no":"TEA-0001"}"#,
+    );
+    testbed.shell.run(&request, "").expect("a dead letter");
+    let requests = [("payment-results", "payment-requests")];
+    let told = testbed.run("dead-letters.md", "cargo client redrive", &requests);
+    assert!(told.contains("\"issue.v1\": 1"), "{told}");
+    assert!(told.contains("1 messages were moved back."), "{told}");
+    let unknown = dead("PaymentResults", "{}");
+    testbed.shell.run(&unknown, "").expect("a dead letter");
+    let receive = "aws sqs receive-message --queue-url \"$(output PaymentResultsDlqUrl)\"";
+    let received = answer(&testbed.shell.run(receive, "").expect("a message"));
+    let handle = received["Messages"][0]["ReceiptHandle"].as_str();
+    let handle = format!("'{}'", handle.expect("a receipt"));
+    testbed.run(
+        "dead-letters.md",
+        "aws sqs delete-message",
+        &[("HANDLE", &handle)],
+    );
     let told = testbed.run("dead-letters.md", "aws pipes describe-pipe", &[]);
     assert_eq!(answer(&told)["CurrentState"], "RUNNING");
     let stream = "aws dynamodbstreams describe-stream --stream-arn \"$(output OrdersStreamArn)\"";
@@ -690,7 +699,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         "{told}"
     );
     testbed.run("webhooks.md", "logs send-webhook", &[]);
-    testbed.run("webhooks.md", "aws sqs start-message-move-task", &[]);
+    testbed.run("webhooks.md", "cargo client redrive webhooks", &[]);
     testbed.run("webhooks.md", "cargo client webhook", &[]);
     let resend = "cargo client resend --from TIME";
     testbed.run(

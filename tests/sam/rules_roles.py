@@ -223,7 +223,7 @@ KEYS = [
     "AWS::NoValue or SigningKeyArn if HasSigningKey",
 ]
 DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
-MOVES = {"StartMessageMoveTask", "ListMessageMoveTasks", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
+MOVES = {"GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"}
 PIPE = own_arn("pipes", "pipe/${AWS::StackName}-order-events")["Fn::Sub"]
 
 
@@ -254,11 +254,8 @@ PEOPLE = {
     "RedrivePolicy": [
         FIND,
         *(grant(name, {f"sqs:{call}" for call in MOVES}) for name in [*DEAD_LETTERS, "OrderEventsDlq"]),
-        *(
-            grant(name.replace("Dlq", "Queue"), {"sqs:SendMessage", "sqs:GetQueueAttributes"})
-            for name in DEAD_LETTERS
-        ),
-        grant("OrdersTable/stream", {f"dynamodb:{call}" for call in ("DescribeStream", "GetShardIterator", "GetRecords")}),
+        *(sends(name.replace("Dlq", "Queue")) for name in DEAD_LETTERS),
+        grant("OrdersTable/stream", {"dynamodb:GetShardIterator", "dynamodb:GetRecords"}),
         grant(PIPE, {"pipes:DescribePipe"}),
     ],
     "DoctorPolicy": [

@@ -2,7 +2,7 @@
 //! an order of one fen for each appid, which nobody is shown and which is closed at once.
 
 mod alarms;
-mod aws_calls;
+pub(crate) mod aws_calls;
 mod checklist;
 mod clock;
 mod console;
@@ -14,7 +14,7 @@ pub(crate) mod preflight;
 mod queues;
 mod report;
 mod schedules;
-mod stack;
+pub(crate) mod stack;
 mod tables;
 mod wechat;
 mod xml;

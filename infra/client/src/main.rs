@@ -16,6 +16,7 @@ mod events;
 mod keys;
 mod notices;
 mod orders;
+mod redrive;
 mod refunds;
 mod register;
 mod secret_file;
@@ -98,6 +99,13 @@ variables WECHATPAY_MCHID, NOTICES_TABLE:
   cargo client notices decide NOTICE_ID --who NAME --why TEXT
       writes down what a person did about it
 
+Dead letters, when their cause is gone:
+  cargo client redrive payment-requests|payment-results|webhooks|reconcile-work --stack NAME (or the variable STACK)
+      [--dry-run] [--max N] [--rate N]
+      moves what died in a queue back into it, N messages a second (10 unless told), and stops when nothing is left that was
+      there when it began. Takes the role that OperatorRoleArn names. It may be broken off and begun anew: a message that comes
+      twice does no harm. With --dry-run it says how many there are, how old and why, and moves none
+
 Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId), or the variables
 WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays as it is:
   cargo client setup show [--signing-key-id K]
@@ -173,6 +181,7 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("webhook") => events::webhook(raw).await,
         Some("resend") => events::resend(raw).await,
         Some("notices") => notices::run(raw).await,
+        Some("redrive") => redrive::run(raw).await,
         Some("setup") => register::run(raw).await,
         Some("keys") => keys::run(raw).await,
         Some("doctor") => doctor::run(raw).await,

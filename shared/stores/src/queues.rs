@@ -9,6 +9,7 @@
 //! A message that failed comes again when it is visible again; [`Queue::come_back_in`] says when
 //! that is.
 
+mod dead_letters;
 mod message;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use aws_sdk_sqs::{
 };
 use payments::rules::webhook::OutgoingEvent;
 
+pub use dead_letters::{DeadLetter, DeadLetterCounts, DeadLetters};
 pub use message::{EventKind, PaymentRequest, PaymentResult, ReconcileWork, WebhookMessage};
 
 /// The call to SQS failed, or its answer was lost. A message may still be in the queue.

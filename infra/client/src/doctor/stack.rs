@@ -42,6 +42,17 @@ const PAGES_MAX: usize = 20;
 impl Stack {
     /// Reads it; `None` if there is none of this name.
     pub(crate) async fn read(calls: &AwsCalls, name: &str) -> Result<Option<Self>, CallError> {
+        let Some(described) = Self::described(calls, name).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            resources: resources(calls, name).await?,
+            ..described
+        }))
+    }
+
+    /// The same without its resources.
+    pub(crate) async fn described(calls: &AwsCalls, name: &str) -> Result<Option<Self>, CallError> {
         let described = calls
             .query(CLOUDFORMATION, "DescribeStacks", &[("StackName", name)])
             .await;
@@ -69,7 +80,7 @@ impl Stack {
                 "ParameterValue",
             ),
             outputs: pairs(stack.members("Outputs"), "OutputKey", "OutputValue"),
-            resources: resources(calls, name).await?,
+            resources: Vec::new(),
         }))
     }
 

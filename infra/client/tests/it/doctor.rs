@@ -2,11 +2,11 @@
 //! simulator. Each way of being wrong is brought about, and that finding comes and no other.
 
 mod account;
-mod front;
+pub(crate) mod front;
 mod keys_status;
 mod preflight;
 mod receiver;
-mod stage;
+pub(crate) mod stage;
 mod wechat;
 
 use std::process::Output;

@@ -8,6 +8,7 @@ mod cloud;
 mod doctor;
 mod keys;
 mod notices;
+mod redrive;
 mod resend;
 mod server;
 mod setup;

@@ -1,6 +1,7 @@
 //! Stands before the local engine, and changes single answers of it: what the engine cannot bring
 //! about. Each change has to be met.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,8 @@ use runtime::clock::Clock;
 pub(crate) struct Change {
     asked: Vec<String>,
     what: What,
+    /// How often it is still made; always, if there is none.
+    left: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -24,39 +27,53 @@ enum What {
     Replace { from: String, to: String },
     /// The engine is not asked.
     Answer { head: String, body: String },
+    /// The engine is asked for something else.
+    Ask { from: String, to: String },
+    /// Nobody is asked, and there is no answer.
+    Hold,
 }
 
 impl Change {
-    pub(crate) fn replace(asked: &[&str], from: &str, to: &str) -> Self {
+    fn new(asked: &[&str], what: What) -> Self {
         Self {
             asked: asked.iter().map(ToString::to_string).collect(),
-            what: What::Replace {
-                from: from.to_owned(),
-                to: to.to_owned(),
-            },
+            what,
+            left: None,
+        }
+    }
+
+    pub(crate) fn replace(asked: &[&str], from: &str, to: &str) -> Self {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Self::new(asked, What::Replace { from, to })
+    }
+
+    pub(crate) fn ask(asked: &[&str], from: &str, to: &str) -> Self {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Self::new(asked, What::Ask { from, to })
+    }
+
+    pub(crate) fn hold(asked: &[&str]) -> Self {
+        Self::new(asked, What::Hold)
+    }
+
+    /// The same, so many times only.
+    pub(crate) fn times(self, times: u32) -> Self {
+        Self {
+            left: Some(times),
+            ..self
         }
     }
 
     /// As AWS refuses: `named` is the header of services that are asked by a path.
     pub(crate) fn refuse(asked: &[&str], status: u16, code: &str) -> Self {
         let head = format!("HTTP/1.1 {status} Refused\r\nx-amzn-errortype: {code}:\r\n");
-        Self {
-            asked: asked.iter().map(ToString::to_string).collect(),
-            what: What::Answer {
-                head,
-                body: format!(r#"{{"__type":"com.amazonaws#{code}","message":"refused"}}"#),
-            },
-        }
+        let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"refused"}}"#);
+        Self::new(asked, What::Answer { head, body })
     }
 
     pub(crate) fn answer(asked: &[&str], body: &str) -> Self {
-        Self {
-            asked: asked.iter().map(ToString::to_string).collect(),
-            what: What::Answer {
-                head: "HTTP/1.1 200 OK\r\n".to_owned(),
-                body: body.to_owned(),
-            },
-        }
+        let (head, body) = ("HTTP/1.1 200 OK\r\n".to_owned(), body.to_owned());
+        Self::new(asked, What::Answer { head, body })
     }
 }
 
@@ -65,6 +82,8 @@ struct Rules {
     changes: Vec<(Change, bool)>,
     /// By how many seconds AWS's clock is ahead of ours.
     ahead_s: i64,
+    /// What was asked for, by service and operation.
+    calls: BTreeSet<String>,
 }
 
 pub(crate) struct Front {
@@ -93,14 +112,25 @@ impl Front {
         *self.rules.lock().unwrap() = Rules {
             changes: changes.collect(),
             ahead_s,
+            calls: BTreeSet::new(),
         };
     }
 
-    /// Ends the changes, all of which were met; the last may be one of every test's.
+    /// What was asked for since the changes were set: `sqs:SendMessage`, say.
+    pub(crate) fn calls(&self) -> BTreeSet<String> {
+        self.rules.lock().unwrap().calls.clone()
+    }
+
+    /// Whether all changes were met.
+    pub(crate) fn all_are_met(&self) -> bool {
+        let rules = self.rules.lock().unwrap();
+        rules.changes.iter().all(|(_, was_met)| *was_met)
+    }
+
+    /// Ends the changes, all of which were met.
     #[track_caller]
-    pub(crate) fn end_but_the_last(&self) {
-        let mut rules = std::mem::take(&mut *self.rules.lock().unwrap());
-        rules.changes.pop();
+    pub(crate) fn end(&self) {
+        let rules = std::mem::take(&mut *self.rules.lock().unwrap());
         for (change, was_met) in rules.changes {
             assert!(
                 was_met,
@@ -108,30 +138,63 @@ impl Front {
             );
         }
     }
+
+    /// The same, but for the last, which may be one of every test's.
+    #[track_caller]
+    pub(crate) fn end_but_the_last(&self) {
+        self.rules.lock().unwrap().changes.pop();
+        self.end();
+    }
 }
 
 fn answer(mut stream: TcpStream, engine: &str, rules: &Mutex<Rules>) {
-    let (head, body) = read(&mut stream);
+    let (mut head, mut body) = read(&mut stream);
     let asked = format!("{head}{}", String::from_utf8_lossy(&body));
-    let is_asked = |change: &Change| change.asked.iter().all(|text| asked.contains(text));
+    let is_asked = |change: &Change| {
+        change.left != Some(0) && change.asked.iter().all(|text| asked.contains(text))
+    };
+    let mut is_held = false;
     {
         let mut rules = rules.lock().unwrap();
+        rules.calls.extend(call(&asked));
         let ahead_s = rules.ahead_s;
-        let staged = rules
-            .changes
-            .iter_mut()
-            .find(|(change, _)| is_asked(change) && matches!(change.what, What::Answer { .. }));
-        if let Some((change, was_met)) = staged
-            && let What::Answer { head, body } = &change.what
-        {
-            *was_met = true;
-            let text = format!(
-                "{head}{}content-length: {}\r\nconnection: close\r\n\r\n{body}",
-                date(ahead_s),
-                body.len()
-            );
-            return stream.write_all(text.as_bytes()).unwrap();
+        for (change, was_met) in &mut rules.changes {
+            if !is_asked(change) {
+                continue;
+            }
+            match &change.what {
+                What::Replace { .. } => continue,
+                What::Answer { head, body } => {
+                    let text = format!(
+                        "{head}{}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                        date(ahead_s),
+                        body.len()
+                    );
+                    *was_met = true;
+                    change.left = change.left.map(|left| left - 1);
+                    // The program may have gone.
+                    drop(stream.write_all(text.as_bytes()));
+                    return;
+                }
+                What::Ask { from, to } => {
+                    let text = String::from_utf8_lossy(&body).into_owned();
+                    *was_met |= text.contains(from);
+                    let length = format!("ontent-length: {}", body.len());
+                    body = text.replace(from, to).into_bytes();
+                    head = head.replace(&length, &format!("ontent-length: {}", body.len()));
+                }
+                What::Hold => {
+                    *was_met = true;
+                    is_held = true;
+                }
+            }
         }
+    }
+    if is_held {
+        // Until the program is gone.
+        stream.set_read_timeout(None).unwrap();
+        drop(stream.read(&mut [0]));
+        return;
     }
     let mut to_engine = TcpStream::connect(engine).unwrap();
     to_engine
@@ -163,6 +226,28 @@ fn answer(mut stream: TcpStream, engine: &str, rules: &Mutex<Rules>) {
     // The program may have gone.
     drop(stream.write_all(whole.as_bytes()));
     drop(stream.write_all(&body));
+}
+
+/// Which permission a request takes, of those services that name their operation in it. That of a
+/// batch is the single operation's.
+fn call(asked: &str) -> Option<String> {
+    let value = |begin: &str| {
+        let (_, rest) = asked.split_once(begin)?;
+        rest.split(['\r', '&', '\n']).next()
+    };
+    let (service, operation) = match value("x-amz-target: ") {
+        Some(target) => target.split_once('.')?,
+        None => ("Query", value("Action=")?),
+    };
+    let service = match service {
+        "AmazonSQS" => "sqs",
+        "TrentService" => "kms",
+        "DynamoDB_20120810" => "dynamodb",
+        "Query" if asked.contains("Version=2010-05-15") => "cloudformation",
+        _ => return None,
+    };
+    let operation = operation.strip_suffix("Batch").unwrap_or(operation);
+    Some(format!("{service}:{operation}"))
 }
 
 /// The header by which AWS tells its time.

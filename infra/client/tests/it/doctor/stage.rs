@@ -52,7 +52,7 @@ pub(crate) const ACCOUNT_SETTINGS: [&str; 1] = ["/2016-08-19/account-settings"];
 
 pub(crate) struct Stage {
     engine: Engine,
-    front: Front,
+    pub(crate) front: Front,
     pub(crate) receiver: Receiver,
     pub(crate) wechat: Running,
     outputs: Value,
@@ -199,11 +199,15 @@ impl Stage {
             }),
             ..MerchantChange::default()
         };
-        block_on(async {
-            let keys = self.keys();
-            keys.put_merchant(&merchant).await.unwrap();
-            keys.change_merchant(&certified).await.unwrap();
-        });
+        let keys = self.keys();
+        let write = || {
+            block_on(async {
+                keys.put_merchant(&merchant).await.unwrap();
+                keys.change_merchant(&certified).await.unwrap();
+            });
+        };
+        // A thread that drives a runtime, as some tests' own does, drives no other.
+        std::thread::scope(|threads| threads.spawn(write).join().unwrap());
         let right = Stored::right(self);
         self.receiver.opens_with(Keys {
             engine: self.engine.endpoint(),
@@ -290,8 +294,29 @@ impl Stage {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs another of the program's commands where AWS answers otherwise.
+    #[track_caller]
+    pub(crate) fn plain_where(
+        &self,
+        changes: &[Change],
+        arguments: &[&str],
+    ) -> std::process::Output {
+        self.front.set(changes, 0);
+        let output = self.plain(arguments);
+        self.front.end();
+        output
+    }
+
+    /// Clients of the engine, past the front.
+    pub(crate) fn clients(&self) -> Aws {
+        Aws::new(
+            &AwsSettings::local(self.engine.endpoint()),
+            &Clock::system(),
+        )
+    }
+
     /// The program, which reaches the engine through the front.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
         command
             .args(arguments)
