@@ -44,6 +44,7 @@ mod one_command;
 mod payer_owed;
 mod refunds;
 mod request_ids;
+mod restore;
 mod rotation;
 mod runbooks;
 mod settings;

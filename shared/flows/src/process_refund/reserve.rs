@@ -121,11 +121,20 @@ impl RefundFlow {
                 ReserveRefundOutcome::NumberReused
             }));
         }
-        let earlier = if reserve_refund::asks_for_owed_money(&order, wanted) {
+        let had_refunds = order.refunds.count > 0;
+        let earlier = if had_refunds || reserve_refund::asks_for_owed_money(&order, wanted) {
             self.books.orders.refunds(&order.order_no).await?
         } else {
             Vec::new()
         };
+        if let Some(refund) = reserve_refund::taken_back(&order.order_no, wanted, &earlier) {
+            let is_same = refund.amount == wanted.terms.amount;
+            return Ok(Err(if is_same {
+                ReserveRefundOutcome::AlreadyReserved(Box::new(refund.clone()))
+            } else {
+                ReserveRefundOutcome::NumberReused
+            }));
+        }
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
         let change = reserve_refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
         Ok(change.map_err(ReserveRefundOutcome::Rejected))

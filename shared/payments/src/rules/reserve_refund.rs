@@ -5,7 +5,7 @@ use strict_json::Null;
 
 use crate::{
     model::{
-        ids::{ClientId, IdempotencyKey, OrderNo, RefundNo, TransactionId},
+        ids::{ClientId, IdempotencyKey, OrderNo, OutRefundNo, RefundNo, TransactionId},
         journal::ChangeContext,
         money::Fen,
         order::{Order, OrderState, Payment},
@@ -131,6 +131,19 @@ impl RefundRequest {
 /// refunds of that money count too.
 pub fn asks_for_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
+}
+
+/// The refund that a request asks for once more, although the books have none of its number: its
+/// record was lost with a restore of the table, and WeChat Pay's bill or notice brought it back
+/// under another. At WeChat Pay it has the number that the request would be sent under. `refunds`
+/// are the order's, read after it.
+pub fn taken_back<'a>(
+    order_no: &OrderNo,
+    wanted: &RefundRequest,
+    refunds: &'a [Refund],
+) -> Option<&'a Refund> {
+    let number = OutRefundNo::of(order_no, &wanted.refund_no);
+    refunds.iter().find(|refund| refund.out_refund_no == number)
 }
 
 /// How much of a payment operators released, in fen: its payer is paid another way. `refunds` are
