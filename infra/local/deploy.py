@@ -17,6 +17,7 @@ WITHOUT_EFFECT names in the same way what of the template the engine takes and d
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -49,7 +50,9 @@ def main():
 
 def deploy(order):
     keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
-    template = translate(read_template(order["template"]), order["parameters"], keys, order["region"])
+    template = read_template(order["template"])
+    name_the_release(template, order["parameters"], keys)
+    template = translate(template, order["parameters"], keys, order["region"])
     adaptations = adapt(template) + added(template) + dropped(template)
     times_to_live = take_times_to_live(template)
     if times_to_live:
@@ -102,6 +105,13 @@ def read_template(path):
         return yaml_parse(file.read())
 
 
+def name_the_release(template, parameters, keys):
+    """Gives the parameter `Release` a name of what is deployed, unless it has one: whatever differs is published."""
+    if "Release" in template.get("Parameters", {}) and "Release" not in parameters:
+        told = json.dumps([template, parameters, keys], sort_keys=True, default=str)
+        parameters["Release"] = hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
 def translate(template, parameters, keys, region):
     """The plain CloudFormation template that AWS would make of the SAM template: the same library that AWS runs."""
     from samtranslator.sdk.parameter import SamParameterValues
@@ -122,6 +132,8 @@ def translate(template, parameters, keys, region):
                 raise Failure(f"function {name} of the template needs the program {function}, which was not built")
             resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": keys[function]}
 
+    # It names features of its own that are switched off, and standard error is what the reader is shown.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
     # The given values become the defaults, so that an adaptation sees the value that holds.
     for name, value in parameters.items():
         template["Parameters"][name]["Default"] = value
@@ -184,7 +196,22 @@ def alarms_over_expressions(template):
     return bool(over_expressions)
 
 
-ADAPTATIONS = [concurrency_as_number, console_on_loopback, alarms_over_expressions]
+def released_at_once(template):
+    """Releases: the engine has no CodeDeploy, so a new version gets all calls of its alias at once, and nothing takes it back.
+    The versions before it are not kept."""
+    resources = template["Resources"]
+    gradual = [name for name, r in resources.items() if r["Type"].startswith("AWS::CodeDeploy::")]
+    for name in gradual:
+        del resources[name]
+    for resource in resources.values():
+        if resource["Type"] == "AWS::Lambda::Alias":
+            resource.pop("UpdatePolicy", None)
+        if resource["Type"] == "AWS::Lambda::Version":
+            resource["DeletionPolicy"] = "Delete"
+    return bool(gradual)
+
+
+ADAPTATIONS = [concurrency_as_number, console_on_loopback, alarms_over_expressions, released_at_once]
 
 
 def adapt(template):

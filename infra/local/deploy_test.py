@@ -66,6 +66,30 @@ class Adaptations(unittest.TestCase):
         self.assertEqual(before - alarms(), {"SweepMissingAlarm"})
         self.assertFalse(deploy.alarms_over_expressions(template), "nothing is left to adapt")
 
+    def test_a_release_moves_each_alias_at_once_and_leaves_nothing_of_codedeploy(self):
+        template = translated({})
+        of = lambda kind: [r for r in template["Resources"].values() if r["Type"].startswith(kind)]
+        self.assertEqual(len(of("AWS::CodeDeploy::")), 8)
+        self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Retain"})
+        self.assertTrue(deploy.released_at_once(template))
+        self.assertEqual(of("AWS::CodeDeploy::"), [])
+        self.assertEqual(len(of("AWS::Lambda::Alias")), 7)
+        self.assertFalse([r for r in of("AWS::Lambda::Alias") if "UpdatePolicy" in r])
+        self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Delete"})
+        self.assertFalse(deploy.released_at_once(template), "nothing is left to adapt")
+
+    def test_whatever_differs_is_a_release_of_another_name(self):
+        def named(parameters, keys={"create-order": "a.zip"}):
+            deploy.name_the_release(deploy.read_template(os.path.join(ROOT, "template.yaml")), parameters, keys)
+            return parameters["Release"]
+
+        first = named({"LogLevel": "info"})
+        self.assertRegex(first, "^[0-9a-f]{12}$")
+        self.assertEqual(first, named({"LogLevel": "info"}))
+        self.assertNotEqual(first, named({"LogLevel": "debug"}))
+        self.assertNotEqual(first, named({"LogLevel": "info"}, {"create-order": "b.zip"}))
+        self.assertEqual(named({"Release": "mine"}), "mine")
+
     def test_only_tables_with_a_time_to_live_get_one_set(self):
         times = deploy.take_times_to_live(translated({}))
         expires = {"AttributeName": "expires_at", "Enabled": True}

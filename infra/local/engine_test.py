@@ -394,7 +394,8 @@ class OnTheEngine(unittest.TestCase):
 
     def test_the_reader_is_told_what_was_added_to_the_engine(self):
         told = " ".join(self.stack.deployed["adaptations"])
-        for subject in ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: "):
+        subjects = ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: ", "Releases: ")
+        for subject in subjects:
             self.assertIn(subject, told)
 
     def test_what_is_told_to_have_no_effect_has_none(self):
@@ -412,6 +413,29 @@ class OnTheEngine(unittest.TestCase):
             backups = self.stack.dynamodb.describe_continuous_backups(TableName=table)
             described = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
             self.assertNotEqual(described.get("PointInTimeRecoveryStatus"), "ENABLED", table)
+
+
+class Releases(unittest.TestCase):
+    def test_what_was_deployed_last_is_what_the_aliases_lead_to_and_queues_call_those(self):
+        with tempfile.TemporaryDirectory() as home:
+            engine = Engine(home)
+            try:
+                functions = engine.client("lambda")
+                for times, level in enumerate(("info", "debug"), start=1):
+                    self.assertTrue(Stack(engine, home, {"LogLevel": level}).deployed["changed"])
+                    for name in FUNCTIONS:
+                        named = {"FunctionName": f"wechatpay-{name}"}
+                        runs = functions.get_function_configuration(**named, Qualifier="live")
+                        self.assertEqual(runs["Environment"]["Variables"]["LOG_LEVEL"], level)
+                        self.assertEqual(runs["Version"], str(times))
+                        kept = [each["Version"] for each in functions.list_versions_by_function(**named)["Versions"]]
+                        self.assertEqual(kept, ["$LATEST", str(times)])
+                sources = functions.list_event_source_mappings()["EventSourceMappings"]
+                self.assertEqual(len(sources), 4)
+                for source in sources:
+                    self.assertTrue(source["FunctionArn"].endswith(":live"), source["FunctionArn"])
+            finally:
+                engine.stop()
 
 
 class OverARestart(unittest.TestCase):

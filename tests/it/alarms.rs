@@ -219,6 +219,32 @@ async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_taken_back_for_what_fails_on_our_side_and_for_no_bad_day_of_wechat_pay() {
+    const BRAKE: &str = "release-error-lines";
+    let (testbed, mut watch) = well(3).await;
+    let admin = testbed.wechat.admin();
+    let refused = Fault::Refuse {
+        status: 401,
+        code: "SIGN_ERROR".to_owned(),
+    };
+    for fault in [Fault::ServerErrorBefore { status: 502 }, refused] {
+        admin.add_fault(Rule::always(fault)).unwrap();
+        for number in 0..4 {
+            minute(&testbed, &mut watch, 1000 + number).await;
+            assert!(!watch.not_quiet().contains(BRAKE));
+        }
+        admin.clear_faults(None);
+    }
+    assert!(watch.is_met("merchant-refused"));
+    let orders = Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders);
+    testbed.wire.break_all(orders, AwsFault::Denied);
+    watch.of(testbed.post_order(&native("ORDER-DENIED"))).await;
+    testbed.wire.mend();
+    testbed.advance(MINUTE).await;
+    assert!(watch.is_met(BRAKE), "{:?}", watch.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wechat_pay_that_breaks_connections_or_answers_5xx_is_an_alarm_in_its_first_minutes() {
     for fault in [Fault::ResetBefore, Fault::ServerErrorBefore { status: 502 }] {
         let (testbed, mut watch) = well(3).await;

@@ -27,6 +27,9 @@ const ONLY_AWS: [(&str, &str); 1] = [(
 /// The first page for on-call.
 const ON_CALL: &str = "infra/runbooks/README.md";
 
+/// The page on deployments.
+const DEPLOY: &str = "infra/DEPLOY.md";
+
 /// The command of infra/DEPLOY.md that deploys the record of who changes keys.
 const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --template-file infra/audit.yaml --capabilities CAPABILITY_IAM \
   --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" AlarmTopicArn=TOPIC_ARN \
@@ -49,8 +52,18 @@ const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name 
   --parameter-overrides DomainName=pay.example.com CertificateArn=CERTIFICATE_ARN_IN_US_EAST_1 \
     ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=6000 PriceClass=PriceClass_All"#;
 
+/// That which stops a release.
+const STOP: &str = r#"application="$(aws cloudformation describe-stack-resource --stack-name "$STACK" \
+  --logical-resource-id ServerlessDeploymentApplication --query StackResourceDetail.PhysicalResourceId --output text)"
+for group in $(aws deploy list-deployment-groups --application-name "$application" --query 'deploymentGroups[]' --output text); do
+  for deployment in $(aws deploy list-deployments --application-name "$application" --deployment-group-name "$group" \
+      --include-only-statuses InProgress --query 'deployments[]' --output text); do
+    aws deploy stop-deployment --deployment-id "$deployment" --auto-rollback-enabled
+  done
+done"#;
+
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 29] = [
+const NOT_RUN: [(&str, &str); 30] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -114,7 +127,7 @@ const NOT_RUN: [(&str, &str); 29] = [
         "`.ci/run` runs `sam build`; tests/sam/rules_test.py reads the files of parameters as SAM does",
     ),
     (
-        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml",
+        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml Release=\"$(date -u +%Y%m%d-%H%M)\"",
         "it needs an account; this test's stack is deployed from the same template",
     ),
     (
@@ -122,6 +135,7 @@ const NOT_RUN: [(&str, &str); 29] = [
          --parameter-overrides Amount=500 Email=finance@example.com",
         "the engine has no budgets; tests/sam/rules_test.py holds its parameters to the template's",
     ),
+    (STOP, "the engine has no CodeDeploy"),
     (
         AUDIT,
         "the engine has no trails; tests/sam/rules_test.py holds its parameters to the template's",
@@ -177,7 +191,7 @@ impl CommandRun {
         input: &str,
     ) -> String {
         let document = match document {
-            "README.md" | "infra/DEPLOY.md" | ON_CALL => document.to_owned(),
+            "README.md" | ON_CALL | DEPLOY => document.to_owned(),
             runbook => format!("infra/runbooks/{runbook}"),
         };
         let found: Vec<&Printed> = self
@@ -729,6 +743,15 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let told = testbed.run("functions.md", "aws scheduler get-schedule", &[]);
     assert!(
         told.contains("ENABLED") && told.contains("\"claimed\""),
+        "{told}"
+    );
+    let told = testbed.run(DEPLOY, "aws lambda get-alias", &[]);
+    let alias = answer(&told);
+    assert_eq!(alias["Name"], "live", "{told}");
+    let version = text(&alias["FunctionVersion"]);
+    let told = testbed.run(DEPLOY, "aws lambda list-versions", &[("VERSION", &version)]);
+    assert!(
+        told.contains(&format!("\"FunctionVersion\": \"{version}\"")),
         "{told}"
     );
     let told = testbed.run("functions.md", "logs reconcile", &[]);

@@ -6,6 +6,8 @@
 """
 
 import json
+import logging
+import os
 import sys
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -17,9 +19,13 @@ import rules_events
 import rules_everywhere
 import rules_parameters
 import rules_queues
+import rules_releases
 import rules_roles
-from reading import arn, is_kept, kebab, of_type, own_arn
+from reading import arn, as_list, is_kept, kebab, of_type, own_arn
 from samcli.yamlhelper import yaml_parse
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the translator asks boto3 for one when it is imported
+from samtranslator.translator.transform import transform  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -104,6 +110,8 @@ def main():
     broken.extend(rules_everywhere.partition(document))
     broken.extend(rules_parameters.violations(document))
     broken.extend(rules_alarms.namespace(document))
+    broken.extend(rules_releases.shared(document))
+    broken.extend(rules_releases.translated(translated()))
     for name, violation in beside(document["Resources"]):
         broken.append(f"{name}: {violation}")
     for violation in broken:
@@ -111,6 +119,16 @@ def main():
     if broken:
         sys.exit(f"template.yaml breaks {len(broken)} rules")
     print("template.yaml keeps the rules of tests/sam/rules.py")
+
+
+def translated():
+    """The resources of the template as AWS makes them of it."""
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    document = yaml_parse(TEMPLATE.read_text())
+    for _, function in of_type(document["Resources"], "AWS::Serverless::Function"):
+        function["Properties"]["CodeUri"] = {"Bucket": "deployments", "Key": "function.zip"}
+    values = {name: parameter.get("Default", "given") for name, parameter in document["Parameters"].items()}
+    return transform(document, values, None)["Resources"]
 
 
 def beside(resources):
@@ -126,7 +144,7 @@ def violations(parameters, resources):
     yield from rules_everywhere.tagged(resources, rules_everywhere.TAGS)
     resources = rules_everywhere.without_tags(resources)
     own = (throttling, domain, routes, permissions, concurrency, vpc, tables, evidence, keys, logs, schedule)
-    others = (rules_roles, rules_queues, rules_events, rules_alarms)
+    others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_releases)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
 
@@ -191,16 +209,23 @@ def routes(_parameters, resources):
         yield "the API's routes are not those of the contract, or lead to another function"
     for function in CALLED_FOR:
         name = kebab(function)
-        lambda_arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-" + name
+        lambda_arn = own_arn("lambda", "function:${AWS::StackName}-" + name + ":live")
         if resources[f"{function}Integration"]["Properties"] != {
             "ApiId": api,
             "IntegrationType": "AWS_PROXY",
             "PayloadFormatVersion": "2.0",
-            "IntegrationUri": {"Fn::Sub": lambda_arn},
+            "IntegrationUri": lambda_arn,
         }:
-            yield f"the integration of {function} is not a call of it"
+            yield f"the integration of {function} is not a call of its alias"
+        callable_by = [each for each, permission in of_type(resources, "AWS::Lambda::Permission") if permits(permission, function)]
+        if sorted(as_list(resources[f"{function}Integration"].get("DependsOn", []))) != sorted(callable_by):
+            yield f"the API may call the alias of {function} before it is there, or before it may"
         if resources[function]["Properties"]["FunctionName"] != {"Fn::Sub": f"${{AWS::StackName}}-{name}"}:
             yield f"{function} has another name than its integration calls"
+
+
+def permits(permission, function):
+    return permission["Properties"]["FunctionName"] == {"Ref": f"{function}.Alias"}
 
 
 def permissions(_parameters, resources):
@@ -208,7 +233,7 @@ def permissions(_parameters, resources):
     execute = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/"
     expected = [
         {
-            "FunctionName": {"Ref": function},
+            "FunctionName": {"Ref": f"{function}.Alias"},
             "Action": "lambda:InvokeFunction",
             "Principal": "apigateway.amazonaws.com",
             "SourceArn": {"Fn::Sub": execute + pattern},
@@ -381,6 +406,8 @@ def schedule(_parameters, resources):
     once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
     if resources["SweepSchedule"]["Properties"]["Target"]["RetryPolicy"] != once:
         yield "the schedule would repeat a sweep that failed"
+    if resources["SweepSchedule"]["Properties"]["Target"]["Arn"] != {"Ref": "Reconcile.Alias"}:
+        yield "the schedule sweeps by another function"
     if resources["Reconcile"]["Properties"]["EventInvokeConfig"] != once:
         yield "Lambda would repeat a sweep that failed"
     daily = resources["DailySchedule"]["Properties"]
@@ -392,7 +419,7 @@ def schedule(_parameters, resources):
         yield "a day that could not be begun is told to nobody"
     certificates = resources["CertificatesSchedule"]["Properties"]
     if certificates["ScheduleExpression"] != "rate(5 minutes)" or certificates["Target"] != {
-        "Arn": arn("Reconcile"),
+        "Arn": {"Ref": "Reconcile.Alias"},
         "RoleArn": arn("SweepScheduleRole"),
         "Input": '{"task":"certificates"}',
         "RetryPolicy": once,

@@ -19,6 +19,17 @@ CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified
 METRICS = {"Ref": "AWS::StackName"}
 LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "emf.rs"
 WRITTEN = [ROOT / "functions", ROOT / "shared"]
+# What fails on our side, and so may fail by a new version. Refusals, parked money and receivers that are down come of others.
+ON_OUR_SIDE = (
+    "request failed on our side",
+    "unknown message",
+    "message needs a person",
+    "what is due needs a person",
+    "callback not acknowledged",
+    "events cannot be sent, for a cause on our side",
+    "WeChat Pay's answer about an order cannot be read",
+    "WeChat Pay's answer about a refund cannot be read",
+)
 # Alarms that tell of something new. That nothing new came says nothing of what came before, so they tell nobody of it.
 OF_EVENTS = {"NewErrorLinesAlarm", "DifferencesOpenedAlarm"}
 # CloudWatch looks back so many seconds at most: by periods of less than an hour, and by others.
@@ -73,7 +84,7 @@ def namespace(document):
 
 
 # What the log groups' filters count, in the same namespace.
-OF_LOGS = {"ErrorLines", "NewErrorLines", "CallbacksThrottled"}
+OF_LOGS = {"ErrorLines", "NewErrorLines", "ReleaseErrorLines", "CallbacksThrottled"}
 
 
 def is_named(alarm, page):
@@ -103,6 +114,15 @@ def expected(resources):
         function = [{"Name": "FunctionName", "Value": {"Ref": name}}]
         for metric in ("Errors", "Throttles"):
             found[f"{name}{metric}Alarm"] = above("AWS/Lambda", metric, function, 0)
+        # By its number the new version alone. There is one while the alias leads to two.
+        released = [
+            *function,
+            {"Name": "Resource", "Value": {"Fn::Sub": f"${{{name}}}:live"}},
+            {"Name": "ExecutedVersion", "Value": {"Fn::GetAtt": [name, "Version.Version"]}},
+        ]
+        found[f"{name}ReleaseErrorsAlarm"] = above("AWS/Lambda", "Errors", released, 0, period_s=60)
+    released = [{"Name": "Release", "Value": {"Ref": "Release"}}]
+    found["ReleaseErrorLinesAlarm"] = above(METRICS, "ReleaseErrorLines", released, 0, period_s=60)
     # A sweep begins each minute.
     found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=5)
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
@@ -268,3 +288,18 @@ def error_lines(resources):
                 ],
             }:
                 yield f"what {name} logs at ERROR is not counted as {metric}"
+        ours = " || ".join(f'($.message = "{message}")' for message in ON_OUR_SIDE)
+        counted = resources.get(f"{name}ReleaseErrorLines", {}).get("Properties")
+        if counted != {
+            "LogGroupName": {"Ref": f"{name}Logs"},
+            "FilterPattern": f'{{ ($.level = "ERROR") && ({ours}) }}',
+            "MetricTransformations": [
+                {
+                    "MetricNamespace": METRICS,
+                    "MetricName": "ReleaseErrorLines",
+                    "MetricValue": "1",
+                    "Dimensions": [{"Key": "Release", "Value": "$.release"}],
+                }
+            ],
+        }:
+            yield f"what {name} logs of our side is not counted by its release"

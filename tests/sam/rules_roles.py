@@ -190,7 +190,7 @@ SERVICES = {
     "SweepScheduleRole": (
         "scheduler",
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-        [grant("Reconcile", {"lambda:InvokeFunction"})],
+        [grant("Reconcile.Alias", {"lambda:InvokeFunction"})],
     ),
     "DailyScheduleRole": (
         "scheduler",
@@ -207,6 +207,18 @@ SERVICES = {
             grant("OrdersTable/stream", {f"dynamodb:{call}" for call in STREAM}),
             grant("OrderEventsBus", {"events:PutEvents"}),
             sends("OrderEventsDlq"),
+        ],
+    ),
+    # No hook is called, no topic sent to, no package read.
+    "ReleaseRole": (
+        "codedeploy",
+        None,
+        [
+            grant(
+                own_arn("lambda", "function:${AWS::StackName}-*")["Fn::Sub"],
+                {f"lambda:{call}" for call in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")},
+            ),
+            grant("*", {"cloudwatch:DescribeAlarms"}),
         ],
     ),
 }
@@ -269,7 +281,7 @@ PEOPLE = {
             "DescribeTimeToLive",
         ),
         own("sqs", "${AWS::StackName}-*", "GetQueueAttributes"),
-        own("lambda", "function:${AWS::StackName}-*", "GetFunctionConfiguration", "GetFunctionConcurrency"),
+        own("lambda", "function:${AWS::StackName}-*", "GetAlias", "GetFunctionConfiguration", "GetFunctionConcurrency"),
         own("scheduler", "schedule/default/${AWS::StackName}-*", "GetSchedule"),
         grant(PIPE, {"pipes:DescribePipe", "events:DescribeRule"}),
         grant("WebhooksRule", {"pipes:DescribePipe", "events:DescribeRule"}),

@@ -18,6 +18,7 @@ import rules_alarms
 import rules_beside
 import rules_everywhere
 import rules_parameters
+import rules_releases
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.yamlhelper import yaml_parse
 
@@ -243,6 +244,94 @@ class Mutations(unittest.TestCase):
     def test_a_new_account_can_deploy_the_stack(self):
         self.parameters["ReserveConcurrency"] = {**self.parameters["ReserveConcurrency"], "Default": "true"}
         self.assertTrue(self.broken(self.resources))
+
+
+class Releases(unittest.TestCase):
+    def setUp(self):
+        self.document = document()
+        self.resources = self.document["Resources"]
+
+    def test_no_function_is_released_at_once_without_brakes_or_under_no_name(self):
+        tried = 0
+        for name, resource in self.resources.items():
+            if resource["Type"] != "AWS::Serverless::Function":
+                continue
+            for field in ("DeploymentPreference", "VersionDescription"):
+                for path in paths(resource["Properties"][field], (field,)):
+                    for change in (left_out, altered):
+                        changed = {**self.resources, name: copy.deepcopy(resource)}
+                        change(changed[name]["Properties"], path)
+                        tried += 1
+                        self.assertTrue(broken({}, changed), f"{name} {path} {change.__name__}")
+            for field, value in (("AutoPublishAlias", "other"), ("AutoPublishCodeSha256", "x")):
+                changed = {**self.resources, name: copy.deepcopy(resource)}
+                changed[name]["Properties"][field] = value
+                self.assertTrue(list(rules_releases.violations({}, changed)), f"{name} {field}")
+            changed = {**self.resources, name: copy.deepcopy(resource)}
+            changed[name]["Properties"]["Environment"]["Variables"]["RELEASE"] = "other"
+            self.assertTrue(list(rules_releases.violations({}, changed)), name)
+        self.assertGreater(tried, 80)
+
+    def test_what_holds_for_all_functions_cannot_be_left_out(self):
+        self.assertEqual(list(rules_releases.shared(self.document)), [])
+        for field in ("AutoPublishAlias", "DeploymentPreference"):
+            for path in paths(self.document["Globals"]["Function"][field], (field,)):
+                for change in (left_out, altered):
+                    changed = document()
+                    change(changed["Globals"]["Function"], path)
+                    self.assertTrue(list(rules_releases.shared(changed)), f"{path} {change.__name__}")
+        for section, path in (
+            ("Globals", ("Function", "Environment", "Variables", "RELEASE", "Ref")),
+            ("Conditions", ("ReleasesGradually", "Fn::Equals", 1)),
+            ("Parameters", ("GradualRelease", "Default")),
+        ):
+            changed = document()
+            altered(changed[section], path)
+            self.assertTrue(list(rules_releases.shared(changed)), path)
+
+    def test_nobody_calls_a_function_past_its_alias(self):
+        by_name = {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-reconcile"}
+        for target in (
+            {"Ref": "Reconcile"},
+            {"Fn::GetAtt": ["Reconcile", "Arn"]},
+            {"Fn::Sub": "${Reconcile.Arn}"},
+            {"Fn::Sub": "${Reconcile}"},
+            by_name,
+            {"Fn::Sub": by_name["Fn::Sub"] + ":7"},
+        ):
+            another = {"Type": "AWS::Scheduler::Schedule", "Properties": {"Target": {"Arn": target}}}
+            changed = {**self.resources, "Another": another}
+            self.assertTrue(list(rules_releases.violations({}, changed)), target)
+        for target in ({"Ref": "Reconcile.Alias"}, {"Fn::Sub": by_name["Fn::Sub"] + ":live"}):
+            another = {"Type": "AWS::Scheduler::Schedule", "Properties": {"Target": {"Arn": target}}}
+            changed = {**self.resources, "Another": another}
+            self.assertEqual(list(rules_releases.violations({}, changed)), [])
+        schedule = copy.deepcopy(self.resources["SweepSchedule"])
+        schedule["Properties"]["Target"]["Arn"] = {"Ref": "CreateOrder.Alias"}
+        self.assertTrue(broken(self.document["Parameters"], {**self.resources, "SweepSchedule": schedule}))
+
+    def test_an_integration_waits_for_the_alias_and_its_permissions(self):
+        for name, resource in self.resources.items():
+            if resource["Type"] == "AWS::ApiGatewayV2::Integration":
+                for waits_for in (None, "CreateOrder"):
+                    changed = {**self.resources, name: {**resource, "DependsOn": waits_for}}
+                    self.assertTrue(broken(self.document["Parameters"], changed), name)
+
+    def test_what_aws_makes_of_the_template_has_versions_to_go_back_to_and_aliases_that_everybody_calls(self):
+        plain = rules.translated()
+        self.assertEqual(list(rules_releases.translated(plain)), [])
+        for kind, field in (
+            ("AWS::Lambda::Alias", ("UpdatePolicy",)),
+            ("AWS::Lambda::Version", ("DeletionPolicy",)),
+            ("AWS::Lambda::EventSourceMapping", ("Properties", "FunctionName", "Ref")),
+            ("AWS::Lambda::EventInvokeConfig", ("Properties", "Qualifier")),
+        ):
+            found = [name for name, resource in plain.items() if resource["Type"] == kind]
+            self.assertTrue(found, kind)
+            for name in found:
+                changed = copy.deepcopy(plain)
+                altered(changed[name], field) if len(field) > 1 else changed[name].pop(field[0])
+                self.assertTrue(list(rules_releases.translated(changed)), name)
 
 
 class Namespace(unittest.TestCase):

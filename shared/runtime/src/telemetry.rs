@@ -29,8 +29,8 @@ use our_crates::OURS;
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or
 /// `off`; `info` if it is left out or not one of these), with metrics of the merchant
-/// `WECHATPAY_MCHID` in the namespace `METRICS_NAMESPACE`, which is the stack's own. Only the first
-/// call in a process counts.
+/// `WECHATPAY_MCHID` in the namespace `METRICS_NAMESPACE`, which is the stack's own. ERROR lines name
+/// the `RELEASE`. Only the first call in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
     let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);
@@ -39,6 +39,7 @@ pub fn init(vars: &dyn Vars) {
         level.as_ref().copied().unwrap_or(LevelFilter::INFO),
         named(vars, "METRICS_NAMESPACE").unwrap_or_else(|| emf::NO_STACK.to_owned()),
         named(vars, "WECHATPAY_MCHID"),
+        named(vars, "RELEASE"),
         Clock::system(),
     )
     .try_init();
@@ -60,13 +61,21 @@ pub fn lines_on<W>(
     writer: W,
     namespace: &str,
     mchid: &str,
+    release: &str,
     clock: Clock,
 ) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let (namespace, mchid) = (namespace.to_owned(), Some(mchid.to_owned()));
-    lines(writer, LevelFilter::INFO, namespace, mchid, clock)
+    let (mchid, release) = (Some(mchid.to_owned()), Some(release.to_owned()));
+    lines(
+        writer,
+        LevelFilter::INFO,
+        namespace.to_owned(),
+        mchid,
+        release,
+        clock,
+    )
 }
 
 /// What turns events into lines on `writer`.
@@ -75,6 +84,7 @@ fn lines<W>(
     level: LevelFilter,
     namespace: String,
     mchid: Option<String>,
+    release: Option<String>,
     clock: Clock,
 ) -> impl Subscriber + Send + Sync + use<W>
 where
@@ -87,7 +97,7 @@ where
         .with_span_list(false);
     let layer = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
-        .event_format(WithMetrics::over(json, namespace, mchid, clock))
+        .event_format(WithMetrics::over(json, namespace, mchid, release, clock))
         .with_ansi(false)
         .with_writer(writer);
     let asked = filter(level);
@@ -127,6 +137,7 @@ pub(crate) mod tests {
             level,
             "live".to_owned(),
             mchid,
+            Some("0.4.0-2".to_owned()),
             clock,
         );
         tracing::subscriber::with_default(subscriber, log);
@@ -157,6 +168,7 @@ pub(crate) mod tests {
             move || writer.clone(),
             LevelFilter::INFO,
             "live".to_owned(),
+            None,
             None,
             Clock::system(),
         );
@@ -196,6 +208,22 @@ pub(crate) mod tests {
         assert_eq!(
             told,
             expected.map(|(level, text)| (Some(level), Some(text)))
+        );
+    }
+
+    #[test]
+    fn an_error_of_ours_names_the_release_that_logged_it_and_no_other_line_does() {
+        let lines = written(Clock::system(), LevelFilter::INFO, || {
+            tracing::event!(target: "runtime::kms", Level::ERROR, "ours");
+            tracing::event!(target: "runtime::kms", Level::ERROR, MerchantRefusals = 1, "ours, counted");
+            tracing::event!(target: "runtime::kms", Level::WARN, MerchantRefusals = 1, "passes");
+            tracing::event!(target: "aws_smithy_runtime::client", Level::ERROR, "not ours");
+        });
+        let releases: Vec<_> = lines.iter().map(|line| line["release"].as_str()).collect();
+        assert_eq!(releases, [Some("0.4.0-2"), Some("0.4.0-2"), None, None]);
+        assert_eq!(
+            lines.iter().filter(|line| line["_aws"].is_object()).count(),
+            2
         );
     }
 

@@ -27,14 +27,16 @@ pub(crate) struct CloudWatch {
     metrics: BTreeMap<Metric, Puts>,
 }
 
-/// A metric filter of a group of logs: what a line has to have and must not have, and the metric
-/// that then counts one.
+/// A metric filter of a group of logs: what a line has to have, one of some things for each, and
+/// must not have, and the metric that then counts one.
 #[derive(Clone, Debug)]
 struct Filter {
     group: String,
-    has: Vec<(String, String)>,
+    has: Vec<Vec<(String, String)>>,
     has_not: Vec<String>,
     metric: Metric,
+    /// The metric's dimensions, which a line has in these fields.
+    by: Vec<(String, String)>,
     /// What a line puts that does not match; `None`: nothing.
     default: Option<i64>,
 }
@@ -140,7 +142,7 @@ impl CloudWatch {
         let puts: Vec<(Metric, i64)> = of_group
             .filter_map(|filter| {
                 let one = filter.matches(line).then_some(1);
-                Some((filter.metric.clone(), one.or(filter.default)?))
+                Some((filter.metric_of(line)?, one.or(filter.default)?))
             })
             .collect();
         for ((namespace, name, of), value) in puts {
@@ -245,7 +247,7 @@ impl CloudWatch {
 }
 
 impl Filter {
-    /// A pattern such as `{ ($.a = "x") && ($.b NOT EXISTS) }`.
+    /// A pattern such as `{ ($.a = "x") && ($.b NOT EXISTS) && (($.c = "y") || ($.c = "z")) }`.
     fn read(properties: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let pattern = text(&properties["FilterPattern"]);
@@ -255,14 +257,25 @@ impl Filter {
             .and_then(|rest| rest.strip_suffix('}'));
         let (mut has, mut has_not) = (Vec::new(), Vec::new());
         for part in inside.expect("a pattern for JSON").split("&&") {
-            let part = part.trim().trim_start_matches('(').trim_end_matches(')');
-            let part = part.strip_prefix("$.").expect("a member");
-            match (part.strip_suffix(" NOT EXISTS"), part.split_once(" = ")) {
-                (Some(field), _) => has_not.push(field.to_owned()),
-                (None, Some((field, value))) => {
-                    has.push((field.to_owned(), value.trim_matches('"').to_owned()));
+            let mut one_of = Vec::new();
+            for condition in part.split("||") {
+                let condition = condition.trim().trim_matches(['(', ')', ' ']);
+                let condition = condition.strip_prefix("$.").expect("a member");
+                match (
+                    condition.strip_suffix(" NOT EXISTS"),
+                    condition.split_once(" = "),
+                ) {
+                    (Some(field), _) if !part.contains("||") => has_not.push(field.to_owned()),
+                    (None, Some((field, value))) => {
+                        one_of.push((field.to_owned(), value.trim_matches('"').to_owned()));
+                    }
+                    (Some(_) | None, _) => {
+                        panic!("another condition than is known here: {condition}")
+                    }
                 }
-                (None, None) => panic!("another condition than is known here: {part}"),
+            }
+            if !one_of.is_empty() {
+                has.push(one_of);
             }
         }
         let [counted] = &properties["MetricTransformations"]
@@ -277,6 +290,17 @@ impl Filter {
             has,
             has_not,
             default: counted.get("DefaultValue").and_then(Value::as_i64),
+            by: counted["Dimensions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| {
+                    let field = one["Value"]
+                        .as_str()
+                        .and_then(|value| value.strip_prefix("$."));
+                    (text(&one["Key"]), field.expect("a member").to_owned())
+                })
+                .collect(),
             metric: (
                 text(&counted["MetricNamespace"]),
                 text(&counted["MetricName"]),
@@ -286,9 +310,20 @@ impl Filter {
     }
 
     fn matches(&self, line: &Value) -> bool {
-        let mut has = self.has.iter();
-        has.all(|(field, value)| line[field].as_str() == Some(value))
+        let is_there = |(field, value): &(String, String)| line[field].as_str() == Some(value);
+        self.has.iter().all(|one_of| one_of.iter().any(is_there))
             && self.has_not.iter().all(|field| line.get(field).is_none())
+    }
+
+    /// The metric with the dimensions that the line gives it; `None` where it lacks one: then
+    /// CloudWatch counts nothing.
+    fn metric_of(&self, line: &Value) -> Option<Metric> {
+        let (namespace, name, _) = self.metric.clone();
+        let of = self
+            .by
+            .iter()
+            .map(|(key, field)| Some((key.clone(), line[field].as_str()?.to_owned())));
+        Some((namespace, name, of.collect::<Option<_>>()?))
     }
 }
 

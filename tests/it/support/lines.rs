@@ -45,7 +45,9 @@ impl Lines {
         });
         let lines = self.clone();
         let clock = self.clock.clone();
-        let subscriber = telemetry::lines_on(move || lines.clone(), "AWS::StackName", MCHID, clock);
+        let named = ("AWS::StackName", MCHID, "Release");
+        let subscriber =
+            telemetry::lines_on(move || lines.clone(), named.0, named.1, named.2, clock);
         work.with_subscriber(subscriber).await
     }
 

@@ -1,6 +1,10 @@
-//! The functions: ready, fed by their queues, and with room in the account's limit.
+//! The functions: ready, called as they were deployed last, fed by their queues, and with room in
+//! the account's limit.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::aws_calls::{AwsCalls, CallError, LAMBDA};
 use super::finding::Finding;
@@ -15,6 +19,53 @@ struct Configuration {
     state_reason: Option<String>,
     #[serde(default)]
     last_update_status: Option<String>,
+    #[serde(flatten)]
+    settings: BTreeMap<String, Value>,
+}
+
+/// What a version keeps of the function when it is published, and what it does depends on.
+const PUBLISHED: [&str; 11] = [
+    "Architectures",
+    "CodeSha256",
+    "Environment",
+    "Handler",
+    "Layers",
+    "LoggingConfig",
+    "MemorySize",
+    "Role",
+    "Runtime",
+    "Timeout",
+    "VpcConfig",
+];
+
+/// What everybody calls, which leads to a version (`AutoPublishAlias` of the template).
+const ALIAS: &str = "live";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Alias {
+    function_version: String,
+    #[serde(default)]
+    routing_config: Option<Routing>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Routing {
+    #[serde(default)]
+    additional_version_weights: Option<BTreeMap<String, f64>>,
+}
+
+impl Alias {
+    /// The other version that gets a share of the calls.
+    fn beside(&self) -> Option<&str> {
+        let weights = self
+            .routing_config
+            .as_ref()?
+            .additional_version_weights
+            .as_ref()?;
+        weights.keys().next().map(String::as_str)
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,7 +128,13 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                 error.to_string(),
                 "deploy the stack again, which makes what is missing",
             )),
-            read => findings.extend(of_function(name, &read?)),
+            read => {
+                let read = read?;
+                match of_function(name, &read) {
+                    Some(finding) => findings.push(finding),
+                    None => findings.extend(of_release(calls, name, &read).await?),
+                }
+            }
         }
     }
     for source in stack.of_kind("AWS::Lambda::EventSourceMapping") {
@@ -133,6 +190,53 @@ fn of_function(name: &str, read: &Configuration) -> Option<Finding> {
         ),
         "mend what the reason names (often a KMS key or role that is gone), and deploy again",
     ))
+}
+
+/// Whether calls get what was deployed last.
+async fn of_release(
+    calls: &AwsCalls,
+    name: &str,
+    deployed: &Configuration,
+) -> Result<Option<Finding>, CallError> {
+    let path = format!("/2015-03-31/functions/{name}/aliases/{ALIAS}");
+    let alias = match calls.get::<Alias>(LAMBDA, "GetAlias", &path).await {
+        Err(error) if error.is_missing() => {
+            return Ok(Some(Finding::error(
+                "alias-gone",
+                format!("{name} has no alias {ALIAS} any more: every call of it fails."),
+                error.to_string(),
+                "deploy the stack again under another Release, which makes what is missing",
+            )));
+        }
+        other => other?,
+    };
+    if let Some(other) = alias.beside() {
+        return Ok(Some(Finding::warning(
+            "release-under-way",
+            format!("{name} runs in two versions: a release is under way."),
+            format!("{ALIAS} leads to {} and {other}", alias.function_version),
+            "look again in a quarter of an hour; what stays so was left by a release that somebody stopped: deploy again \
+             under another Release",
+        )));
+    }
+    let path = format!("/2015-03-31/functions/{name}/configuration?Qualifier={ALIAS}");
+    let runs: Configuration = calls.get(LAMBDA, "GetFunctionConfiguration", &path).await?;
+    let differs: Vec<&str> = PUBLISHED
+        .into_iter()
+        .filter(|setting| deployed.settings.get(*setting) != runs.settings.get(*setting))
+        .collect();
+    Ok((!differs.is_empty()).then(|| {
+        Finding::warning(
+            "not-released",
+            format!("{name} does not run as it was deployed last."),
+            format!(
+                "{ALIAS} leads to version {}, which differs in {}",
+                alias.function_version,
+                differs.join(", ")
+            ),
+            "deploy again under another Release; if somebody went back on purpose, deploy the release that runs",
+        )
+    }))
 }
 
 async fn concurrency(calls: &AwsCalls, stack: &Stack) -> Result<Option<Finding>, CallError> {

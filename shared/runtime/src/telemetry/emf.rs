@@ -118,28 +118,35 @@ fn unit_of(field: &Field) -> Option<&'static str> {
     known.map(|(_, unit)| *unit)
 }
 
+/// What ERROR lines have beside their own fields: the release that wrote them, by which an alarm
+/// tells a new one's from those of the version before.
+const RELEASE: &str = "release";
+
 /// Writes events as lines of JSON, with the members that make metrics of them. ERROR is kept for
 /// our own crates.
 pub(super) struct WithMetrics {
     json: Format<Json>,
     namespace: String,
     mchid: Option<String>,
+    release: Option<String>,
     clock: Clock,
 }
 
 impl WithMetrics {
     /// Creates it over these lines. The metrics are in `namespace`: those of `mchid`, or without a
-    /// merchant.
+    /// merchant. ERROR lines name the `release`.
     pub(super) fn over(
         json: Format<Json>,
         namespace: String,
         mchid: Option<String>,
+        release: Option<String>,
         clock: Clock,
     ) -> Self {
         Self {
             json,
             namespace,
             mchid,
+            release,
             clock,
         }
     }
@@ -160,9 +167,17 @@ where
         if carries_metrics(event.metadata()) {
             event.record(&mut told);
         }
-        let is_lowered =
-            *event.metadata().level() == Level::ERROR && !is_ours(event.metadata().target());
-        if told.metrics.is_empty() && !is_lowered {
+        let is_error = *event.metadata().level() == Level::ERROR;
+        let is_lowered = is_error && !is_ours(event.metadata().target());
+        let mut members = Map::new();
+        if let Some(release) = self.release.as_deref().filter(|_| is_error && !is_lowered) {
+            members.insert(RELEASE.to_owned(), json!(release));
+        }
+        if !told.metrics.is_empty() {
+            let now_ms = self.clock.now_ms();
+            members.extend(told.members(&self.namespace, self.mchid.as_deref(), now_ms));
+        }
+        if members.is_empty() && !is_lowered {
             return self.json.format_event(context, writer, event);
         }
         let mut line = String::new();
@@ -172,12 +187,13 @@ where
             // Only a time is written before the level.
             line = line.replacen(r#""level":"ERROR""#, r#""level":"WARN""#, 1);
         }
-        if told.metrics.is_empty() {
+        if members.is_empty() {
             return writer.write_str(&line);
         }
-        let members = told.members(&self.namespace, self.mchid.as_deref(), self.clock.now_ms());
-        match line.trim_end().strip_suffix('}') {
-            Some(open) => writeln!(writer, "{open},{members}}}"),
+        let members = Value::Object(members).to_string();
+        let (open, inside) = (line.trim_end().strip_suffix('}'), members.strip_prefix('{'));
+        match open.zip(inside) {
+            Some((open, inside)) => writeln!(writer, "{open},{inside}"),
             None => writer.write_str(&line),
         }
     }
@@ -190,8 +206,8 @@ struct LineMetrics {
 }
 
 impl LineMetrics {
-    /// What is added to the line: `"Mchid":"...","_aws":{...}`. The values are on it already.
-    fn members(&self, namespace: &str, mchid: Option<&str>, at_ms: i64) -> String {
+    /// What is added to the line: `Mchid` and `_aws`. The values are on it already.
+    fn members(&self, namespace: &str, mchid: Option<&str>, at_ms: i64) -> Map<String, Value> {
         let merchant: Vec<&str> = mchid.map(|_| MERCHANT).into_iter().collect();
         let mut dimensions = vec![merchant.clone()];
         if self.has_cause {
@@ -217,11 +233,7 @@ impl LineMetrics {
                 }],
             }),
         );
-        let object = Value::Object(members).to_string();
-        let inside = object
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'));
-        inside.unwrap_or_default().to_owned()
+        members
     }
 
     fn note(&mut self, field: &Field) {

@@ -248,6 +248,21 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
     );
     stage.doctor_where(&[asleep]).is_well();
 
+    // A parameter that was deployed under the name of the release before, and a release that goes on.
+    let of_console = ["/functions/tea-console/configuration?Qualifier=live"];
+    let stale = Change::replace(
+        &of_console,
+        r#""LOG_LEVEL": "info""#,
+        r#""LOG_LEVEL": "warn""#,
+    );
+    stage.doctor_where(&[stale]).is_only("not-released");
+    let alias = ["/functions/tea-console/aliases/live"];
+    let gone = Change::refuse(&alias, 404, "ResourceNotFoundException");
+    stage.doctor_where(&[gone]).is_only("alias-gone");
+    let two = r#"{"FunctionVersion":"7","RoutingConfig":{"AdditionalVersionWeights":{"8":0.1}}}"#;
+    let two = Change::answer(&alias, two);
+    stage.doctor_where(&[two]).is_only("release-under-way");
+
     let limited = Change::answer(
         &ACCOUNT_SETTINGS,
         r#"{"AccountLimit":{"ConcurrentExecutions":10}}"#,
