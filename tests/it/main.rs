@@ -54,6 +54,7 @@ mod strict_json;
 mod support;
 mod sweep;
 mod time_limits;
+mod two_releases;
 mod unsigned;
 mod webhooks;
 mod what_is_sent;

@@ -48,7 +48,7 @@ use crate::{
 };
 
 /// A batch has so much time, unless the test says otherwise.
-const PLENTY_MS: i64 = 30_000;
+pub(crate) const PLENTY_MS: i64 = 30_000;
 
 /// One client of the API with a webhook, its receiver, and the function between queue and receiver.
 pub(crate) struct WebhookTestbed {
@@ -181,7 +181,7 @@ impl WebhookTestbed {
         failed(&self.process(vec![record], PLENTY_MS).await).len()
     }
 
-    async fn process(&self, records: Vec<SqsRecord>, left_ms: i64) -> BatchResponse {
+    pub(crate) async fn process(&self, records: Vec<SqsRecord>, left_ms: i64) -> BatchResponse {
         handler::process(
             &self.app,
             SqsBatch { records },
@@ -274,7 +274,7 @@ pub(crate) fn event(order_no: &str, version: u64) -> OutgoingEvent {
 }
 
 /// An event as EventBridge wraps it.
-fn on_the_bus(event: &OutgoingEvent) -> String {
+pub(crate) fn on_the_bus(event: &OutgoingEvent) -> String {
     json!({
         "version": "0",
         "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
@@ -290,7 +290,7 @@ fn on_the_bus(event: &OutgoingEvent) -> String {
 }
 
 /// A record that was not in the queue, received so often.
-fn record_of(id: &str, body: String, receive_count: usize) -> SqsRecord {
+pub(crate) fn record_of(id: &str, body: String, receive_count: usize) -> SqsRecord {
     SqsRecord {
         message_id: id.to_owned(),
         receipt_handle: "a receipt that has lapsed".to_owned(),
@@ -328,7 +328,7 @@ fn not_delivered(lines: &[Value]) -> Option<String> {
     line["error"].as_str().map(str::to_owned)
 }
 
-fn failed(answer: &BatchResponse) -> Vec<&str> {
+pub(crate) fn failed(answer: &BatchResponse) -> Vec<&str> {
     answer
         .batch_item_failures
         .iter()
@@ -458,7 +458,7 @@ impl Receiver {
         self.state.lock().expect("not poisoned").got.clone()
     }
 
-    fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         self.got().iter().map(|got| got.id().to_owned()).collect()
     }
 }

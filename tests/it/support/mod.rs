@@ -558,6 +558,12 @@ impl Testbed {
         aws::items(&self.engine, &self.tables.notices, "pk", "").await
     }
 
+    /// What is in the queue of requests. It stays there, unseen for a while.
+    pub(crate) async fn requests(&self) -> Vec<String> {
+        let bodies = self.queues.bodies(&self.queues.requests_url).await;
+        bodies.iter().map(Value::to_string).collect()
+    }
+
     /// What went into the queue of webhooks.
     pub(crate) async fn webhooks(&self) -> Vec<Value> {
         self.queues.bodies(&self.queues.webhooks_url).await

@@ -20,3 +20,4 @@ pub mod difference;
 pub mod lateness;
 pub mod run;
 pub mod unattributed;
+pub mod written_later;

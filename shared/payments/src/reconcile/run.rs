@@ -10,7 +10,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     model::bill_date::{BillDate, BillName},
-    reconcile::difference::DifferenceKind,
+    reconcile::{difference::DifferenceKind, written_later::WrittenLater},
 };
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -223,6 +223,9 @@ pub struct Run {
     /// together with the trades.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funds: Option<FundSide>,
+    /// What a later version stored besides.
+    #[serde(skip)]
+    pub later: WrittenLater,
 }
 
 /// Result of one part of a day.
@@ -273,6 +276,7 @@ impl Run {
             was_done_before: false,
             first_began_at: None,
             funds: Some(FundSide::begun(&FundTerms::default())),
+            later: WrittenLater::default(),
         }
     }
 

@@ -12,13 +12,19 @@
 //!
 //! `body` is what is read; the other attributes are for conditions, and for people who look into
 //! the table. Nothing here expires.
+//!
+//! An item is written as a whole. What a later version adds is a member of `body`, beside the others:
+//! every write of a run or a difference keeps it.
 
 use std::collections::BTreeMap;
 
 use matching::totals::Gaps;
 use payments::{
     model::bill_date::BillDate,
-    reconcile::{carried::CarriedTrade, day_runs::DayRuns, difference::Difference, run::Run},
+    reconcile::{
+        carried::CarriedTrade, day_runs::DayRuns, difference::Difference, run::Run,
+        written_later::WrittenLater,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
@@ -74,7 +80,7 @@ pub(super) fn run(pk: String, run: &Run) -> Item {
         ("sk".to_owned(), text(sk)),
         ("state".to_owned(), text(run.state.name())),
         ("version".to_owned(), number(run.version)),
-        ("body".to_owned(), text(json(run))),
+        ("body".to_owned(), text(json_with(run, &run.later))),
     ])
 }
 
@@ -89,7 +95,10 @@ pub(super) fn difference(pk: String, difference: &Difference) -> Item {
         ("state".to_owned(), text(difference.state.name())),
         ("kind".to_owned(), text(difference.kind.name())),
         ("version".to_owned(), number(difference.version)),
-        ("body".to_owned(), text(json(difference))),
+        (
+            "body".to_owned(),
+            text(json_with(difference, &difference.later)),
+        ),
     ]);
     let sides = [&difference.there, &difference.here];
     let mut amounts = sides
@@ -151,7 +160,8 @@ pub(super) const fn carried_state(settled: bool) -> &'static str {
 pub(super) fn read_run(item: &Item) -> Result<Run, ReconciliationError> {
     let run: Run = body(item)?;
     same_version(item, run.version)?;
-    Ok(run)
+    let later = later(item, &run);
+    Ok(Run { later, ..run })
 }
 
 /// Parses the two items of a day's runs.
@@ -172,7 +182,12 @@ pub(super) fn read_day_runs(items: &[Item]) -> Result<DayRuns, ReconciliationErr
 pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationError> {
     let difference: Difference = body(item)?;
     same_version(item, difference.version)?;
-    Ok(difference.with_mark_of_history())
+    let later = later(item, &difference);
+    Ok(Difference {
+        later,
+        ..difference
+    }
+    .with_mark_of_history())
 }
 
 /// Reads a carried trade.
@@ -216,6 +231,26 @@ fn body<T: DeserializeOwned>(item: &Item) -> Result<T, ReconciliationError> {
 /// It cannot fail: the types hold texts, whole numbers and maps by name only.
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The same with what a later version wrote beside it.
+fn json_with<T: Serialize>(value: &T, later: &WrittenLater) -> String {
+    match serde_json::to_value(value) {
+        Ok(mut written) if !later.is_empty() => {
+            later.kept_in(&mut written);
+            json(&written)
+        }
+        Ok(_) | Err(_) => json(value),
+    }
+}
+
+/// What a later version wrote into `body` beside what was read of it.
+fn later<T: Serialize>(item: &Item, read: &T) -> WrittenLater {
+    let stored = text_of(item, "body").and_then(|json| serde_json::from_str(json).ok());
+    let both = stored.zip(serde_json::to_value(read).ok());
+    both.map_or_else(WrittenLater::default, |(stored, known)| {
+        WrittenLater::beside(&stored, &known)
+    })
 }
 
 fn damaged(item: &Item, attribute: &'static str) -> ReconciliationError {

@@ -110,6 +110,46 @@ impl Bench {
         self.table().difference(day(), id).await.expect("read")
     }
 
+    /// A later version adds a member to the record in an item.
+    async fn add_later(&self, sk: &str) {
+        let key = [
+            ("pk", format!("day#{MCHID}#{}", day())),
+            ("sk", sk.to_owned()),
+        ];
+        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let client = self.engine.client(&self.clock);
+        let (table, key) = (&self.tables.reconciliation, Some(key.into()));
+        let read = client
+            .get_item()
+            .table_name(table)
+            .set_key(key)
+            .send()
+            .await;
+        let mut item = read.expect("read").item.expect("an item");
+        let mut body: serde_json::Value =
+            serde_json::from_str(item["body"].as_s().expect("a text")).expect("JSON");
+        body["added_later"] = serde_json::json!({"by": ["a later version"]});
+        item.insert("body".to_owned(), AttributeValue::S(body.to_string()));
+        let put = client.put_item().table_name(table).set_item(Some(item));
+        put.send().await.expect("written");
+    }
+
+    /// What that member is now.
+    async fn added_later(&self, sk: &str) -> serde_json::Value {
+        let client = self.engine.client(&self.clock);
+        let read = client
+            .get_item()
+            .table_name(&self.tables.reconciliation)
+            .key("pk", AttributeValue::S(format!("day#{MCHID}#{}", day())))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .send()
+            .await;
+        let item = read.expect("read").item.expect("an item");
+        let body = item["body"].as_s().expect("a text");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        body["added_later"].clone()
+    }
+
     /// Makes one attribute of an item useless.
     async fn damage(&self, sk: &str, attribute: &str) {
         let client = self.engine.client(&self.clock);
@@ -123,6 +163,32 @@ impl Bench {
             .expression_attribute_values(":v", AttributeValue::S("?".to_owned()));
         update.send().await.expect("damaged");
     }
+}
+
+#[tokio::test]
+async fn what_a_later_version_added_to_a_run_or_a_difference_is_in_what_this_one_writes() {
+    let bench = Bench::new().await;
+    let kept = serde_json::json!({"by": ["a later version"]});
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
+    bench.add_later("run").await;
+    let run = bench.stored().await.expect("a run");
+    let done = next(&run, RunState::Done);
+    assert_eq!(bench.save_run(&done).await, SaveOutcome::Saved);
+    assert_eq!(bench.added_later("run").await, kept);
+    assert_eq!(bench.stored().await, Some(done));
+
+    let found = difference("ORDER-1");
+    let sk = format!("difference#{}", found.id);
+    bench.find(&found).await;
+    bench.add_later(&sk).await;
+    let read = bench.difference(&found.id).await.expect("a difference");
+    let completed = bench.table().complete_difference(&read).await;
+    assert_eq!(completed.expect("completed"), SaveOutcome::Saved);
+    assert_eq!(bench.added_later(&sk).await, kept);
+    let noted = read.noted("run-2", "looked at", NOW);
+    assert_eq!(bench.save(&noted).await, SaveOutcome::Saved);
+    assert_eq!(bench.added_later(&sk).await, kept);
+    assert_eq!(bench.difference(&found.id).await, Some(noted));
 }
 
 fn day() -> BillDate {

@@ -49,7 +49,10 @@ pub use self::{
         TrackedRefund,
     },
 };
-use crate::model::bill_date::{BillDate, BillName};
+use crate::{
+    model::bill_date::{BillDate, BillName},
+    reconcile::written_later::WrittenLater,
+};
 
 /// What a difference is about. The numbers are kept as the bill writes them: a foreign order may
 /// have a number in a form that ours cannot have.
@@ -176,6 +179,9 @@ pub struct Difference {
     pub version: u64,
     /// Its history; the first step is the finding.
     pub history: Vec<HistoryEntry>,
+    /// What a later version stored besides.
+    #[serde(skip)]
+    pub later: WrittenLater,
 }
 
 impl Difference {
@@ -209,6 +215,7 @@ impl Difference {
                 why: kind.meaning().to_owned(),
                 decision: None,
             }],
+            later: WrittenLater::default(),
         }
     }
 
