@@ -96,8 +96,8 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
-        let of = refund_of(caller, &order_no, &refund_no);
+        let named = NamedRefund::read(order_no, refund_no)?;
+        let of = named.asked_by(caller);
         let decided = self.app.refund_flow.retry(&of, None, self.origin).await?;
         let refund = decided_refund(decided, "refused")?;
         Ok(self.refund_accepted(&refund).await)
@@ -110,8 +110,8 @@ impl Request<'_> {
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
         let asked = OperatorRequest::read(self.incoming.json_body()?)?;
-        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
-        let of = refund_of(caller, &order_no, &refund_no);
+        let named = NamedRefund::read(order_no, refund_no)?;
+        let of = named.asked_by(caller);
         let decided = self
             .app
             .refund_flow
@@ -128,8 +128,8 @@ impl Request<'_> {
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
         let asked = RedirectRequest::read(self.incoming.json_body()?)?;
-        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
-        let of = refund_of(caller, &order_no, &refund_no);
+        let named = NamedRefund::read(order_no, refund_no)?;
+        let of = named.asked_by(caller);
         let decided = self
             .app
             .refund_flow
@@ -148,8 +148,8 @@ impl Request<'_> {
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
         let asked = OperatorRequest::read(self.incoming.json_body()?)?;
-        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
-        let of = refund_of(caller, &order_no, &refund_no);
+        let named = NamedRefund::read(order_no, refund_no)?;
+        let of = named.asked_by(caller);
         let decided = self
             .app
             .refund_flow
@@ -197,23 +197,27 @@ impl Request<'_> {
     }
 }
 
-fn refund_named(order_no: &str, refund_no: &str) -> Result<(OrderNo, RefundNo), Problem> {
-    Ok((
-        OrderNo::parse(order_no)?,
-        RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?,
-    ))
+/// The refund that a path names, for a decision about it.
+struct NamedRefund {
+    order_no: OrderNo,
+    refund_no: RefundNo,
 }
 
-fn refund_of<'a>(
-    caller: &'a Caller,
-    order_no: &'a OrderNo,
-    refund_no: &'a RefundNo,
-) -> RefundRef<'a> {
-    RefundRef {
-        client: &caller.client_id,
-        order_no,
-        refund_no,
-        by: Approval::Caller,
+impl NamedRefund {
+    fn read(order_no: &str, refund_no: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            order_no: OrderNo::parse(order_no)?,
+            refund_no: RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?,
+        })
+    }
+
+    fn asked_by<'a>(&'a self, caller: &'a Caller) -> RefundRef<'a> {
+        RefundRef {
+            client: &caller.client_id,
+            order_no: &self.order_no,
+            refund_no: &self.refund_no,
+            by: Approval::Caller,
+        }
     }
 }
 
