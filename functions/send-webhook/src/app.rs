@@ -31,6 +31,10 @@ pub struct App {
     pub(crate) clock: Clock,
 }
 
+/// A disabled webhook is logged again after this many seconds, while there are events. So is a
+/// cause on our side.
+pub(crate) const LOGGED_AGAIN_AFTER_S: i64 = 3_600;
+
 /// What this sandbox has logged of each client's receiver, to avoid a line for each event: a time
 /// that tells its news from earlier ones.
 #[derive(Debug, Default)]
@@ -51,6 +55,13 @@ impl ReceiverReports {
             reported.insert(client_id.clone(), at);
         }
         is_due
+    }
+
+    /// The same of what goes on: logged at first, and then at intervals.
+    pub(crate) fn is_due_again(&self, client_id: &ClientId, now: UnixSeconds) -> bool {
+        self.is_due(client_id, now, |last| {
+            now.since(last) >= LOGGED_AGAIN_AFTER_S
+        })
     }
 }
 

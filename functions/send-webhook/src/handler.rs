@@ -26,15 +26,11 @@ use tracing::{error, info, warn};
 use webhook_client::NoAnswer;
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::app::App;
+use crate::app::{App, LOGGED_AGAIN_AFTER_S};
 
 /// How many records of a batch are worked on at once: all of a usual batch, since each waits for a
 /// receiver of its own, and one that is not begun for lack of time has used up an attempt.
 const SIDE_BY_SIDE: usize = 10;
-
-/// A disabled webhook is logged again after this many seconds, while there are events. So is a
-/// cause on our side.
-const LOGGED_AGAIN_AFTER_S: i64 = 3_600;
 
 /// No record is begun with less time left than this, in milliseconds: a receiver that is cut off
 /// early looks like one that failed.
@@ -337,8 +333,7 @@ async fn keep(
     since: UnixSeconds,
 ) -> Result<(), NotDelivered> {
     let now = app.clock.now();
-    let is_long_ago = |last: UnixSeconds| now.since(last) >= LOGGED_AGAIN_AFTER_S;
-    if app.disabled.is_due(&event.client_id, now, is_long_ago) {
+    if app.disabled.is_due_again(&event.client_id, now) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
@@ -394,12 +389,7 @@ async fn try_later(
     let gone = failure.says_gone().then_some(1);
     let now = app.clock.now();
     // What passes by itself did so in the seconds before the second attempt.
-    if attempt > 1
-        && failure.is_ours()
-        && app.ours.is_due(&event.client_id, now, |last| {
-            now.since(last) >= LOGGED_AGAIN_AFTER_S
-        })
-    {
+    if attempt > 1 && failure.is_ours() && app.ours.is_due_again(&event.client_id, now) {
         error!(
             client_id,
             error = %ErrorChain(failure),
