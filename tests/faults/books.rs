@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
+use testbed::MCHID;
 
-use crate::testbed::{MCHID, Testbed};
+use crate::deployment::Deployment;
 
 /// An item: attribute names and plain values.
 pub(crate) type Item = Map<String, Value>;
@@ -47,11 +48,11 @@ pub(crate) struct OrderRecords {
 impl Records {
     /// Everything as it is now. Scans are a tenth of a case's time, so they are made again only
     /// after a write.
-    pub(crate) fn read(scene: &Testbed) -> Arc<Self> {
+    pub(crate) fn read(scene: &Deployment) -> Arc<Self> {
         scene.records(|| Self::scan(scene))
     }
 
-    fn scan(scene: &Testbed) -> Self {
+    fn scan(scene: &Deployment) -> Self {
         let mut books = Self::default();
         let prefix = format!("order#{MCHID}#");
         for item in scene
@@ -135,7 +136,7 @@ impl DayRecords {
     }
 }
 
-fn days(scene: &Testbed) -> BTreeMap<String, DayRecords> {
+fn days(scene: &Deployment) -> BTreeMap<String, DayRecords> {
     let mut days: BTreeMap<String, DayRecords> = BTreeMap::new();
     let prefix = format!("day#{MCHID}#");
     let scanned = scene.cloud.scan(&scene.tables.reconciliation);

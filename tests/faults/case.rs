@@ -10,11 +10,11 @@ use std::{
 
 use crate::{
     checks,
+    deployment::Deployment,
     director::{InOrder, Policy, on_side},
     flows::{Flow, Race, Step},
     logs,
     scenario::{ConcurrentAnswers, Scenario, Until, Violation},
-    testbed::Testbed,
 };
 
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub(crate) fn keep_panics() {
 /// Plays a flow by a script.
 pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut scenario = Scenario::new(Testbed::set(1).await);
+        let mut scenario = Scenario::new(Deployment::set(1).await);
         (flow.before)(&mut scenario).await;
         scenario.scene.recycle(); // every function starts cold: its first calls are crash points, too
         scenario.scene.director.follow(script);
@@ -56,7 +56,7 @@ pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
 /// Plays a race by a script.
 pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut scenario = Scenario::new(Testbed::set(1).await);
+        let mut scenario = Scenario::new(Deployment::set(1).await);
         (race.before)(&mut scenario).await;
         scenario.scene.director.follow(script);
         let (scene, asked) = (Arc::clone(&scenario.scene), ConcurrentAnswers::default());

@@ -8,7 +8,7 @@
 //! lets one through at a time and decides what happens to it. Clocks stand still until a test moves
 //! them. So a case can be repeated step by step by its name, and a random run by its seed.
 //!
-//! One case: [`testbed`] sets it up, [`flows`] or [`seeds`] choose the steps, [`script`] the
+//! One case: [`deployment`] sets it up, [`flows`] or [`seeds`] choose the steps, [`script`] the
 //! faults, [`scenario`] runs until quiet, [`checks`] test the invariants
 //! (shared/payments/STATES.md, 11).
 
@@ -28,6 +28,7 @@ mod case;
 mod checks;
 mod client;
 mod cloud;
+mod deployment;
 mod director;
 mod enumerate;
 mod exchanges;
@@ -43,7 +44,7 @@ mod sandbox;
 mod scenario;
 mod script;
 mod seeds;
-mod testbed;
+
 mod workers;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
+use testbed::template;
 
 /// The pipe as it is deployed: which records pass, and what it takes from each.
 pub(crate) struct Pipe {
@@ -61,28 +62,19 @@ fn passes(pattern: &Value, record: &Value) -> bool {
 pub(crate) fn pipe() -> &'static Pipe {
     static PIPE: OnceLock<Pipe> = OnceLock::new();
     PIPE.get_or_init(|| {
-        let template = include_str!("../../template.yaml");
-        let (_, pipe) = template
-            .split_once("Type: AWS::Pipes::Pipe")
+        let (_, pipe) = template::resources("AWS::Pipes::Pipe")
+            .next()
             .expect("a pipe");
-        let (filters, target) = pipe
-            .split_once("InputTemplate:")
-            .expect("an input template");
-        let patterns = filters.split("- Pattern:").skip(1).map(|pattern| {
-            // JSON on one line in quotes, or on several behind `>-`.
-            let text: String = pattern
-                .lines()
-                .map(str::trim)
-                .take_while(|line| !line.starts_with("Target:"))
-                .collect();
-            let (begin, end) = (
-                text.find('{').expect("JSON"),
-                text.rfind('}').expect("JSON"),
-            );
-            serde_json::from_str(&text[begin..=end]).expect("a pattern")
+        let filters = &pipe["SourceParameters"]["FilterCriteria"]["Filters"];
+        let patterns = filters.as_array().expect("filters").iter().map(|filter| {
+            let pattern = filter["Pattern"].as_str().expect("a pattern");
+            serde_json::from_str(pattern).expect("JSON")
         });
-        let (object, _) = target.split_once("\n\n").expect("the template's end");
-        let taken = object.split("<$.dynamodb.NewImage.").skip(1).map(|path| {
+        let target = pipe["TargetParameters"]["InputTemplate"].as_str();
+        let paths = target
+            .expect("an input template")
+            .split("<$.dynamodb.NewImage.");
+        let taken = paths.skip(1).map(|path| {
             let (path, _) = path.split_once('>').expect("a path");
             let (name, kind) = path.split_once('.').expect("an attribute and its type");
             (name.to_owned(), kind.to_owned())

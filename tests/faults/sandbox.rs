@@ -1,15 +1,16 @@
 //! The functions as they run at AWS: sandboxes that are built when needed, reused while they live,
 //! and dropped when they crash.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use runtime::{
     aws::{Aws, AwsSettings},
     clock::Clock,
     random::Random,
+};
+use testbed::{
+    environment::{AWS_IN_PROCESS, Environment},
+    open,
 };
 
 use crate::{
@@ -53,22 +54,9 @@ pub(crate) struct Site {
     /// `127.0.0.1:port` of the simulator.
     pub(crate) simulator: String,
     /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
-    pub(crate) environment: Mutex<BTreeMap<String, String>>,
+    pub(crate) environment: Mutex<Environment>,
     pub(crate) random: Random,
     pub(crate) scene_clock: Clock,
-}
-
-/// Opens a function's desk from its settings, as its `main` does.
-macro_rules! open {
-    ($function:ident, $variables:expr, $aws:expr, $clock:expr, $random:expr) => {{
-        let (_, settings) = flows::sandbox::read($variables).expect("complete settings");
-        let sandbox = flows::sandbox::Sandbox {
-            aws: $aws.clone(),
-            clock: $clock.clone(),
-            random: $random.clone(),
-        };
-        $function::app::App::open(settings, &sandbox)
-    }};
 }
 
 impl Site {
@@ -121,7 +109,7 @@ impl Site {
             alias,
         };
         let aws = Aws::with_http_client(
-            &AwsSettings::local("http://aws.invalid"),
+            &AwsSettings::local(AWS_IN_PROCESS),
             &clock,
             outlet.http_client(),
         );

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
+use testbed::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
 use wechatpay_simulator::PayOptions;
 
 use crate::{
     books::{Records, text},
     checks,
     client::{ApiAnswer, PendingRequest},
-    testbed::{REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
+    deployment::Deployment,
 };
 
 /// All queues that Lambda polls.
@@ -26,7 +27,7 @@ const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// A scene being played.
 pub(crate) struct Scenario {
-    pub(crate) scene: Arc<Testbed>,
+    pub(crate) scene: Arc<Deployment>,
     pub(crate) wishes: Vec<PendingRequest>,
     pub(crate) violations: Vec<Violation>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct ConcurrentAnswers(Mutex<Vec<(PendingRequest, Option<ApiAnswer>
 
 impl ConcurrentAnswers {
     /// A client asks for something, once.
-    pub(crate) async fn ask(&self, scene: &Testbed, wish: PendingRequest) {
+    pub(crate) async fn ask(&self, scene: &Deployment, wish: PendingRequest) {
         let answer = scene.ask(&wish).await;
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.push((wish, answer));
@@ -62,7 +63,7 @@ pub(crate) enum Until {
 }
 
 impl Scenario {
-    pub(crate) fn new(scene: Arc<Testbed>) -> Self {
+    pub(crate) fn new(scene: Arc<Deployment>) -> Self {
         Self {
             scene,
             wishes: Vec::new(),

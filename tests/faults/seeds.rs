@@ -10,6 +10,7 @@ use std::{
 use fastrand::Rng;
 use futures_util::future::{FutureExt, LocalBoxFuture, join_all};
 use serde_json::{Value, json};
+use testbed::environment::{REQUESTS, RESULTS};
 use wechatpay_simulator::{
     ConsoleRefund, Damage, Fault as WechatFault, PayOptions, RefundOutcome, Rule,
 };
@@ -22,10 +23,10 @@ use crate::{
         secrets::{DESCRIPTION, OPENID},
     },
     client::PendingRequest,
+    deployment::{Deployment, Poll},
     director::{InOrder, Policy, WaitingCall},
     report::{self, Report},
     scenario::{ConcurrentAnswers, Scenario, Until},
-    testbed::{Poll, REQUESTS, RESULTS, Testbed},
     workers,
 };
 
@@ -82,7 +83,7 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
 pub(crate) fn scenario(seed: u64) -> CaseResult {
     case::run(async move {
         let mut dice = Rng::with_seed(seed);
-        let mut scenario = Scenario::new(Testbed::set(seed).await);
+        let mut scenario = Scenario::new(Deployment::set(seed).await);
         let skews = (0..40).map(|_| dice.i64(-SKEW_MS..=SKEW_MS)).collect();
         scenario.scene.skew(skews);
         let faults = dice.usize(0..=FAULTS_MAX);
@@ -307,7 +308,7 @@ fn number(order: &Value) -> String {
 
 /// One of the things that happen at once: what it is called, and it.
 fn act<'a>(
-    scene: &'a Arc<Testbed>,
+    scene: &'a Arc<Deployment>,
     order: &Value,
     asked: &'a ConcurrentAnswers,
     dice: &mut Rng,

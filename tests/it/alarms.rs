@@ -36,9 +36,7 @@ use wechatpay_simulator::{
 use crate::{
     payer_owed::could_not_be_paid_out,
     runbooks,
-    support::{
-        Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID, Testbed, native, native_for, start_wechat,
-    },
+    support::{Lines, MAX_RECEIVE_COUNT, MCHID, Testbed, native, native_for, start_wechat},
     webhooks::{self, WebhookTestbed},
 };
 use cloudwatch::CloudWatch;
@@ -205,8 +203,7 @@ async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm(
 async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_and_stays_one() {
     let (mut testbed, mut watch) = well(3).await;
     // Nothing listens at the address that the functions call.
-    let public_key = &LocalAws::get().await.merchant_public_key;
-    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
+    testbed.wechat = start_wechat(testbed.clock.now(), 0);
     incident(
         &testbed,
         &mut watch,
@@ -438,8 +435,7 @@ async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() 
         let order = format!("ORDER-{number}-LATE");
         watch.of(testbed.post_order(&native(&order))).await;
     }
-    let public_key = &LocalAws::get().await.merchant_public_key;
-    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
+    testbed.wechat = start_wechat(testbed.clock.now(), 0);
     let due_s = loop {
         testbed.advance(MINUTE).await;
         let report = watch.of(testbed.sweep()).await;

@@ -11,9 +11,7 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::{
     contract::conforms,
-    support::{
-        APPIDS, ApiAnswer, LocalAws, MCHID, Testbed, TestbedOptions, native, refused_by_wechat,
-    },
+    support::{APPIDS, ApiAnswer, MCHID, Testbed, TestbedOptions, native, refused_by_wechat},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +65,7 @@ async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed(
                 text(&jsapi["nonceStr"]),
                 text(&jsapi["package"]),
             ],
-        )
-        .await;
+        );
         assert!(text(&jsapi["package"]).starts_with("prepay_id="));
 
         let mini = ask("ORDER-MP", "mini_program", openid).await;
@@ -82,8 +79,7 @@ async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed(
                 text(&mini["nonceStr"]),
                 text(&mini["package"]),
             ],
-        )
-        .await;
+        );
 
         let app = ask("ORDER-AP", "app", json!({})).await;
         assert_eq!(
@@ -99,31 +95,22 @@ async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed(
                 text(&app["nonceStr"]),
                 text(&app["prepayId"]),
             ],
-        )
-        .await;
+        );
     }
 }
 
-async fn signed_by_merchant(signer: &str, signature: &Value, lines: &[&str]) {
-    let local = LocalAws::get().await;
-    let pem = if signer == "kms" {
-        &local.merchant_public_key
+fn signed_by_merchant(signer: &str, signature: &Value, lines: &[&str]) {
+    let key = if signer == "kms" {
+        testbed::kms_key()
     } else {
-        &local.sealed_public_key
+        testbed::sealed_key()
     };
-    let der = BASE64
-        .decode(
-            pem.lines()
-                .filter(|line| !line.starts_with("---"))
-                .collect::<String>(),
-        )
-        .unwrap();
     let message = lines
         .iter()
         .map(|line| format!("{line}\n"))
         .collect::<String>();
     let signature = BASE64.decode(text(signature)).unwrap();
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der)
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_der())
         .verify(message.as_bytes(), &signature)
         .expect("the merchant's signature over these lines");
 }

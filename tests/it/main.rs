@@ -1,7 +1,7 @@
 //! Tests across crates. Everything of ours is real: the handlers as they are deployed, the stores,
-//! the clients, the AWS SDK. DynamoDB is an engine in memory for each test; KMS and SQS are the
-//! local engine, started once; WeChat Pay is the simulator, over real HTTP. Clocks stand still
-//! until a test moves them.
+//! the clients, the AWS SDK. AWS is in the process, one for each test; WeChat Pay is the simulator,
+//! over real HTTP. Clocks stand still until a test moves them. Only what proves commands and
+//! documents (`documents`, `one_command`) runs the local engine.
 //!
 //! [`support`] sets a scene; each further module holds the sentences about one part.
 

@@ -7,7 +7,7 @@ use payments::{
     reconcile::difference::{Difference, DifferenceKind, DifferenceState, RefundStage},
 };
 use serde_json::{Value, json};
-use testbed::{Fault, Match};
+use testbed::{Fault, Match, template};
 use wechatpay_simulator::{Endpoint, Fault as SimulatorFault, RefundOutcome, RefundStatus, Rule};
 
 use crate::support::{Lines, Testbed};
@@ -445,15 +445,15 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
 
 /// The variable of the console that a parameter of the template is handed over by.
 fn variable_of(parameter: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    let template = std::fs::read_to_string(path).expect("the template");
-    let mut handed = template
-        .lines()
-        .filter_map(|line| line.split_once(": !Ref "))
-        .filter(|(_, value)| *value == parameter);
+    let functions = template::resources("AWS::Serverless::Function");
+    let variables = functions.filter_map(|(_, function)| {
+        let variables = &function["Environment"]["Variables"];
+        variables.as_object()
+    });
+    let mut handed = variables.flatten().filter(|(_, value)| *value == parameter);
     let (name, _) = handed.next().expect("a variable");
     assert_eq!(handed.next(), None);
-    name.trim().to_owned()
+    name.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,19 +8,13 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_kms::types::{KeySpec, KeyUsageType, OriginType};
 use client::{
     ApiClientKey, MerchantFiles, PlatformKey, add_client, add_platform_key, change_merchant,
     read_merchant_key,
 };
 use message_signatures::SigningKey;
 use reconcile::RefreshOutcome;
-use runtime::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    kms::Kms,
-    net::{Reach, WebhookUrl},
-};
+use runtime::net::{Reach, WebhookUrl};
 use serde_json::{Value, json};
 use stores::keys_table::change::MerchantChange;
 use testbed::{Match, Service};
@@ -29,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     documents::{MERCHANT_KEY, merchant_certificate},
-    support::{Client, Lines, LocalAws, MCHID, Testbed, TestbedOptions, native},
+    support::{Client, Lines, MCHID, Testbed, TestbedOptions, native},
     webhooks::{Receiver, deliver, secret},
 };
 
@@ -248,23 +242,10 @@ async fn sealed_pair(traffic: &mut Traffic) {
 
 /// The sealed pair goes into a new KMS key, and the functions sign with that, one after the other.
 async fn into_a_new_kms_key(traffic: &mut Traffic) {
-    let local = LocalAws::get().await;
-    let aws = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system());
-    let made = aws
-        .kms()
-        .create_key()
-        .origin(OriginType::External)
-        .key_spec(KeySpec::Rsa2048)
-        .key_usage(KeyUsageType::SignVerify)
-        .send()
-        .await
-        .expect("a KMS key");
-    let key_id = made.key_metadata().expect("metadata").key_id().to_owned();
     let key = read_merchant_key(&traffic.file("apiclient_key.pem", MERCHANT_KEY));
-    let kms = Kms::new(aws.kms());
     let key = key.expect("a key");
-    let imported = kms.import_rsa_key(&key_id, key.pkcs8_der()).await;
-    imported.expect("imported");
+    // The import itself is proved in the client's tests, against an engine that unwraps.
+    let key_id = traffic.testbed.import_signing_key(key.pkcs8_der());
     let settings = [
         ("MERCHANT_SIGNER", "kms"),
         ("MERCHANT_SIGNING_KEY_ID", key_id.as_str()),

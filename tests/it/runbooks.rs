@@ -23,9 +23,7 @@ use stores::{
 use tokio::net::TcpListener;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{
-    Lines, LocalAws, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native, start_wechat,
-};
+use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions, native, start_wechat};
 
 /// A page for on-call.
 pub(crate) fn page(name: &str) -> String {
@@ -232,8 +230,7 @@ async fn certificates_fail(testbed: &Testbed, lines: &Lines) -> Value {
 /// Something else answers in WeChat Pay's place, and signs nothing.
 async fn somebody_else_answers(testbed: &mut Testbed) {
     let address = testbed.wechat.addr;
-    let public_key = &LocalAws::get().await.merchant_public_key;
-    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
+    testbed.wechat = start_wechat(testbed.clock.now(), 0);
     // The one before is still being shut down.
     let free = async {
         loop {

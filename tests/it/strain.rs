@@ -5,6 +5,7 @@ use std::{net::TcpListener, time::Duration};
 
 use payments::news::call_outcome::CallOutcome;
 use runtime::{random::Random, signer::SignWith};
+use testbed::environment::SIGNING_KEY_ID;
 use wechat_client::api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings};
 use wechatpay::{
     Signer,
@@ -12,7 +13,7 @@ use wechatpay::{
 };
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, Running};
 
-use crate::support::{LocalAws, MCHID, Testbed, TestbedOptions, native, start_wechat};
+use crate::support::{MCHID, Testbed, TestbedOptions, native, start_wechat};
 
 const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
 const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
@@ -47,7 +48,7 @@ impl TwoHosts {
             signatures_per_s: 1000,
         };
         let main = format!("http://127.0.0.1:{main_port}");
-        let wechat = client(&testbed, main, signed_by_kms().await, limits);
+        let wechat = client(&testbed, main, signed_by_kms(), limits);
         Self {
             testbed,
             main_port,
@@ -57,9 +58,8 @@ impl TwoHosts {
     }
 
     async fn start_main(&mut self) {
-        let public_key = &LocalAws::get().await.merchant_public_key;
         let now = self.testbed.clock.now();
-        self.main = Some(start_wechat(public_key, now, self.main_port));
+        self.main = Some(start_wechat(now, self.main_port));
     }
 
     fn at_main(&self) -> &wechatpay_simulator::Admin {
@@ -111,9 +111,9 @@ fn client(testbed: &Testbed, main: String, sign_with: SignWith, limits: Limits) 
     )
 }
 
-async fn signed_by_kms() -> SignWith {
+fn signed_by_kms() -> SignWith {
     SignWith::Kms {
-        key_id: LocalAws::get().await.merchant_key_id.clone(),
+        key_id: SIGNING_KEY_ID.to_owned(),
     }
 }
 
@@ -280,7 +280,7 @@ async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_se
         signatures_per_s: 1000,
     };
     let main = testbed.wechat.base_url.clone();
-    let wechat = client(&testbed, main, signed_by_kms().await, few);
+    let wechat = client(&testbed, main, signed_by_kms(), few);
     let call = async |within_ms| {
         let before_ms = testbed.clock.now_ms();
         let within = Duration::from_millis(within_ms);
@@ -311,7 +311,7 @@ async fn refunds_have_a_limit_of_their_own_and_questions_about_them_have_not() {
         signatures_per_s: 1000,
     };
     let main = testbed.wechat.base_url.clone();
-    let wechat = client(&testbed, main, signed_by_kms().await, few);
+    let wechat = client(&testbed, main, signed_by_kms(), few);
     let refund = CreateRefund::new(&RefundBody {
         transaction_id: Some("4200000001".to_owned()),
         out_refund_no: "R1".to_owned(),
@@ -347,7 +347,7 @@ async fn only_signatures_by_kms_are_counted() {
         })
         .await;
         let sign_with = match signer {
-            "kms" => signed_by_kms().await,
+            "kms" => signed_by_kms(),
             _ => SignWith::Sealed,
         };
         let wechat = client(&testbed, testbed.wechat.base_url.clone(), sign_with, few);

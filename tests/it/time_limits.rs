@@ -6,12 +6,10 @@ use std::time::Duration;
 use payments::{reconcile::difference::DifferenceKind, rules::create_order::PayerKey};
 use runtime::aws::CallLimits;
 use serde_json::json;
-use testbed::{Fault, Match, Service};
+use testbed::{Fault, Match, Service, template};
 use wechatpay_simulator::{Damage, PayOptions};
 
 use crate::support::{Testbed, TestbedOptions, native};
-
-const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// API Gateway's HTTP APIs wait so long for a function, and WeChat Pay for the answer to a
 /// callback.
@@ -20,11 +18,8 @@ const WECHAT_PAY: Duration = Duration::from_secs(5);
 
 /// A function's `Timeout`.
 fn time_out(function: &str) -> Duration {
-    let resource = format!("\n  {function}:\n    Type: AWS::Serverless::Function\n");
-    let (_, rest) = TEMPLATE.split_once(&resource).expect("the function");
-    let (_, rest) = rest.split_once("\n      Timeout: ").expect("a time-out");
-    let (seconds, _) = rest.split_once('\n').expect("a line");
-    Duration::from_secs(seconds.parse().expect("seconds"))
+    let seconds = template::resource(function)["Timeout"].as_u64();
+    Duration::from_secs(seconds.expect("a time-out"))
 }
 
 impl Testbed {

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use axum::{
     Router,
     body::Bytes,
@@ -39,12 +38,15 @@ use stores::{
     queues::Queue,
     undelivered::{UndeliveredEvents, UndeliveredReason},
 };
-use testbed::{DynamoEngine, Fault, FaultyTransport, Match, Service};
+use testbed::{
+    AwsEngines, Fault, FaultyTransport, Match, Service, SqsMessage,
+    environment::{AWS_IN_PROCESS, SECRETS_KEY_ID, WEBHOOKS, environment},
+};
 use wechatpay::UnixSeconds;
 
 use crate::{
     runbooks,
-    support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID, open},
+    support::{HiddenTimes, Lines, MAX_RECEIVE_COUNT, MCHID, batch, open},
 };
 
 /// A batch has so much time, unless the test says otherwise.
@@ -57,12 +59,10 @@ pub(crate) struct WebhookTestbed {
     pub(crate) wire: FaultyTransport,
     keys: KeysTable,
     queue: Queue,
-    queue_url: String,
-    sqs: aws_sdk_sqs::Client,
+    engines: AwsEngines,
     hidden: HiddenTimes,
     pub(crate) receiver: Receiver,
     undelivered: UndeliveredEvents,
-    _engine: DynamoEngine,
 }
 
 impl WebhookTestbed {
@@ -75,32 +75,17 @@ impl WebhookTestbed {
     /// `allow_loopback` is the setting.
     async fn without_webhook(allow_loopback: &str) -> Self {
         let clock = Clock::manual(Clock::system().now());
-        let engine = DynamoEngine::start();
-        let tables = engine.create_tables("").await;
-        let local = LocalAws::get().await;
-        let hidden = HiddenTimes::default();
-        let split = local.split(engine.endpoint(), hidden.clone());
-        let wire = FaultyTransport::around(split, clock.clone());
-        let aws = Aws::with_http_client(
-            &AwsSettings::local(&local.endpoint),
-            &clock,
-            wire.http_client(),
-        );
-        let sqs = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system()).sqs();
-        let queue_url = create_queue(&sqs, &format!("webhooks-{}", Random::system().id())).await;
-        let vars: BTreeMap<&str, &str> = [
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
-            ("KEYS_TABLE", &tables.keys),
-            ("SECRETS_KEY_ID", &local.secrets_key_id),
-            ("WECHATPAY_MCHID", MCHID),
-            ("WEBHOOKS_QUEUE_URL", &queue_url),
-            ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
+        let engines = AwsEngines::new(clock.clone());
+        let tables = testbed::create_tables(&engines.aws().dynamodb(), "").await;
+        let wire = FaultyTransport::around(engines.http_client(), clock.clone());
+        let settings = AwsSettings::local(AWS_IN_PROCESS);
+        let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
+        let more = [
             ("WEBHOOK_ALLOW_LOOPBACK", allow_loopback),
-            ("AWS_ENDPOINT_URL", &local.endpoint),
-        ]
-        .into();
+            // Which may be so on this machine only; the calls themselves go to the engines.
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ];
+        let vars = environment(&tables, AWS_IN_PROCESS, &more);
         Self {
             app: open!(send_webhook, &vars, &aws, clock, Random::system()),
             keys: KeysTable::new(
@@ -108,18 +93,16 @@ impl WebhookTestbed {
                 &tables.keys,
                 MCHID,
                 Kms::new(aws.kms()),
-                &local.secrets_key_id,
+                SECRETS_KEY_ID,
                 clock.clone(),
             ),
-            queue: Queue::new(aws.sqs(), &queue_url),
+            queue: Queue::new(aws.sqs(), WEBHOOKS),
             undelivered: UndeliveredEvents::new(aws.dynamodb(), &tables.undelivered_events, MCHID),
-            queue_url,
-            sqs,
+            hidden: HiddenTimes(engines.clone()),
+            engines,
             clock,
             wire,
-            hidden,
             receiver: Receiver::start().await,
-            _engine: engine,
         }
     }
 
@@ -139,22 +122,28 @@ impl WebhookTestbed {
 
     /// Somebody puts this into the queue.
     pub(crate) async fn send(&self, body: &str) {
-        let sent = self.sqs.send_message().queue_url(&self.queue_url);
-        sent.message_body(body).send().await.expect("a message");
+        let now_ms = self.engines.now_ms();
+        self.engines
+            .queues()
+            .send(WEBHOOKS, body.to_owned(), now_ms);
+    }
+
+    /// What is visible in the queue, as Lambda receives it.
+    fn received(&self) -> Vec<SqsMessage> {
+        let now_ms = self.engines.now_ms();
+        self.engines.queues().receive(WEBHOOKS, 10, false, now_ms)
     }
 
     /// Lambda takes what is visible, hands it over, and deletes what did not fail. Says how many
     /// failed.
     pub(crate) async fn work_off(&self) -> usize {
-        let messages = receive(&self.sqs, &self.queue_url).await;
-        let records = messages.iter().map(record).collect();
+        let messages = self.received();
+        let records = batch(WEBHOOKS, &messages).records;
         let answer = self.process(records, PLENTY_MS).await;
         let failed = failed(&answer);
         for message in &messages {
-            if !failed.contains(&message.message_id().expect("an id")) {
-                let deleted = self.sqs.delete_message().queue_url(&self.queue_url);
-                let receipt = message.receipt_handle().expect("a receipt");
-                deleted.receipt_handle(receipt).send().await.expect("gone");
+            if !failed.contains(&message.id.as_str()) {
+                self.engines.queues().delete(WEBHOOKS, &message.id);
             }
         }
         failed.len()
@@ -303,24 +292,6 @@ pub(crate) fn record_of(id: &str, body: String, receive_count: usize) -> SqsReco
     }
 }
 
-/// A message as Lambda hands it over.
-fn record(message: &Message) -> SqsRecord {
-    let count = MessageSystemAttributeName::ApproximateReceiveCount;
-    SqsRecord {
-        message_id: message.message_id().expect("an id").to_owned(),
-        receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
-        body: message.body().expect("a body").to_owned(),
-        attributes: SystemAttributes {
-            approximate_receive_count: message
-                .attributes()
-                .and_then(|told| told.get(&count))
-                .cloned(),
-            ..SystemAttributes::default()
-        },
-        message_attributes: Default::default(),
-    }
-}
-
 /// Why an event was not delivered, by the first line that says so.
 fn not_delivered(lines: &[Value]) -> Option<String> {
     let mut lines = lines.iter();
@@ -334,37 +305,6 @@ pub(crate) fn failed(answer: &BatchResponse) -> Vec<&str> {
         .iter()
         .map(|failure| failure.item_identifier.as_str())
         .collect()
-}
-
-async fn receive(sqs: &aws_sdk_sqs::Client, url: &str) -> Vec<Message> {
-    let received = sqs
-        .receive_message()
-        .queue_url(url)
-        .max_number_of_messages(10)
-        .message_system_attribute_names(MessageSystemAttributeName::All)
-        .send()
-        .await;
-    received.expect("messages").messages.unwrap_or_default()
-}
-
-/// Makes a queue and its dead-letter queue as the template does.
-async fn create_queue(sqs: &aws_sdk_sqs::Client, name: &str) -> String {
-    let create = |name: String| sqs.create_queue().queue_name(name);
-    let dead = create(format!("{name}-dlq")).send().await.expect("a queue");
-    let described = sqs
-        .get_queue_attributes()
-        .set_queue_url(dead.queue_url)
-        .attribute_names(QueueAttributeName::QueueArn)
-        .send()
-        .await
-        .expect("its attributes");
-    let arn = &described.attributes().expect("some")[&QueueAttributeName::QueueArn];
-    let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT});
-    let made = create(name.to_owned())
-        .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
-        .send()
-        .await;
-    made.expect("a queue").queue_url.expect("a URL")
 }
 
 /// What a receiver got.
@@ -583,8 +523,6 @@ async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_s
     assert_eq!(scene.work_off().await, 1);
     assert_eq!(scene.work_off().await, 0);
     assert_eq!(scene.receiver.got().len(), 1, "it is hidden");
-    // SQS has a clock of its own.
-    tokio::time::sleep(Duration::from_millis(5_500)).await;
     scene.clock.advance(Duration::from_secs(5));
     assert_eq!(scene.work_off().await, 0);
     let got = scene.receiver.got();
@@ -604,34 +542,27 @@ async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_let
     scene.publish(&event("ORDER-1", 3)).await;
     for _ in 1..=MAX_RECEIVE_COUNT {
         scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-        let messages = receive(&scene.sqs, &scene.queue_url).await;
+        let messages = scene.received();
         let [message] = &messages[..] else {
             panic!("one message")
         };
-        let answer = scene.process(vec![record(message)], PLENTY_MS).await;
-        assert_eq!(failed(&answer), [message.message_id().unwrap()]);
+        let records = batch(WEBHOOKS, &messages).records;
+        let answer = scene.process(records, PLENTY_MS).await;
+        assert_eq!(failed(&answer), [&*message.id]);
         // The hours pass.
-        scene
-            .sqs
-            .change_message_visibility()
-            .queue_url(&scene.queue_url)
-            .receipt_handle(message.receipt_handle().unwrap())
-            .visibility_timeout(0)
-            .send()
-            .await
-            .expect("visible");
+        scene.engines.queues().show(WEBHOOKS, &message.id);
     }
     assert_eq!(
         scene.hidden.times_s(),
         [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 0]
     );
     assert_eq!(scene.receiver.got().len(), 8);
-    assert!(receive(&scene.sqs, &scene.queue_url).await.is_empty());
-    let dead = receive(&scene.sqs, &format!("{}-dlq", scene.queue_url)).await;
-    assert_eq!(
-        dead[0].body(),
-        Some(on_the_bus(&event("ORDER-1", 3)).as_str())
-    );
+    assert!(scene.received().is_empty());
+    let queues = scene.engines.queues();
+    let [(_, dead)] = queues.dead()[..] else {
+        panic!("one dead letter")
+    };
+    assert_eq!(dead.body, on_the_bus(&event("ORDER-1", 3)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -868,12 +799,10 @@ async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair(
     let event = event("ORDER-1", 3);
     let sent = scene.queue.send_webhook(&event, traceparent);
     sent.await.expect("queued");
-    let [message] = &receive(&scene.sqs, &scene.queue_url).await[..] else {
+    let [message] = &scene.received()[..] else {
         panic!("one message")
     };
-    let told = message.attributes().expect("attributes");
-    let group = told.get(&MessageSystemAttributeName::MessageGroupId);
-    assert_eq!(group.map(String::as_str), Some("shop"));
+    assert_eq!(message.group_id.as_deref(), Some("shop"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1114,11 +1043,9 @@ async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
     let scene = WebhookTestbed::start().await;
     scene.receiver.wait_for(10);
     join_all((1..=10).map(async |n| scene.publish(&event(&format!("ORDER-{n}"), 1)).await)).await;
-    let mut messages = Vec::new();
-    while messages.len() < 10 {
-        messages.extend(receive(&scene.sqs, &scene.queue_url).await);
-    }
-    let records = messages.iter().map(record).collect();
+    let messages = scene.received();
+    assert_eq!(messages.len(), 10);
+    let records = batch(WEBHOOKS, &messages).records;
     let answer = scene.process(records, PLENTY_MS).await;
     assert!(failed(&answer).is_empty(), "none waited for another's end");
 }

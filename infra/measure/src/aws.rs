@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
+use testbed::RsaKey;
+use testbed::environment::{SECRETS_KEY_ID, SIGNING_KEY_ID};
 
 use crate::deployment::{self, KEYS_TABLE, ORDERS_TABLE};
 use crate::failure::{Failure, MeasureResult};
 use crate::http::{Request, Response, Server};
-use crate::wechat::{RsaKey, Wechat};
+use crate::wechat::Wechat;
 
 /// All services of one benchmark.
 #[derive(Debug)]
@@ -54,11 +56,11 @@ struct ServicesState {
 
 impl Services {
     pub(crate) fn start(wechat: Arc<Wechat>) -> MeasureResult<Self> {
-        let merchant = RsaKey::generate()?;
+        let merchant = RsaKey::generate();
         let state = Arc::new(ServicesState {
             keys: deployment::key_items(&wechat),
             secrets: deployment::secrets(&merchant),
-            signature: BASE64.encode(merchant.sign(b"anything")?),
+            signature: BASE64.encode(merchant.sign(b"anything")),
             wechat,
             orders: Mutex::default(),
             calls: Mutex::default(),
@@ -118,7 +120,7 @@ impl ServicesState {
             "TrentService.Decrypt" => self.decrypt(&asked)?,
             "TrentService.GenerateDataKey" => deployment::data_key(),
             "TrentService.Sign" => {
-                json!({"KeyId": "merchant", "Signature": self.signature, "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"})
+                json!({"KeyId": SIGNING_KEY_ID, "Signature": self.signature, "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"})
             }
             // The digest is there for those SDKs that check it by default.
             "AmazonSQS.SendMessage" => json!({
@@ -164,7 +166,7 @@ impl ServicesState {
         let plain = self.secrets.get(text(asked, "/CiphertextBlob"));
         let plain = plain.ok_or_else(|| Failure::new("no such secret"))?;
         Ok(
-            json!({"KeyId": "secrets", "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
+            json!({"KeyId": SECRETS_KEY_ID, "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
         )
     }
 }

@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
+use testbed::{APIV3_KEY, APPIDS, MCHID, MERCHANT_SERIAL, RsaKey};
 use wechatpay::{ApiV3Key, LocalKey, Signer, VerificationKeys, callback, canonical, verify};
 
 use crate::failure::{ErrorContext, MeasureResult};
@@ -18,7 +19,7 @@ use crate::peers::{self, PeerProcess, PeerStatus};
 use crate::progress::progress;
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
-use crate::wechat::{APIV3_KEY, APPID, CannedCallback, MCHID, PUBLIC_KEY_ID, RsaKey, Wechat};
+use crate::wechat::{CannedCallback, PUBLIC_KEY_ID, Wechat};
 use crate::{clock, paths};
 
 /// Rounds; in each of them everybody has a turn.
@@ -31,7 +32,6 @@ const SIGNED: u32 = 200;
 const VERIFIED: u32 = 3_000;
 
 const ORDER_NO: &str = "ORDER20261123001";
-const SERIAL_NO: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 
 /// At most this much of what the RSA verification in it takes alone: no opening can do without
 /// that, and all else is ours.
@@ -174,7 +174,7 @@ struct CallbackInput {
 
 impl CallbackInput {
     fn new() -> MeasureResult<Self> {
-        let (wechat, merchant) = (Wechat::new()?, RsaKey::generate()?);
+        let (wechat, merchant) = (Wechat::new()?, RsaKey::generate());
         let notice = wechat.notice(ORDER_NO, clock::now())?;
         let public_pem = wechat.key.public_pem();
         let mut keys = VerificationKeys::new();
@@ -184,9 +184,9 @@ impl CallbackInput {
         Ok(Self {
             keys,
             apiv3: [ApiV3Key::new(APIV3_KEY.as_bytes()).during("reading the APIv3 key")?],
-            signer: LocalKey::from_pkcs8_der(SERIAL_NO, &merchant.pkcs8)
+            signer: LocalKey::from_pkcs8_der(MERCHANT_SERIAL, &merchant.pkcs8())
                 .during("reading the merchant key")?,
-            public_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &wechat.key.public_der)
+            public_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, wechat.key.public_der())
                 .during("reading WeChat Pay's key")?,
             text: canonical::answer(&headers.timestamp, &headers.nonce, notice.body.as_bytes()),
             signature: BASE64
@@ -231,7 +231,7 @@ impl CallbackInput {
     }
 
     fn sign_alone(&self, count: u32) -> MeasureResult<Duration> {
-        let pair = &self.merchant.pair;
+        let pair = self.merchant.pair();
         let sign = || {
             let mut signature = vec![0; pair.public_modulus_len()];
             pair.sign(
@@ -271,7 +271,7 @@ impl CallbackInput {
     fn handed_over(&self) -> serde_json::Value {
         let headers = &self.notice.headers;
         json!({
-            "mchid": MCHID, "appid": APPID, "serial_no": SERIAL_NO, "order_no": ORDER_NO,
+            "mchid": MCHID, "appid": APPIDS[0], "serial_no": MERCHANT_SERIAL, "order_no": ORDER_NO,
             "private_key_pem": self.merchant.private_pem(), "apiv3_key": APIV3_KEY,
             "public_key_pem": self.public_pem, "public_key_id": PUBLIC_KEY_ID,
             "body": self.notice.body,

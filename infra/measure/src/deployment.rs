@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use testbed::environment::{self, Environment, FIELDS_KEY_ID};
+use testbed::{APIV3_KEY, MCHID, MERCHANT_SERIAL, RsaKey, Tables};
 
-use crate::wechat::{APIV3_KEY, APPID, MCHID, PUBLIC_KEY_ID, RsaKey, Wechat};
-
-/// Environment variables by name.
-pub(crate) type Environment = BTreeMap<String, String>;
+use crate::wechat::{PUBLIC_KEY_ID, Wechat};
 
 /// The API client of the benchmarks, and its secret.
 pub(crate) const CLIENT_KEYID: &str = "measure-1";
@@ -40,38 +39,24 @@ pub(crate) fn environment(
     runtime_api: &str,
     signer: Signer,
 ) -> Environment {
-    let queue = |name: &str| format!("{services}/000000000000/{name}");
     let signer = match signer {
         Signer::Kms => "kms",
         Signer::Sealed => "sealed",
     };
-    let (requests, results) = (queue("payment-requests"), queue("payment-results"));
-    let webhooks = queue("webhooks");
-    let work = queue("reconcile-work");
-    let pairs = [
+    let more = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api),
         ("AWS_LAMBDA_FUNCTION_NAME", name),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/measured"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "measured"),
-        ("AWS_REGION", "us-east-1"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
+        // As long as Lambda's.
         ("AWS_ACCESS_KEY_ID", "ASIAMEASURE000000000"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_SESSION_TOKEN", "token"),
         ("AWS_ENDPOINT_URL", services),
-        ("KEYS_TABLE", KEYS_TABLE),
-        ("ORDERS_TABLE", ORDERS_TABLE),
-        ("GUARDS_TABLE", "guards"),
-        ("NOTICES_TABLE", "notices"),
-        ("UNDELIVERED_EVENTS_TABLE", "undelivered-events"),
-        ("SECRETS_KEY_ID", "secrets"),
-        ("FIELDS_KEY_ID", "fields"),
-        ("MERCHANT_SIGNING_KEY_ID", "merchant"),
         ("MERCHANT_SIGNER", signer),
-        ("WECHATPAY_MCHID", MCHID),
-        ("WECHATPAY_APPIDS", APPID),
         ("WECHATPAY_BASE_URL", services),
         ("WECHATPAY_BACKUP_URL", services),
         // What is measured is how fast a function can be, not how fast it may be.
@@ -82,21 +67,11 @@ pub(crate) fn environment(
             "NOTIFY_URL",
             "https://api.example.com/v1/callbacks/wechatpay",
         ),
-        ("PAYMENT_REQUESTS_QUEUE_URL", &requests),
-        ("PAYMENT_RESULTS_QUEUE_URL", &results),
-        ("WEBHOOKS_QUEUE_URL", &webhooks),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
-        ("RECONCILIATION_TABLE", "reconciliation"),
-        ("RECONCILE_WORK_QUEUE_URL", &work),
-        ("RECONCILE_REPAIRS", "true"),
         ("RECONCILE_TODAY", "false"),
-        ("EVIDENCE_BUCKET", "evidence"),
         ("CONSOLE_AUTH", "loopback"),
     ];
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    environment::environment(&Tables::named(""), services, &more)
 }
 
 /// The secrets that KMS opens in this deployment: sealed form (Base64) to plain form (Base64).
@@ -105,7 +80,7 @@ pub(crate) fn secrets(merchant: &RsaKey) -> BTreeMap<String, String> {
     BTreeMap::from([
         pair(SEALED_APIV3, APIV3_KEY.as_bytes()),
         pair(SEALED_CLIENT_SECRET, CLIENT_SECRET),
-        pair(SEALED_MERCHANT_KEY, &merchant.pkcs8),
+        pair(SEALED_MERCHANT_KEY, &merchant.pkcs8()),
         pair(SEALED_DATA_KEY, &DATA_KEY),
     ])
 }
@@ -118,7 +93,7 @@ const DATA_KEY: [u8; 32] = [7; 32];
 
 /// What KMS answers to `GenerateDataKey`.
 pub(crate) fn data_key() -> Value {
-    json!({"KeyId": "fields", "Plaintext": BASE64.encode(DATA_KEY), "CiphertextBlob": BASE64.encode(SEALED_DATA_KEY)})
+    json!({"KeyId": FIELDS_KEY_ID, "Plaintext": BASE64.encode(DATA_KEY), "CiphertextBlob": BASE64.encode(SEALED_DATA_KEY)})
 }
 
 /// The items of the keys table by their `pk`, in DynamoDB's JSON.
@@ -132,7 +107,7 @@ pub(crate) fn key_items(wechat: &Wechat) -> BTreeMap<String, Value> {
         "response_serial": {"S": PUBLIC_KEY_ID},
         "apiv3": {"L": [{"M": {"version": {"N": "1"}, "sealed": {"B": BASE64.encode(SEALED_APIV3)}}}]},
         "signer": {"M": {
-            "serial_no": {"S": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB"},
+            "serial_no": {"S": MERCHANT_SERIAL},
             "sealed": {"B": BASE64.encode(SEALED_MERCHANT_KEY)},
         }},
     });

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use testbed::environment::Environment;
 
-use crate::deployment::Environment;
 use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 /// A running program. It is killed when it is dropped.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use testbed::environment::Environment;
 
 use crate::aws::Services;
 use crate::coldstart;
-use crate::deployment::{Environment, Signer, environment};
+use crate::deployment::{Signer, environment};
 use crate::failure::{Failure, MeasureResult};
 use crate::peers::{self, PeerStatus};
 use crate::process::Running;

@@ -4,13 +4,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
+use testbed::{APIV3_KEY, APPIDS, MCHID, RsaKey};
 use wechatpay::time::format_rfc3339_beijing;
 use wechatpay::verify::SignedHeaders;
 use wechatpay::{UnixSeconds, canonical};
@@ -19,56 +16,10 @@ use crate::clock;
 use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::http::Response;
 
-/// The merchant of the benchmarks.
-pub(crate) const MCHID: &str = "1900007291";
-/// Its appid.
-pub(crate) const APPID: &str = "wxd678efh567hg6787";
 /// The id of WeChat Pay's public key.
 pub(crate) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0119000072912026112300000000000001";
-/// The APIv3 key. Known to everybody, as all keys here.
-pub(crate) const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 /// The amount of every order, in fen.
 pub(crate) const AMOUNT_FEN: i64 = 8_888;
-
-/// A key of this run.
-#[derive(Debug)]
-pub(crate) struct RsaKey {
-    pub(crate) pair: RsaKeyPair,
-    pub(crate) pkcs8: Vec<u8>,
-    pub(crate) public_der: Vec<u8>,
-}
-
-impl RsaKey {
-    pub(crate) fn generate() -> MeasureResult<Self> {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).during("making an RSA key")?;
-        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).during("writing an RSA key")?;
-        let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())
-            .during("writing an RSA key")?;
-        let (pkcs8, public_der) = (pkcs8.as_ref().to_vec(), public.as_ref().to_vec());
-        Ok(Self {
-            pair,
-            pkcs8,
-            public_der,
-        })
-    }
-
-    pub(crate) fn sign(&self, text: &[u8]) -> MeasureResult<Vec<u8>> {
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        let random = SystemRandom::new();
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
-            .during("signing")?;
-        Ok(signature)
-    }
-
-    pub(crate) fn private_pem(&self) -> String {
-        pem("PRIVATE KEY", &self.pkcs8)
-    }
-
-    pub(crate) fn public_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.public_der)
-    }
-}
 
 /// A callback as it arrives.
 #[derive(Clone, Debug)]
@@ -99,7 +50,7 @@ const PREPAY_KEPT_S: i64 = 60;
 impl Wechat {
     pub(crate) fn new() -> MeasureResult<Self> {
         Ok(Self {
-            key: RsaKey::generate()?,
+            key: RsaKey::generate(),
             prepaid: Mutex::new(None),
         })
     }
@@ -109,7 +60,7 @@ impl Wechat {
         let paid_at = format_rfc3339_beijing(at);
         let transaction = json!({
             "mchid": MCHID,
-            "appid": APPID,
+            "appid": APPIDS[0],
             "out_trade_no": order_no,
             "transaction_id": "4200002812202611231234567890",
             "trade_type": "NATIVE",
@@ -153,7 +104,7 @@ impl Wechat {
         let (timestamp, nonce) = (at.0.to_string(), random_hex::<16>()?);
         let signature = self
             .key
-            .sign(&canonical::answer(&timestamp, &nonce, body.as_bytes()))?;
+            .sign(&canonical::answer(&timestamp, &nonce, body.as_bytes()));
         let headers = SignedHeaders {
             timestamp,
             nonce,
@@ -176,7 +127,7 @@ impl Wechat {
             None => {
                 let text =
                     canonical::answer(&now.0.to_string(), PREPAY_NONCE, PREPAY_BODY.as_bytes());
-                let signature = BASE64.encode(self.key.sign(&text)?);
+                let signature = BASE64.encode(self.key.sign(&text));
                 prepaid.insert(Prepaid { at: now, signature }).clone()
             }
         };
@@ -211,21 +162,6 @@ fn seal(mut text: Vec<u8>, nonce: &str) -> MeasureResult<String> {
         )
         .during("encrypting a notice")?;
     Ok(BASE64.encode(text))
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let mut lines = vec![format!("-----BEGIN {label}-----")];
-    let mut rest = text.as_str();
-    while let Some((line, more)) = rest.split_at_checked(64) {
-        lines.push(line.to_owned());
-        rest = more;
-    }
-    if !rest.is_empty() {
-        lines.push(rest.to_owned());
-    }
-    lines.push(format!("-----END {label}-----\n"));
-    lines.join("\n")
 }
 
 #[cfg(test)]

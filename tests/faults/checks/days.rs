@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use testbed::environment::EVIDENCE_BUCKET;
 use wechatpay_simulator::{Refund, RefundStatus};
 
 use super::{Findings, field};
-use crate::{
-    books::Records,
-    testbed::{EVIDENCE, Testbed},
-};
+use crate::{books::Records, deployment::Deployment};
 
 /// Where a difference's state may lead.
 const STEPS: &[(&str, &[&str])] = &[
@@ -126,7 +124,7 @@ pub(super) fn differences_move_as_states_md_says(books: &Records, found: &mut Fi
 /// A finished side of a run has all its parts and bills, each bill is stored, and each counted
 /// difference exists.
 pub(super) fn a_day_is_done_when_all_of_it_is(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -155,7 +153,7 @@ pub(super) fn a_day_is_done_when_all_of_it_is(
             let kept = match (facts["sha1"].as_str(), facts["kept_as"].as_str()) {
                 (None, None) => facts["rows"] == 0,
                 (Some(sha1), Some(key)) => {
-                    key.contains(sha1) && scene.cloud.file(EVIDENCE, key).is_some()
+                    key.contains(sha1) && scene.cloud.file(EVIDENCE_BUCKET, key).is_some()
                 }
                 (Some(_), None) | (None, Some(_)) => false,
             };
@@ -258,7 +256,7 @@ fn is_approved(difference: &Value) -> bool {
 
 /// Money that a difference is about moves only when two different persons approved it.
 pub(super) fn money_goes_back_only_with_two_persons(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -278,7 +276,7 @@ pub(super) fn money_goes_back_only_with_two_persons(
 
 /// What two persons approved went back whole, by one refund.
 pub(super) fn what_was_approved_went_back_once(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {

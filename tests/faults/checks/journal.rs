@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Findings, state};
 use crate::{
     books::{Item, OrderRecords, Records, number, text},
+    deployment::Deployment,
     logs,
-    testbed::Testbed,
 };
 
 /// Where an order's state may lead (shared/payments/STATES.md, 2.2).
@@ -172,7 +172,7 @@ const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 /// Every piece of WeChat Pay's news has its `Request-ID`, and the log has it too: otherwise nothing
 /// could be disputed.
 pub(super) fn what_wechat_pay_told_has_its_request_id(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {

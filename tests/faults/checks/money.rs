@@ -8,7 +8,7 @@ use super::{Findings, field, state};
 use crate::{
     books::{Item, OrderRecords, Records, number, text},
     client::{ApiAnswer, PendingRequest},
-    testbed::Testbed,
+    deployment::Deployment,
 };
 
 /// Answers after which a client may pay the money back another way.
@@ -43,7 +43,7 @@ fn booked_by<'a>(book: &'a OrderRecords, transaction_id: &str) -> Option<&'a Ite
 /// A payment at WeChat Pay is *the* payment of our order, or waits for an operator. None is
 /// dropped.
 pub(super) fn every_payment_is_booked_or_parked(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -69,7 +69,7 @@ pub(super) fn every_payment_is_booked_or_parked(
 }
 
 /// What we hold for paid was paid: this payment, this amount, for this order.
-pub(super) fn what_is_booked_was_paid(scene: &Testbed, books: &Records, found: &mut Findings) {
+pub(super) fn what_is_booked_was_paid(scene: &Deployment, books: &Records, found: &mut Findings) {
     let orders = scene.wechat().orders();
     for (order_no, book) in &books.orders {
         let Some(order) = book
@@ -96,7 +96,7 @@ pub(super) fn what_is_booked_was_paid(scene: &Testbed, books: &Records, found: &
 
 /// Refunds never exceed the payment, neither in our books nor at WeChat Pay.
 pub(super) fn no_more_is_refunded_than_was_paid(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -151,7 +151,11 @@ pub(super) fn no_more_is_refunded_than_was_paid(
 }
 
 /// A refund is always requested under one number: the one in our books.
-pub(super) fn refunds_keep_their_numbers(scene: &Testbed, books: &Records, found: &mut Findings) {
+pub(super) fn refunds_keep_their_numbers(
+    scene: &Deployment,
+    books: &Records,
+    found: &mut Findings,
+) {
     let refunds: Vec<&Item> = books
         .orders
         .values()
@@ -188,7 +192,7 @@ pub(super) fn refunds_keep_their_numbers(scene: &Testbed, books: &Records, found
 /// Money that was redirected to the merchant's own account is recorded as that in our books, with
 /// the person who decided, in the refund and in the journal: it is never mistaken for the payer's.
 pub(super) fn what_goes_to_the_merchant_is_on_record(
-    scene: &Testbed,
+    scene: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -265,7 +269,7 @@ pub(super) fn no_refund_is_refused_and_known(
 }
 
 /// What is over here is over there, and the same in money.
-pub(super) fn both_sides_say_the_same(scene: &Testbed, books: &Records, found: &mut Findings) {
+pub(super) fn both_sides_say_the_same(scene: &Deployment, books: &Records, found: &mut Findings) {
     let orders = scene.wechat().orders();
     let refunds = scene.wechat().refunds();
     for (order_no, book) in &books.orders {

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use super::{Findings, field, journal::first_version};
 use crate::{
     books::{Records, number},
+    deployment::Deployment,
     pipe::pipe,
-    testbed::Testbed,
 };
 
 /// Every change of an order passes the pipe, once, with all that the pipe takes from it.
-pub(super) fn every_change_leaves_once(scene: &Testbed, books: &Records, found: &mut Findings) {
+pub(super) fn every_change_leaves_once(scene: &Deployment, books: &Records, found: &mut Findings) {
     let pipe = pipe();
     let mut left: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for record in scene.cloud.stream(&scene.tables.orders) {

@@ -1,10 +1,9 @@
 //! Nothing readable of a payer's, and no key, leaves the tables.
 
+use testbed::APIV3_KEY;
+
 use super::Findings;
-use crate::{
-    logs,
-    testbed::{APIV3_KEY, Testbed},
-};
+use crate::{deployment::Deployment, logs};
 
 /// Words that the test requests contain in place of personal data.
 pub(crate) const DESCRIPTION: &str = "Tea for somebody whom nobody may know";
@@ -12,7 +11,7 @@ pub(crate) const OPENID: &str = "oPayerWhomNobodyMayKnow";
 
 /// Queues and logs hold no plaintext of a callback, no openid, no description, no prepay value and
 /// no key.
-pub(super) fn nothing_readable_left_the_tables(scene: &Testbed, found: &mut Findings) {
+pub(super) fn nothing_readable_left_the_tables(scene: &Deployment, found: &mut Findings) {
     let mut secrets = vec![
         (DESCRIPTION.to_owned(), "a description"),
         (OPENID.to_owned(), "an openid"),

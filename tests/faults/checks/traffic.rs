@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use testbed::environment::RESULTS;
 use wechatpay_simulator::CallbackStatus;
 
 use super::{Findings, field};
 use crate::{
     books::{Records, text},
     client::PendingRequest,
-    testbed::{RESULTS, Testbed},
+    deployment::Deployment,
 };
 
 /// How far the clocks of two sandboxes may differ: a value may expire this much before the time
@@ -20,7 +21,7 @@ const MINUTE_MS: i64 = 60_000;
 const CALL_TAKES_MS: i64 = 6_000;
 
 /// A callback is acknowledged only after the queue has it.
-pub(super) fn what_was_acknowledged_was_queued(scene: &Testbed, found: &mut Findings) {
+pub(super) fn what_was_acknowledged_was_queued(scene: &Deployment, found: &mut Findings) {
     let queues = scene.cloud.queues();
     let taken: Vec<&str> = queues
         .taken()
@@ -47,7 +48,7 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Testbed, found: &mut Find
 
 /// WeChat Pay accepts one refund a minute: two of one payment are never sent at once, whatever
 /// delayed them.
-pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found: &mut Findings) {
+pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Deployment, found: &mut Findings) {
     let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
     let all = scene.exchanges.all();
     for exchange in all.iter().filter(|exchange| exchange.endpoint == "refund") {
@@ -69,7 +70,7 @@ pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found:
 
 /// Whoever was given a prepay value was given the live one: no other was issued before its time was
 /// over.
-pub(super) fn every_value_shown_was_alive(scene: &Testbed, found: &mut Findings) {
+pub(super) fn every_value_shown_was_alive(scene: &Deployment, found: &mut Findings) {
     // When each value died: when the next one was issued for the same order.
     let mut live: BTreeMap<String, String> = BTreeMap::new();
     let mut died_ms: BTreeMap<String, i64> = BTreeMap::new();
@@ -116,7 +117,7 @@ pub(super) fn every_value_shown_was_alive(scene: &Testbed, found: &mut Findings)
 }
 
 /// Every callback that WeChat Pay sent was acknowledged in the end.
-pub(super) fn every_callback_was_acknowledged(scene: &Testbed, found: &mut Findings) {
+pub(super) fn every_callback_was_acknowledged(scene: &Deployment, found: &mut Findings) {
     for callback in scene.wechat().callbacks() {
         match callback.status {
             CallbackStatus::Delivered | CallbackStatus::Lost => {}
@@ -139,7 +140,7 @@ pub(super) fn every_callback_was_acknowledged(scene: &Testbed, found: &mut Findi
 }
 
 /// Nothing is left in a queue, and nothing went to a dead-letter queue.
-pub(super) fn every_queue_is_empty(scene: &Testbed, found: &mut Findings) {
+pub(super) fn every_queue_is_empty(scene: &Deployment, found: &mut Findings) {
     let queues = scene.cloud.queues();
     for (url, message) in queues.waiting() {
         found.add(

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use testbed::environment::WEBHOOKS;
 
 use super::{Findings, field};
 use crate::{
     books::{Records, number},
-    testbed::{Testbed, WEBHOOKS, webhook_id},
+    deployment::{Deployment, webhook_id},
 };
 
 /// An event from the queue is delivered, still there, a dead letter, or stored for its client.
-pub(super) fn no_event_is_lost(scene: &Testbed, found: &mut Findings) {
+pub(super) fn no_event_is_lost(scene: &Deployment, found: &mut Findings) {
     if !scene.has_webhook() {
         return;
     }
@@ -43,7 +44,7 @@ pub(super) fn no_event_is_lost(scene: &Testbed, found: &mut Findings) {
 }
 
 /// Each webhook is signed, and what has one id is one event, byte for byte.
-pub(super) fn one_id_is_one_event(scene: &Testbed, found: &mut Findings) {
+pub(super) fn one_id_is_one_event(scene: &Deployment, found: &mut Findings) {
     const CHECK: &str = "one webhook-id is one event";
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for got in scene.receiver.got() {
@@ -63,7 +64,11 @@ pub(super) fn one_id_is_one_event(scene: &Testbed, found: &mut Findings) {
 
 /// Once everything is quiet, a receiver has each event, and its highest version of an order has the
 /// order's state.
-pub(super) fn the_receiver_has_every_event(scene: &Testbed, books: &Records, found: &mut Findings) {
+pub(super) fn the_receiver_has_every_event(
+    scene: &Deployment,
+    books: &Records,
+    found: &mut Findings,
+) {
     if !scene.has_webhook() {
         return;
     }

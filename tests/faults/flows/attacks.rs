@@ -1,13 +1,11 @@
 //! Forged messages of an attacker, and messages of WeChat Pay itself that must not be booked.
 
 use serde_json::json;
+use testbed::environment::RESULTS;
 use wechatpay_simulator::{Damage, Notice, PayOptions};
 
 use super::{CREATE, Flow, PAID, Step};
-use crate::{
-    scenario::{Scenario, Until},
-    testbed::RESULTS,
-};
+use crate::scenario::{Scenario, Until};
 
 /// A payment at WeChat Pay whose callback is not sent by itself.
 const PAID_UNSEEN: Step = |scenario| {

@@ -14,6 +14,7 @@ use payments::{
     },
 };
 use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
+use testbed::environment::WORK;
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
     ConsoleRefund, Difference as Planted, Fault, PayOptions, RefundOutcome, Rule, WantedDifference,
@@ -22,8 +23,8 @@ use wechatpay_simulator::{
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
     books::{Records, text},
+    deployment::{BEGIN_S, Deployment},
     scenario::{Scenario, Until},
-    testbed::{BEGIN_S, Testbed, WORK},
 };
 
 /// How often the queue of days may have to be waited for.
@@ -344,7 +345,7 @@ const RUN_THE_DAY: Step = |scenario| {
 /// What is in the queue of days is done.
 const WORK_OFF: Step = |scenario| Box::pin(scenario.work_off_days());
 
-impl Testbed {
+impl Deployment {
     /// A message comes into the queue of days.
     pub(crate) fn send_work(&self, work: &ReconcileWork) {
         let body = serde_json::to_string(work).expect("JSON");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use stores::queues::ReconcileWork;
+use testbed::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
 use wechatpay_simulator::{ConsoleRefund, Damage, Endpoint, Fault, RefundOutcome, Rule};
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
 use crate::{
     books::Records,
     client::PendingRequest,
+    deployment::{Deployment, Poll},
     scenario::{ConcurrentAnswers, Until},
-    testbed::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first continues. Run
@@ -59,7 +60,7 @@ const REDIRECTS: &str = "redirect-and-redirect";
 const LATEST_FIRST: &str = "-latest-read-first";
 
 /// One side of a race.
-pub(crate) type Side = for<'a> fn(&'a Testbed, &'a ConcurrentAnswers) -> LocalBoxFuture<'a, ()>;
+pub(crate) type Side = for<'a> fn(&'a Deployment, &'a ConcurrentAnswers) -> LocalBoxFuture<'a, ()>;
 
 const ASK_CREATE: Side = |scene, asked| asked.ask(scene, create("ORDER-1")).boxed_local();
 const ASK_CLOSE: Side = |scene, asked| asked.ask(scene, close("ORDER-1")).boxed_local();
@@ -83,7 +84,7 @@ const ASK_REDIRECT: Side = |scene, asked| {
 };
 
 /// Takes messages that another may receive at the same time.
-async fn poll(scene: &Testbed, url: &str) {
+async fn poll(scene: &Deployment, url: &str) {
     let how = Poll {
         again: true,
         ..Poll::default()
@@ -452,7 +453,7 @@ pub(crate) const RACES: &[Race] = &[
 ];
 
 /// The callback of the payment once more.
-async fn copy(scene: &Testbed) {
+async fn copy(scene: &Deployment) {
     let copy = scene
         .wechat()
         .signed_callback("ORDER-1", &Damage::None)

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testbed::environment::WEBHOOKS;
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use super::{CREATE, Flow, NOTHING, Step, create};
 use crate::{
     client::PendingRequest,
+    deployment::Poll,
     receiver::Manner,
     scenario::{Scenario, Until},
-    testbed::{Poll, WEBHOOKS},
 };
 
 /// Since when everything in a scene happened.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use testbed::template;
 
 /// Dimensions of a metric, sorted.
 type Dimensions = Vec<(String, String)>;
@@ -75,20 +76,13 @@ const LOOKS_FURTHER: usize = 3;
 impl CloudWatch {
     /// The alarms of the template, for the merchant of all tests; no metric has a value.
     pub(crate) fn of_template(mchid: &str) -> Self {
-        let text = include_str!("../../../template.yaml");
-        let template: Value = serde_saphyr::from_str(&without_tags(text)).expect("YAML");
-        let resources = template["Resources"].as_object().expect("resources");
-        let alarms = resources
-            .values()
-            .filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm")
-            .map(|resource| Alarm::read(&resource["Properties"], mchid))
+        let alarms = template::resources("AWS::CloudWatch::Alarm")
+            .map(|(_, alarm)| Alarm::read(alarm, mchid))
             .collect();
-        let filters = resources
-            .values()
-            .filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter")
-            .map(|resource| Filter::read(&resource["Properties"]))
+        let filters = template::resources("AWS::Logs::MetricFilter")
+            .map(|(_, filter)| Filter::read(filter))
             .collect();
-        let stage = &resources["ApiStage"]["Properties"];
+        let stage = template::resource("ApiStage");
         let access_log = stage["AccessLogSettings"]["Format"].as_str();
         Self {
             alarms,
@@ -445,24 +439,6 @@ fn at_of(line: &Value) -> i64 {
     line["at_ms"]
         .as_i64()
         .expect("the time that the test added")
-}
-
-/// The template without CloudFormation's tags: what they are of stays.
-fn without_tags(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('!') {
-        plain.push_str(before);
-        let follows = after.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric());
-        let is_tag = before.ends_with([' ', '[']) && follows.len() < after.len();
-        if is_tag {
-            rest = follows;
-        } else {
-            plain.push('!');
-            rest = after;
-        }
-    }
-    plain + rest
 }
 
 #[cfg(test)]

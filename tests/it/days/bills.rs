@@ -53,7 +53,7 @@ async fn no_bill_is_an_empty_day_but_not_before_ten() {
             .values()
             .all(|bill| bill.rows == 0 && bill.sha1.is_none())
     );
-    assert_eq!(testbed.evidence().await, Vec::<String>::new());
+    assert_eq!(testbed.evidence(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
             testbed.order("LOST-1").await.state.name(),
             "awaiting_payment"
         );
-        let kept = testbed.evidence().await;
+        let kept = testbed.evidence();
         assert!(
             kept.iter().all(|key| !key.contains("trade")),
             "{name}: {kept:?}"
@@ -156,7 +156,7 @@ async fn a_day_that_is_run_again_reads_the_bill_that_was_kept() {
     let second = testbed.reconcile(day, false).await;
     assert_eq!(second.state, RunState::Done, "{:?}", second.trouble);
     assert_eq!(first.bills, second.bills);
-    let kept = testbed.evidence().await;
+    let kept = testbed.evidence();
     let trade = kept.iter().find(|key| key.contains("/trade-")).unwrap();
     let sha1 = second.bills.values().next().unwrap().sha1.clone().unwrap();
     assert_eq!(

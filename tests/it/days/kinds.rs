@@ -48,11 +48,7 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
         );
     }
     assert_eq!(run.bills.len(), 4);
-    assert_eq!(
-        testbed.evidence().await.len(),
-        2,
-        "trades and the basic account"
-    );
+    assert_eq!(testbed.evidence().len(), 2, "trades and the basic account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

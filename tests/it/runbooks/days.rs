@@ -46,7 +46,7 @@ async fn a_bill_in_a_form_that_this_version_cannot_read_names_its_line_and_colum
         told.iter()
             .any(|line| line["message"] == "the day needs a person")
     );
-    let evidence = testbed.evidence().await;
+    let evidence = testbed.evidence();
     let of_the_day = format!("bills/{MCHID}/{day}/trade-");
     let kept = evidence.iter().filter(|key| key.starts_with(&of_the_day));
     assert_eq!(kept.count(), 1, "{evidence:?}");

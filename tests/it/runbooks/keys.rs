@@ -6,7 +6,7 @@ use stores::keys_table::{VerificationEntry, VerificationKind, change::MerchantCh
 use wechatpay_simulator::{Damage, PayOptions, SigningMode};
 
 use super::{NOT_BELIEVED, REFUSED, row_says, the_line};
-use crate::support::{Lines, LocalAws, Testbed, native};
+use crate::support::{Lines, Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_under_wechat_pays_serial_is_a_wrong_signature_until_the_right_one_is_there() {
@@ -15,7 +15,7 @@ async fn another_key_under_wechat_pays_serial_is_a_wrong_signature_until_the_rig
     let admin = testbed.wechat.admin();
     admin.pay("ORDER-1", &PayOptions::default()).unwrap();
     let (id, right) = admin.newest_key(SigningMode::PublicKey).unwrap();
-    let other = LocalAws::get().await.sealed_public_key.clone();
+    let other = testbed::sealed_key().public_pem();
     let has = async |pem: &str| {
         let entry = VerificationEntry {
             id: id.clone(),

@@ -22,10 +22,15 @@ use payments::{
 use runtime::{aws::Aws, clock::Clock, random::Random};
 use serde_json::{Value, json};
 use stores::reconciliation::SaveOutcome;
+use testbed::environment::{CONSOLE_GROUP, Environment, WORK};
 use tokio::net::TcpListener;
 use wechatpay::UnixSeconds;
 
-use super::{LocalAws, Testbed, open};
+use super::{Testbed, open};
+
+/// Only where AWS is on this machine may the console ask nobody who he is. Its calls go to the
+/// engines in the process all the same.
+const ON_THIS_MACHINE: &str = "http://127.0.0.1:1";
 
 /// The console as it is on AWS, and as it is on a developer's machine.
 pub(crate) struct Consoles {
@@ -35,13 +40,7 @@ pub(crate) struct Consoles {
 }
 
 impl Consoles {
-    pub(crate) fn open(
-        vars: &BTreeMap<String, String>,
-        local: &LocalAws,
-        aws: &Aws,
-        clock: &Clock,
-        random: &Random,
-    ) -> Self {
+    pub(crate) fn open(vars: &Environment, aws: &Aws, clock: &Clock, random: &Random) -> Self {
         let with = |more: &[(&str, &str)]| {
             let mut vars = vars.clone();
             for (name, value) in more {
@@ -50,15 +49,15 @@ impl Consoles {
             Arc::new(open!(console, &vars, aws, clock, random))
         };
         Self {
-            deployed: with(&[("CONSOLE_AUTH", "jwt"), ("CONSOLE_GROUP", "finance")]),
+            deployed: with(&[("CONSOLE_AUTH", "jwt"), ("CONSOLE_GROUP", CONSOLE_GROUP)]),
             here: with(&[
                 ("CONSOLE_AUTH", "loopback"),
-                ("AWS_ENDPOINT_URL", &local.endpoint),
+                ("AWS_ENDPOINT_URL", ON_THIS_MACHINE),
                 ("RECONCILE_TODAY", "true"),
             ]),
             scheduled: with(&[
                 ("CONSOLE_AUTH", "loopback"),
-                ("AWS_ENDPOINT_URL", &local.endpoint),
+                ("AWS_ENDPOINT_URL", ON_THIS_MACHINE),
             ]),
         }
     }
@@ -112,7 +111,7 @@ impl Testbed {
 
     /// What went into the queue of work on reconciliations since the last look.
     pub(crate) async fn reconcile_work(&self) -> Vec<Value> {
-        self.queues.bodies(&self.queues.work_url).await
+        self.queues.bodies(WORK)
     }
 
     /// The day so many days before today, in Beijing.

@@ -8,9 +8,10 @@ use payments::{
 };
 use serde_json::json;
 use stores::queues::{Queue, ReconcileWork};
+use testbed::environment::{EVIDENCE_BUCKET, WORK};
 use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};
 
-use super::{LocalAws, Testbed, native};
+use super::{Testbed, native};
 
 impl Testbed {
     /// Time passes until this time of this Beijing day.
@@ -135,7 +136,7 @@ impl Testbed {
 
     pub(crate) async fn send_work(&self, work: &ReconcileWork) {
         let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        Queue::new(self.queues.client(), &self.queues.work_url)
+        Queue::new(self.queues.client(), WORK)
             .send_reconcile(work, 0, traceparent)
             .await
             .expect("a message");
@@ -185,8 +186,8 @@ impl Testbed {
     }
 
     /// The stored bills.
-    pub(crate) async fn evidence(&self) -> Vec<String> {
-        self.queues.evidence(LocalAws::get().await).await
+    pub(crate) fn evidence(&self) -> Vec<String> {
+        self.engines.files().keys(EVIDENCE_BUCKET)
     }
 
     /// Two persons approve a proposal, and it is executed.

@@ -23,36 +23,32 @@ use runtime::{
 };
 use serde_json::{Value, json};
 use stores::{
-    keys_table::{
-        KeysTable, VerificationEntry, VerificationKind,
-        write::{NewApiV3Key, NewMerchant},
-    },
+    keys_table::{KeysTable, VerificationKind},
     notices::Notices,
     order_table::{OrderTable, TableError},
     queues::Queue,
     reconciliation::ReconciliationTable,
 };
-use testbed::{DynamoEngine, Fault, FaultyTransport, Match, Tables};
-use wechatpay::UnixSeconds;
-use wechatpay_simulator::{
-    Config, GivenMerchant, PayOptions, Running, SigningMode, Simulator, Time,
+use testbed::{
+    AwsEngines, Fault, FaultyTransport, Match, Tables,
+    environment::{
+        AWS_IN_PROCESS, Environment, REQUESTS, RESULTS, SECRETS_KEY_ID, WEBHOOKS, WORK, environment,
+    },
+    kms_key, sealed_key, simulator_config, write_merchant,
 };
+use wechatpay::UnixSeconds;
+use wechatpay_simulator::{Config, PayOptions, Running, SigningMode, Simulator};
 
 pub(crate) use api::{ApiAnswer, Client};
-pub(crate) use aws::{HiddenTimes, LocalAws};
+pub(crate) use aws::HiddenTimes;
 pub(crate) use console::answer_to_event;
 pub(crate) use days::native_for;
 pub(crate) use lines::Lines;
-pub(crate) use queues::MAX_RECEIVE_COUNT;
+pub(crate) use queues::{MAX_RECEIVE_COUNT, batch};
+pub(crate) use testbed::{APPIDS, MCHID, open};
 
-/// The merchant of all tests.
-pub(crate) const MCHID: &str = "1900000001";
-/// Its appids at WeChat Pay.
-pub(crate) const APPIDS: [&str; 2] = ["wx00000000000000aa", "wx00000000000000bb"];
 /// An appid in our settings that WeChat Pay does not know.
 pub(crate) const FOREIGN_APPID: &str = "wx00000000000000zz";
-const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
-const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 
 /// A scene.
 pub(crate) struct Testbed {
@@ -80,13 +76,13 @@ pub(crate) struct Testbed {
     process_payment: Arc<process_payment::app::App>,
     reconcile: reconcile::app::App,
     aws: Aws,
-    vars: BTreeMap<String, String>,
+    vars: Environment,
     /// The reconciliation table.
     pub(crate) reconciliation: ReconciliationTable,
     console: console::Consoles,
     queues: queues::Queues,
     random: Random,
-    engine: DynamoEngine,
+    engines: AwsEngines,
 }
 
 /// What a test may want otherwise.
@@ -141,38 +137,47 @@ impl Testbed {
         let start_s = Clock::system().now();
         let clock = Clock::manual(start_s);
         let random = Random::system();
-        let engine = DynamoEngine::start();
-        let tables = engine.create_tables("").await;
-        let local = LocalAws::get().await;
-        let hidden = HiddenTimes::default();
-        let wire = FaultyTransport::around(
-            local.split(engine.endpoint(), hidden.clone()),
-            clock.clone(),
-        );
-        let aws = Aws::with_http_client(
-            &AwsSettings::local(&local.endpoint),
-            &clock,
-            wire.http_client(),
-        );
-        let queues = queues::Queues::create(local, &random.id()).await;
+        // The queues' own time stands still.
+        let engines = AwsEngines::new(Clock::manual(start_s));
+        let tables = testbed::create_tables(&engines.aws().dynamodb(), "").await;
+        let wire = FaultyTransport::around(engines.http_client(), clock.clone());
+        let settings = AwsSettings::local(AWS_IN_PROCESS);
+        let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
+        let queues = queues::Queues::of(&engines);
         let callbacks = callbacks::Listener::bind().await;
-        let public_key = if wishes.signer == "kms" {
-            &local.merchant_public_key
+        let key = if wishes.signer == "kms" {
+            kms_key()
         } else {
-            &local.sealed_public_key
+            sealed_key()
         };
-        let wechat = start_wechat_as(&wishes, public_key, start_s, 0);
+        let config = Config {
+            signing_mode: if wishes.by_certificate {
+                SigningMode::Certificate
+            } else {
+                SigningMode::PublicKey
+            },
+            platform_certificates: !wishes.without_certificates,
+            ..simulator_config(key.public_pem(), start_s)
+        };
+        let wechat = Simulator::start(config).expect("a simulator");
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,
             MCHID,
             Kms::new(aws.kms()),
-            &local.secrets_key_id,
+            SECRETS_KEY_ID,
             clock.clone(),
         );
-        write_merchant(&keys, &wechat, local, &wishes).await;
+        let (public_key, certificate) =
+            (VerificationKind::PublicKey, VerificationKind::Certificate);
+        let kinds = match (wishes.by_certificate, wishes.without_certificates) {
+            (true, _) => vec![certificate],
+            (false, true) => vec![public_key],
+            (false, false) => vec![public_key, certificate],
+        };
+        write_merchant(&keys, wechat.admin(), &kinds).await;
         let client = Client::register(&keys, "shop", &random).await;
-        let vars = vars(&wishes, local, &tables, &queues, &wechat, &callbacks.url);
+        let vars = vars(&wishes, &tables, &wechat, &callbacks.url);
         let notify_url = callbacks.url.clone();
         let receive_callback = Arc::new(open!(receive_callback, &vars, &aws, &clock, &random));
         callbacks.serve(Arc::clone(&receive_callback));
@@ -181,7 +186,7 @@ impl Testbed {
             manage_order: Arc::new(open!(manage_order, &vars, &aws, &clock, &random)),
             process_payment: Arc::new(open!(process_payment, &vars, &aws, &clock, &random)),
             reconcile: open!(reconcile, &vars, &aws, &clock, &random),
-            console: console::Consoles::open(&vars, local, &aws, &clock, &random),
+            console: console::Consoles::open(&vars, &aws, &clock, &random),
             reconciliation: ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID)
                 .with_ledger(Notices::new(aws.dynamodb(), &tables.notices, MCHID)),
             receive_callback,
@@ -193,10 +198,10 @@ impl Testbed {
             keys,
             client,
             notify_url,
-            hidden,
+            hidden: HiddenTimes(engines.clone()),
             queues,
             random,
-            engine,
+            engines,
             aws,
             vars,
         }
@@ -268,8 +273,7 @@ impl Testbed {
     pub(crate) async fn set_console(&mut self, name: &str, value: &str) {
         let mut vars = self.vars.clone();
         vars.insert(name.to_owned(), value.to_owned());
-        let local = LocalAws::get().await;
-        self.console = console::Consoles::open(&vars, local, &self.aws, &self.clock, &self.random);
+        self.console = console::Consoles::open(&vars, &self.aws, &self.clock, &self.random);
         self.vars = vars;
     }
 
@@ -385,7 +389,7 @@ impl Testbed {
 
     /// Sends a message of the results queue round again, as `cargo client notices redrive` does.
     pub(crate) async fn redrive(&self, message: &str) {
-        Queue::new(self.queues.client(), &self.queues.results_url)
+        Queue::new(self.queues.client(), RESULTS)
             .redrive(
                 message,
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -413,8 +417,7 @@ impl Testbed {
             let lived = self.wire.run_until_crash(works).await;
             assert!(lived.is_none(), "no call was made");
         };
-        let url = &self.queues.results_url;
-        let count = self.queues.hand_over_and_leave(url, crashes).await;
+        let count = self.queues.hand_over_and_leave(RESULTS, crashes).await;
         self.wire.mend();
         count
     }
@@ -425,8 +428,7 @@ impl Testbed {
         let looks = async |batch: SqsBatch| {
             ids.extend(batch.records.into_iter().map(|record| record.message_id));
         };
-        let url = &self.queues.results_url;
-        self.queues.hand_over_and_leave(url, looks).await;
+        self.queues.hand_over_and_leave(RESULTS, looks).await;
         ids
     }
 
@@ -443,24 +445,24 @@ impl Testbed {
 
     /// Puts a message into the results queue, as an attacker with access to it could.
     pub(crate) async fn forge_result(&self, body: &str) {
-        self.queues.send(&self.queues.results_url, body).await;
+        self.queues.send(RESULTS, body);
     }
 
     /// The same for the requests queue.
     pub(crate) async fn forge_request(&self, body: &str) {
-        self.queues.send(&self.queues.requests_url, body).await;
+        self.queues.send(REQUESTS, body);
     }
 
     /// The same for the queue of days.
     pub(crate) async fn forge_work(&self, body: &str) {
-        self.queues.send(&self.queues.work_url, body).await;
+        self.queues.send(WORK, body);
     }
 
     /// What the dead-letter queues hold: of requests and of results, each sorted.
     pub(crate) async fn dead_letters(&self) -> [Vec<String>; 2] {
         [
-            self.queues.dead_letters(&self.queues.requests_url).await,
-            self.queues.dead_letters(&self.queues.results_url).await,
+            self.queues.dead_letters(REQUESTS),
+            self.queues.dead_letters(RESULTS),
         ]
     }
 
@@ -522,7 +524,7 @@ impl Testbed {
 
     /// The engine of the tables, for what no function does.
     pub(crate) fn dynamo(&self) -> aws_sdk_dynamodb::Client {
-        self.engine.client(&Clock::system())
+        self.engines.aws().dynamodb()
     }
 
     /// The order is no longer known here, so another system may have created it.
@@ -553,20 +555,25 @@ impl Testbed {
         damaged.expect("a table");
     }
 
+    /// An operator imports this merchant key into KMS; the new key's id.
+    pub(crate) fn import_signing_key(&self, pkcs8: &[u8]) -> String {
+        self.engines.keys().import_signing_key(pkcs8)
+    }
+
     /// Everything in the ledger of notices.
     pub(crate) async fn notices(&self) -> Vec<BTreeMap<String, String>> {
-        aws::items(&self.engine, &self.tables.notices, "pk", "").await
+        aws::items(&self.dynamo(), &self.tables.notices, "pk", "").await
     }
 
     /// What is in the queue of requests. It stays there, unseen for a while.
     pub(crate) async fn requests(&self) -> Vec<String> {
-        let bodies = self.queues.bodies(&self.queues.requests_url).await;
+        let bodies = self.queues.bodies(REQUESTS);
         bodies.iter().map(Value::to_string).collect()
     }
 
     /// What went into the queue of webhooks.
     pub(crate) async fn webhooks(&self) -> Vec<Value> {
-        self.queues.bodies(&self.queues.webhooks_url).await
+        self.queues.bodies(WEBHOOKS)
     }
 
     /// The orders table is restored from before an order: nothing of it is left.
@@ -588,7 +595,7 @@ impl Testbed {
 
     /// Everything in the orders table whose sort key begins so.
     pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
-        aws::items(&self.engine, &self.tables.orders, "sk", sk_prefix).await
+        aws::items(&self.dynamo(), &self.tables.orders, "sk", sk_prefix).await
     }
 }
 
@@ -612,88 +619,19 @@ pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
 }
 
 /// WeChat Pay at this port, or at a free one for 0. All have the same keys.
-pub(crate) fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds, port: u16) -> Running {
-    start_wechat_as(
-        &TestbedOptions::default(),
-        merchant_public_key,
-        start_s,
-        port,
-    )
-}
-
-fn start_wechat_as(
-    wishes: &TestbedOptions,
-    merchant_public_key: &str,
-    start_s: UnixSeconds,
-    port: u16,
-) -> Running {
-    let merchant = GivenMerchant {
-        mchid: MCHID.to_owned(),
-        appids: APPIDS.map(str::to_owned).to_vec(),
-        merchant_serial: MERCHANT_SERIAL.to_owned(),
-        merchant_public_key: merchant_public_key.to_owned(),
-        merchant_private_key_file: None,
-        apiv3_key: APIV3_KEY.to_owned(),
-    };
-    Simulator::start(Config {
-        port,
-        merchant: wechatpay_simulator::Merchant::Given(merchant),
-        time: Time::Manual { start_s: start_s.0 },
-        signing_mode: if wishes.by_certificate {
-            SigningMode::Certificate
-        } else {
-            SigningMode::PublicKey
-        },
-        platform_certificates: !wishes.without_certificates,
-        ..Config::for_tests()
-    })
-    .expect("a simulator")
-}
-
-/// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's
-/// serial.
-async fn write_merchant(
-    keys: &KeysTable,
-    wechat: &Running,
-    local: &LocalAws,
-    wishes: &TestbedOptions,
-) {
-    let entry = |mode, kind| {
-        let (id, pem) = wechat.admin().newest_key(mode).expect("a key");
-        VerificationEntry { id, kind, pem }
-    };
-    let public_key = entry(SigningMode::PublicKey, VerificationKind::PublicKey);
-    let certificate = entry(SigningMode::Certificate, VerificationKind::Certificate);
-    let verification = match (wishes.by_certificate, wishes.without_certificates) {
-        (true, _) => vec![certificate],
-        (false, true) => vec![public_key],
-        (false, false) => vec![public_key, certificate],
-    };
-    keys.put_merchant(&NewMerchant {
-        verification: &verification,
-        response_serial: &verification[0].id,
-        apiv3: &[NewApiV3Key {
-            version: 1,
-            bytes: APIV3_KEY.as_bytes(),
-        }],
-        signer_serial: MERCHANT_SERIAL,
-        signer_pkcs8: Some(&local.merchant_pkcs8),
-    })
-    .await
-    .expect("the merchant's keys");
+pub(crate) fn start_wechat(start: UnixSeconds, port: u16) -> Running {
+    let config = simulator_config(kms_key().public_pem(), start);
+    Simulator::start(Config { port, ..config }).expect("a simulator")
 }
 
 /// The environment of all functions; each reads its share.
 fn vars(
     wishes: &TestbedOptions,
-    local: &LocalAws,
     tables: &Tables,
-    queues: &queues::Queues,
     wechat: &Running,
     notify_url: &str,
-) -> BTreeMap<String, String> {
+) -> Environment {
     let appids = [APPIDS[0], APPIDS[1], FOREIGN_APPID].join(",");
-    let budget = wishes.prepay_budget_ms.to_string();
     let host = |is_down: bool| {
         if is_down {
             "http://127.0.0.1:9"
@@ -701,59 +639,26 @@ fn vars(
             wechat.base_url.as_str()
         }
     };
-    let main = host(wishes.main_host_is_down || wishes.both_hosts_are_down);
-    let backup = host(wishes.both_hosts_are_down);
-    [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("ORDERS_TABLE", &tables.orders),
-        ("GUARDS_TABLE", &tables.guards),
-        ("NOTICES_TABLE", &tables.notices),
-        ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
-        ("KEYS_TABLE", &tables.keys),
-        ("RECONCILIATION_TABLE", &tables.reconciliation),
-        ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),
-        ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
-        ("WEBHOOKS_QUEUE_URL", &queues.webhooks_url),
-        ("RECONCILE_WORK_QUEUE_URL", &queues.work_url),
-        ("RECONCILE_REPAIRS", "true"),
-        ("RECONCILE_LINES_MAX", &wishes.lines_max.to_string()),
+    let more = [
+        ("RECONCILE_LINES_MAX", &*wishes.lines_max.to_string()),
         ("RECONCILE_FUND_ACCOUNTS", wishes.fund_accounts),
         (
             "RECONCILE_SETTLEMENT_DAYS",
             &wishes.settlement_days.to_string(),
         ),
-        ("EVIDENCE_BUCKET", &queues.bucket),
         ("MERCHANT_SIGNER", wishes.signer),
-        ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
-        ("SECRETS_KEY_ID", &local.secrets_key_id),
-        ("FIELDS_KEY_ID", &local.fields_key_id),
-        ("WECHATPAY_MCHID", MCHID),
         ("WECHATPAY_APPIDS", &appids),
-        ("WECHATPAY_BASE_URL", main),
-        ("WECHATPAY_BACKUP_URL", backup),
+        (
+            "WECHATPAY_BASE_URL",
+            host(wishes.main_host_is_down || wishes.both_hosts_are_down),
+        ),
+        ("WECHATPAY_BACKUP_URL", host(wishes.both_hosts_are_down)),
         ("NOTIFY_URL", notify_url),
-        ("PREPAY_BUDGET_MS", &budget),
+        ("PREPAY_BUDGET_MS", &wishes.prepay_budget_ms.to_string()),
         (
             "CLIENT_REQUESTS_PER_S",
             &wishes.client_requests_per_s.to_string(),
         ),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    ];
+    environment(tables, AWS_IN_PROCESS, &more)
 }
-
-/// Opens a function's desk from its settings, as its `main` does.
-macro_rules! open {
-    ($function:ident, $vars:expr, $aws:expr, $clock:expr, $random:expr) => {{
-        let (_, settings) = flows::sandbox::read($vars).expect("complete settings");
-        let sandbox = flows::sandbox::Sandbox {
-            aws: $aws.clone(),
-            clock: $clock.clone(),
-            random: $random.clone(),
-        };
-        $function::app::App::open(settings, &sandbox)
-    }};
-}
-pub(crate) use open;

@@ -3,94 +3,59 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_sdk_sqs::{
-    Client,
-    types::{Message, MessageSystemAttributeName, QueueAttributeName},
-};
-use flows::sqs_event::{MessageAttribute, SqsBatch, SqsRecord, SystemAttributes};
+use aws_sdk_sqs::Client;
+use flows::sqs_event::{SqsBatch, SqsRecord, SystemAttributes};
 use process_payment::{app::App, handler};
-use runtime::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
+use runtime::clock::Clock;
+use serde_json::Value;
+use testbed::{
+    AwsEngines, SqsMessage,
+    environment::{REQUESTS, RESULTS, WORK},
 };
-use serde_json::{Value, json};
-
-use super::LocalAws;
 
 /// How often a message is received before it goes to the dead-letter queue, as in `template.yaml`.
 pub(crate) const MAX_RECEIVE_COUNT: usize = 8;
 
-/// The two queues of one scene, each with its dead-letter queue.
-pub(crate) struct Queues {
-    pub(crate) requests_url: String,
-    pub(crate) results_url: String,
-    pub(crate) webhooks_url: String,
-    pub(crate) work_url: String,
-    /// Where bills are stored. It is not a queue, but is created and used like one: by the local
-    /// engine, for one test.
-    pub(crate) bucket: String,
-    client: Client,
-}
+/// The queues of one scene. Their own time stands still: a message that was received or hidden is
+/// seen again when Lambda gives it back, and one that is to wait is seen at once.
+pub(crate) struct Queues(AwsEngines);
 
 impl Queues {
-    pub(crate) async fn create(local: &LocalAws, id: &str) -> Self {
-        let aws = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system());
-        let client = aws.sqs();
-        let bucket = format!("evidence-{id}");
-        aws.s3()
-            .create_bucket()
-            .bucket(&bucket)
-            .send()
-            .await
-            .expect("a bucket");
-        Self {
-            bucket,
-            requests_url: create(&client, &format!("payment-requests-{id}")).await,
-            results_url: create(&client, &format!("payment-results-{id}")).await,
-            webhooks_url: create(&client, &format!("webhooks-{id}")).await,
-            work_url: create(&client, &format!("reconcile-work-{id}")).await,
-            client,
-        }
+    pub(crate) fn of(engines: &AwsEngines) -> Self {
+        engines.queues().ignore_delays();
+        Self(engines.clone())
     }
 
     /// SQS, past the wire.
     pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+        self.0.aws().sqs()
     }
 
     /// Puts a message into one of the queues.
-    pub(crate) async fn send(&self, url: &str, body: &str) {
-        self.client
-            .send_message()
-            .queue_url(url)
-            .message_body(body)
-            .send()
-            .await
-            .expect("a message");
+    pub(crate) fn send(&self, url: &str, body: &str) {
+        let now_ms = self.0.now_ms();
+        self.0.queues().send(url, body.to_owned(), now_ms);
     }
 
-    /// What a queue holds, as JSON. It stays there, unseen for a while.
-    pub(crate) async fn bodies(&self, url: &str) -> Vec<Value> {
-        let messages = self.receive(url).await;
-        let bodies = messages
-            .iter()
-            .filter_map(|message| message.body.as_deref());
+    /// What a queue holds, as JSON. It stays there, unseen.
+    pub(crate) fn bodies(&self, url: &str) -> Vec<Value> {
+        let messages = self.receive(url, 10);
+        let bodies = messages.iter().map(|message| &message.body);
         bodies
             .map(|body| serde_json::from_str(body).expect("JSON"))
             .collect()
     }
 
-    /// The bodies in the dead-letter queue of one of the queues, sorted. They stay there.
-    pub(crate) async fn dead_letters(&self, url: &str) -> Vec<String> {
-        let mut bodies = Vec::new();
-        loop {
-            let messages = self.receive(&format!("{url}{DEAD_LETTERS}")).await;
-            if messages.is_empty() {
-                bodies.sort();
-                return bodies;
-            }
-            bodies.extend(messages.into_iter().filter_map(|message| message.body));
-        }
+    /// The bodies in the dead-letter queue of one of the queues, sorted.
+    pub(crate) fn dead_letters(&self, url: &str) -> Vec<String> {
+        let queues = self.0.queues();
+        let dead = queues.dead().into_iter();
+        let mut bodies: Vec<_> = dead
+            .filter(|(of, _)| *of == url)
+            .map(|(_, message)| message.body.clone())
+            .collect();
+        bodies.sort();
+        bodies
     }
 
     /// Works off both queues, in batches side by side, until nothing is left that is visible.
@@ -98,10 +63,10 @@ impl Queues {
     /// the next call.
     pub(crate) async fn work_off(&self, app: &Arc<App>, clock: &Clock) -> usize {
         let mut failed = 0;
-        for url in [&self.requests_url, &self.results_url] {
+        for url in [REQUESTS, RESULTS] {
             let mut batches = Vec::new();
             loop {
-                let messages = self.receive(url).await;
+                let messages = self.receive(url, 10);
                 if messages.is_empty() {
                     break;
                 }
@@ -125,14 +90,10 @@ impl Queues {
         url: &str,
         function: impl AsyncFnOnce(SqsBatch),
     ) -> usize {
-        let messages = self.receive(url).await;
-        let records = messages.iter().map(record).collect();
-        function(SqsBatch { records }).await;
+        let messages = self.receive(url, 10);
+        function(batch(url, &messages)).await;
         for message in &messages {
-            let shown = self.client.change_message_visibility().queue_url(url);
-            let receipt = message.receipt_handle().expect("a receipt");
-            let shown = shown.receipt_handle(receipt).visibility_timeout(0);
-            shown.send().await.expect("visible again");
+            self.0.queues().show(url, &message.id);
         }
         messages.len()
     }
@@ -143,129 +104,53 @@ impl Queues {
     pub(crate) async fn work_off_days(&self, app: &reconcile::app::App, clock: &Clock) -> usize {
         let mut failed = 0;
         loop {
-            let received = self
-                .client
-                .receive_message()
-                .queue_url(&self.work_url)
-                .max_number_of_messages(1)
-                .message_attribute_names("All")
-                .message_system_attribute_names(MessageSystemAttributeName::All)
-                .send()
-                .await;
-            let messages = received.expect("messages").messages.unwrap_or_default();
+            let messages = self.receive(WORK, 1);
             let [message] = messages.as_slice() else {
                 return failed;
             };
-            let event = reconcile::handler::Input::Work(SqsBatch {
-                records: vec![record(message)],
-            });
+            let event = reconcile::handler::Input::Work(batch(WORK, &messages));
             let answer = reconcile::handler::run(app, event, clock.now_ms() + 900_000).await;
             let Ok(reconcile::handler::Output::Work(answer)) = answer else {
                 panic!("not work: {answer:?}");
             };
             if answer.batch_item_failures.is_empty() {
-                self.client
-                    .delete_message()
-                    .queue_url(&self.work_url)
-                    .receipt_handle(message.receipt_handle().expect("a receipt"))
-                    .send()
-                    .await
-                    .expect("deleted");
+                self.0.queues().delete(WORK, &message.id);
             } else {
                 failed += 1;
             }
         }
     }
 
-    /// Everything in the bucket: name and size.
-    pub(crate) async fn evidence(&self, local: &LocalAws) -> Vec<String> {
-        let aws = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system());
-        let listed = aws.s3().list_objects_v2().bucket(&self.bucket).send().await;
-        listed
-            .expect("a bucket")
-            .contents()
-            .iter()
-            .filter_map(|object| object.key().map(str::to_owned))
-            .collect()
+    fn receive(&self, url: &str, most: usize) -> Vec<SqsMessage> {
+        let now_ms = self.0.now_ms();
+        self.0.queues().receive(url, most, false, now_ms)
     }
 
-    async fn receive(&self, url: &str) -> Vec<Message> {
-        let received = self
-            .client
-            .receive_message()
-            .queue_url(url)
-            .max_number_of_messages(10)
-            .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .send()
-            .await;
-        received.expect("messages").messages.unwrap_or_default()
-    }
-
-    async fn work(&self, url: &str, messages: Vec<Message>, app: &App, clock: &Clock) -> usize {
-        let records = messages.iter().map(record).collect();
-        let answer = handler::process(app, SqsBatch { records }, clock.now_ms() + 30_000).await;
+    async fn work(&self, url: &str, messages: Vec<SqsMessage>, app: &App, clock: &Clock) -> usize {
+        let answer = handler::process(app, batch(url, &messages), clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
             .batch_item_failures
             .iter()
             .map(|failure| failure.item_identifier.as_str())
             .collect();
         for message in &messages {
-            let receipt = message.receipt_handle().expect("a receipt");
-            if failed.contains(&message.message_id().expect("an id")) {
-                self.client
-                    .change_message_visibility()
-                    .queue_url(url)
-                    .receipt_handle(receipt)
-                    .visibility_timeout(0)
-                    .send()
-                    .await
-                    .expect("visible again");
+            if failed.contains(&message.id.as_str()) {
+                self.0.queues().show(url, &message.id);
             } else {
-                self.client
-                    .delete_message()
-                    .queue_url(url)
-                    .receipt_handle(receipt)
-                    .send()
-                    .await
-                    .expect("deleted");
+                self.0.queues().delete(url, &message.id);
             }
         }
         failed.len()
     }
 }
 
-/// What a dead-letter queue is called, after its queue's name.
-const DEAD_LETTERS: &str = "-dlq";
-
-/// Makes a queue and its dead-letter queue. Gives the queue's URL.
-async fn create(client: &Client, name: &str) -> String {
-    let dead_letters = client
-        .create_queue()
-        .queue_name(format!("{name}{DEAD_LETTERS}"))
-        .send()
-        .await
-        .expect("a dead-letter queue");
-    let described = client
-        .get_queue_attributes()
-        .set_queue_url(dead_letters.queue_url)
-        .attribute_names(QueueAttributeName::QueueArn)
-        .send()
-        .await
-        .expect("its attributes");
-    let arn = described
-        .attributes()
-        .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
-        .expect("its ARN");
-    let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT});
-    let made = client
-        .create_queue()
-        .queue_name(name)
-        .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
-        .send()
-        .await
-        .expect("a queue");
-    made.queue_url.expect("a URL")
+/// Messages of a queue as Lambda hands them over.
+pub(crate) fn batch(url: &str, messages: &[SqsMessage]) -> SqsBatch {
+    let records = messages.iter().map(|message| message.record(url));
+    let records = records.map(|record| serde_json::from_value(record).expect("a record"));
+    SqsBatch {
+        records: records.collect(),
+    }
 }
 
 /// One batch, handed to the function directly; message ids are positions.
@@ -292,33 +177,11 @@ pub(crate) async fn process_batch(
         .collect()
 }
 
-/// A message as Lambda hands it over.
-fn record(message: &Message) -> SqsRecord {
-    let attributes = message.message_attributes().into_iter().flatten();
-    let message_attributes: HashMap<String, MessageAttribute> = attributes
-        .map(|(name, value)| {
-            (
-                name.clone(),
-                MessageAttribute {
-                    string_value: value.string_value().map(str::to_owned),
-                },
-            )
-        })
-        .collect();
-    SqsRecord {
-        message_id: message.message_id().expect("an id").to_owned(),
-        receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
-        body: message.body().expect("a body").to_owned(),
-        attributes: SystemAttributes {
-            approximate_receive_count: message
-                .attributes()
-                .and_then(|told| told.get(&MessageSystemAttributeName::ApproximateReceiveCount))
-                .cloned(),
-            sent_timestamp: message
-                .attributes()
-                .and_then(|told| told.get(&MessageSystemAttributeName::SentTimestamp))
-                .cloned(),
-        },
-        message_attributes,
-    }
+#[test]
+fn the_template_has_a_message_tried_so_often() {
+    let limits = testbed::template::queue_limits("payment-results").expect("a queue");
+    assert_eq!(
+        usize::try_from(limits.max_receive_count),
+        Ok(MAX_RECEIVE_COUNT)
+    );
 }

@@ -1,153 +1,205 @@
-//! What most tests need: a manual clock, a KMS with keys, and a wire to count on.
+//! KMS in this process, as far as the functions use it: AES-256-GCM, bound to the key and to the
+//! encryption context, and RSA signatures. Its ciphertexts are authenticated, as the real ones are.
 
 #![expect(
     clippy::expect_used,
     reason = "what a test cannot do without ends the test, with what it was"
 )]
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
-use aws_sdk_kms::types::{KeySpec, KeyUsageType};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use local::engine;
-use runtime::aws::{Aws, AwsSettings};
-use runtime::clock::Clock;
-use runtime::kms::Kms;
-use wechatpay::UnixSeconds;
-
-use crate::{
-    service::Service,
-    wire::{FaultyTransport, Match},
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::Deserialize;
+use serde_json::json;
 
-/// When the tests take place, unless they move the clock.
-pub const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
+use crate::environment::{FIELDS_KEY_ID, SECRETS_KEY_ID, SIGNING_KEY_ID};
+use crate::merchant::kms_key;
+use crate::reply::Reply;
+use crate::rsa_key::RsaKey;
 
-/// KMS on the local engine, over a wire of one's own.
-#[derive(Debug)]
-pub struct KmsBench {
-    /// Stands still until a test moves it.
-    pub clock: Clock,
-    /// What counts the calls, and breaks them.
-    pub wire: FaultyTransport,
-    /// KMS over that wire.
-    pub kms: Kms,
-    client: aws_sdk_kms::Client,
+/// The keys of one test. At first they are those that the functions are deployed with.
+pub struct KmsEngine {
+    keys: BTreeMap<String, Key>,
+    made: u64,
+    sealed: u64,
 }
 
-impl KmsBench {
-    /// On the engine of this process.
-    pub fn start() -> Self {
-        let clock = Clock::manual(NOW);
-        let wire = FaultyTransport::new(clock.clone());
-        let settings = AwsSettings::local(engine_endpoint());
-        let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
-        let client = Aws::new(&settings, &Clock::system()).kms();
-        Self {
-            clock,
-            wire,
-            kms: Kms::new(aws.kms()),
-            client,
+struct Key {
+    use_of: KeyUse,
+    is_enabled: bool,
+}
+
+enum KeyUse {
+    Encryption,
+    Signature(Arc<RsaKey>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    key_id: String,
+    #[serde(default)]
+    encryption_context: BTreeMap<String, String>,
+    #[serde(default)]
+    plaintext: String,
+    #[serde(default)]
+    ciphertext_blob: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    message_type: String,
+    #[serde(default)]
+    signing_algorithm: String,
+}
+
+impl KmsEngine {
+    pub(crate) fn new() -> Self {
+        let mut engine = Self {
+            keys: BTreeMap::new(),
+            made: 0,
+            sealed: 0,
+        };
+        engine.add(SECRETS_KEY_ID, KeyUse::Encryption);
+        engine.add(FIELDS_KEY_ID, KeyUse::Encryption);
+        engine.add(SIGNING_KEY_ID, KeyUse::Signature(kms_key()));
+        engine
+    }
+
+    /// A new key for secrets or fields; its id.
+    pub fn make_encryption_key(&mut self) -> String {
+        self.make(KeyUse::Encryption)
+    }
+
+    /// A new RSA key for signatures; its id, and its public key as DER.
+    pub fn make_signing_key(&mut self) -> (String, Vec<u8>) {
+        let key = Arc::new(RsaKey::generate());
+        let public_der = key.public_der();
+        (self.make(KeyUse::Signature(key)), public_der)
+    }
+
+    /// A new key whose material is this PKCS#8 DER, as an operator imports it; its id.
+    pub fn import_signing_key(&mut self, pkcs8: &[u8]) -> String {
+        self.make(KeyUse::Signature(Arc::new(RsaKey::of_pkcs8(pkcs8))))
+    }
+
+    /// An operator disables a key.
+    pub fn disable(&mut self, key_id: &str) {
+        self.keys.get_mut(key_id).expect("a key").is_enabled = false;
+    }
+
+    fn make(&mut self, use_of: KeyUse) -> String {
+        self.made += 1;
+        let key_id = format!("key-{}", self.made);
+        self.add(&key_id, use_of);
+        key_id
+    }
+
+    fn add(&mut self, key_id: &str, use_of: KeyUse) {
+        let key = Key {
+            use_of,
+            is_enabled: true,
+        };
+        self.keys.insert(key_id.to_owned(), key);
+    }
+
+    /// Does what a request asks for.
+    pub(crate) fn answer(&mut self, operation: &str, body: &str) -> Reply {
+        let request: Request = serde_json::from_str(body).expect("a request of the SDK's");
+        let Some(key) = self.keys.get(&request.key_id) else {
+            return Reply::bad("NotFoundException");
+        };
+        if !key.is_enabled {
+            return Reply::bad("DisabledException");
+        }
+        match (operation, &key.use_of) {
+            ("Encrypt", KeyUse::Encryption) => {
+                let plaintext = BASE64.decode(&request.plaintext).expect("Base64");
+                Reply::good(
+                    json!({"CiphertextBlob": self.seal(&request, plaintext), "KeyId": request.key_id}),
+                )
+            }
+            ("GenerateDataKey", KeyUse::Encryption) => {
+                self.sealed += 1;
+                let key = digest::digest(
+                    &digest::SHA256,
+                    format!("data key {}", self.sealed).as_bytes(),
+                );
+                let plaintext = BASE64.encode(key.as_ref());
+                let sealed = self.seal(&request, key.as_ref().to_vec());
+                Reply::good(
+                    json!({"CiphertextBlob": sealed, "Plaintext": plaintext, "KeyId": request.key_id}),
+                )
+            }
+            ("Decrypt", KeyUse::Encryption) => match open(&request) {
+                Some(plaintext) => Reply::good(
+                    json!({"Plaintext": BASE64.encode(plaintext), "KeyId": request.key_id}),
+                ),
+                None => Reply::bad("InvalidCiphertextException"),
+            },
+            ("Sign", KeyUse::Signature(key)) => match sign(&request, key) {
+                Some(signature) => Reply::good(json!({
+                    "KeyId": request.key_id,
+                    "Signature": BASE64.encode(signature),
+                    "SigningAlgorithm": request.signing_algorithm,
+                })),
+                None => Reply::bad("ValidationException"),
+            },
+            (
+                "Encrypt" | "GenerateDataKey" | "Decrypt" | "Sign",
+                KeyUse::Encryption | KeyUse::Signature(_),
+            ) => Reply::bad("InvalidKeyUsageException"),
+            _ => Reply::bad("UnsupportedOperationException"),
         }
     }
 
-    /// A new key for secrets or fields.
-    pub async fn symmetric_key(&self) -> String {
-        let made = self.client.create_key().send().await.expect("a key");
-        made.key_metadata.expect("its metadata").key_id
-    }
-
-    /// A new RSA key for signatures, and its public key as DER.
-    pub async fn signing_key(&self) -> (String, Vec<u8>) {
-        let create = self
-            .client
-            .create_key()
-            .key_spec(KeySpec::Rsa2048)
-            .key_usage(KeyUsageType::SignVerify);
-        let key_id = create
-            .send()
-            .await
-            .expect("a key")
-            .key_metadata
-            .expect("its metadata")
-            .key_id;
-        let public = self
-            .client
-            .get_public_key()
-            .key_id(&key_id)
-            .send()
-            .await
-            .expect("its public half");
-        (key_id, public.public_key.expect("DER").into_inner())
-    }
-
-    /// Removes the key, as if an operator had deleted it.
-    pub async fn disable(&self, key_id: &str) {
-        self.client
-            .disable_key()
-            .key_id(key_id)
-            .send()
-            .await
-            .expect("a disabled key");
-    }
-
-    /// How often KMS was asked for this.
-    pub fn asked(&self, operation: &str) -> usize {
-        self.wire.count(&Match::operation(Service::Kms, operation))
-    }
-
-    /// Moves the clock on.
-    pub fn pass(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
+    fn seal(&mut self, request: &Request, mut text: Vec<u8>) -> String {
+        self.sealed += 1;
+        let [a, b, c, d, e, f, g, h] = self.sealed.to_be_bytes();
+        let nonce = [a, b, c, d, e, f, g, h, 0, 0, 0, 0];
+        key(&request.key_id)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                context(request),
+                &mut text,
+            )
+            .expect("sealed");
+        BASE64.encode([nonce.as_slice(), &text].concat())
     }
 }
 
-/// One engine for the whole test process. It ends with it.
-pub fn engine_endpoint() -> String {
-    static ENGINE: OnceLock<engine::Engine> = OnceLock::new();
-    ENGINE
-        .get_or_init(|| engine::start(engine::Options::default()).expect("the local engine"))
-        .endpoint()
-}
-
-/// A fresh RSA-2048 key: PKCS#8 and public DER.
-pub fn rsa_key() -> (Vec<u8>, Vec<u8>) {
-    let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
-    let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
-        .expect("PKCS#8")
-        .as_ref()
-        .to_vec();
-    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())
-        .expect("SPKI")
-        .as_ref()
-        .to_vec();
-    (private, public)
-}
-
-/// One PEM block.
-pub fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in STANDARD.encode(der).as_bytes().chunks(64) {
-        text.push_str(&String::from_utf8_lossy(line));
-        text.push('\n');
+fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
+    if request.signing_algorithm != "RSASSA_PKCS1_V1_5_SHA_256" {
+        return None;
     }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    let message = BASE64.decode(&request.message).ok()?;
+    match request.message_type.as_str() {
+        "DIGEST" => key.sign_digest(&message),
+        "RAW" | "" => Some(key.sign(&message)),
+        _ => None,
+    }
 }
 
-/// An error with all its causes, as it would be logged.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+fn open(request: &Request) -> Option<Vec<u8>> {
+    let sealed = BASE64.decode(&request.ciphertext_blob).ok()?;
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut text = ciphertext.to_vec();
+    let opened = key(&request.key_id)
+        .open_in_place(nonce, context(request), &mut text)
+        .ok()?;
+    Some(opened.to_vec())
+}
+
+fn key(id: &str) -> LessSafeKey {
+    let bytes = digest::digest(&digest::SHA256, format!("KMS key {id}").as_bytes());
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.as_ref()).expect("32 bytes"))
+}
+
+fn context(request: &Request) -> Aad<String> {
+    Aad::from(format!("{:?}", request.encryption_context))
 }

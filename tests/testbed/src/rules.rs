@@ -22,7 +22,7 @@ const PLAINTEXT_MAX: usize = 4096;
 const CIPHERTEXT_MAX: usize = 6144;
 
 /// The code of the refusal, if the service would refuse the request.
-pub fn refusal(service: Service, operation: &str, body: &Value) -> Option<&'static str> {
+pub(crate) fn refusal(service: Service, operation: &str, body: &Value) -> Option<&'static str> {
     match (service, operation) {
         (Service::Sqs, "SendMessage") => message(body),
         (Service::Sqs, "ChangeMessageVisibility") => {

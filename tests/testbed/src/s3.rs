@@ -100,6 +100,15 @@ impl S3Engine {
             .cloned()
     }
 
+    /// The keys of a bucket's objects, sorted.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let folder = format!("/{bucket}/");
+        let store = self.store();
+        let keys = store.objects.keys();
+        keys.filter_map(|path| path.strip_prefix(&folder).map(str::to_owned))
+            .collect()
+    }
+
     /// Stores an object, replacing any earlier one.
     pub fn put(&self, bucket: &str, key: &str, object: S3Object) {
         let path = format!("/{bucket}/{key}");

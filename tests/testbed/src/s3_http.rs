@@ -176,7 +176,7 @@ pub(crate) fn crc32(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// A body that is not in memory: this project sends none.
-pub fn s3_request(request: &HttpRequest) -> Result<S3Request<'_>, ConnectorError> {
+pub(crate) fn s3_request(request: &HttpRequest) -> Result<S3Request<'_>, ConnectorError> {
     let uri = request.uri();
     let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
     let path_and_query = path

@@ -2,7 +2,7 @@
 //!
 //! It is below the SDK, so retries, time-outs and error texts are the real ones. The engines of
 //! this project never throttle, conflict or lose an answer by themselves; here they do. Requests
-//! that AWS would refuse and an engine accepts are refused here too ([`rules`]).
+//! that AWS would refuse and an engine accepts are refused here too ([`crate::rules`]).
 
 use std::fmt;
 use std::future::Future;
@@ -13,16 +13,14 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
 use runtime::clock::Clock;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use crate::rules;
-use crate::s3_http::{S3Reply, s3_request};
+use crate::aws_request::AwsRequest;
 use crate::service::Service;
 
 /// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
@@ -302,15 +300,13 @@ impl HttpConnector for ObservedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (wire, inner) = (self.wire.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
-            let Some(call) = read_call(&request) else {
+            let Some(asked) = AwsRequest::read(&request) else {
                 return inner.call(request).await;
             };
-            if let Some(code) = read_body(&request)
-                .and_then(|body| rules::refusal(call.service, &call.operation, &body))
-            {
-                return refusal(400, code, None);
+            if let Some(refusal) = asked.refusal() {
+                return Ok(refusal);
             }
-            let is_s3 = call.service == Service::S3;
+            let call = call_of(&asked);
             // Listens before the call is on record: who sees it there and mends is heard.
             let mut mended = wire.0.mended.subscribe();
             match wire.take(&call) {
@@ -340,68 +336,33 @@ impl HttpConnector for ObservedConnector {
                     inner.call(request).await?;
                     wire.die().await
                 }
-                Some(Fault::ServiceFault) if is_s3 => s3_refusal(500, "InternalError"),
-                Some(Fault::Throttled) if is_s3 => s3_refusal(503, "SlowDown"),
-                Some(Fault::Denied) if is_s3 => s3_refusal(403, "AccessDenied"),
-                Some(Fault::Conflict) if is_s3 => s3_refusal(409, "ConditionalRequestConflict"),
-                Some(Fault::ServiceFault) => refusal(500, "InternalServerError", None),
-                Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
-                Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
-                Some(Fault::Conflict) if call.operation.starts_with("Transact") => {
-                    let reasons = vec![
-                        json!({"Code": "TransactionConflict", "Message": "by the test"});
-                        call.items
-                    ];
-                    refusal(400, "TransactionCanceledException", Some(reasons))
-                }
-                Some(Fault::Conflict) => refusal(400, "TransactionConflictException", None),
+                Some(Fault::ServiceFault) => Ok(asked.server_error()),
+                Some(Fault::Throttled) => Ok(asked.throttled()),
+                Some(Fault::Denied) => Ok(asked.denied()),
+                Some(Fault::Conflict) => Ok(asked.conflict()),
             }
         })
     }
 }
 
-/// What a request is, from its target header and JSON body, which all services but S3 use.
-fn read_call(request: &HttpRequest) -> Option<Call> {
-    let Some(target) = request.headers().get("x-amz-target") else {
-        return read_s3_call(request);
+fn call_of(asked: &AwsRequest<'_>) -> Call {
+    let transaction = asked.transaction();
+    let resource = match asked.file_path() {
+        Some(path) => path,
+        None => ["TableName", "QueueUrl", "KeyId"]
+            .iter()
+            .find_map(|name| asked.json().get(name))
+            .or_else(|| first_table(transaction?))
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
     };
-    let (prefix, operation) = target.split_once('.')?;
-    let service = match prefix {
-        "DynamoDB_20120810" => Service::DynamoDb,
-        "AmazonSQS" => Service::Sqs,
-        "TrentService" => Service::Kms,
-        _ => return None,
-    };
-    let body = read_body(request)?;
-    let transaction = body.get("TransactItems").and_then(Value::as_array);
-    let resource = ["TableName", "QueueUrl", "KeyId"]
-        .iter()
-        .find_map(|name| body.get(name))
-        .or_else(|| first_table(transaction?))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    Some(Call {
-        service,
-        operation: operation.to_owned(),
+    Call {
+        service: asked.service,
+        operation: asked.operation.clone(),
         resource: resource.to_owned(),
         items: transaction.map_or(1, Vec::len),
-        consistent: body.get("ConsistentRead") == Some(&Value::Bool(true)),
-    })
-}
-
-fn read_body(request: &HttpRequest) -> Option<Value> {
-    serde_json::from_slice(request.body().bytes()?).ok()
-}
-
-fn read_s3_call(request: &HttpRequest) -> Option<Call> {
-    let request = s3_request(request).ok()?;
-    Some(Call {
-        service: Service::S3,
-        operation: request.operation()?.to_owned(),
-        resource: request.path().to_owned(),
-        items: 1,
-        consistent: false,
-    })
+        consistent: asked.json().get("ConsistentRead") == Some(&Value::Bool(true)),
+    }
 }
 
 fn first_table(transaction: &[Value]) -> Option<&Value> {
@@ -411,36 +372,4 @@ fn first_table(transaction: &[Value]) -> Option<&Value> {
         .values()
         .next()?
         .get("TableName")
-}
-
-fn throttling_code(service: Service) -> &'static str {
-    match service {
-        Service::DynamoDb => "ProvisionedThroughputExceededException",
-        Service::Sqs => "RequestThrottled",
-        Service::Kms => "ThrottlingException",
-        Service::S3 => "SlowDown",
-    }
-}
-
-fn s3_refusal(status: u16, code: &str) -> Result<HttpResponse, ConnectorError> {
-    S3Reply::bad(status, code).into_response()
-}
-
-fn refusal(
-    status: u16,
-    code: &str,
-    reasons: Option<Vec<Value>>,
-) -> Result<HttpResponse, ConnectorError> {
-    let mut body = json!({"__type": format!("test#{code}"), "message": "by the test"});
-    if let (Some(reasons), Some(fields)) = (reasons, body.as_object_mut()) {
-        fields.insert("CancellationReasons".to_owned(), Value::Array(reasons));
-    }
-    let status = status
-        .try_into()
-        .map_err(|error| ConnectorError::other(Box::new(error), None))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
-    response
-        .headers_mut()
-        .insert("content-type", "application/x-amz-json-1.0");
-    Ok(response)
 }

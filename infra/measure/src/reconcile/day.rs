@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use testbed::MCHID;
 
 use crate::failure::{ErrorContext, MeasureResult};
 use crate::progress::progress;
 
 /// Differences in a day of any size.
 pub(crate) const DIFFERENCES: u64 = 1000;
-/// The merchant.
-pub(crate) const MCHID: &str = "1900000001";
 
 /// Part of the files' names: another one for each change of what is written.
 const EDITION: &str = "v1";

@@ -12,10 +12,11 @@ use matching::bill_line::{BillLine, LineKind};
 use matching::books::{BookLine, DayBooks, Inserted};
 use matching::matcher::Matcher;
 use serde_json::{Value, json};
+use testbed::MCHID;
 use wechatpay::bill::{TradeBillReader, TradeRow};
 
 use super::books::each_page;
-use super::day::{DIFFERENCES, MCHID};
+use super::day::DIFFERENCES;
 use crate::clock;
 use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::process::own_peak_memory;

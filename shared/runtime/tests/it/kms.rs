@@ -14,7 +14,7 @@ fn context() -> Context {
 #[tokio::test]
 async fn what_was_sealed_opens_under_the_same_key_and_context() {
     let bench = KmsBench::start();
-    let key = bench.symmetric_key().await;
+    let key = bench.symmetric_key();
     let sealed = bench
         .kms
         .seal(&key, &context(), b"secret")
@@ -32,7 +32,7 @@ async fn what_was_sealed_opens_under_the_same_key_and_context() {
 #[tokio::test]
 async fn another_context_opens_nothing() {
     let bench = KmsBench::start();
-    let key = bench.symmetric_key().await;
+    let key = bench.symmetric_key();
     let sealed = bench
         .kms
         .seal(&key, &context(), b"secret")
@@ -66,12 +66,11 @@ async fn another_context_opens_nothing() {
     }
 }
 
-/// KMS would find the key by itself. Naming it rejects ciphertexts under another key (KMS checks
-/// that; the local engine does not).
+/// KMS would find the key by itself. Naming it rejects ciphertexts under another key.
 #[tokio::test]
 async fn unsealing_names_the_key_that_must_have_sealed() {
     let bench = KmsBench::start();
-    let key = bench.symmetric_key().await;
+    let [key, other] = [bench.symmetric_key(), bench.symmetric_key()];
     let sealed = bench
         .kms
         .seal(&key, &context(), b"secret")
@@ -84,12 +83,14 @@ async fn unsealing_names_the_key_that_must_have_sealed() {
         .expect("opened");
     let decrypt = Match::operation(Service::Kms, "Decrypt").on(&key);
     assert_eq!(bench.wire.count(&decrypt), 1);
+    let refused = bench.kms.unseal(&other, &context(), &sealed).await;
+    assert!(!refused.expect_err("another key").is_transient());
 }
 
 #[tokio::test]
 async fn the_sealed_half_of_a_data_key_opens_to_the_plain_half() {
     let bench = KmsBench::start();
-    let key = bench.symmetric_key().await;
+    let key = bench.symmetric_key();
     let made = bench
         .kms
         .data_key(&key, &Context::of("field"))
@@ -107,7 +108,7 @@ async fn the_sealed_half_of_a_data_key_opens_to_the_plain_half() {
 #[tokio::test]
 async fn a_throttled_call_is_repeated_and_a_refused_one_is_not() {
     let bench = KmsBench::start();
-    let key = bench.symmetric_key().await;
+    let key = bench.symmetric_key();
     bench
         .wire
         .break_after(Match::service(Service::Kms), 0, 2, Fault::Throttled);

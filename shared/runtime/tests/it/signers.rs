@@ -9,7 +9,7 @@ use rsa::{PublicKey, pkcs1v15};
 use runtime::signer::{KmsSigner, MerchantSigner};
 use sha2::Sha256;
 use testbed::{Fault, Match, Service};
-use testbed::{KmsBench, chain, rsa_key};
+use testbed::{KmsBench, RsaKey, chain};
 use wechatpay::{LocalKey, Signer};
 
 const SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1";
@@ -22,9 +22,9 @@ struct Candidate {
 }
 
 async fn both(bench: &KmsBench) -> [Candidate; 2] {
-    let (key_id, kms_public) = bench.signing_key().await;
-    let (private, local_public) = rsa_key();
-    let local = LocalKey::from_pkcs8_der(SERIAL, &private).expect("a local key");
+    let (key_id, kms_public) = bench.signing_key();
+    let key = RsaKey::generate();
+    let local = LocalKey::from_pkcs8_der(SERIAL, &key.pkcs8()).expect("a local key");
     let read = |der: &[u8]| PublicKey::from_public_key_der(der).expect("a public key");
     [
         Candidate {
@@ -35,7 +35,7 @@ async fn both(bench: &KmsBench) -> [Candidate; 2] {
         Candidate {
             name: "sealed",
             signer: MerchantSigner::Sealed(Arc::new(local)),
-            public: read(&local_public),
+            public: read(&key.public_der()),
         },
     ]
 }
@@ -167,8 +167,8 @@ async fn a_kms_key_that_may_not_be_used_is_an_error_that_names_the_cause() {
 #[tokio::test]
 async fn a_disabled_kms_key_signs_nothing() {
     let bench = KmsBench::start();
-    let (key_id, _) = bench.signing_key().await;
-    bench.disable(&key_id).await;
+    let (key_id, _) = bench.signing_key();
+    bench.disable(&key_id);
     let signer = KmsSigner::new(bench.kms.clone(), key_id, SERIAL);
     let failure = signer.sign(b"text").await.expect_err("disabled");
     assert!(chain(&failure).contains("Disabled"), "{}", chain(&failure));

@@ -1,5 +1,4 @@
-//! Fields sealed at rest. The local engine's KMS does not authenticate its ciphertexts, so the
-//! protection against tampering here is our own layer.
+//! Fields sealed at rest.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +18,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let kms = KmsBench::start();
-        let key = kms.symmetric_key().await;
+        let key = kms.symmetric_key();
         Self { kms, key }
     }
 

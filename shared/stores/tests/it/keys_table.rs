@@ -34,7 +34,7 @@ impl Bench {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
         let wire = FaultyTransport::new(kms.clock.clone());
-        let secrets_key = kms.symmetric_key().await;
+        let secrets_key = kms.symmetric_key();
         Self {
             kms,
             wire,

@@ -14,7 +14,7 @@ use runtime::clock::Clock;
 use runtime::random::Random;
 use runtime::signer::{MerchantSigner, SignWith};
 use sha1::{Digest, Sha1};
-use testbed::{NOW, chain, rsa_key};
+use testbed::{NOW, RsaKey, chain};
 use wechat_client::api::WechatSettings;
 use wechat_client::api::{Hosts, Limits, NotSent, WechatApi};
 use wechat_client::bill_file::{BillBytes, BillFileError, Unzip, UnzipError};
@@ -176,7 +176,7 @@ struct Bench {
 
 impl Bench {
     fn new(main: &str, backup: &str) -> Self {
-        let (private, _) = rsa_key();
+        let private = RsaKey::generate().pkcs8();
         let mut verification = VerificationKeys::new();
         verification
             .add_public_key(RESPONSE_SERIAL, PUBLIC_KEY)

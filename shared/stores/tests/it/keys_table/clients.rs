@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::{Algorithm, Params, Profile, Request, SigningKey, claim, sign, verify};
 use stores::keys_table::{ClientKey, KeysError};
 use testbed::{Fault, Match, Service};
-use testbed::{NOW, chain, pem, rsa_key};
+use testbed::{NOW, RsaKey, chain, pem};
 
 use super::Bench;
 
@@ -63,7 +63,8 @@ fn ed25519_key() -> (String, String) {
 async fn keys_of_all_three_algorithms_verify_what_their_clients_sign() {
     let bench = Bench::new().await;
     let table = bench.sandbox();
-    let (rsa_private, rsa_public) = rsa_key();
+    let rsa = RsaKey::generate();
+    let (rsa_private, rsa_public) = (rsa.pkcs8(), rsa.public_der());
     let (ed_private, ed_public) = ed25519_key();
     table
         .put_client_hmac("shop-1", "shop", &SECRET)

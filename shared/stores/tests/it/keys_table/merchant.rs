@@ -18,7 +18,7 @@ use stores::keys_table::{
     write::{NewApiV3Key, NewMerchant},
 };
 use testbed::{Fault, Match, Service};
-use testbed::{NOW, chain, rsa_key};
+use testbed::{NOW, RsaKey, chain};
 use wechatpay::{LocalKey, SignedHeaders, Signer, UnixSeconds, VerificationKeys};
 
 use super::{
@@ -48,7 +48,7 @@ async fn trusts(keys: &VerificationKeys, serial: &str) -> bool {
 #[tokio::test]
 async fn a_merchant_that_was_written_is_read_with_every_key_usable() {
     let bench = Bench::new().await;
-    let (private, _) = rsa_key();
+    let private = RsaKey::generate().pkcs8();
     let verification = [public_key(), certificate()];
     let new = NewMerchant {
         signer_pkcs8: Some(&private),
@@ -105,7 +105,7 @@ async fn the_signer_is_the_one_that_the_settings_chose() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let keys = bench.sandbox().merchant().await.expect("read");
-    let (key_id, _) = bench.kms.signing_key().await;
+    let (key_id, _) = bench.kms.signing_key();
     let signer = keys
         .signer(&SignWith::Kms { key_id })
         .await
@@ -805,7 +805,7 @@ async fn what_is_added_has_its_date_and_keeps_it_and_what_was_there_before_has_n
 #[tokio::test]
 async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
     let bench = Bench::new().await;
-    let (first, _) = rsa_key();
+    let first = RsaKey::generate().pkcs8();
     let verification = [public_key()];
     let new = NewMerchant {
         signer_pkcs8: Some(&first),
@@ -822,7 +822,7 @@ async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
         };
         table.change_merchant(&change).await
     };
-    let (second, _) = rsa_key();
+    let second = RsaKey::generate().pkcs8();
     let refused = change(Some("BBBB"), None, false).await;
     assert!(matches!(refused, Err(ChangeError::SerialWithoutItsKey(of)) if of == SIGNER_SERIAL));
     let refused = change(None, Some(second.as_slice()), false).await;

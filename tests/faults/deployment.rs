@@ -1,20 +1,14 @@
-//! A scene: one merchant and one client, the tables and queues, WeChat Pay, and the functions.
+//! The deployment of a scenario: one merchant and one client, the tables and queues, WeChat Pay,
+//! and the functions.
 //! Everything in it is new, and its clock begins at the same second each time.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use aws_lc_rs::{
-    encoding::AsDer,
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
 use axum::{Router, extract::State, http::HeaderMap, routing::post};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use lambda_http::request::RequestContext;
 use runtime::{
     aws::{Aws, AwsSettings},
@@ -24,24 +18,25 @@ use runtime::{
 };
 use serde_json::{Map, Value, json};
 use stores::{
-    keys_table::{
-        KeysTable, VerificationEntry, VerificationKind,
-        write::{NewApiV3Key, NewMerchant},
-    },
+    keys_table::{KeysTable, VerificationKind},
     notices::Notices,
     reconciliation::ReconciliationTable,
 };
-use testbed::Tables;
-use tokio::{net::TcpListener, task::JoinHandle};
-use wechatpay_simulator::{
-    Admin, Config, GivenMerchant, Running, SignedCallback, SigningMode, Simulator, Time,
+use testbed::{
+    MCHID, NOW, Tables,
+    environment::{
+        AWS_IN_PROCESS, CONSOLE_GROUP, Environment, SECRETS_KEY_ID, WEBHOOKS, WORK, environment,
+    },
+    sealed_key, simulator_config, write_merchant,
 };
+use tokio::{net::TcpListener, task::JoinHandle};
+use wechatpay_simulator::{Admin, Running, SignedCallback, Simulator};
 
 use crate::{
     books::Records,
     call::Function,
     client::{ApiAnswer, Client, PendingRequest},
-    cloud::{Cloud, Message, SandboxConnector},
+    cloud::{Cloud, SandboxConnector},
     director::CallScheduler,
     exchanges::Exchanges,
     pipe,
@@ -49,32 +44,15 @@ use crate::{
     sandbox::{FunctionApp, Sandbox, Site, clock_at, move_to},
 };
 
-/// The merchant of all scenes.
-pub(crate) const MCHID: &str = "1900000001";
-pub(crate) const APPID: &str = "wx00000000000000aa";
-pub(crate) const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
-const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 /// When each scene begins: noon of 1 August 2026 in Beijing.
-pub(crate) const BEGIN_S: i64 = 1_785_556_800;
+pub(crate) const BEGIN_S: i64 = NOW.0;
 /// How long Lambda lets an invocation run.
 const INVOCATION_MS: i64 = 30_000;
 /// The same for `reconcile`.
 const RECONCILE_MS: i64 = 900_000;
 
-/// Where messages wait.
-pub(crate) const REQUESTS: &str = "http://aws.invalid/000000000000/payment-requests";
-pub(crate) const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
-pub(crate) const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
-pub(crate) const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";
-
-/// Where bills are kept.
-pub(crate) const EVIDENCE: &str = "evidence";
-
-/// Who may use the console.
-const CONSOLE_GROUP: &str = "finance";
-
-/// A scene.
-pub(crate) struct Testbed {
+/// A deployment, and what was seen of it.
+pub(crate) struct Deployment {
     /// The scene's own clock. A sandbox may be ahead of it or behind.
     pub(crate) clock: Clock,
     pub(crate) director: CallScheduler,
@@ -152,7 +130,7 @@ impl Default for Poll {
     }
 }
 
-impl Testbed {
+impl Deployment {
     /// Sets a scene. Sandboxes are built when they are needed.
     pub(crate) async fn set(seed: u64) -> Arc<Self> {
         fastrand::seed(seed);
@@ -167,18 +145,19 @@ impl Testbed {
             "http://{}/v1/callbacks/wechatpay",
             listener.local_addr().expect("an address")
         );
-        let wechat = start_wechat();
+        let config = simulator_config(sealed_key().public_pem(), NOW);
+        let wechat = Simulator::start(config).expect("a simulator");
         let outlet = SandboxConnector {
             cloud: Arc::clone(&cloud),
             caller: None,
             alias: None,
         };
         let aws = Aws::with_http_client(
-            &AwsSettings::local("http://aws.invalid"),
+            &AwsSettings::local(AWS_IN_PROCESS),
             &clock,
             outlet.http_client(),
         );
-        let tables = Tables::create(&aws.dynamodb(), "").await;
+        let tables = testbed::create_tables(&aws.dynamodb(), "").await;
         let days = ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID)
             .with_ledger(Notices::new(aws.dynamodb(), &tables.notices, MCHID));
         let keys = KeysTable::new(
@@ -186,10 +165,10 @@ impl Testbed {
             &tables.keys,
             MCHID,
             Kms::new(aws.kms()),
-            "secrets",
+            SECRETS_KEY_ID,
             clock.clone(),
         );
-        write_merchant(&keys, wechat.admin()).await;
+        write_merchant(&keys, wechat.admin(), &[VerificationKind::PublicKey]).await;
         let secret = [7; 32];
         keys.put_client_hmac("shop-key", "shop", &secret)
             .await
@@ -200,7 +179,7 @@ impl Testbed {
             exchanges: Arc::clone(&exchanges),
             receiver: Arc::clone(&receiver),
             simulator: wechat.addr.to_string(),
-            environment: Mutex::new(environment(&tables, &notify_url)),
+            environment: Mutex::new(variables(&tables, &notify_url)),
             random: random.clone(),
             scene_clock: clock.clone(),
         };
@@ -425,10 +404,7 @@ impl Testbed {
         if messages.is_empty() {
             return 0;
         }
-        let records: Vec<Value> = messages
-            .iter()
-            .map(|message| record(url, message))
-            .collect();
+        let records: Vec<Value> = messages.iter().map(|message| message.record(url)).collect();
         let event = json!({"Records": records});
         let answer = match url {
             WORK => self.reconcile(event).await,
@@ -660,7 +636,7 @@ impl Testbed {
     }
 }
 
-impl Drop for Testbed {
+impl Drop for Deployment {
     fn drop(&mut self) {
         if let Some(listening) = self.listening.get() {
             listening.abort();
@@ -676,34 +652,8 @@ pub(crate) fn webhook_id(event: &Value) -> String {
     format!("{order_no}_{version}")
 }
 
-/// A message as Lambda hands it to a function.
-fn record(url: &str, message: &Message) -> Value {
-    let attributes = message
-        .attributes
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| {
-            let value = json!({"stringValue": value["StringValue"], "dataType": value["DataType"]});
-            (name.clone(), value)
-        });
-    json!({
-        "messageId": message.id,
-        "receiptHandle": message.receipt,
-        "body": message.body,
-        "attributes": {
-            "ApproximateReceiveCount": message.receive_count.to_string(),
-            "SentTimestamp": message.sent_ms.to_string(),
-        },
-        "messageAttributes": attributes.collect::<serde_json::Map<_, _>>(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{}", url.rsplit('/').next().unwrap_or_default()),
-        "awsRegion": "us-east-1",
-    })
-}
-
 /// Where callbacks arrive, over real HTTP.
-fn listen(listener: TcpListener, scene: std::sync::Weak<Testbed>) -> JoinHandle<()> {
+fn listen(listener: TcpListener, scene: std::sync::Weak<Deployment>) -> JoinHandle<()> {
     let app = Router::new()
         .route("/v1/callbacks/wechatpay", post(arrive))
         .with_state(scene);
@@ -711,7 +661,7 @@ fn listen(listener: TcpListener, scene: std::sync::Weak<Testbed>) -> JoinHandle<
 }
 
 async fn arrive(
-    State(scene): State<std::sync::Weak<Testbed>>,
+    State(scene): State<std::sync::Weak<Deployment>>,
     headers: HeaderMap,
     body: String,
 ) -> http::StatusCode {
@@ -725,105 +675,16 @@ async fn arrive(
     http::StatusCode::from_u16(status).expect("a status")
 }
 
-/// The merchant's RSA key: made once, since that takes a while.
-struct MerchantKey {
-    pkcs8: Vec<u8>,
-    public_pem: String,
-}
-
-fn merchant_key() -> &'static MerchantKey {
-    static KEY: OnceLock<MerchantKey> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
-        let pkcs8 = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("PKCS#8");
-        let public = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key())
-            .expect("SPKI");
-        let text = BASE64.encode(public.as_ref());
-        let lines: Vec<&str> = text
-            .as_bytes()
-            .chunks(64)
-            .map(|line| std::str::from_utf8(line).expect("ASCII"))
-            .collect();
-        MerchantKey {
-            pkcs8: pkcs8.as_ref().to_vec(),
-            public_pem: format!(
-                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-                lines.join("\n")
-            ),
-        }
-    })
-}
-
-fn start_wechat() -> Running {
-    let merchant = GivenMerchant {
-        mchid: MCHID.to_owned(),
-        appids: vec![APPID.to_owned()],
-        merchant_serial: MERCHANT_SERIAL.to_owned(),
-        merchant_public_key: merchant_key().public_pem.clone(),
-        merchant_private_key_file: None,
-        apiv3_key: APIV3_KEY.to_owned(),
-    };
-    Simulator::start(Config {
-        merchant: wechatpay_simulator::Merchant::Given(merchant),
-        time: Time::Manual { start_s: BEGIN_S },
-        ..Config::for_tests()
-    })
-    .expect("a simulator")
-}
-
-/// What set-up writes on AWS: WeChat Pay's key, the APIv3 key, the merchant's own key and its
-/// serial.
-async fn write_merchant(keys: &KeysTable, wechat: &Admin) {
-    let (id, pem) = wechat.newest_key(SigningMode::PublicKey).expect("a key");
-    let verification = [VerificationEntry {
-        id,
-        kind: VerificationKind::PublicKey,
-        pem,
-    }];
-    keys.put_merchant(&NewMerchant {
-        verification: &verification,
-        response_serial: &verification[0].id,
-        apiv3: &[NewApiV3Key {
-            version: 1,
-            bytes: APIV3_KEY.as_bytes(),
-        }],
-        signer_serial: MERCHANT_SERIAL,
-        signer_pkcs8: Some(&merchant_key().pkcs8),
-    })
-    .await
-    .expect("the merchant's keys");
-}
-
-/// The environment of all functions; each reads its share.
-fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
-    [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("ORDERS_TABLE", &tables.orders),
-        ("GUARDS_TABLE", &tables.guards),
-        ("KEYS_TABLE", &tables.keys),
-        ("PAYMENT_REQUESTS_QUEUE_URL", REQUESTS),
-        ("PAYMENT_RESULTS_QUEUE_URL", RESULTS),
+/// What all functions are deployed with; where WeChat Pay is, each sandbox has of its own.
+fn variables(tables: &Tables, notify_url: &str) -> Environment {
+    let more = [
         ("MERCHANT_SIGNER", "sealed"),
-        ("SECRETS_KEY_ID", "secrets"),
-        ("FIELDS_KEY_ID", "fields"),
-        ("WECHATPAY_MCHID", MCHID),
-        ("WECHATPAY_APPIDS", APPID),
         ("NOTIFY_URL", notify_url),
-        ("NOTICES_TABLE", &tables.notices),
-        ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
-        ("WEBHOOKS_QUEUE_URL", WEBHOOKS),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
         // Which may be so on this machine only; the calls themselves go to the scene's own engines.
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
-        ("RECONCILIATION_TABLE", &tables.reconciliation),
-        ("RECONCILE_WORK_QUEUE_URL", WORK),
-        ("RECONCILE_REPAIRS", "true"),
-        ("EVIDENCE_BUCKET", EVIDENCE),
         ("CONSOLE_AUTH", "jwt"),
         ("CONSOLE_GROUP", CONSOLE_GROUP),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    ];
+    environment(tables, AWS_IN_PROCESS, &more)
 }
