@@ -29,7 +29,7 @@ use stores::{
 use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay::certificates::ends;
 use wechatpay_simulator::{
-    Damage, Difference as BillDifference, Endpoint, Fault, PayOptions, Rule, SignedCallback,
+    Damage, Endpoint, Fault, PayOptions, PlantedDifference as BillDifference, Rule, SignedCallback,
     SigningMode, WantedDifference,
 };
 
@@ -1085,17 +1085,17 @@ async fn differences_that_no_run_repairs_are_an_alarm_while_the_repairs_of_other
 async fn what_two_persons_approved_and_wechat_pay_does_not_take_is_an_alarm() {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
-    let desk = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let difference = Box::pin(could_not_be_paid_out(&testbed)).await;
     let refuses = Fault::Refuse {
         status: 400,
         code: "PARAM_ERROR".to_owned(),
     };
     let rule = Rule::always(refuses).at(Endpoint::AbnormalRefund);
     testbed.wechat.admin().add_fault(rule).unwrap();
-    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
-    Box::pin(desk.decides("wang", "approve", "asked the payer")).await;
+    Box::pin(difference.decides("li", "redirect", "the card is gone")).await;
+    Box::pin(difference.decides("wang", "approve", "asked the payer")).await;
     assert_eq!(watch.of(testbed.work_off_days()).await, 0);
-    assert_eq!(desk.stands().await.state, DifferenceState::Open);
+    assert_eq!(difference.stands().await.state, DifferenceState::Open);
     testbed.advance(MINUTE * 5).await;
     for alarm in ["differences-opened", "new-error-lines"] {
         assert!(watch.is_met(alarm), "{alarm}: {:?}", watch.met());

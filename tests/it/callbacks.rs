@@ -10,7 +10,7 @@ use stores::{
     notices::id_of_echo,
 };
 use testbed::{Fault as AwsFault, Match, Service};
-use wechatpay_simulator::{Damage, Fault, Notice, PayOptions, Rule, SigningMode};
+use wechatpay_simulator::{Damage, Fault, ManualNotice, PayOptions, Rule, SigningMode};
 
 use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
 
@@ -461,7 +461,7 @@ async fn the_callback_of_our_own_self_test_leaves_a_settled_record_and_any_other
     testbed.post_order(&native("ORDER-1")).await;
     let (ours, foreign) = ("doctor-00112233445566778899aabbccddeeff", "hello");
     for message in [ours, ours, foreign, "doctor-with a blank"] {
-        let echo = Notice::Other {
+        let echo = ManualNotice::Other {
             event_type: "SECURITY_ECHO.SUCCESS".to_owned(),
             original_type: "security".to_owned(),
             plaintext: json!({ "echo_message": message }),

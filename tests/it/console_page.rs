@@ -13,7 +13,7 @@ use payments::{
     },
 };
 use serde_json::{Value, json};
-use wechatpay_simulator::{Difference, PayOptions, RefundOutcome, WantedDifference};
+use wechatpay_simulator::{PayOptions, PlantedDifference, RefundOutcome, WantedDifference};
 
 use crate::support::{Testbed, native, native_for};
 
@@ -431,9 +431,9 @@ async fn a_day_of_three(testbed: &Testbed) -> BillDate {
     let mchid = "1900000000".to_owned();
     let currency = "USD".to_owned();
     for (altered, order_no) in [
-        (Difference::AlterAppid { appid }, "LARGE-1"),
-        (Difference::AlterMchid { mchid }, "LARGE-1"),
-        (Difference::AlterCurrency { currency }, "MONEY-1"),
+        (PlantedDifference::AlterAppid { appid }, "LARGE-1"),
+        (PlantedDifference::AlterMchid { mchid }, "LARGE-1"),
+        (PlantedDifference::AlterCurrency { currency }, "MONEY-1"),
     ] {
         testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order(order_no));
     }

@@ -17,7 +17,7 @@ use wechatpay_simulator::{
 
 use crate::{
     blocked, console,
-    payer_owed::{Desk, could_not_be_paid_out},
+    payer_owed::{ConsoleDifference, could_not_be_paid_out},
     refunds,
     runbooks::{error_places, page},
     support::{Lines, MCHID, Testbed, TestbedOptions, native},
@@ -702,13 +702,17 @@ async fn an_approved_refund_cannot_be_paid_out() -> Vec<Value> {
 
 async fn what_two_persons_approved_is_refused() -> Vec<Value> {
     let (testbed, lines) = (Testbed::start().await, Lines::default());
-    let desk = could_not_be_paid_out(&testbed).await;
+    let difference = could_not_be_paid_out(&testbed).await;
     let rule = always(refuse(400, "PARAM_ERROR"), Endpoint::AbnormalRefund);
     testbed.wechat.admin().add_fault(rule).unwrap();
-    desk.decides("li", "redirect", "the card is gone").await;
-    desk.decides("wang", "approve", "asked the payer").await;
+    difference
+        .decides("li", "redirect", "the card is gone")
+        .await;
+    difference
+        .decides("wang", "approve", "asked the payer")
+        .await;
     assert_eq!(lines.of(testbed.work_off_days()).await, 0);
-    assert_eq!(desk.stands().await.state, DifferenceState::Open);
+    assert_eq!(difference.stands().await.state, DifferenceState::Open);
     lines.take("ERROR")
 }
 
@@ -810,7 +814,7 @@ async fn a_bill_is_of_no_use_four_times() -> Vec<Value> {
 async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     let (testbed, lines) = (Testbed::start().await, Lines::default());
     let (day, found) = testbed.paid_twice("TWICE-1", false).await;
-    let app = Desk {
+    let app = ConsoleDifference {
         testbed: &testbed,
         day,
         id: found.id,
@@ -819,7 +823,7 @@ async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     app.decides("li", "approve", "paid twice").await;
     let send = Match::operation(Service::Sqs, "SendMessage");
     testbed.wire.break_all(send, AwsFault::Denied);
-    let version = Desk::version(&app.page("wang").await);
+    let version = ConsoleDifference::version(&app.page("wang").await);
     let approves = app.presses("wang", ("approve", "so it is"), version);
     assert_eq!(lines.of(approves).await.status(), 503);
     assert_eq!(app.stands().await.state, DifferenceState::Approved);

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::next_check::shard_of;
 use serde_json::json;
 use testbed::{Fault as WireFault, Match, Service};
-use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
+use wechatpay_simulator::{Fault, ManualNotice, RefundOutcome, RefundStatus, Rule};
 
 use crate::{
     refunds,
@@ -209,7 +209,7 @@ async fn a_paid_order_whose_refunds_cannot_be_read_is_shown_with_what_went_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
-    for notice in [Notice::ProfitSharing, Notice::Combined] {
+    for notice in [ManualNotice::ProfitSharing, ManualNotice::Combined] {
         let testbed = Testbed::start().await;
         testbed.post_order(&native("ORDER-1")).await;
         testbed

@@ -13,7 +13,7 @@ use wechatpay_simulator::{Endpoint, Fault as SimulatorFault, RefundOutcome, Refu
 use crate::support::{Lines, Testbed};
 
 /// The difference of one order, as staff have it before them.
-pub(crate) struct Desk<'a> {
+pub(crate) struct ConsoleDifference<'a> {
     pub(crate) testbed: &'a Testbed,
     pub(crate) day: BillDate,
     pub(crate) id: String,
@@ -29,7 +29,7 @@ fn claims(person: &str) -> Option<Value> {
     }))
 }
 
-impl Desk<'_> {
+impl ConsoleDifference<'_> {
     fn path(&self) -> String {
         format!("/console/{}/differences/{}", self.day, self.id)
     }
@@ -127,9 +127,9 @@ impl Desk<'_> {
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not
 /// be paid out.
-pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> Desk<'_> {
+pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> ConsoleDifference<'_> {
     let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
-    let app = Desk {
+    let difference = ConsoleDifference {
         testbed,
         day,
         id: found.id,
@@ -137,19 +137,19 @@ pub(crate) async fn could_not_be_paid_out(testbed: &Testbed) -> Desk<'_> {
     };
     let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
-    Box::pin(app.decides("li", "approve", "paid twice")).await;
-    Box::pin(app.decides_and_done("wang", "approve", "so it is")).await;
+    Box::pin(difference.decides("li", "approve", "paid twice")).await;
+    Box::pin(difference.decides_and_done("wang", "approve", "so it is")).await;
     Box::pin(the_refund_ends(testbed)).await;
     admin.set_refund_outcome(RefundOutcome::Success);
-    app
+    difference
 }
 
 /// The same, and two persons redirected its money to the merchant, where it has arrived.
-async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
-    let app = Box::pin(could_not_be_paid_out(testbed)).await;
-    Box::pin(app.is_redirected()).await;
+async fn sent_to_the_merchant(testbed: &Testbed) -> ConsoleDifference<'_> {
+    let difference = Box::pin(could_not_be_paid_out(testbed)).await;
+    Box::pin(difference.is_redirected()).await;
     Box::pin(the_refund_ends(testbed)).await;
-    app
+    difference
 }
 
 /// The refund is sent, WeChat Pay reports its result, and the run of the minute copies that into
@@ -165,8 +165,8 @@ async fn the_refund_ends(testbed: &Testbed) {
 async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_in_the_console_how_it_was_paid()
  {
     let testbed = Testbed::start().await;
-    let app = Box::pin(sent_to_the_merchant(&testbed)).await;
-    let page = app.page("zhao").await;
+    let difference = Box::pin(sent_to_the_merchant(&testbed)).await;
+    let page = difference.page("zhao").await;
     for words in [
         "on the merchant’s own account",
         "A person: pay the payer, then say how",
@@ -174,23 +174,27 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     ] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
-    assert_eq!(app.stands().await.state, DifferenceState::Open);
+    assert_eq!(difference.stands().await.state, DifferenceState::Open);
     assert_eq!(testbed.get_order("TWICE-1").await.body["payer_owed"], true);
-    let refused = app
-        .presses("zhao", ("explain", "it is fine"), Desk::version(&page))
+    let refused = difference
+        .presses(
+            "zhao",
+            ("explain", "it is fine"),
+            ConsoleDifference::version(&page),
+        )
         .await;
     assert_eq!(refused.status(), 409, "nobody explains it away");
     assert!(refused.body().contains("pay the payer, then say how"));
 
     // Zhao and Li have the same page before them, and press at the same time.
-    let version = Desk::version(&page);
+    let version = ConsoleDifference::version(&page);
     let (zhao, li) = (
         ("payer_paid", "by bank, slip 12"),
         ("payer_paid", "in cash"),
     );
     let both = tokio::join!(
-        app.presses("zhao", zhao, version),
-        app.presses("li", li, version)
+        difference.presses("zhao", zhao, version),
+        difference.presses("li", li, version)
     );
     let statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
     let (who, said, other) = match statuses {
@@ -200,17 +204,17 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     };
     assert!(other.2.body().contains("Changed in the meantime"));
     // And each once more, since a browser may repeat it.
-    let repeat = app.presses(who, said, version).await;
+    let repeat = difference.presses(who, said, version).await;
     assert_eq!(repeat.status(), 303, "{}", repeat.body());
-    let late = app.presses(other.0, other.1, version).await;
+    let late = difference.presses(other.0, other.1, version).await;
     assert_eq!(late.status(), 409);
     assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
 
     let named = (format!("{who}@example.com"), said.1.to_owned());
-    let closed = app.stands().await;
+    let closed = difference.stands().await;
     assert_eq!(closed.state, DifferenceState::Explained);
-    assert_eq!(app.journal().await, std::slice::from_ref(&named));
-    let page = app.page("zhao").await;
+    assert_eq!(difference.journal().await, std::slice::from_ref(&named));
+    let page = difference.page("zhao").await;
     for words in ["Explained", named.0.as_str(), said.1] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
@@ -229,33 +233,33 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     // Hours later the form is sent once more, by each of them.
     testbed.advance(std::time::Duration::from_secs(7_200)).await;
     for (person, said, status) in [(who, said, 303), (other.0, other.1, 409)] {
-        let answer = app.presses(person, said, version).await;
+        let answer = difference.presses(person, said, version).await;
         assert_eq!(answer.status().as_u16(), status, "{person}");
     }
     Box::pin(testbed.sweep()).await;
-    Box::pin(testbed.reconcile(app.day, false)).await;
-    assert_eq!(app.stands().await, closed, "nothing happened twice");
-    assert_eq!(app.journal().await, [named]);
+    Box::pin(testbed.reconcile(difference.day, false)).await;
+    assert_eq!(difference.stands().await, closed, "nothing happened twice");
+    assert_eq!(difference.journal().await, [named]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_that_came_back_is_forgotten_and_a_payer_who_then_has_the_money_is_owed_nothing()
 {
     let testbed = Testbed::start().await;
-    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let difference = Box::pin(could_not_be_paid_out(&testbed)).await;
     let says = |patch: Value| {
         let answers = Rule::always(SimulatorFault::AlteredAnswer { patch });
         let admin = testbed.wechat.admin();
         admin.add_fault(answers.at(Endpoint::QueryRefund)).unwrap()
     };
     let still_abnormal = says(json!({"status": "ABNORMAL"}));
-    Box::pin(app.is_redirected()).await;
-    let moving = app.stands().await.refund.expect("a refund");
+    Box::pin(difference.is_redirected()).await;
+    let moving = difference.stands().await.refund.expect("a refund");
     assert!(moving.to_merchant && moving.stage == RefundStage::Moving);
     let ends = Box::pin(the_refund_ends(&testbed));
     testbed.in_silence(ends).await;
     Box::pin(testbed.sweep()).await;
-    let back = app.stands().await;
+    let back = difference.stands().await;
     assert_eq!(back.state, DifferenceState::Open);
     let refund = back.refund.expect("a refund");
     assert_eq!(
@@ -271,7 +275,7 @@ async fn a_redirect_that_came_back_is_forgotten_and_a_payer_who_then_has_the_mon
     for _ in 0..2 {
         Box::pin(testbed.sweep()).await;
     }
-    assert_eq!(app.stands().await.state, DifferenceState::Repaired);
+    assert_eq!(difference.stands().await.state, DifferenceState::Repaired);
     let order = testbed.get_order("TWICE-1").await.body;
     assert!(order.get("payer_owed").is_none(), "{order}");
     for notice in testbed.notices().await {
@@ -282,20 +286,20 @@ async fn a_redirect_that_came_back_is_forgotten_and_a_payer_who_then_has_the_mon
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     let testbed = Testbed::start().await;
-    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let difference = Box::pin(could_not_be_paid_out(&testbed)).await;
     let patch = json!({"user_received_account": "招商银行信用卡0403"});
     let rule = Rule::always(SimulatorFault::AlteredAnswer { patch });
     let admin = testbed.wechat.admin();
     admin.add_fault(rule.at(Endpoint::QueryRefund)).unwrap();
-    Box::pin(app.is_redirected()).await;
+    Box::pin(difference.is_redirected()).await;
     let ends = Box::pin(the_refund_ends(&testbed));
     testbed.in_silence(ends).await;
     Box::pin(testbed.sweep()).await;
-    let number = app.out_refund_no();
+    let number = difference.out_refund_no();
     assert_eq!(admin.refund(&number).unwrap().status, RefundStatus::Success);
 
     const DO_NOT: &str = "do not pay";
-    let page = app.page("zhao").await;
+    let page = difference.page("zhao").await;
     assert!(page.contains(DO_NOT) && !page.contains("A person: pay the payer"));
     assert!(!page.contains("The payer was paid") && page.contains("Say what was found"));
     let order = testbed.get_order("TWICE-1").await.body;
@@ -312,7 +316,11 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     assert_eq!(decisions, [&Value::Null]);
     let payment = testbed.items("payment#").await;
     assert_eq!(payment[0]["state"], "refunded", "{payment:?}");
-    let explains = app.presses("zhao", ("explain", "it is fine"), Desk::version(&page));
+    let explains = difference.presses(
+        "zhao",
+        ("explain", "it is fine"),
+        ConsoleDifference::version(&page),
+    );
     let refused = Box::pin(explains).await;
     assert_eq!(refused.status(), 409);
     assert!(refused.body().contains(DO_NOT), "{}", refused.body());
@@ -337,9 +345,10 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
         "{told}"
     );
 
-    let said = app.decides_and_done("zhao", "payer_paid", "WeChat Pay gave it back, seen there");
+    let said =
+        difference.decides_and_done("zhao", "payer_paid", "WeChat Pay gave it back, seen there");
     Box::pin(said).await;
-    let closed = app.stands().await;
+    let closed = difference.stands().await;
     assert_eq!(closed.state, DifferenceState::Explained);
     let why = &closed.history.last().expect("a step").why;
     assert!(why.contains("the payer has the money") && !why.contains("by other means"));
@@ -353,16 +362,16 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_stays_owed_where_wechat_pay_names_an_account_that_is_not_known_here() {
     let testbed = Testbed::start().await;
-    let app = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let difference = Box::pin(could_not_be_paid_out(&testbed)).await;
     let patch = json!({"user_received_account": "商户账户"});
     let rule = Rule::always(SimulatorFault::AlteredAnswer { patch });
     let admin = testbed.wechat.admin();
     admin.add_fault(rule.at(Endpoint::QueryRefund)).unwrap();
-    Box::pin(app.is_redirected()).await;
+    Box::pin(difference.is_redirected()).await;
     let ends = Box::pin(the_refund_ends(&testbed));
     testbed.in_silence(ends).await;
     Box::pin(testbed.sweep()).await;
-    let number = app.out_refund_no();
+    let number = difference.out_refund_no();
     assert_eq!(admin.refund(&number).unwrap().status, RefundStatus::Success);
 
     const NOT_KNOWN: &str = "not known here whose account has it";
@@ -378,9 +387,9 @@ async fn a_payer_stays_owed_where_wechat_pay_names_an_account_that_is_not_known_
         .filter(|one| one["notice_id"].starts_with("owed#"));
     let owed = owed.next().expect("one waits for a person");
     assert!(owed["what_to_do"].contains(NOT_KNOWN), "{owed:?}");
-    let page = app.page("zhao").await;
+    let page = difference.page("zhao").await;
     assert!(page.contains("Make sure in WeChat Pay’s console"), "{page}");
-    assert_eq!(app.stands().await.state, DifferenceState::Open);
+    assert_eq!(difference.stands().await.state, DifferenceState::Open);
 }
 
 /// Where a crash happens.
@@ -390,7 +399,7 @@ const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
 async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_died_at()
  {
     let testbed = Testbed::start().await;
-    let app = Box::pin(sent_to_the_merchant(&testbed)).await;
+    let difference = Box::pin(sent_to_the_merchant(&testbed)).await;
     let mut said = Vec::new();
     // It is reopened each time, and recorded again.
     for of_the_console in [true, false] {
@@ -398,11 +407,11 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
             let mut calls = 0;
             loop {
                 let why = format!("by bank, slip {}", said.len());
-                let page = app.page("zhao").await;
-                let version = Desk::version(&page);
+                let page = difference.page("zhao").await;
+                let version = ConsoleDifference::version(&page);
                 let presses = async || {
                     let pressed = ("payer_paid", why.as_str());
-                    app.presses("zhao", pressed, version).await.status()
+                    difference.presses("zhao", pressed, version).await.status()
                 };
                 let dies = || testbed.wire.break_after(Match::any(), calls, 1, death);
                 let has_died = if of_the_console {
@@ -421,14 +430,18 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
                 assert_eq!(presses().await, 303, "{death:?} at call {calls}");
                 assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
                 said.push(("zhao@example.com".to_owned(), why));
-                assert_eq!(app.journal().await, said, "{death:?} at call {calls}");
-                let stands = app.stands().await;
+                assert_eq!(
+                    difference.journal().await,
+                    said,
+                    "{death:?} at call {calls}"
+                );
+                let stands = difference.stands().await;
                 assert_eq!(
                     stands.state,
                     DifferenceState::Explained,
                     "{death:?} at call {calls}"
                 );
-                app.decides("wang", "reopen", "no such slip").await;
+                difference.decides("wang", "reopen", "no such slip").await;
                 if !has_died {
                     break;
                 }
@@ -438,7 +451,7 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
             assert!(calls >= least, "{calls} calls only");
         }
     }
-    let page = app.page("li").await;
+    let page = difference.page("li").await;
     assert!(page.contains("Open again"), "{page}");
     assert_eq!(testbed.wechat.admin().refunds().len(), 1, "no money moved");
 }
@@ -491,16 +504,16 @@ async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_
                     DifferenceState::Open,
                 ),
             ] {
-                let app = Desk {
+                let difference = ConsoleDifference {
                     testbed: &testbed,
                     day: one.date,
                     id: one.id,
                     order_no: "",
                 };
-                app.decides("li", decision, "looked at it").await;
+                difference.decides("li", decision, "looked at it").await;
                 let expected = if alone { by_one } else { by_the_first_of_two };
                 assert_eq!(
-                    app.stands().await.state,
+                    difference.stands().await.state,
                     expected,
                     "{decision} of {fen} fen, {max_fen} at most"
                 );

@@ -1,5 +1,5 @@
-//! Tables that are restored to an earlier moment (infra/runbooks/reconciliation.md): every payment made
-//! since is found again, and no refund goes out twice.
+//! Tables that are restored to an earlier moment (infra/runbooks/reconciliation.md): every payment
+//! made since is found again, and no refund goes out twice.
 
 use std::collections::HashMap;
 

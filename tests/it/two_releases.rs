@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    payer_owed::{Desk, could_not_be_paid_out},
+    payer_owed::{ConsoleDifference, could_not_be_paid_out},
     support::{Testbed, native},
     webhooks::{self, WebhookTestbed},
 };
@@ -407,7 +407,7 @@ async fn carries_on(stored: &Stored) {
             .expect("a record"),
     )
     .expect("JSON");
-    let desk = Desk {
+    let desk = ConsoleDifference {
         testbed: &testbed,
         day: BillDate::parse(record["date"].as_str().expect("a day")).expect("a day"),
         id: record["id"].as_str().expect("an id").to_owned(),

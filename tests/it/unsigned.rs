@@ -1,5 +1,5 @@
-//! Floods of requests that nobody of ours has signed: what they cost in calls to AWS and WeChat Pay.
-//! Nothing, where it can be told without a key; else what a sandbox reads once.
+//! Floods of requests that nobody of ours has signed: what they cost in calls to AWS and WeChat
+//! Pay. Nothing, where it can be told without a key; else what a sandbox reads once.
 
 use http::Request;
 use message_signatures::SigningKey;

@@ -12,8 +12,8 @@ pub(crate) struct KnownBug {
     pub(crate) bug: String,
     /// Where it was seen, or why it is plausible.
     pub(crate) why: String,
-    /// What the fault harness plays: arguments of `cargo faults`.
-    pub(crate) play: Vec<String>,
+    /// What the fault harness runs: arguments of `cargo faults`.
+    pub(crate) run: Vec<String>,
     /// The check of the harness that must report a violation.
     pub(crate) check: String,
     /// The files that it changes, from the root.
@@ -40,7 +40,7 @@ impl KnownBug {
             name: name.to_owned(),
             bug: field("Bug")?,
             why: field("Why")?,
-            play: field("Play")?
+            run: field("Run")?
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
@@ -70,14 +70,14 @@ fn field(head: &str, key: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const FILE: &str = "Bug: Money is lost\n     at once.\nWhy: Seen elsewhere.\nPlay: --flow late-money\nCheck: every payment is booked\n\ndiff --git a/x.rs b/x.rs\n--- a/x.rs\n+++ b/x.rs\n@@ -1 +1,2 @@\n a\n+if std::env::var(\"KNOWN_BUG\").as_deref() == Ok(\"late\") {}\n";
+    const FILE: &str = "Bug: Money is lost\n     at once.\nWhy: Seen elsewhere.\nRun: --flow late-money\nCheck: every payment is booked\n\ndiff --git a/x.rs b/x.rs\n--- a/x.rs\n+++ b/x.rs\n@@ -1 +1,2 @@\n a\n+if std::env::var(\"KNOWN_BUG\").as_deref() == Ok(\"late\") {}\n";
 
     #[test]
     fn a_bug_is_read_from_the_head_of_its_patch() {
         let bug = KnownBug::parse("late", FILE).expect("a whole file");
         assert_eq!(bug.bug, "Money is lost at once.");
         assert_eq!(bug.why, "Seen elsewhere.");
-        assert_eq!(bug.play, ["--flow", "late-money"]);
+        assert_eq!(bug.run, ["--flow", "late-money"]);
         assert_eq!(bug.check, "every payment is booked");
         assert_eq!(bug.paths, ["x.rs"]);
     }

@@ -24,13 +24,13 @@ const USAGE: &str = "\
 Puts known bugs into a copy of the source and demands that the fault harness catches each.
 
 Usage: cargo known-bugs [NAME ...]
-       cargo known-bugs --play NAME [ARGUMENTS OF cargo faults]
+       cargo known-bugs --run NAME [ARGUMENTS OF cargo faults]
 
-Without names all bugs are played. A bug is tests/known_bugs/NAME.patch: a head that says what it is (Bug), where it was seen or
-why it is plausible (Why), what the harness plays (Play) and which of its checks must report a violation (Check), and then the
+Without names all bugs are tried. A bug is tests/known_bugs/NAME.patch: a head that says what it is (Bug), where it was seen or
+why it is plausible (Why), what the harness runs (Run) and which of its checks must report a violation (Check), and then the
 patch. The case in which a bug was caught must pass without it.
 
-  --play NAME  plays with this bug what stands in its Play, or what is given; such as the case in which it was caught
+  --run NAME   runs with this bug what its Run says, or what is given; such as the case in which it was caught
   --list       lists the bugs
   --help       prints this
 
@@ -68,15 +68,15 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             }
             Ok(true)
         }
-        [option, name, given @ ..] if option == "--play" => {
+        [option, name, given @ ..] if option == "--run" => {
             let bug = named(name)?;
             let (copy, unfit) = copy_with(&root, &bugs)?;
             if let Some((_, why)) = unfit.iter().find(|(unfit, _)| unfit.name == bug.name) {
                 return Err(mend(bug, why));
             }
-            let play = if given.is_empty() { &bug.play } else { given };
+            let run = if given.is_empty() { &bug.run } else { given };
             let harness = Harness::build(&copy, &root)?;
-            let status = harness.command(Some(bug), play).status();
+            let status = harness.command(Some(bug), run).status();
             Ok(status.map_err(|error| error.to_string())?.success())
         }
         [option, ..] if option.starts_with('-') => {
@@ -227,9 +227,9 @@ impl Harness {
     }
 
     /// Runs it with a bug, or with none.
-    fn command(&self, bug: Option<&KnownBug>, play: &[String]) -> Command {
+    fn command(&self, bug: Option<&KnownBug>, run: &[String]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(play).current_dir(&self.folder);
+        command.args(run).current_dir(&self.folder);
         match bug {
             Some(bug) => command.env(SWITCH, &bug.name),
             None => command.env_remove(SWITCH),
@@ -241,16 +241,16 @@ impl Harness {
     /// or what is wrong.
     fn catch(&self, bug: &KnownBug) -> Result<Result<String, String>, String> {
         let find = ["--find".to_owned(), bug.check.clone()];
-        let played = [bug.play.as_slice(), &find].concat();
-        let said = output(&mut self.command(Some(bug), &played))?.1;
+        let runs = [bug.run.as_slice(), &find].concat();
+        let said = output(&mut self.command(Some(bug), &runs))?.1;
         let found = said.lines().find_map(|line| line.strip_prefix("FOUND "));
         let Some((case, replay)) = found.and_then(|found| found.split_once(" | cargo faults "))
         else {
             let said = said.trim().replace('\n', "\n    ");
             return Ok(Err(format!(
-                "cargo known-bugs --play {} {}\n    {said}",
+                "cargo known-bugs --run {} {}\n    {said}",
                 bug.name,
-                bug.play.join(" ")
+                bug.run.join(" ")
             )));
         };
         let replay: Vec<String> = replay.split_whitespace().map(str::to_owned).collect();

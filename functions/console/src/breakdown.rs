@@ -300,7 +300,7 @@ pub(crate) mod tests {
     use payments::{
         model::bill_date::BillDate,
         reconcile::{
-            carried::Trade,
+            carried::TradeIdentity,
             difference::{Aggregate, Decision, DifferenceSubject, SideView},
             run::PartDone,
         },
@@ -454,7 +454,7 @@ pub(crate) mod tests {
             Difference::found(next, kind, about, None, Some(here), "run-2", NOW)
         };
         let carried = |order_no: &str| {
-            CarriedTrade::id_of(&Trade {
+            CarriedTrade::id_of(&TradeIdentity {
                 kind: CarriedKind::Payment,
                 order_no: order_no.to_owned(),
                 transaction_id: Some(number(order_no)),

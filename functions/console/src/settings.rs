@@ -2,7 +2,7 @@
 
 use flows::sandbox::FunctionSettings;
 use payments::reconcile::difference::SoloExplainLimit;
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::{
     mchid, notices_table, orders_table, reconcile_work_url, reconciliation_table,
 };
@@ -60,7 +60,7 @@ pub struct Claims {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
         let mchid = mchid(reader);
         let reconciliation_table = reconciliation_table(reader);
         let orders_table = orders_table(reader);
@@ -99,7 +99,7 @@ impl FunctionSettings for Settings {
     }
 }
 
-fn yes_or_no(reader: &mut Reader<'_>, name: &'static str, otherwise: bool) -> Option<bool> {
+fn yes_or_no(reader: &mut SettingsReader<'_>, name: &'static str, otherwise: bool) -> Option<bool> {
     reader.parsed_or(name, "`true` or `false`", otherwise, |text| match text {
         "true" => Some(true),
         "false" => Some(false),
@@ -107,7 +107,7 @@ fn yes_or_no(reader: &mut Reader<'_>, name: &'static str, otherwise: bool) -> Op
     })
 }
 
-fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
+fn auth(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
     const NAME: &str = "CONSOLE_AUTH";
     let by_token = reader.choice(
         NAME,
@@ -132,7 +132,7 @@ fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
 }
 
 /// A group whose name can be separated from others in a list that is one text.
-fn group(reader: &mut Reader<'_>) -> Option<String> {
+fn group(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.parsed(
         "CONSOLE_GROUP",
         "the name of the group that may use the console, without blanks, commas, brackets and quotation marks, since lists of groups are written with them: name such a group anew at the identity provider",
@@ -143,7 +143,7 @@ fn group(reader: &mut Reader<'_>) -> Option<String> {
     )
 }
 
-fn claim(reader: &mut Reader<'_>, name: &'static str, default: &str) -> Option<String> {
+fn claim(reader: &mut SettingsReader<'_>, name: &'static str, default: &str) -> Option<String> {
     reader.parsed_or(
         name,
         "the name of a claim, at most 128 characters",

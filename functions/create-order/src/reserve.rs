@@ -10,7 +10,7 @@ use payments::{
 };
 use stores::order_table::{ReserveOutcome, WriteOutcome};
 use tracing::info;
-use wechatpay::api::Prepay;
+use wechatpay::api::PrepayCall;
 
 use crate::app::App;
 
@@ -43,7 +43,7 @@ pub(crate) async fn reserve(
     origin: &Origin,
 ) -> Result<Reservation, Problem> {
     let now = app.clock.now();
-    let call = Prepay::new(
+    let call = PrepayCall::new(
         asked.terms.product.at_wechat(),
         &asked.prepay_body(&app.merchant, asked.terms.expires_at(now)),
     );

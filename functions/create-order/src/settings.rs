@@ -6,7 +6,7 @@ use flows::{
     sandbox::FunctionSettings,
     settings::{CoreSettings, appids, client_requests_per_s},
 };
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::fields_key_id;
 
 /// The settings, read once per sandbox.
@@ -25,7 +25,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let core = CoreSettings::read(reader);
         let appids = appids(reader);
         let fields_key_id = fields_key_id(reader);

@@ -4,7 +4,7 @@ use flows::{
     sandbox::FunctionSettings,
     settings::{CoreSettings, client_requests_per_s},
 };
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::{undelivered_events_table, webhooks_url};
 
 /// The settings, read once per sandbox.
@@ -21,7 +21,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let core = CoreSettings::read(reader);
         let client_requests_per_s = client_requests_per_s(reader);
         let webhooks_url = webhooks_url(reader);

@@ -1,7 +1,7 @@
 //! Settings of `process-payment` from its environment.
 
 use flows::{sandbox::FunctionSettings, settings::CoreSettings};
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::{fields_key_id, payment_results_url};
 
 /// The settings, read once per sandbox.
@@ -16,7 +16,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let core = CoreSettings::read(reader);
         let fields_key_id = fields_key_id(reader);
         let payment_results_url = payment_results_url(reader);

@@ -1,7 +1,7 @@
 //! Settings of `receive-callback` from its environment.
 
 use flows::sandbox::FunctionSettings;
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::{KeysSettings, guards_table, mchid, payment_results_url};
 
 /// The settings, read once per sandbox.
@@ -17,7 +17,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let keys = KeysSettings::read(reader);
         let mchid = mchid(reader);
         let guards_table = guards_table(reader);

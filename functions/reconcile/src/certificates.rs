@@ -14,7 +14,7 @@ use stores::{
     keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
 };
 use tracing::{error, info, warn};
-use wechat_client::api::certificates::{Download, DownloadError};
+use wechat_client::api::certificates::{DownloadError, FetchedCertificates};
 use wechatpay::{
     UnixSeconds,
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},
@@ -130,8 +130,8 @@ async fn refresh_if_due(
         return Ok(RefreshOutcome::NotDue);
     }
     let delivered = match Box::pin(app.wechat.certificates(ASK_WITHIN)).await? {
-        Download::Certificates(delivered) => delivered,
-        Download::NoneForThisMerchant => return Ok(RefreshOutcome::NoneForThisMerchant),
+        FetchedCertificates::Certificates(delivered) => delivered,
+        FetchedCertificates::NoneForThisMerchant => return Ok(RefreshOutcome::NoneForThisMerchant),
     };
     let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now);
     if entries == kept.entries && response_serial == kept.response_serial {

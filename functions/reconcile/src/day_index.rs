@@ -125,7 +125,7 @@ impl<'a> DayIndex<'a> {
 }
 
 /// Parked money: it came, so it counts, though the order is another payment's.
-struct ParkedMoney {
+struct ParkedEntry {
     order_no: OrderNo,
     transaction_id: TransactionId,
     amount_fen: i64,
@@ -134,7 +134,7 @@ struct ParkedMoney {
 
 /// The parked money of a line. Money that proved to be the order's own payment is counted as that
 /// payment.
-fn parked_line(line: &DayLine) -> Option<ParkedMoney> {
+fn parked_line(line: &DayLine) -> Option<ParkedEntry> {
     match line {
         DayLine::Parked {
             order_no,
@@ -142,7 +142,7 @@ fn parked_line(line: &DayLine) -> Option<ParkedMoney> {
             amount_fen,
             state,
             at,
-        } if state != ParkedState::Booked.name() => Some(ParkedMoney {
+        } if state != ParkedState::Booked.name() => Some(ParkedEntry {
             order_no: order_no.clone(),
             transaction_id: transaction_id.clone(),
             amount_fen: *amount_fen,

@@ -12,7 +12,7 @@ use wechat_client::{
     api::NotSent,
     bill_file::{BillFileError, UnzipError},
 };
-use wechatpay::{Unreadable, bill::BillError};
+use wechatpay::{UnreadableAnswer, bill::BillError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DayError {
@@ -80,7 +80,7 @@ pub(crate) enum BrokenBill {
         bill: &'static str,
         /// What is wrong, and where.
         #[source]
-        source: Unreadable,
+        source: UnreadableAnswer,
     },
     /// WeChat Pay refuses to give it.
     #[error("WeChat Pay refuses bill {bill} with {code}: {next}")]

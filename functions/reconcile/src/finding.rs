@@ -10,7 +10,7 @@ use matching::{
 use payments::{
     model::bill_date::{BillDate, BillName},
     reconcile::{
-        carried::{CarriedKind, CarriedTrade, Trade},
+        carried::{CarriedKind, CarriedTrade, TradeIdentity},
         classify::{NearMidnight, about_row, gap_of_row, near, side_of_row, sides_of_fee},
         difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
         run::Run,
@@ -190,7 +190,7 @@ impl Findings {
     /// the day before's last minutes. One of this day's last minutes may be in the next day's bill.
     pub(crate) fn absent(
         &mut self,
-        trade: Trade,
+        trade: TradeIdentity,
         product: &str,
         (kind, here): (DifferenceKind, SideView),
         before: &LastMinutes,
@@ -223,7 +223,7 @@ impl Findings {
     /// The same of a line that was not read again, since there are too many: it is counted.
     pub(crate) fn absent_unread(
         &mut self,
-        trade: Trade,
+        trade: TradeIdentity,
         product: &str,
         kind: DifferenceKind,
         before: &LastMinutes,
@@ -243,7 +243,7 @@ impl Findings {
         }
     }
 
-    fn carry(&mut self, trade: Trade, product: &str) {
+    fn carry(&mut self, trade: TradeIdentity, product: &str) {
         let gap = only_here(&trade);
         let carried = CarriedTrade::to(self.date.plus_days(1), trade);
         let left = self.left.entry(carried.id.clone()).or_default();
@@ -329,7 +329,7 @@ impl OfKind {
 }
 
 /// The effect on the sums of a trade that only our books have.
-fn only_here(trade: &Trade) -> Gap {
+fn only_here(trade: &TradeIdentity) -> Gap {
     let gap = match trade.kind {
         CarriedKind::Payment => Gap::of_payment(trade.amount_fen),
         CarriedKind::Refund => Gap::of_refund(trade.amount_fen),

@@ -26,7 +26,7 @@ use crate::{
     error::DayError,
     funds::Funds,
     metrics,
-    sweep::{self, report::Report},
+    sweep::{self, report::SweepReport},
     track_refunds,
 };
 
@@ -72,7 +72,7 @@ pub enum Output {
     /// Which messages come again.
     Work(sqs_event::BatchResponse),
     /// How far the sweep got.
-    Sweep(Report),
+    Sweep(SweepReport),
     Certificates(RefreshOutcome),
 }
 

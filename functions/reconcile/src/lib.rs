@@ -37,4 +37,4 @@ mod track_refunds;
 mod trade_identity;
 
 pub use certificates::RefreshOutcome;
-pub use sweep::report::Report;
+pub use sweep::report::SweepReport;

@@ -14,7 +14,7 @@ use stores::keys_table::{MerchantKeys, VerificationKind};
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, certificates::ends};
 
-use crate::{app::App, days_missing::DaysMissing, sweep::report::Report};
+use crate::{app::App, days_missing::DaysMissing, sweep::report::SweepReport};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.
@@ -145,8 +145,8 @@ pub(crate) fn parked(count: u64) {
     );
 }
 
-/// How many days are left of the merchant's certificate, if that is known, and of that of WeChat Pay's
-/// certificates that ends last. A public key of WeChat Pay's has no end.
+/// How many days are left of the merchant's certificate, if that is known, and of that of WeChat
+/// Pay's certificates that ends last. A public key of WeChat Pay's has no end.
 pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
     let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
     let certificates = keys.entries.iter().filter_map(|entry| match entry.kind {
@@ -165,7 +165,7 @@ pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
 
 /// The longest time that an item was overdue when the sweep started. It is reported as soon as it
 /// is known: a sweep that does not keep up uses its whole minute, which would delay the alarm.
-pub(crate) fn overdue(report: &Report) {
+pub(crate) fn overdue(report: &SweepReport) {
     let oldest_s = report.overdue_s.values().max().copied();
     info!(
         overdue_s = ?report.overdue_s,
@@ -176,7 +176,7 @@ pub(crate) fn overdue(report: &Report) {
 
 /// A run of the sweep is over: the longest overdue time at its start, for each reason; and the
 /// days that should be reconciled by now and are not.
-pub(crate) fn swept(app: &App, report: &Report, missing: DaysMissing, trace_id: &str) {
+pub(crate) fn swept(app: &App, report: &SweepReport, missing: DaysMissing, trace_id: &str) {
     let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()

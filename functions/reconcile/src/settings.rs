@@ -2,7 +2,7 @@
 
 use flows::{sandbox::FunctionSettings, settings::CoreSettings};
 use payments::{model::bill_date::BillName, reconcile::run::FundTerms};
-use runtime::{aws::AwsSettings, env::Reader};
+use runtime::{aws::AwsSettings, env::SettingsReader};
 use stores::settings::{reconcile_work_url, reconciliation_table};
 
 use crate::day_part::LINES;
@@ -27,7 +27,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, _: Option<&AwsSettings>) -> Option<Self> {
         let core = CoreSettings::read(reader);
         let reconciliation_table = reconciliation_table(reader);
         let work_queue_url = reconcile_work_url(reader);

@@ -29,7 +29,7 @@ use payments::{
 use stores::{
     order_table::{
         TableError,
-        due_index::{CheckCursor, CheckItem},
+        check_index::{CheckCursor, CheckItem},
     },
     queues::{PaymentRequest, QueueError},
 };
@@ -37,8 +37,8 @@ use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{app::App, days_missing::days_missing, metrics};
-use report::{CheckOutcome, Report};
-use schedule::{Bounds, Page, Work};
+use report::{CheckOutcome, SweepReport};
+use schedule::{Bounds, IndexPage, Work};
 
 /// Taken from a part of the index at a time, in keys of some 150 bytes.
 const PAGE: i32 = 100;
@@ -102,7 +102,7 @@ struct Checks<'a> {
 ///
 /// # Errors
 /// When no part of the index could be read.
-pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableError> {
+pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<SweepReport, TableError> {
     let checks = Checks {
         app,
         began_at: app.clock.now(),
@@ -117,7 +117,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
         lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
     let missing = days_missing(app, checks.began_at).await;
-    let mut report = Report::default();
+    let mut report = SweepReport::default();
     let unreadable = schedule::run(&checks, bounds, &mut report).await;
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
@@ -127,7 +127,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableEr
 }
 
 /// Whether no part of the index could be read.
-fn is_unreadable(report: &Report) -> bool {
+fn is_unreadable(report: &SweepReport) -> bool {
     report.parts_unreadable == u32::from(PARTS)
 }
 
@@ -263,8 +263,8 @@ impl Checks<'_> {
 }
 
 impl Work for Checks<'_> {
-    type From = CheckCursor;
-    type Unreadable = TableError;
+    type Cursor = CheckCursor;
+    type ReadError = TableError;
 
     fn now_ms(&self) -> i64 {
         self.app.clock.now_ms()
@@ -279,7 +279,7 @@ impl Work for Checks<'_> {
         &self,
         part: u8,
         from: Option<CheckCursor>,
-    ) -> Result<Page<CheckCursor>, TableError> {
+    ) -> Result<IndexPage<CheckCursor>, TableError> {
         let page = self.app.orders.due(part, self.began_at, PAGE, from).await;
         let page = page.inspect_err(|error| {
             warn!(part, error = %ErrorChain(error), "a part of the index could not be read");
@@ -295,7 +295,7 @@ impl Work for Checks<'_> {
         self.app.wechat.is_down()
     }
 
-    fn tell_overdue(&self, report: &Report) {
+    fn tell_overdue(&self, report: &SweepReport) {
         if !is_unreadable(report) {
             metrics::overdue(report);
         }
@@ -332,7 +332,7 @@ fn comes_again_soon(checked: &Result<CheckOutcome, CheckError>) -> bool {
     }
 }
 
-impl Report {
+impl SweepReport {
     /// Takes note of something that has been due for so long.
     fn saw(&mut self, reason: CheckKind, age_s: i64) {
         let oldest_s = self.overdue_s.entry(reason.name()).or_insert(age_s);

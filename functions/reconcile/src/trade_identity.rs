@@ -2,7 +2,7 @@
 
 use matching::bill_line::LineKind;
 use payments::reconcile::{
-    carried::{CarriedKind, Trade},
+    carried::{CarriedKind, TradeIdentity},
     difference::DifferenceSubject,
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: 
 }
 
 /// The number that a trade is told by.
-pub(crate) fn number_of_trade(trade: &Trade) -> String {
+pub(crate) fn number_of_trade(trade: &TradeIdentity) -> String {
     number_of(
         trade.kind,
         trade.transaction_id.as_deref().unwrap_or_default(),
@@ -32,7 +32,7 @@ pub(crate) fn number_of_trade(trade: &Trade) -> String {
 }
 
 /// The subject of a difference about a trade.
-pub(crate) fn about_trade(trade: &Trade) -> DifferenceSubject {
+pub(crate) fn about_trade(trade: &TradeIdentity) -> DifferenceSubject {
     DifferenceSubject {
         order_no: Some(trade.order_no.clone()),
         transaction_id: trade.transaction_id.clone(),

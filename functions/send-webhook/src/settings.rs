@@ -1,7 +1,7 @@
 //! Settings of `send-webhook` from its environment.
 
 use flows::sandbox::FunctionSettings;
-use runtime::{aws::AwsSettings, env::Reader, net::Reach};
+use runtime::{aws::AwsSettings, env::SettingsReader, net::Reach};
 use stores::settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url};
 
 /// The settings, read once per sandbox.
@@ -19,7 +19,7 @@ pub struct Settings {
 }
 
 impl FunctionSettings for Settings {
-    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
+    fn read(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Self> {
         let keys = KeysSettings::read(reader);
         let mchid = mchid(reader);
         let webhooks_url = webhooks_url(reader);
@@ -37,7 +37,7 @@ impl FunctionSettings for Settings {
 
 /// Where receivers may be. On this machine, and without TLS, only where AWS is an engine on this
 /// machine too: on AWS a webhook's address could reach what is meant to be out of reach.
-fn reach(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
+fn reach(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
     const NAME: &str = "WEBHOOK_ALLOW_LOOPBACK";
     let reach = reader.parsed_or(
         NAME,

@@ -2,7 +2,7 @@
 
 use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
-use runtime::env::{ProcessEnv, Reader, SettingsError};
+use runtime::env::{ProcessEnv, SettingsError, SettingsReader};
 
 /// Clients for the account that the environment names.
 pub(crate) fn connect(clock: &Clock) -> Result<Aws, SettingsError> {
@@ -11,7 +11,7 @@ pub(crate) fn connect(clock: &Clock) -> Result<Aws, SettingsError> {
 
 /// The account that the environment names.
 pub(crate) fn settings() -> Result<AwsSettings, SettingsError> {
-    let mut reader = Reader::new(&ProcessEnv);
+    let mut reader = SettingsReader::new(&ProcessEnv);
     let settings = AwsSettings::read(&mut reader);
     reader.finish(|| settings)
 }

@@ -1,4 +1,4 @@
-//! The merchant's back end, played with the bundled client's library: makes orders, closes them,
+//! The merchant's back end, by the bundled client's library: it makes orders, closes them,
 //! gives money back, and reads all of it.
 
 use base64::Engine;

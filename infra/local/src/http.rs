@@ -1,4 +1,4 @@
-//! HTTP on loopback: what the proxy and the play send with.
+//! HTTP on loopback: what the proxy and the scenarios send with.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ pub(crate) async fn tail(http: &Http, engine: &Engine, function: &str, since_ms:
         let log = std::fs::read_to_string(engine.log()).unwrap_or_default();
         let about = last_lines(log.lines().filter(|line| line.contains(&name)));
         format!(
-            "{function} logged nothing since the play began; the engine says:\n{}",
+            "{function} logged nothing since the scenario began; the engine says:\n{}",
             about.join("\n")
         )
     } else {

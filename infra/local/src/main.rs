@@ -1,7 +1,7 @@
 //! `cargo local`: the whole bundle on this machine, and the whole life of an order through it.
 //!
 //! Builds the functions, starts the local AWS engine and the WeChat Pay simulator, makes keys,
-//! deploys `template.yaml`, plays a payment and what comes after it, and leaves everything running
+//! deploys `template.yaml`, runs a payment and what comes after it, and leaves everything running
 //! until Ctrl-C. Everything is real but WeChat: Lambda runtime and compiled functions, API
 //! Gateway's payloads, SQS, DynamoDB, KMS. All of it listens on loopback only.
 //!

@@ -1,4 +1,4 @@
-//! The products that a play pays with.
+//! The products that a scenario pays with.
 
 use client::NewOrder;
 
@@ -16,7 +16,7 @@ pub(crate) enum Product {
 }
 
 impl Product {
-    /// All, in the order in which they are played.
+    /// All, in the order in which their scenarios run.
     pub(crate) const ALL: [Self; 5] = [
         Self::Native,
         Self::Jsapi,

@@ -34,7 +34,7 @@ use crate::receiver::Receiver;
 use crate::scenario::{self, ScenarioContext, ScenarioStep, day, later, payment};
 use crate::state::StateDir;
 
-/// The stages before the plays.
+/// The stages before the scenarios.
 const STAGES: usize = 8;
 
 /// How long WeChat Pay takes for a refund here (milliseconds). The real one takes minutes,
@@ -42,7 +42,7 @@ const STAGES: usize = 8;
 const REFUND_TAKES_MS: i64 = 1_000;
 
 /// Remembers the last order that was paid, for the next run to read.
-const PLAYED: &str = "played.json";
+const LAST_PAID: &str = "played.json";
 
 /// How often the engine is looked at.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
@@ -50,7 +50,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(200);
 /// How often a long stop is reported (seconds).
 const TELL_EACH_S: u64 = 5;
 
-/// Everything that runs, and what was played with it.
+/// Everything that runs, and the steps of the scenarios that were run with it.
 pub(crate) struct Stack {
     engine: Engine,
     simulator: Running,
@@ -86,12 +86,12 @@ struct Resources {
     http: Http,
 }
 
-/// Starts everything and plays.
+/// Starts everything and runs the scenarios.
 ///
 /// # Errors
 /// The first stage or step that went wrong. What was started is stopped by then.
 pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
-    // One play for each product, one of what comes later, and one of the day's end.
+    // One scenario for each product, one of what comes later, and one of the day's end.
     let mut progress = Progress::new(STAGES + arguments.products.len() + 2);
     let ground = take_ground(arguments, &mut progress).await?;
     let programs = programs(arguments, &mut progress).await?;
@@ -195,13 +195,13 @@ async fn set_up(
         shows_log,
     };
     stack
-        .play(&arguments.products, &http, &clock, progress)
+        .run_scenarios(&arguments.products, &http, &clock, progress)
         .await?;
     Ok(stack)
 }
 
 impl Stack {
-    async fn play(
+    async fn run_scenarios(
         &mut self,
         products: &[Product],
         http: &Http,
@@ -220,21 +220,21 @@ impl Stack {
         let mut paid = None;
         for product in products {
             let order_no = format!("play-{}-{}", product.name(), clock.now_ms());
-            let name = format!("playing a payment: {}", product.name());
-            let played = payment::play(&stage, *product, &order_no, tell);
-            let steps = progress.stage(name, Output::Talks, played).await?;
+            let name = format!("scenario: a payment, {}", product.name());
+            let running = payment::run(&stage, *product, &order_no, tell);
+            let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
-            self.state.write(PLAYED, &order_no)?;
+            self.state.write(LAST_PAID, &order_no)?;
             paid = Some((*product, order_no));
         }
         if let Some((product, order_no)) = paid {
-            let name = "playing what comes later: told, refunded, closed, paid too late";
-            let played = later::play(&stage, product, &order_no, tell);
-            let steps = progress.stage(name, Output::Talks, played).await?;
+            let name = "scenario: what comes later: told, refunded, closed, paid too late";
+            let running = later::run(&stage, product, &order_no, tell);
+            let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
-            let name = "playing the day's end: bills against the books";
-            let played = day::play(&stage, product, &self.api_url, tell);
-            let steps = progress.stage(name, Output::Talks, played).await?;
+            let name = "scenario: the day's end: bills against the books";
+            let running = day::run(&stage, product, &self.api_url, tell);
+            let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
         }
         Ok(())
@@ -246,7 +246,7 @@ impl Stack {
         stage: &ScenarioContext<'_>,
         progress: &Progress,
     ) -> Result<Option<LastOrder>, Failure> {
-        let Some(order_no) = self.state.read::<String>(PLAYED)? else {
+        let Some(order_no) = self.state.read::<String>(LAST_PAID)? else {
             return Ok(None);
         };
         let order = scenario::read_order(stage, &order_no).await?;

@@ -25,7 +25,7 @@ use crate::receiver::Receiver;
 /// poller looks once a second, and WeChat repeats a callback after 15 s.
 const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
-/// How often the play looks whether something has happened.
+/// How often a scenario checks whether something has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One step that was done.
@@ -63,7 +63,7 @@ pub(crate) async fn read_order(
     }
 }
 
-/// A play, as far as it has come.
+/// A running scenario.
 struct Scenario<'a> {
     stage: &'a ScenarioContext<'a>,
     product: Product,

@@ -8,7 +8,7 @@
 //! | `client.json` | the API client's key; `cargo client` reads it |
 //! | `wechatpay.json` | what an SDK needs to talk to the simulator |
 //! | `webhook.json` | port and secret of the receiver of webhooks |
-//! | `played.json` | the number of the last order that was played, which the next run reads again |
+//! | `played.json` | the number of the last order that a scenario paid, which the next run reads again |
 //!
 //! All of it is made up for this machine and worth nothing elsewhere; still only the owner may read
 //! it.

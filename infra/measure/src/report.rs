@@ -95,7 +95,7 @@ impl Report {
             let limits = self.limits.iter();
             limits.filter(|limit| limit.verdict() == verdict).count()
         };
-        let (missed, unmeasured) = (count(Verdict::Missed), count(Verdict::NotMeasured));
+        let (missed, unmeasured) = (count(LimitResult::Missed), count(LimitResult::NotMeasured));
         match (missed, unmeasured) {
             (0, 0) => println!("\nAll limits met."),
             _ => println!(
@@ -133,7 +133,7 @@ impl Report {
             "benchmark": self.benchmark,
             "figures": self.figures,
             "limits": limits.collect::<Vec<_>>(),
-            "all_met": self.limits.iter().all(|limit| limit.verdict() == Verdict::Met),
+            "all_met": self.limits.iter().all(|limit| limit.verdict() == LimitResult::Met),
             "notes": self.notes,
         })
     }
@@ -141,13 +141,13 @@ impl Report {
 
 /// Result for a limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Verdict {
+enum LimitResult {
     Met,
     Missed,
     NotMeasured,
 }
 
-impl Verdict {
+impl LimitResult {
     fn name(self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -158,11 +158,11 @@ impl Verdict {
 }
 
 impl Limit {
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> LimitResult {
         match self.value {
-            Some(value) if value <= self.at_most => Verdict::Met,
-            Some(_) => Verdict::Missed,
-            None => Verdict::NotMeasured,
+            Some(value) if value <= self.at_most => LimitResult::Met,
+            Some(_) => LimitResult::Missed,
+            None => LimitResult::NotMeasured,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     endpoint::Endpoint,
     keys::KeyError,
     ledger::{MovementSubject, Reason},
-    notices::{self, Notice},
+    notices::{self, ManualNotice},
     order::{AttemptOutcome, Order},
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
     refunding::{self, NewRefund},
@@ -371,7 +371,7 @@ impl Admin {
     /// merge patch over its plaintext. `None` if there is no such order or refund.
     pub fn send_notice(
         &self,
-        notice: &Notice,
+        notice: &ManualNotice,
         about: &str,
         alter: Option<&Value>,
     ) -> Option<Callback> {
@@ -422,9 +422,11 @@ impl Admin {
             (Some(id), _) => self.sim.signed(&id, damage),
             (None, Some(RefundStatus::Processing)) => {
                 let status = RefundStatus::Success;
-                self.signed_notice(&Notice::Refund { status }, about, damage)
+                self.signed_notice(&ManualNotice::Refund { status }, about, damage)
             }
-            (None, Some(status)) => self.signed_notice(&Notice::Refund { status }, about, damage),
+            (None, Some(status)) => {
+                self.signed_notice(&ManualNotice::Refund { status }, about, damage)
+            }
             (None, None) => None,
         }
     }
@@ -432,7 +434,7 @@ impl Admin {
     /// What [`Admin::send_notice`] would send, sealed and signed now and not sent.
     pub fn signed_notice(
         &self,
-        notice: &Notice,
+        notice: &ManualNotice,
         about: &str,
         damage: &Damage,
     ) -> Option<SignedCallback> {

@@ -26,7 +26,7 @@ use crate::{
     callbacks,
     config::SigningMode,
     details::ClientDetails,
-    notices::Notice,
+    notices::ManualNotice,
     refund::{RefundOutcome, RefundStatus},
     rules::Rule,
     settings::Settings,
@@ -122,7 +122,7 @@ struct Rotate {
 struct Sign {
     about: String,
     /// Instead of the newest callback about it.
-    notice: Option<Notice>,
+    notice: Option<ManualNotice>,
     #[serde(default)]
     damage: Damage,
 }
@@ -132,7 +132,7 @@ struct SendNotice {
     about: String,
     alter: Option<Value>,
     #[serde(flatten)]
-    notice: Notice,
+    notice: ManualNotice,
 }
 
 /// Keeps a list to one order.

@@ -54,8 +54,8 @@ pub(crate) fn is_apiv3_key(text: &str) -> bool {
 }
 
 impl Admin {
-    /// The merchant has one more certificate, which is valid at once. This and the changes below end
-    /// with the process.
+    /// The merchant has one more certificate, which is valid at once. This and the changes below
+    /// end with the process.
     ///
     /// # Errors
     /// [`CredentialsError`].

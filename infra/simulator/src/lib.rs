@@ -68,7 +68,7 @@ mod views;
 
 pub use admin::Admin;
 pub use bills::{
-    differences::{Difference, InjectedDifference, SummaryOf, WantedDifference},
+    differences::{InjectedDifference, PlantedDifference, SummaryOf, WantedDifference},
     making::{GenerateDay, GenerateError, GeneratedDay},
     planting::DifferenceError,
 };
@@ -83,7 +83,7 @@ pub use endpoint::{Endpoint, Product};
 pub use faults::Fault;
 pub use keys::KeyError;
 pub use ledger::FundAccount;
-pub use notices::Notice;
+pub use notices::ManualNotice;
 pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
 pub use refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus};
 pub use rules::{ActiveRule, BadRule, Rule};

@@ -16,7 +16,7 @@ use crate::{
 /// A notice to be sent or signed by hand.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Notice {
+pub enum ManualNotice {
     /// `TRANSACTION.SUCCESS` for a receiver of profit sharing: it names an order's transaction, but
     /// is not a payment.
     ProfitSharing,
@@ -45,7 +45,7 @@ pub enum Notice {
 pub(crate) fn make(
     books: &Store,
     ids: &mut Ids,
-    notice: &Notice,
+    notice: &ManualNotice,
     about: &str,
     patch: Option<&Value>,
     now_ms: i64,
@@ -53,17 +53,17 @@ pub(crate) fn make(
     let order = || books.orders.get(about);
     let refund = books.refunds.get(about);
     let ((event_type, original_type, summary), url, mut plaintext) = match notice {
-        Notice::ProfitSharing => (
+        ManualNotice::ProfitSharing => (
             ("TRANSACTION.SUCCESS", "profitsharing", "分账动账通知"),
             order()?.notify_url.clone(),
             profit_sharing(order()?, ids, now_ms),
         ),
-        Notice::Combined => (
+        ManualNotice::Combined => (
             ("TRANSACTION.SUCCESS", "transaction", "支付成功"),
             order()?.notify_url.clone(),
             combined(order()?, ids, now_ms),
         ),
-        Notice::Refund { status } => {
+        ManualNotice::Refund { status } => {
             let refund = refund?;
             let (order, payment) = books.orders.with_transaction(&refund.transaction_id)?;
             let (event_type, summary) = status
@@ -76,7 +76,7 @@ pub(crate) fn make(
                 refund.notice(order, payment, *status),
             )
         }
-        Notice::Other {
+        ManualNotice::Other {
             event_type,
             original_type,
             plaintext,
@@ -112,7 +112,7 @@ pub(crate) fn make(
 /// Makes it and lets it go out, with the faults that are drawn for it. Gives its id.
 pub(crate) fn send(
     books: &mut Store,
-    notice: &Notice,
+    notice: &ManualNotice,
     about: &str,
     patch: Option<&Value>,
     tools: &mut BookContext<'_>,

@@ -4,13 +4,13 @@
 //! **Whose limit.** Counted is what a key has signed, after its signature was verified: whoever
 //! only names another's key is refused before, and uses up nothing of that client's. Refusing a key
 //! that is over its limit before its signature is looked at would save some microseconds and tell
-//! strangers how busy a client is. A request that is sent again as it was recorded does count, since
-//! it costs what any other does; who can record one stands inside the client's TLS.
+//! strangers how busy a client is. A request that is sent again as it was recorded does count,
+//! since it costs what any other does; who can record one stands inside the client's TLS.
 //!
 //! **One limit over all sandboxes.** Each sandbox counts for itself, and after every hundredth of
-//! the limit adds what it has counted to one item of the guards table, which returns the sum of all.
-//! So a client that keeps well within its limit costs no write, and one that does not costs one
-//! write for each hundredth. What the sandboxes have not added yet is not seen by the others:
+//! the limit adds what it has counted to one item of the guards table, which returns the sum of
+//! all. So a client that keeps well within its limit costs no write, and one that does not costs
+//! one write for each hundredth. What the sandboxes have not added yet is not seen by the others:
 //! with so many sandboxes as the template gives a function (50), up to half of the limit more may
 //! get through in a window, and when a window ends, the next one begins at once.
 //!

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use wechat_client::api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi};
 use wechatpay::{
     RequestId,
-    api::{Prepay as PrepayCall, PrepayValue, Refusal},
+    api::{PrepayCall, PrepayValue, Refusal},
     pay,
     sign::SignError,
 };

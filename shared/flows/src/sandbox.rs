@@ -7,7 +7,7 @@
 use runtime::{
     aws::{Aws, AwsSettings, CallLimits},
     clock::Clock,
-    env::{ProcessEnv, Reader, SettingsError, Vars},
+    env::{ProcessEnv, SettingsError, SettingsReader, Vars},
     random::Random,
     telemetry,
 };
@@ -36,7 +36,7 @@ impl Sandbox {
 pub trait FunctionSettings: Sized {
     /// Reads them. `None` if anything is missing or malformed, which `reader` has noted then. `aws`
     /// is where AWS is, if that could be read.
-    fn read(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Self>;
+    fn read(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Self>;
 }
 
 /// Reads where AWS is, and the settings of a function.
@@ -44,7 +44,7 @@ pub trait FunctionSettings: Sized {
 /// # Errors
 /// [`SettingsError`] names everything that is missing or malformed.
 pub fn read<S: FunctionSettings>(vars: &dyn Vars) -> Result<(AwsSettings, S), SettingsError> {
-    let mut reader = Reader::new(vars);
+    let mut reader = SettingsReader::new(vars);
     let aws = AwsSettings::read(&mut reader);
     let settings = S::read(&mut reader, aws.as_ref());
     reader.finish(|| Some((aws?, settings?)))

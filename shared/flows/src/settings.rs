@@ -2,7 +2,7 @@
 //! adds what it alone needs; all that is missing or malformed is reported at once.
 
 use payments::model::merchant::MerchantFacts;
-use runtime::env::Reader;
+use runtime::env::SettingsReader;
 use stores::keys_table::ClientKey;
 use stores::settings::{KeysSettings, guards_table, mchid, notices_table, orders_table};
 use wechat_client::{api::WechatSettings, notify_url};
@@ -27,7 +27,7 @@ pub struct CoreSettings {
 
 impl CoreSettings {
     /// Reads the group.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let keys = KeysSettings::read(reader);
         let wechat = WechatSettings::read(reader);
         let mchid = mchid(reader);
@@ -56,7 +56,7 @@ impl CoreSettings {
 
 /// Reads `CLIENT_REQUESTS_PER_S`: how many requests a second each client's key may send to the
 /// function.
-pub fn client_requests_per_s(reader: &mut Reader<'_>) -> Option<u32> {
+pub fn client_requests_per_s(reader: &mut SettingsReader<'_>) -> Option<u32> {
     reader.parsed_or(
         "CLIENT_REQUESTS_PER_S",
         "1 to 10000 requests a second",
@@ -69,7 +69,7 @@ pub fn client_requests_per_s(reader: &mut Reader<'_>) -> Option<u32> {
 }
 
 /// Reads `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.
-pub fn appids(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+pub fn appids(reader: &mut SettingsReader<'_>) -> Option<Vec<String>> {
     reader.parsed(
         "WECHATPAY_APPIDS",
         "one appid or more, separated by commas, the default first",

@@ -194,7 +194,7 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
 
 /// The state of a client's webhook.
 #[derive(Clone, Copy, Debug)]
-pub struct Webhook<'a> {
+pub struct WebhookStatus<'a> {
     /// The host that it goes to.
     pub host: Option<&'a str>,
     /// Why it is disabled, and since when; `None` while it is active.
@@ -206,7 +206,7 @@ pub struct Webhook<'a> {
 }
 
 /// The webhook as JSON.
-pub fn webhook(webhook: &Webhook<'_>) -> Value {
+pub fn webhook(webhook: &WebhookStatus<'_>) -> Value {
     let time = |at| json!(format_rfc3339_beijing(at));
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);

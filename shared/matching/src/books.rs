@@ -220,7 +220,7 @@ pub struct DayBooks {
     unseen: Box<[u64; 256]>,
     tally: Tally,
     /// Parked payments, by WeChat Pay's number of the payment: there are few of them.
-    parked: BTreeMap<String, ParkedMoney>,
+    parked: BTreeMap<String, UnbookedPayment>,
     /// Refunds whose row of the bill says how they are counted: there are few of them.
     apart: BTreeMap<u64, RefundApart>,
 }
@@ -235,7 +235,7 @@ struct RefundApart {
 
 /// A payment in the books that is not its order's booked one.
 #[derive(Clone, Debug)]
-struct ParkedMoney {
+struct UnbookedPayment {
     order_no: String,
     at: UnixSeconds,
     sums: Sums,
@@ -377,7 +377,7 @@ impl DayBooks {
         let known = self.parked.entry(id).or_insert_with(|| {
             let mut sums = Sums::default();
             sums.pay(line.amount_fen, 0, 0);
-            ParkedMoney {
+            UnbookedPayment {
                 order_no: line.order_no.to_owned(),
                 at: line.at,
                 sums,

@@ -34,7 +34,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
-use crate::env::Reader;
+use crate::env::SettingsReader;
 
 pub use error::{AwsError, FailureKind};
 
@@ -118,7 +118,7 @@ pub struct AwsSettings {
 impl AwsSettings {
     /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and,
     /// for local engines, `AWS_ENDPOINT_URL`.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let region = reader.required("AWS_REGION", "an AWS region such as eu-central-1");
         let access_key = reader.required("AWS_ACCESS_KEY_ID", "an access key id, set by Lambda");
         let secret_key = reader.required(
@@ -391,7 +391,7 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "secret"),
             ("AWS_SESSION_TOKEN", "token"),
         ]);
-        let mut reader = Reader::new(&vars);
+        let mut reader = SettingsReader::new(&vars);
         let settings = AwsSettings::read(&mut reader);
         let settings = reader.finish(|| settings).expect("complete");
         assert_eq!(settings.region, "ap-southeast-1");

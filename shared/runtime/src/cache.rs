@@ -13,14 +13,14 @@ use tokio::sync::OnceCell;
 /// Values that are made once, even if many ask at the same time. The oldest goes when there is no
 /// room.
 pub struct Memo<K, V> {
-    cells: Mutex<Bounded<K, Arc<OnceCell<V>>>>,
+    cells: Mutex<BoundedMap<K, Arc<OnceCell<V>>>>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
     /// With room for `limit` values.
     pub fn new(limit: usize) -> Self {
         Self {
-            cells: Mutex::new(Bounded::new(limit)),
+            cells: Mutex::new(BoundedMap::new(limit)),
         }
     }
 
@@ -63,7 +63,7 @@ impl<K, V> fmt::Debug for Memo<K, V> {
 
 /// Values that are good until a time. The oldest goes when there is no room.
 pub struct TimedCache<K, V> {
-    entries: Mutex<Bounded<K, Entry<V>>>,
+    entries: Mutex<BoundedMap<K, Entry<V>>>,
 }
 
 struct Entry<V> {
@@ -75,7 +75,7 @@ impl<K: Clone + Eq + Hash, V: Clone> TimedCache<K, V> {
     /// With room for `limit` values.
     pub fn new(limit: usize) -> Self {
         Self {
-            entries: Mutex::new(Bounded::new(limit)),
+            entries: Mutex::new(BoundedMap::new(limit)),
         }
     }
 
@@ -106,13 +106,13 @@ impl<K, V> fmt::Debug for TimedCache<K, V> {
 }
 
 /// A map of at most `limit` entries. `order` holds each key once, oldest first.
-struct Bounded<K, V> {
+struct BoundedMap<K, V> {
     entries: HashMap<K, V>,
     order: VecDeque<K>,
     limit: usize,
 }
 
-impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
+impl<K: Clone + Eq + Hash, V> BoundedMap<K, V> {
     fn new(limit: usize) -> Self {
         Self {
             entries: HashMap::new(),

@@ -1,9 +1,9 @@
 //! Reads settings from the environment, once, when a sandbox starts.
 //!
-//! A function that is set up wrongly should say everything that is wrong in one go, so [`Reader`]
-//! collects each missing and each malformed name and reports them together. It never prints a
-//! value: some are secret. Tests pass a map instead of setting variables of the process, which all
-//! threads share.
+//! A function that is set up wrongly should say everything that is wrong in one go, so
+//! [`SettingsReader`] collects each missing and each malformed name and reports them together. It
+//! never prints a value: some are secret. Tests pass a map instead of setting variables of the
+//! process, which all threads share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,18 +40,18 @@ impl Vars for BTreeMap<&str, &str> {
     }
 }
 
-/// Reads values one by one and collects their errors until [`Reader::finish`].
+/// Reads values one by one and collects their errors until [`SettingsReader::finish`].
 ///
 /// Each helper returns `None` for an invalid name; the caller builds its settings with `?` in
 /// `finish`, which only runs that closure if there was no error. An empty value counts as not set,
 /// because a template with an empty parameter produces it. `expected` is shown in the error after
 /// the word "expected".
-pub struct Reader<'a> {
+pub struct SettingsReader<'a> {
     vars: &'a dyn Vars,
     faults: Vec<SettingFault>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     /// Starts reading from `vars`.
     pub fn new(vars: &'a dyn Vars) -> Self {
         Self {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn read(vars: &BTreeMap<&str, &str>) -> Result<(String, u16, Mode), SettingsError> {
-        let mut reader = Reader::new(vars);
+        let mut reader = SettingsReader::new(vars);
         let table = reader.required("ORDERS_TABLE", "the name of the orders table");
         let port = reader.parsed_or("PORT", "a port number", 8080, |value| value.parse().ok());
         let mode = reader.choice(

@@ -29,8 +29,8 @@ use our_crates::OURS;
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or
 /// `off`; `info` if it is left out or not one of these), with metrics of the merchant
-/// `WECHATPAY_MCHID` in the namespace `METRICS_NAMESPACE`, which is the stack's own. ERROR lines name
-/// the `RELEASE`. Only the first call in a process counts.
+/// `WECHATPAY_MCHID` in the namespace `METRICS_NAMESPACE`, which is the stack's own. ERROR lines
+/// name the `RELEASE`. Only the first call in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
     let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);

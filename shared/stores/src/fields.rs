@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// The version of the envelopes written now. Another layout gets the next number, and an arm in
-/// [`Envelope::read`].
+/// [`SealedField::read`].
 const VERSION: u8 = 1;
 /// A data key is put aside after this time, so that a stolen sandbox shows little.
 const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(3600);
@@ -150,7 +150,7 @@ impl FieldSeal {
         context: &str,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, FieldError> {
-        let envelope = Envelope::read(sealed)?;
+        let envelope = SealedField::read(sealed)?;
         let key = self.opened_key(envelope.sealed_key).await?;
         let mut field = Zeroizing::new(envelope.ciphertext.to_vec());
         let length = key
@@ -218,7 +218,7 @@ impl DataKeyInUse {
 }
 
 /// An envelope taken apart.
-struct Envelope<'a> {
+struct SealedField<'a> {
     /// Everything before the nonce.
     header: &'a [u8],
     sealed_key: &'a [u8],
@@ -226,7 +226,7 @@ struct Envelope<'a> {
     ciphertext: &'a [u8],
 }
 
-impl<'a> Envelope<'a> {
+impl<'a> SealedField<'a> {
     fn read(sealed: &'a [u8]) -> Result<Self, FieldError> {
         let (version, rest) = sealed.split_first().ok_or(FieldError::CutShort)?;
         if *version != VERSION {

@@ -30,8 +30,8 @@ use crate::{
 };
 
 mod change;
+pub mod check_index;
 pub mod day_index;
-pub mod due_index;
 mod error;
 mod fields;
 mod item;

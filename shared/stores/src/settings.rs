@@ -1,7 +1,7 @@
 //! Settings that several functions share, read in groups. Each function's own `settings.rs` picks
 //! the groups it needs; all that is missing or malformed is reported at once.
 
-use runtime::env::Reader;
+use runtime::env::SettingsReader;
 
 /// The keys: their table and the KMS key that seals secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,7 +14,7 @@ pub struct KeysSettings {
 
 impl KeysSettings {
     /// Reads the group.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let table = reader.required("KEYS_TABLE", "the name of the keys table");
         let secrets_key_id = reader.required(
             "SECRETS_KEY_ID",
@@ -28,17 +28,17 @@ impl KeysSettings {
 }
 
 /// Reads `ORDERS_TABLE`.
-pub fn orders_table(reader: &mut Reader<'_>) -> Option<String> {
+pub fn orders_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("ORDERS_TABLE", "the name of the orders table")
 }
 
 /// Reads `GUARDS_TABLE`.
-pub fn guards_table(reader: &mut Reader<'_>) -> Option<String> {
+pub fn guards_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("GUARDS_TABLE", "the name of the guards table")
 }
 
 /// Reads `RECONCILIATION_TABLE`.
-pub fn reconciliation_table(reader: &mut Reader<'_>) -> Option<String> {
+pub fn reconciliation_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required(
         "RECONCILIATION_TABLE",
         "the name of the reconciliation table",
@@ -46,7 +46,7 @@ pub fn reconciliation_table(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Reads `RECONCILE_WORK_QUEUE_URL`.
-pub fn reconcile_work_url(reader: &mut Reader<'_>) -> Option<String> {
+pub fn reconcile_work_url(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required(
         "RECONCILE_WORK_QUEUE_URL",
         "the URL of the queue reconcile-work",
@@ -54,7 +54,7 @@ pub fn reconcile_work_url(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Reads `PAYMENT_RESULTS_QUEUE_URL`.
-pub fn payment_results_url(reader: &mut Reader<'_>) -> Option<String> {
+pub fn payment_results_url(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required(
         "PAYMENT_RESULTS_QUEUE_URL",
         "the URL of the queue payment-results",
@@ -62,17 +62,17 @@ pub fn payment_results_url(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Reads `WEBHOOKS_QUEUE_URL`.
-pub fn webhooks_url(reader: &mut Reader<'_>) -> Option<String> {
+pub fn webhooks_url(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks")
 }
 
 /// Reads `NOTICES_TABLE`.
-pub fn notices_table(reader: &mut Reader<'_>) -> Option<String> {
+pub fn notices_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("NOTICES_TABLE", "the name of the notices table")
 }
 
 /// Reads `UNDELIVERED_EVENTS_TABLE`.
-pub fn undelivered_events_table(reader: &mut Reader<'_>) -> Option<String> {
+pub fn undelivered_events_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required(
         "UNDELIVERED_EVENTS_TABLE",
         "the name of the table of undelivered events",
@@ -80,7 +80,7 @@ pub fn undelivered_events_table(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Reads `FIELDS_KEY_ID`.
-pub fn fields_key_id(reader: &mut Reader<'_>) -> Option<String> {
+pub fn fields_key_id(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required(
         "FIELDS_KEY_ID",
         "the id or ARN of the KMS key that seals personal fields",
@@ -88,7 +88,7 @@ pub fn fields_key_id(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Reads `WECHATPAY_MCHID`.
-pub fn mchid(reader: &mut Reader<'_>) -> Option<String> {
+pub fn mchid(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.parsed(
         "WECHATPAY_MCHID",
         "the merchant number, 8 to 10 digits",

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use runtime::{
-    env::Reader,
+    env::SettingsReader,
     net::address::{Reach, is_allowed, is_this_machine},
 };
 use url::Url;
@@ -30,7 +30,7 @@ const PRIVATE_NAMES: [&str; 6] = [
 const EXPECTED: &str = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
 
 /// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
-pub fn read(reader: &mut Reader<'_>) -> Option<String> {
+pub fn read(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.validated("NOTIFY_URL", EXPECTED, validate)
 }
 

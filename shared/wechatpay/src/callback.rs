@@ -187,9 +187,9 @@ fn envelope(body: &[u8]) -> Result<Envelope<'_>, CallbackError> {
     })
 }
 
-fn unseal(sealed: &Resource<'_>, apiv3_keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
+fn unseal(sealed: &SealedResource<'_>, apiv3_keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
     resource::open_parts(
-        &resource::Parts {
+        &resource::SealedRef {
             // If it is not given, only one is possible: the tag shows whether it was that.
             algorithm: sealed.algorithm.as_deref().unwrap_or(resource::ALGORITHM),
             ciphertext: &sealed.ciphertext,
@@ -232,11 +232,11 @@ struct Envelope<'a> {
     #[serde(default, deserialize_with = "loose::text")]
     summary: Option<String>,
     #[serde(borrow, deserialize_with = "loose::object")]
-    resource: Resource<'a>,
+    resource: SealedResource<'a>,
 }
 
 #[derive(Deserialize)]
-struct Resource<'a> {
+struct SealedResource<'a> {
     #[serde(default, deserialize_with = "loose::text")]
     original_type: Option<String>,
     #[serde(default, deserialize_with = "loose::text")]
@@ -267,7 +267,7 @@ const SECURITY: &str = "security";
 /// What kind of plaintext it is by its fields alone; empty for one that is of no known kind. WeChat
 /// Pay sealed it, so they are as good as the envelope's word.
 fn kind_by_fields(bytes: &[u8]) -> Result<&'static str, CallbackError> {
-    let marks: Marks = parse(bytes)?;
+    let marks: OtherNoticeKeys = parse(bytes)?;
     Ok(if marks.receiver.is_some() && marks.order_id.is_some() {
         PROFIT_SHARING
     } else if marks.out_refund_no.is_some() && marks.refund_id.is_some() {
@@ -288,7 +288,7 @@ fn transaction(bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
         Ok(transaction) => return Ok(Plaintext::Transaction(transaction)),
         Err(error) => error,
     };
-    let marks: Marks = parse(&bytes)?;
+    let marks: OtherNoticeKeys = parse(&bytes)?;
     if marks.combine_mchid.is_some() {
         parse(&bytes).map(Plaintext::CombinedTransaction)
     } else if marks.receiver.is_some() && marks.order_id.is_some() {
@@ -305,7 +305,7 @@ fn refund(bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
         Ok(notice) => return Ok(Plaintext::Refund(notice)),
         Err(error) => error,
     };
-    let marks: Marks = parse(&bytes)?;
+    let marks: OtherNoticeKeys = parse(&bytes)?;
     if marks.sp_mchid.is_some() {
         Ok(Plaintext::Unknown(bytes))
     } else {
@@ -315,7 +315,7 @@ fn refund(bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
 
 /// The keys that distinguish the other kinds of notices.
 #[derive(Deserialize)]
-struct Marks {
+struct OtherNoticeKeys {
     combine_mchid: Option<IgnoredAny>,
     sp_mchid: Option<IgnoredAny>,
     receiver: Option<IgnoredAny>,

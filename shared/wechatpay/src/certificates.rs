@@ -13,7 +13,7 @@
 
 use lenient_pem::NotPem;
 
-use crate::api::{Call, Certificates, EncryptedCertificate, Unreadable};
+use crate::api::{Call, Certificates, EncryptedCertificate, UnreadableAnswer};
 use crate::keys::{self, KeyError};
 use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
@@ -61,7 +61,7 @@ pub enum CertificateError {
     Time(#[from] NotATime),
     /// The answer is not as documented.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(#[from] UnreadableAnswer),
     /// The answer is not signed by a known certificate, nor by one it delivers.
     #[error("the certificate download cannot be taken for WeChat Pay's: {0}")]
     Unverified(#[from] VerifyError),

@@ -145,9 +145,9 @@ pub mod wire;
 pub use api::{
     AbnormalRefundBody, AbnormalRefundTo, AccountType, ApplyAbnormalRefund, BillLink, BillType,
     Call, CallFailure, Certificates, Close, CreateRefund, EncryptedCertificate, ErrorCode,
-    FundFlowBill, Method, Outgoing, Prepay, PrepayBody, PrepayValue, Product, QueryByOutTradeNo,
-    QueryByTransactionId, QueryRefund, RefundBody, Refusal, RefusalDetail, Repeat, SecurityEcho,
-    TradeBill, Unreadable, read_answer,
+    FundFlowBill, Method, Outgoing, PrepayBody, PrepayCall, PrepayProduct, PrepayValue,
+    QueryByOutTradeNo, QueryByTransactionId, QueryRefund, RefundBody, Refusal, RefusalDetail,
+    Repeat, SecurityEcho, TradeBill, UnreadableAnswer, read_answer,
 };
 pub use callback::{Callback, CallbackError, Plaintext};
 pub use keys::KeyError;

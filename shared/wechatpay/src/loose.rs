@@ -46,8 +46,8 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let read: Option<Object<T>> = member(deserializer)?;
-    Ok(read.map(|Object(value)| value))
+    let read: Option<OnlyObject<T>> = member(deserializer)?;
+    Ok(read.map(|OnlyObject(value)| value))
 }
 
 /// A member that decides, and is an object.
@@ -56,7 +56,7 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Object::deserialize(deserializer).map(|Object(value)| value)
+    OnlyObject::deserialize(deserializer).map(|OnlyObject(value)| value)
 }
 
 /// A member that decides, and is a list of objects.
@@ -65,14 +65,14 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let read = Vec::<Object<T>>::deserialize(deserializer)?;
-    Ok(read.into_iter().map(|Object(value)| value).collect())
+    let read = Vec::<OnlyObject<T>>::deserialize(deserializer)?;
+    Ok(read.into_iter().map(|OnlyObject(value)| value).collect())
 }
 
 /// A struct that is read from an object and from nothing else.
-pub(crate) struct Object<T>(pub(crate) T);
+pub(crate) struct OnlyObject<T>(pub(crate) T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::deserialize(NoArray(deserializer)).map(Self)
     }
@@ -115,7 +115,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Er
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(body),
     };
-    serde_json::from_str(&text).map(|Object(value)| value)
+    serde_json::from_str(&text).map(|OnlyObject(value)| value)
 }
 
 /// Reads an object that borrows from the body, which must be text. It is proved to be for all of it
@@ -129,7 +129,7 @@ pub(crate) fn read_borrowed<'a, T: Deserialize<'a>>(
         // one in members that are.
         Err(_) => serde_json::from_slice(body),
     };
-    read.map(|Object(value)| value)
+    read.map(|OnlyObject(value)| value)
 }
 
 /// A member that decides nothing and is kept as it came: its JSON, unread. Coupons, for one, have

@@ -105,7 +105,7 @@ names!(OpenError {
 /// [`OpenError`]; the ciphertext is authenticated, so a single changed bit anywhere ends here.
 pub fn open(sealed: &Sealed, keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
     open_parts(
-        &Parts {
+        &SealedRef {
             algorithm: &sealed.algorithm,
             ciphertext: &sealed.ciphertext,
             associated_data: sealed.associated_data.as_deref(),
@@ -116,14 +116,14 @@ pub fn open(sealed: &Sealed, keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
 }
 
 /// [`Sealed`], borrowed from the message it came in.
-pub(crate) struct Parts<'a> {
+pub(crate) struct SealedRef<'a> {
     pub(crate) algorithm: &'a str,
     pub(crate) ciphertext: &'a str,
     pub(crate) associated_data: Option<&'a str>,
     pub(crate) nonce: &'a str,
 }
 
-pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn open_parts(parts: &SealedRef<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
     if parts.algorithm != ALGORITHM {
         return Err(OpenError::UnsupportedAlgorithm);
     }

@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wechatpay::api::{Close, QueryByOutTradeNo, Refusal};
 use wechatpay::{
-    ApiV3Key, Call, Certificates, CreateRefund, FieldKey, FundFlowBill, LocalKey, Prepay, Sealed,
-    SecurityEcho, SignedHeaders, UnixSeconds, VerificationKeys, callback, certificates, pay,
-    resource, time,
+    ApiV3Key, Call, Certificates, CreateRefund, FieldKey, FundFlowBill, LocalKey, PrepayCall,
+    Sealed, SecurityEcho, SignedHeaders, UnixSeconds, VerificationKeys, callback, certificates,
+    pay, resource, time,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_785_556_801);
@@ -98,7 +98,7 @@ proptest! {
 
     #[test]
     fn no_answer_makes_reading_panic(status: u16, body in vec(any::<u8>(), 0..300)) {
-        let _ = Prepay::answer(status, &body);
+        let _ = PrepayCall::answer(status, &body);
         let _ = QueryByOutTradeNo::answer(status, &body);
         let _ = Close::answer(status, &body);
         let _ = CreateRefund::answer(status, &body);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testbed::environment::RESULTS;
-use wechatpay_simulator::{Damage, Notice, PayOptions};
+use wechatpay_simulator::{Damage, ManualNotice, PayOptions};
 
 use super::{CREATE, Flow, PAID, Step};
 use crate::scenario::{Scenario, Until};
@@ -68,7 +68,7 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |scenario| {
             Box::pin(async move {
                 // `TRANSACTION.SUCCESS` in name, and no payment of this order.
-                for notice in [Notice::ProfitSharing, Notice::Combined] {
+                for notice in [ManualNotice::ProfitSharing, ManualNotice::Combined] {
                     let callback =
                         scenario
                             .scene

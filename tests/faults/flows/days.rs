@@ -17,7 +17,8 @@ use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use testbed::environment::WORK;
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
-    ConsoleRefund, Difference as Planted, Fault, PayOptions, RefundOutcome, Rule, WantedDifference,
+    ConsoleRefund, Fault, PayOptions, PlantedDifference as Planted, RefundOutcome, Rule,
+    WantedDifference,
 };
 
 use super::{Flow, NOTHING, Step, create, refund};

@@ -15,7 +15,7 @@ use payments::{
 use stores::queues::ReconcileWork;
 use testbed::{Fault, Match, Service};
 use wechatpay_simulator::{
-    ConsoleRefund, Difference, RefundOutcome, RefundStatus, WantedDifference,
+    ConsoleRefund, PlantedDifference, RefundOutcome, RefundStatus, WantedDifference,
 };
 
 use crate::support::{MCHID, Testbed, number};
@@ -299,7 +299,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
-    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
     testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, false).await;
@@ -339,7 +339,7 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
         let testbed = Testbed::start().await;
         let day = testbed.fresh_day().await;
-        let foreign = Difference::UnknownOrder { fen: Some(500) };
+        let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
         testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
         testbed.until(day.plus_days(1), 10, 30).await;
         testbed.reconcile(day, false).await;
@@ -511,7 +511,7 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
 async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
-    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
     testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
     testbed.until(day.plus_days(1), 9, 30).await;
     let given_back = ConsoleRefund {
@@ -531,7 +531,7 @@ async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
 /// Nobody's money, whose refund two persons approved and WeChat Pay does not carry out like this.
 async fn nobodys_money_that_ends_as(testbed: &Testbed, outcome: RefundOutcome) -> BillDate {
     let day = testbed.fresh_day().await;
-    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
     testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, false).await;

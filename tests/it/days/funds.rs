@@ -6,7 +6,7 @@ use payments::{
     reconcile::run::{FundState, Run, RunState},
 };
 use stores::queues::ReconcileWork;
-use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
+use wechatpay_simulator::{Endpoint, Fault, PayOptions, PlantedDifference, Rule, WantedDifference};
 
 use crate::support::{Lines, Testbed, TestbedOptions};
 
@@ -27,7 +27,7 @@ async fn a_day(testbed: &Testbed) -> payments::model::bill_date::BillDate {
             admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
         })
         .await;
-    let stray = Difference::FundWithoutTrade { fen: Some(7) };
+    let stray = PlantedDifference::FundWithoutTrade { fen: Some(7) };
     testbed.plant(WantedDifference::picked(&day.to_string(), stray).of_order("GHOST-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
     day
@@ -220,7 +220,7 @@ async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     testbed.paid("NEVER-1").await;
-    let never = Difference::TradeWithoutFund;
+    let never = PlantedDifference::TradeWithoutFund;
     testbed.plant(WantedDifference::picked(&day.to_string(), never).of_order("NEVER-1"));
     for days in 0..=4 {
         let date = day.plus_days(days);

@@ -10,7 +10,8 @@ use payments::{
 };
 use stores::reconciliation::SaveOutcome;
 use wechatpay_simulator::{
-    ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
+    ConsoleRefund, PayOptions, PlantedDifference, RefundOutcome, RefundStatus, SummaryOf,
+    WantedDifference,
 };
 
 use crate::support::{Testbed, native_for};
@@ -121,37 +122,46 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     let other_state = testbed.refunded("REFUND-3", "R1", 10).await;
 
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
-    testbed.plant(of(Difference::DropPayment, "DROP-1"));
-    testbed.plant(of(Difference::AlterAmount { fen: None }, "AMOUNT-1"));
+    testbed.plant(of(PlantedDifference::DropPayment, "DROP-1"));
+    testbed.plant(of(PlantedDifference::AlterAmount { fen: None }, "AMOUNT-1"));
     let revoked = "REVOKED".to_owned();
-    testbed.plant(of(Difference::AlterState { state: revoked }, "STATE-1"));
+    testbed.plant(of(
+        PlantedDifference::AlterState { state: revoked },
+        "STATE-1",
+    ));
     let currency = "USD".to_owned();
-    testbed.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    testbed.plant(of(PlantedDifference::AlterCurrency { currency }, "MONEY-1"));
     let appid = "wx0000000000000000".to_owned();
-    testbed.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    testbed.plant(of(PlantedDifference::AlterAppid { appid }, "APPID-1"));
     let mchid = "1900000000".to_owned();
-    testbed.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
-    testbed.plant(of(Difference::UnknownOrder { fen: Some(500) }, "FOREIGN-1"));
+    testbed.plant(of(PlantedDifference::AlterMchid { mchid }, "MCHID-1"));
+    testbed.plant(of(
+        PlantedDifference::UnknownOrder { fen: Some(500) },
+        "FOREIGN-1",
+    ));
     let of_refund =
         |difference, number: &str| WantedDifference::picked(&date, difference).of_refund(number);
-    testbed.plant(of_refund(Difference::DropRefund, &absent));
+    testbed.plant(of_refund(PlantedDifference::DropRefund, &absent));
     testbed.plant(of_refund(
-        Difference::AlterRefundAmount { fen: None },
+        PlantedDifference::AlterRefundAmount { fen: None },
         &other_amount,
     ));
     testbed.plant(of_refund(
-        Difference::AlterRefundState { state: None },
+        PlantedDifference::AlterRefundState { state: None },
         &other_state,
     ));
-    testbed.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
     testbed.plant(of(
-        Difference::FundWithoutTrade { fen: Some(77) },
+        PlantedDifference::AlterFee { fen: Some(5) },
+        "FEE-00001",
+    ));
+    testbed.plant(of(
+        PlantedDifference::FundWithoutTrade { fen: Some(77) },
         "GHOST-1",
     ));
-    testbed.plant(of(Difference::TradeWithoutFund, "NOFUND-1"));
+    testbed.plant(of(PlantedDifference::TradeWithoutFund, "NOFUND-1"));
     testbed.plant(WantedDifference::picked(
         &date,
-        Difference::SummaryOff {
+        PlantedDifference::SummaryOff {
             bill: SummaryOf::Trade,
             fen: Some(1),
             count: 0,
@@ -268,12 +278,15 @@ async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside
     let date = day.to_string();
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
     let currency = "USD".to_owned();
-    testbed.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    testbed.plant(of(PlantedDifference::AlterCurrency { currency }, "MONEY-1"));
     let appid = "wx0000000000000000".to_owned();
-    testbed.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    testbed.plant(of(PlantedDifference::AlterAppid { appid }, "APPID-1"));
     let mchid = "1900000000".to_owned();
-    testbed.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
-    testbed.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
+    testbed.plant(of(PlantedDifference::AlterMchid { mchid }, "MCHID-1"));
+    testbed.plant(of(
+        PlantedDifference::AlterFee { fen: Some(5) },
+        "FEE-00001",
+    ));
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, true).await;
     let all = testbed.differences_of(day).await;
@@ -347,7 +360,7 @@ async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
     let day = testbed.fresh_day().await;
     testbed.paid_in_silence("LOST-1").await;
     // Another system of the merchant's writes its numbers otherwise.
-    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
     testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("POS*0001"));
     let admin = testbed.wechat.admin();
     let given_back = ConsoleRefund {
@@ -466,7 +479,7 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
     testbed.paid("MONEY-1").await;
     let date = day.to_string();
     let currency = "USD".to_owned();
-    let other = Difference::AlterCurrency { currency };
+    let other = PlantedDifference::AlterCurrency { currency };
     testbed.plant(WantedDifference::picked(&date, other).of_order("MONEY-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, false).await;

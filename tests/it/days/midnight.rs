@@ -3,7 +3,8 @@
 use payments::reconcile::difference::Decision;
 use stores::reconciliation::SaveOutcome;
 use wechatpay_simulator::{
-    Difference, Endpoint, Fault, PayOptions, RefundOutcome, RefundStatus, Rule, WantedDifference,
+    Endpoint, Fault, PayOptions, PlantedDifference, RefundOutcome, RefundStatus, Rule,
+    WantedDifference,
 };
 
 use super::kinds::{every_fen_has_come_to_an_end, the_ends_add_up};
@@ -16,8 +17,9 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     testbed.paid("NOON-1").await;
     testbed.until(day, 23, 58).await;
     testbed.paid("LATE-1").await;
-    let drop =
-        |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
+    let drop = |order| {
+        WantedDifference::picked(&day.to_string(), PlantedDifference::DropPayment).of_order(order)
+    };
     testbed.plant(drop("LATE-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
 
@@ -93,7 +95,7 @@ async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_o
         assert_eq!(testbed.work_off().await, 0);
         let [parked] = testbed.items("payment#").await.try_into().unwrap();
         assert_eq!(parked["state"], "parked");
-        let mut drop = WantedDifference::picked(&day.to_string(), Difference::DropPayment);
+        let mut drop = WantedDifference::picked(&day.to_string(), PlantedDifference::DropPayment);
         drop.transaction_id = Some(parked["transaction_id"].clone());
         testbed.plant(drop.of_order("TWICE-1"));
         let found_on = day.plus_days(i64::from(is_late));
@@ -144,8 +146,9 @@ async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
     let day = testbed.fresh_day().await;
     testbed.until(day, 23, 58).await;
     testbed.paid("LATE-1").await;
-    let drop =
-        |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
+    let drop = |order| {
+        WantedDifference::picked(&day.to_string(), PlantedDifference::DropPayment).of_order(order)
+    };
     testbed.plant(drop("LATE-1"));
     let next = day.plus_days(1);
     testbed.until(next.plus_days(1), 10, 30).await;

@@ -1,7 +1,7 @@
 //! A day that is too big for one run is split by order number, with the same result.
 
 use payments::reconcile::run::RunState;
-use wechatpay_simulator::{Difference, PayOptions, WantedDifference};
+use wechatpay_simulator::{PayOptions, PlantedDifference, WantedDifference};
 
 use super::kinds::every_fen_has_come_to_an_end;
 use crate::support::{Testbed, TestbedOptions};
@@ -36,13 +36,16 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
     // The account moved for a refund that failed by its row. Of some the order is one part's, and
     // the movement the other's.
     for refund in failed {
-        let failed = Difference::AlterRefundState { state: None };
+        let failed = PlantedDifference::AlterRefundState { state: None };
         testbed.plant(WantedDifference::picked(&date, failed).of_refund(&refund));
     }
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
-    testbed.plant(of(Difference::DropPayment, "ORDER-2"));
-    testbed.plant(of(Difference::AlterAmount { fen: None }, "ORDER-3"));
-    testbed.plant(of(Difference::FundWithoutTrade { fen: Some(7) }, "GHOST-1"));
+    testbed.plant(of(PlantedDifference::DropPayment, "ORDER-2"));
+    testbed.plant(of(PlantedDifference::AlterAmount { fen: None }, "ORDER-3"));
+    testbed.plant(of(
+        PlantedDifference::FundWithoutTrade { fen: Some(7) },
+        "GHOST-1",
+    ));
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, true).await;
     let run = testbed.reconcile(day, false).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use payments::reconcile::run::RunState;
-use wechatpay_simulator::{Difference, WantedDifference};
+use wechatpay_simulator::{PlantedDifference, WantedDifference};
 
 use super::row_says;
 use crate::support::{Lines, MCHID, Testbed};
@@ -14,7 +14,7 @@ async fn a_bill_in_a_form_that_this_version_cannot_read_names_its_line_and_colum
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
     let state = "A_NEW_STATE".to_owned();
-    let altered = Difference::AlterState { state };
+    let altered = PlantedDifference::AlterState { state };
     testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
     let work = stores::queues::ReconcileWork::DayV1 {

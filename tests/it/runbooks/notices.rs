@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use stores::keys_table::{VerificationEntry, VerificationKind, change::MerchantChange};
 use wechatpay_simulator::{
-    ConsoleRefund, Damage, Notice, PayOptions, RefundOutcome, RefundStatus, SigningMode,
+    ConsoleRefund, Damage, ManualNotice, PayOptions, RefundOutcome, RefundStatus, SigningMode,
 };
 
 use super::row_says;
@@ -239,7 +239,7 @@ async fn a_callback_whose_key_is_gone_waits_and_is_booked_when_the_key_is_back_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn news_that_this_bundle_does_not_know_is_applied_to_nothing() {
-    for notice in [Notice::ProfitSharing, Notice::Combined] {
+    for notice in [ManualNotice::ProfitSharing, ManualNotice::Combined] {
         let testbed = Testbed::start().await;
         testbed.post_order(&native("ORDER-1")).await;
         let admin = testbed.wechat.admin();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reconcile::Report;
+use reconcile::SweepReport;
 use serde_json::Value;
 use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Fault, Rule};
@@ -14,7 +14,7 @@ const PAGE: &str = "functions.md";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A sweep's report, and all lines. The last one has the report.
-async fn sweep(testbed: &Testbed) -> (Report, Vec<Value>) {
+async fn sweep(testbed: &Testbed) -> (SweepReport, Vec<Value>) {
     let lines = Lines::default();
     let report = lines.of(testbed.sweep()).await;
     let told = lines.take_all();

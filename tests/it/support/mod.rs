@@ -488,7 +488,7 @@ impl Testbed {
     }
 
     /// One run of the sweep.
-    pub(crate) async fn sweep(&self) -> reconcile::Report {
+    pub(crate) async fn sweep(&self) -> reconcile::SweepReport {
         match self.try_sweep().await {
             Ok(handler::Output::Sweep(report)) => report,
             other => panic!("not a sweep: {other:?}"),

@@ -62,8 +62,8 @@ impl Tables {
 }
 
 /// The environment that all functions have in common, with queues at `endpoint`; each reads its
-/// share. Where WeChat Pay is, where it sends its callbacks, and who signs for the merchant stand in
-/// `more`, and so does what is to be otherwise.
+/// share. Where WeChat Pay is, where it sends its callbacks, and who signs for the merchant stand
+/// in `more`, and so does what is to be otherwise.
 pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> Environment {
     let queue = |url: &str| match url.strip_prefix(AWS_IN_PROCESS) {
         Some(path) => format!("{endpoint}{path}"),

@@ -8,7 +8,7 @@ use payments::{
         journal::{Cause, Event, Subject},
     },
     reconcile::{
-        carried::{CarriedKind, CarriedTrade, Trade},
+        carried::{CarriedKind, CarriedTrade, TradeIdentity},
         difference::{
             Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
             SideView, SoloExplainLimit, TrackedRefund,
@@ -684,7 +684,7 @@ fn the_page_of_a_day_that_still_runs_after_its_time_is_red_too() {
 
 #[test]
 fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its_difference() {
-    let trade = Trade {
+    let trade = TradeIdentity {
         kind: CarriedKind::Payment,
         order_no: "LATE-1".to_owned(),
         transaction_id: Some("4200001".to_owned()),

@@ -28,7 +28,7 @@ impl Request<'_> {
             .oldest(caller.client_id.as_str())
             .await?;
         let disabled = state.disabled.as_ref();
-        let shown = view::Webhook {
+        let shown = view::WebhookStatus {
             host: state.host.as_deref(),
             disabled: disabled.map(|(why, since)| (why.as_str(), *since)),
             last_answer: state.last_answer.as_ref(),

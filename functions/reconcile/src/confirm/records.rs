@@ -7,7 +7,7 @@ use payments::{
         ids::{OrderNo, OutRefundNo, TransactionId},
     },
     reconcile::{
-        carried::{CarriedKind, Trade},
+        carried::{CarriedKind, TradeIdentity},
         classify::{
             FoundRecord, classify_absent_parked, classify_absent_payment, classify_absent_refund,
         },
@@ -21,7 +21,7 @@ use crate::{app::App, error::DayError, query};
 
 /// A trade of our books that the bill has not.
 pub(super) struct AbsentTrade {
-    pub(super) trade: Trade,
+    pub(super) trade: TradeIdentity,
     /// The product that it is counted under.
     pub(super) product: &'static str,
     /// Its kind of difference, and our side.
@@ -123,7 +123,7 @@ impl<'a> Records<'a> {
     /// What a carried trade is, if this day's bill lacks it too.
     pub(super) async fn still_absent(
         self,
-        trade: &Trade,
+        trade: &TradeIdentity,
     ) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
         let Ok(order_no) = OrderNo::parse(&trade.order_no) else {
             return Ok(None);

@@ -4,7 +4,7 @@ use matching::{books::ParkedLine, totals::OTHERS};
 use payments::{
     model::order::Product,
     reconcile::{
-        carried::{CarriedKind, Trade},
+        carried::{CarriedKind, TradeIdentity},
         difference::DifferenceKind,
     },
 };
@@ -12,7 +12,7 @@ use stores::order_table::day_index::DayLine;
 
 /// The trade of a line, and its kind of difference if the bill does not have it. Parked payments
 /// are handled separately ([`trade_of_parked`]).
-pub(super) fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
+pub(super) fn trade_of(line: &DayLine) -> Option<(TradeIdentity, DifferenceKind)> {
     match line {
         DayLine::Payment {
             order_no,
@@ -21,7 +21,7 @@ pub(super) fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
             at,
             ..
         } => {
-            let trade = Trade {
+            let trade = TradeIdentity {
                 kind: CarriedKind::Payment,
                 order_no: order_no.as_str().to_owned(),
                 transaction_id: Some(transaction_id.as_str().to_owned()),
@@ -41,7 +41,7 @@ pub(super) fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
             at,
             ..
         } => {
-            let trade = Trade {
+            let trade = TradeIdentity {
                 kind: CarriedKind::Refund,
                 order_no: order_no.as_str().to_owned(),
                 transaction_id: Some(transaction_id.as_str().to_owned()),
@@ -57,8 +57,8 @@ pub(super) fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
 }
 
 /// The trade of a parked payment.
-pub(super) fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
-    Trade {
+pub(super) fn trade_of_parked(parked: &ParkedLine<'_>) -> TradeIdentity {
+    TradeIdentity {
         kind: CarriedKind::Payment,
         order_no: parked.order_no.to_owned(),
         transaction_id: Some(parked.transaction_id.to_owned()),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What a run did, how far it got, and what is left.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Report {
+pub struct SweepReport {
     /// Orders and refunds that were due and claimed by this run.
     pub claimed: u32,
     /// Orders that this run settled by WeChat Pay's word.

@@ -10,17 +10,17 @@ use std::{collections::VecDeque, error::Error};
 
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::model::next_check::CheckKind;
-use stores::order_table::due_index::{CheckItem, DueCheck};
+use stores::order_table::check_index::{CheckItem, DueCheck};
 use wechatpay::UnixSeconds;
 
-use super::report::{CheckOutcome, Report};
+use super::report::{CheckOutcome, SweepReport};
 
 /// What a run works on.
 pub(super) trait Work {
     /// A place in a part of the index.
-    type From: Clone;
+    type Cursor: Clone;
     /// Why a page could not be read.
-    type Unreadable: Error;
+    type ReadError: Error;
 
     /// Unix milliseconds.
     fn now_ms(&self) -> i64;
@@ -31,8 +31,8 @@ pub(super) trait Work {
     async fn page(
         &self,
         part: u8,
-        from: Option<Self::From>,
-    ) -> Result<Page<Self::From>, Self::Unreadable>;
+        from: Option<Self::Cursor>,
+    ) -> Result<IndexPage<Self::Cursor>, Self::ReadError>;
 
     /// How long a call would now have to wait for the limits.
     fn turn_in_ms(&self, reason: CheckKind) -> i64;
@@ -42,7 +42,7 @@ pub(super) trait Work {
 
     /// The first page of each part has come, or the run is over: `report` says what is due longest.
     /// Once in a run.
-    fn tell_overdue(&self, report: &Report);
+    fn tell_overdue(&self, report: &SweepReport);
 
     /// Looks at one thing.
     async fn check(&self, item: CheckItem) -> CheckOutcome;
@@ -50,7 +50,7 @@ pub(super) trait Work {
 
 /// What is due in a part of the index, oldest first, and where its next page begins if it holds
 /// more.
-pub(super) type Page<From> = (Vec<DueCheck>, Option<From>);
+pub(super) type IndexPage<Cursor> = (Vec<DueCheck>, Option<Cursor>);
 
 /// What bounds a run.
 #[derive(Clone, Copy, Debug)]
@@ -109,18 +109,18 @@ const RANKS: [&[CheckKind]; 3] = [
 ];
 
 /// What is known of one part of the index.
-struct IndexPart<From> {
+struct IndexPart<Cursor> {
     number: u8,
     reason: CheckKind,
     ahead: VecDeque<DueCheck>,
-    next: PartNext<From>,
+    next: PartNext<Cursor>,
     pages: u32,
 }
 
 /// How a part continues.
-enum PartNext<From> {
+enum PartNext<Cursor> {
     /// From here; from its beginning for `None`.
-    Page(Option<From>),
+    Page(Option<Cursor>),
     /// A page is being read.
     Reading,
     /// It holds no more.
@@ -131,7 +131,7 @@ enum PartNext<From> {
 
 /// When something may begin.
 #[derive(Clone, Copy)]
-enum Slot {
+enum StartTime {
     Now,
     /// In this many milliseconds.
     In(i64),
@@ -153,7 +153,7 @@ enum Pick {
 struct SweepRun<'a, W: Work> {
     work: &'a W,
     bounds: Bounds,
-    parts: Vec<IndexPart<W::From>>,
+    parts: Vec<IndexPart<W::Cursor>>,
     /// How many checks of a kind in a row had no result.
     nothing: Vec<(CheckKind, u32)>,
     lanes: usize,
@@ -164,8 +164,8 @@ struct SweepRun<'a, W: Work> {
 pub(super) async fn run<W: Work>(
     work: &W,
     bounds: Bounds,
-    report: &mut Report,
-) -> Option<W::Unreadable> {
+    report: &mut SweepReport,
+) -> Option<W::ReadError> {
     let mut run = SweepRun::new(work, bounds);
     let mut reads = FuturesUnordered::new();
     let mut checks = FuturesUnordered::new();
@@ -243,7 +243,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
 
     /// The pages that are to be read now: their parts' places in the list, the parts, and where in
     /// them. While WeChat Pay is down it is one page of each, to know what waits.
-    fn begin_reads(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
+    fn begin_reads(&mut self, down: bool) -> Vec<(usize, u8, Option<W::Cursor>)> {
         let late: Vec<CheckKind> = CheckKind::ALL
             .into_iter()
             .filter(|reason| self.is_over(*reason))
@@ -269,7 +269,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
 
     /// The part that is read before this one at first: one of the next more urgent reason. So
     /// urgent things are found first, and a part that answers slowly holds up few others.
-    fn before(&self, at: usize) -> Option<&IndexPart<W::From>> {
+    fn before(&self, at: usize) -> Option<&IndexPart<W::Cursor>> {
         let part = self.parts.get(at)?;
         let reason = CheckKind::ALL
             .into_iter()
@@ -286,9 +286,9 @@ impl<'a, W: Work> SweepRun<'a, W> {
     fn take(
         &mut self,
         at: usize,
-        page: Result<Page<W::From>, W::Unreadable>,
-        report: &mut Report,
-    ) -> Result<(), W::Unreadable> {
+        page: Result<IndexPage<W::Cursor>, W::ReadError>,
+        report: &mut SweepReport,
+    ) -> Result<(), W::ReadError> {
         let Some(part) = self.parts.get_mut(at) else {
             return Ok(());
         };
@@ -318,25 +318,25 @@ impl<'a, W: Work> SweepRun<'a, W> {
         let turns = CheckKind::ALL.map(|reason| (reason, self.turn(reason)));
         let turn_of = |reason| {
             let turn = turns.iter().find(|(of, _)| *of == reason);
-            turn.map_or(Slot::Over, |(_, turn)| *turn)
+            turn.map_or(StartTime::Over, |(_, turn)| *turn)
         };
         let mut wait_ms: Option<i64> = None;
         for rank in RANKS {
             let mut first: Option<(UnixSeconds, usize, usize)> = None;
-            let of_rank = |(_, part): &(usize, &IndexPart<W::From>)| rank.contains(&part.reason);
+            let of_rank = |(_, part): &(usize, &IndexPart<W::Cursor>)| rank.contains(&part.reason);
             for (at, part) in self.parts.iter().enumerate().filter(of_rank) {
                 for (place, since) in part.ahead.iter().enumerate() {
                     match turn_of(part.reason_of(&since.item)) {
-                        Slot::Now => {
+                        StartTime::Now => {
                             if first.is_none_or(|(oldest, _, _)| since.at < oldest) {
                                 first = Some((since.at, at, place));
                             }
                             break;
                         }
-                        Slot::In(ms) => {
+                        StartTime::In(ms) => {
                             wait_ms = Some(wait_ms.map_or(ms, |least| least.min(ms)));
                         }
-                        Slot::Over => {}
+                        StartTime::Over => {}
                     }
                 }
             }
@@ -351,14 +351,14 @@ impl<'a, W: Work> SweepRun<'a, W> {
     }
 
     /// When something for this reason may begin.
-    fn turn(&self, reason: CheckKind) -> Slot {
+    fn turn(&self, reason: CheckKind) -> StartTime {
         if self.is_over(reason) {
-            return Slot::Over;
+            return StartTime::Over;
         }
         let turn_ms = self.work.turn_in_ms(reason);
         match turn_ms.saturating_sub(TURN_WITHIN_MS) {
-            ..=0 => Slot::Now,
-            ms => Slot::In(ms),
+            ..=0 => StartTime::Now,
+            ms => StartTime::In(ms),
         }
     }
 
@@ -399,7 +399,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
         }
     }
 
-    fn say_what_is_left(&self, report: &mut Report) {
+    fn say_what_is_left(&self, report: &mut SweepReport) {
         for part in &self.parts {
             let left = u32::try_from(part.ahead.len()).unwrap_or(u32::MAX);
             report.left = report.left.saturating_add(left);
@@ -413,7 +413,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
     }
 }
 
-impl<From> IndexPart<From> {
+impl<Cursor> IndexPart<Cursor> {
     /// Why an item of this part is due. Earlier versions kept refunds among the checks of unpaid
     /// orders.
     fn reason_of(&self, item: &CheckItem) -> CheckKind {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use payments::model::next_check::shard_of;
-use stores::order_table::due_index::DueCheck;
+use stores::order_table::check_index::DueCheck;
 use wechat_client::api::Bucket;
 
 use super::{
@@ -105,14 +105,14 @@ impl World {
     }
 
     /// One run that ends in this many milliseconds.
-    fn sweep(&self, within_ms: i64) -> Report {
+    fn sweep(&self, within_ms: i64) -> SweepReport {
         let now_ms = self.now_ms.get();
         let bounds = Bounds {
             began_at: UnixSeconds(now_ms / 1000),
             deadline_ms: now_ms + within_ms,
             lanes: lanes(CALLS_PER_S),
         };
-        let mut report = Report::default();
+        let mut report = SweepReport::default();
         assert!(self.drive(run(self, bounds, &mut report)).is_none());
         report
     }
@@ -166,8 +166,8 @@ impl World {
 }
 
 impl Work for World {
-    type From = (i64, String);
-    type Unreadable = Infallible;
+    type Cursor = (i64, String);
+    type ReadError = Infallible;
 
     fn now_ms(&self) -> i64 {
         self.now_ms.get()
@@ -180,8 +180,8 @@ impl Work for World {
     async fn page(
         &self,
         part: u8,
-        from: Option<Self::From>,
-    ) -> Result<Page<Self::From>, Infallible> {
+        from: Option<Self::Cursor>,
+    ) -> Result<IndexPage<Self::Cursor>, Infallible> {
         self.pass(self.page_ms).await;
         let (at, number) = from.unwrap_or((0, String::new()));
         let due = self.due.borrow();
@@ -220,7 +220,7 @@ impl Work for World {
         (self.is_down)(self.passed_ms(), self.running.get())
     }
 
-    fn tell_overdue(&self, report: &Report) {
+    fn tell_overdue(&self, report: &SweepReport) {
         let oldest_s = report.overdue_s.values().max().copied();
         self.told.borrow_mut().push((self.passed_ms(), oldest_s));
     }

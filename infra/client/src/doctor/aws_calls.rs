@@ -493,7 +493,7 @@ mod tests {
                 ("AWS_ACCESS_KEY_ID", "id"),
                 ("AWS_SECRET_ACCESS_KEY", "key"),
             ]);
-            let mut reader = runtime::env::Reader::new(&vars);
+            let mut reader = runtime::env::SettingsReader::new(&vars);
             let settings = AwsSettings::read(&mut reader).unwrap();
             AwsCalls::new(settings, Clock::system()).unwrap().base(KMS)
         };

@@ -9,7 +9,7 @@ use client::read_merchant_certificate;
 use payments::news::call_outcome::CallOutcome;
 use runtime::aws::Aws;
 use runtime::clock::Clock;
-use runtime::env::{Reader, SettingsError};
+use runtime::env::{SettingsError, SettingsReader};
 use runtime::kms::Kms;
 use runtime::random::Random;
 use runtime::signer::{MerchantSigner, SignWith};
@@ -17,11 +17,11 @@ use stores::keys_table::{KeysTable, MerchantKeys, overview::MerchantOverview};
 use stores::notices::{NoticeStatus, Notices, id_of_echo};
 use wechat_client::api::{
     Host, NotSent, WechatApi, WechatSettings,
-    certificates::{Download, DownloadError},
+    certificates::{DownloadError, FetchedCertificates},
 };
 use wechatpay::UnixSeconds;
 use wechatpay::api::{
-    Close, ErrorCode, Prepay, PrepayAmount, PrepayBody, Product, Refusal, SecurityEcho,
+    Close, ErrorCode, PrepayAmount, PrepayBody, PrepayCall, PrepayProduct, Refusal, SecurityEcho,
     SecurityEchoAnswer, SecurityEchoBody,
 };
 use wechatpay::certificates::CertificateError;
@@ -334,7 +334,9 @@ impl<'a> Merchant<'a> {
     /// has none, the callback alone.
     async fn apiv3_key(&self) -> Option<Finding> {
         let seen = match self.api.certificates(CALL_LIMIT).await {
-            Ok(Download::Certificates(_) | Download::NoneForThisMerchant) => return None,
+            Ok(FetchedCertificates::Certificates(_) | FetchedCertificates::NoneForThisMerchant) => {
+                return None;
+            }
             Err(DownloadError::Unusable(CertificateError::Open(error))) => {
                 return Some(Finding::error(
                     "apiv3-key-wrong",
@@ -409,7 +411,7 @@ impl<'a> Merchant<'a> {
             },
             ..PrepayBody::default()
         };
-        let prepay = Prepay::new(Product::Native, &body);
+        let prepay = PrepayCall::new(PrepayProduct::Native, &body);
         let outcome = match self.api.call(&prepay, host, CALL_LIMIT).await {
             Ok(reply) => reply.answer,
             Err(error) => return Some(not_sent(&error)),
@@ -484,7 +486,7 @@ fn settings(stack: &Stack) -> Result<WechatSettings, SettingsError> {
             stack.output("MerchantSigningKeyId"),
         ),
     ]);
-    let mut reader = Reader::new(&vars);
+    let mut reader = SettingsReader::new(&vars);
     let settings = WechatSettings::read(&mut reader);
     reader.finish(|| settings)
 }

@@ -20,12 +20,12 @@ use super::{
 use crate::failure::Failure;
 use crate::product::Product;
 
-/// Plays a day's end, telling each step as soon as it is done.
+/// Runs a day's end, telling each step as soon as it is done.
 ///
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
 /// it.
-pub(crate) async fn play(
+pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     api_url: &str,
@@ -37,23 +37,25 @@ pub(crate) async fn play(
         api_url,
         date: beijing_day(stage.clock.now()),
     };
-    let mut play = Scenario::new(stage, product, told);
+    let mut scenario = Scenario::new(stage, product, told);
     let twice = format!("play-twice-{now_ms}");
-    play.create("create_order_4", &twice).await?;
-    play.pay_twice(&twice).await?;
+    scenario.create("create_order_4", &twice).await?;
+    scenario.pay_twice(&twice).await?;
     let lost = format!("play-lost-{now_ms}");
-    play.create("create_order_5", &lost).await?;
-    play.pay_in_silence(&lost)?;
+    scenario.create("create_order_5", &lost).await?;
+    scenario.pay_in_silence(&lost)?;
 
     stage.simulator.allow_bills_of_today(true);
-    play.reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
+    scenario
+        .reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
         .await?;
-    play.reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
+    scenario
+        .reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
         .await?;
-    play.read_paid(&lost).await?;
-    play.two_persons_approve(&staff, &twice).await?;
-    play.await_second_refund(&staff, &twice).await?;
-    Ok(play.steps)
+    scenario.read_paid(&lost).await?;
+    scenario.two_persons_approve(&staff, &twice).await?;
+    scenario.await_second_refund(&staff, &twice).await?;
+    Ok(scenario.steps)
 }
 
 /// Finance staff at the console's API.

@@ -31,27 +31,27 @@ const LATE_BY_MS: i64 = 300;
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
 /// it.
-pub(crate) async fn play(
+pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     paid_order_no: &str,
     told: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
-    let mut play = Scenario::new(stage, product, told);
-    play.await_webhook(paid_order_no).await?;
-    play.refund(paid_order_no).await?;
-    play.await_refund(paid_order_no).await?;
-    play.read_timeline(paid_order_no).await?;
+    let mut scenario = Scenario::new(stage, product, told);
+    scenario.await_webhook(paid_order_no).await?;
+    scenario.refund(paid_order_no).await?;
+    scenario.await_refund(paid_order_no).await?;
+    scenario.read_timeline(paid_order_no).await?;
 
     let closed = format!("play-close-{}", stage.clock.now_ms());
-    play.create("create_order_2", &closed).await?;
-    play.close(&closed).await?;
+    scenario.create("create_order_2", &closed).await?;
+    scenario.close(&closed).await?;
 
     let late = format!("play-late-{}", stage.clock.now_ms());
-    play.create("create_order_3", &late).await?;
-    let paid_ms = play.close_before_the_money(&late).await?;
-    play.await_late_refund(&late, paid_ms).await?;
-    Ok(play.steps)
+    scenario.create("create_order_3", &late).await?;
+    let paid_ms = scenario.close_before_the_money(&late).await?;
+    scenario.await_late_refund(&late, paid_ms).await?;
+    Ok(scenario.steps)
 }
 
 impl Scenario<'_> {

@@ -17,21 +17,21 @@ use crate::product::Product;
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
 /// it.
-pub(crate) async fn play(
+pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     order_no: &str,
     told: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
-    let mut play = Scenario::new(stage, product, told);
-    play.create("create_order", order_no).await?;
-    play.find_prepay(order_no)?;
-    play.pay(order_no).await?;
-    let acknowledged = play.await_callback(order_no).await?;
-    play.await_booking(order_no, acknowledged).await?;
-    let order = play.read(order_no).await?;
-    play.check(order_no, &order)?;
-    Ok(play.steps)
+    let mut scenario = Scenario::new(stage, product, told);
+    scenario.create("create_order", order_no).await?;
+    scenario.find_prepay(order_no)?;
+    scenario.pay(order_no).await?;
+    let acknowledged = scenario.await_callback(order_no).await?;
+    scenario.await_booking(order_no, acknowledged).await?;
+    let order = scenario.read(order_no).await?;
+    scenario.check(order_no, &order)?;
+    Ok(scenario.steps)
 }
 
 impl Scenario<'_> {

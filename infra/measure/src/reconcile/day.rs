@@ -101,7 +101,7 @@ const FAULTS: [InjectedFault; 8] = [
 ];
 
 /// A line of both sides.
-struct DayLine {
+struct MeasuredTrade {
     second: u64,
     refund: bool,
     fault: Option<InjectedFault>,
@@ -163,7 +163,7 @@ impl DayFiles {
         let mut sums = BillSums::default();
         let mut text = format!("\u{feff}{HEADER}\r\n");
         for position in 0..self.rows {
-            let line = DayLine::at(position, self.rows);
+            let line = MeasuredTrade::at(position, self.rows);
             if !matches!(
                 line.fault,
                 Some(InjectedFault::AbsentThere | InjectedFault::RefundAbsentThere)
@@ -190,7 +190,7 @@ impl DayFiles {
         writeln!(books, "{BOOKS_HEADER}").during("writing the books")?;
         for shard in 0..SHARDS {
             for position in (shard..self.rows).step_by(16) {
-                let line = DayLine::at(position, self.rows);
+                let line = MeasuredTrade::at(position, self.rows);
                 if !matches!(
                     line.fault,
                     Some(InjectedFault::AbsentHere | InjectedFault::RefundAbsentHere)
@@ -207,7 +207,7 @@ impl DayFiles {
     }
 }
 
-impl DayLine {
+impl MeasuredTrade {
     fn at(position: u64, rows: u64) -> Self {
         let apart = rows / DIFFERENCES;
         let number = position / apart.max(1);
@@ -425,7 +425,7 @@ mod tests {
     fn a_day_has_a_thousand_differences_whatever_its_size() {
         for rows in [1000, 5000, 100_000] {
             let differences: HashSet<String> = (0..rows)
-                .filter_map(|position| DayLine::at(position, rows).difference())
+                .filter_map(|position| MeasuredTrade::at(position, rows).difference())
                 .collect();
             assert_eq!(differences.len(), 1000, "{rows}");
         }
@@ -435,7 +435,7 @@ mod tests {
     fn a_row_has_27_columns_and_a_line_of_the_books_ten() {
         let mut sums = BillSums::default();
         for position in 0..100 {
-            let line = DayLine::at(position, 5000);
+            let line = MeasuredTrade::at(position, 5000);
             let mut text = String::new();
             line.row(&mut text, &mut sums);
             assert_eq!(text.split(",`").count(), 27, "{text}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What a bill says that the merchant's books do not.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "difference", rename_all = "snake_case")]
-pub enum Difference {
+pub enum PlantedDifference {
     /// A payment is left out.
     DropPayment,
     /// A payment has another amount.
@@ -108,7 +108,7 @@ pub struct WantedDifference {
     /// The Beijing day, `2026-08-03`.
     pub date: String,
     #[serde(flatten)]
-    pub difference: Difference,
+    pub difference: PlantedDifference,
     /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless
     /// it is named.
     #[serde(default)]
@@ -123,7 +123,7 @@ pub struct WantedDifference {
 
 impl WantedDifference {
     /// On that day, about a payment or refund that the seed picks.
-    pub fn picked(date: &str, difference: Difference) -> Self {
+    pub fn picked(date: &str, difference: PlantedDifference) -> Self {
         Self {
             date: date.to_owned(),
             difference,
@@ -154,7 +154,7 @@ pub struct InjectedDifference {
     /// The Beijing day.
     pub date: String,
     #[serde(flatten)]
-    pub difference: Difference,
+    pub difference: PlantedDifference,
     /// The order's number; `None` of a summary.
     pub order: Option<String>,
     /// The payment's number.

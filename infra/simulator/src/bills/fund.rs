@@ -2,7 +2,7 @@
 
 use super::{
     day::BillDay,
-    differences::{Difference, SummaryOf},
+    differences::{PlantedDifference, SummaryOf},
     injected::InjectedDifferences,
     rows::TradeRow,
     sheet::Sheet,
@@ -98,7 +98,7 @@ fn told_fen(books: &Store, planted: &InjectedDifferences<'_>, movement: &Movemen
     let Some(differences) = planted.on(id) else {
         return Some(movement.amount_fen);
     };
-    if differences.contains(&&Difference::TradeWithoutFund) {
+    if differences.contains(&&PlantedDifference::TradeWithoutFund) {
         return None;
     }
     let Some(row) = row_of(books, id) else {

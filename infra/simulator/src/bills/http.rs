@@ -46,7 +46,7 @@ struct OfDate {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Movement {
+struct MovementRequest {
     account_type: FundAccount,
     fen: i64,
 }
@@ -98,7 +98,10 @@ async fn make(State(state): State<AdminState>, Body(wanted): Body<GenerateDay>) 
     }
 }
 
-async fn move_money(State(state): State<AdminState>, Body(movement): Body<Movement>) -> StatusCode {
+async fn move_money(
+    State(state): State<AdminState>,
+    Body(movement): Body<MovementRequest>,
+) -> StatusCode {
     state.admin.move_money(movement.account_type, movement.fen);
     StatusCode::NO_CONTENT
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    differences::{Difference, InjectedDifference, SummaryOf},
+    differences::{InjectedDifference, PlantedDifference, SummaryOf},
     rows::TradeRow,
 };
 use crate::books::Store;
@@ -18,13 +18,13 @@ pub(crate) struct Off {
 /// All differences, by the payment or refund that each is about.
 pub(crate) struct InjectedDifferences<'a> {
     all: &'a [InjectedDifference],
-    by_id: BTreeMap<&'a str, Vec<&'a Difference>>,
+    by_id: BTreeMap<&'a str, Vec<&'a PlantedDifference>>,
 }
 
 impl<'a> InjectedDifferences<'a> {
     pub(crate) fn of(books: &'a Store) -> Self {
         let all = books.differences.as_slice();
-        let mut by_id: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
+        let mut by_id: BTreeMap<&str, Vec<&PlantedDifference>> = BTreeMap::new();
         for planted in all {
             if let Some(id) = planted.id() {
                 by_id.entry(id).or_default().push(&planted.difference);
@@ -33,7 +33,7 @@ impl<'a> InjectedDifferences<'a> {
         Self { all, by_id }
     }
 
-    pub(crate) fn on(&self, id: &str) -> Option<&[&'a Difference]> {
+    pub(crate) fn on(&self, id: &str) -> Option<&[&'a PlantedDifference]> {
         self.by_id.get(id).map(Vec::as_slice)
     }
 
@@ -52,7 +52,7 @@ impl<'a> InjectedDifferences<'a> {
     pub(crate) fn summary_off(&self, date: &str, of: SummaryOf) -> Off {
         let on_the_day = self.all.iter().filter(|planted| planted.date == date);
         on_the_day.fold(Off::default(), |mut off, planted| {
-            if let Difference::SummaryOff { bill, fen, count } = planted.difference
+            if let PlantedDifference::SummaryOff { bill, fen, count } = planted.difference
                 && bill == of
             {
                 let fen = fen.unwrap_or(i64::from(count == 0));

@@ -3,7 +3,7 @@
 
 use super::{
     day::BillDay,
-    differences::{Difference, InjectedDifference, WantedDifference},
+    differences::{InjectedDifference, PlantedDifference, WantedDifference},
     injected::InjectedDifferences,
     making::{self, GeneratedOrder},
 };
@@ -46,7 +46,7 @@ pub enum DifferenceError {
 
 /// What a difference is about.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Subject {
+enum DifferenceTarget {
     Payment,
     Refund,
     /// A payment unless a refund is named.
@@ -66,44 +66,48 @@ pub(crate) fn plant(
     }
     check(&wanted.difference)?;
     let planted = match &wanted.difference {
-        Difference::DropPayment | Difference::AlterAmount { .. } => {
-            find(world, &day, wanted, Subject::Payment)?
+        PlantedDifference::DropPayment | PlantedDifference::AlterAmount { .. } => {
+            find(world, &day, wanted, DifferenceTarget::Payment)?
         }
-        Difference::DropRefund
-        | Difference::AlterRefundAmount { .. }
-        | Difference::AlterRefundState { .. } => find(world, &day, wanted, Subject::Refund)?,
-        Difference::AlterState { .. }
-        | Difference::AlterCurrency { .. }
-        | Difference::AlterAppid { .. }
-        | Difference::AlterMchid { .. }
-        | Difference::AlterFee { .. }
-        | Difference::TradeWithoutFund => find(world, &day, wanted, Subject::Either)?,
-        Difference::UnknownOrder { fen } => unknown_order(sim, world, &day, wanted, *fen)?,
-        Difference::FundWithoutTrade { fen } => stray_money(sim, world, &day, wanted, *fen),
-        Difference::SummaryOff { .. } => about_nothing(wanted),
+        PlantedDifference::DropRefund
+        | PlantedDifference::AlterRefundAmount { .. }
+        | PlantedDifference::AlterRefundState { .. } => {
+            find(world, &day, wanted, DifferenceTarget::Refund)?
+        }
+        PlantedDifference::AlterState { .. }
+        | PlantedDifference::AlterCurrency { .. }
+        | PlantedDifference::AlterAppid { .. }
+        | PlantedDifference::AlterMchid { .. }
+        | PlantedDifference::AlterFee { .. }
+        | PlantedDifference::TradeWithoutFund => {
+            find(world, &day, wanted, DifferenceTarget::Either)?
+        }
+        PlantedDifference::UnknownOrder { fen } => unknown_order(sim, world, &day, wanted, *fen)?,
+        PlantedDifference::FundWithoutTrade { fen } => stray_money(sim, world, &day, wanted, *fen),
+        PlantedDifference::SummaryOff { .. } => about_nothing(wanted),
     };
     world.books.differences.push(planted.clone());
     world.books.forget_bills_since(&day.name);
     Ok(planted)
 }
 
-fn check(difference: &Difference) -> Result<(), DifferenceError> {
+fn check(difference: &PlantedDifference) -> Result<(), DifferenceError> {
     let is_right = match difference {
-        Difference::AlterAmount { fen }
-        | Difference::AlterRefundAmount { fen }
-        | Difference::AlterFee { fen } => fen.is_none_or(|fen| fen >= 0),
-        Difference::UnknownOrder { fen } | Difference::FundWithoutTrade { fen } => {
+        PlantedDifference::AlterAmount { fen }
+        | PlantedDifference::AlterRefundAmount { fen }
+        | PlantedDifference::AlterFee { fen } => fen.is_none_or(|fen| fen >= 0),
+        PlantedDifference::UnknownOrder { fen } | PlantedDifference::FundWithoutTrade { fen } => {
             fen.is_none_or(|fen| fen >= 1)
         }
-        Difference::SummaryOff { fen, count, .. } => *count != 0 || *fen != Some(0),
-        Difference::DropPayment
-        | Difference::AlterState { .. }
-        | Difference::AlterCurrency { .. }
-        | Difference::AlterAppid { .. }
-        | Difference::AlterMchid { .. }
-        | Difference::DropRefund
-        | Difference::AlterRefundState { .. }
-        | Difference::TradeWithoutFund => true,
+        PlantedDifference::SummaryOff { fen, count, .. } => *count != 0 || *fen != Some(0),
+        PlantedDifference::DropPayment
+        | PlantedDifference::AlterState { .. }
+        | PlantedDifference::AlterCurrency { .. }
+        | PlantedDifference::AlterAppid { .. }
+        | PlantedDifference::AlterMchid { .. }
+        | PlantedDifference::DropRefund
+        | PlantedDifference::AlterRefundState { .. }
+        | PlantedDifference::TradeWithoutFund => true,
     };
     if is_right {
         Ok(())
@@ -118,10 +122,10 @@ fn find(
     world: &mut MutableState,
     day: &BillDay,
     wanted: &WantedDifference,
-    subject: Subject,
+    subject: DifferenceTarget,
 ) -> Result<InjectedDifference, DifferenceError> {
-    let refund_is_meant = subject == Subject::Refund
-        || (subject == Subject::Either && wanted.out_refund_no.is_some());
+    let refund_is_meant = subject == DifferenceTarget::Refund
+        || (subject == DifferenceTarget::Either && wanted.out_refund_no.is_some());
     let mut fitting = if refund_is_meant {
         refunds(&world.books, day, wanted)
     } else {

@@ -1,6 +1,6 @@
 //! What one row of a trade bill says, before it is written.
 
-use super::differences::Difference;
+use super::differences::PlantedDifference;
 use crate::{
     ledger,
     order::{Order, Payment, trade_type},
@@ -78,31 +78,33 @@ impl<'a> TradeRow<'a> {
     }
 
     /// The same with a difference; `None` if the row is left out.
-    pub(crate) fn with(mut self, difference: &'a Difference) -> Option<Self> {
+    pub(crate) fn with(mut self, difference: &'a PlantedDifference) -> Option<Self> {
         match (difference, &mut self.refund) {
-            (Difference::DropPayment, None) | (Difference::DropRefund, Some(_)) => return None,
-            (Difference::AlterAmount { fen }, None) => {
+            (PlantedDifference::DropPayment, None) | (PlantedDifference::DropRefund, Some(_)) => {
+                return None;
+            }
+            (PlantedDifference::AlterAmount { fen }, None) => {
                 self.order_fen = fen.unwrap_or(self.order_fen.saturating_add(1));
                 self.settled_fen = self.order_fen.saturating_sub(self.coupon_fen).max(0);
                 self.fee_fen = ledger::fee_fen(self.settled_fen);
             }
-            (Difference::AlterRefundAmount { fen }, Some(refund)) => {
+            (PlantedDifference::AlterRefundAmount { fen }, Some(refund)) => {
                 let asked_fen = fen.unwrap_or(refund.asked_fen.saturating_add(1));
                 let more_fen = asked_fen.saturating_sub(refund.asked_fen);
                 refund.asked_fen = asked_fen;
                 refund.payer_fen = refund.payer_fen.saturating_add(more_fen).max(0);
                 self.fee_fen = ledger::fee_fen(refund.payer_fen).saturating_neg();
             }
-            (Difference::AlterFee { fen }, None) => {
+            (PlantedDifference::AlterFee { fen }, None) => {
                 self.fee_fen = fen.unwrap_or(self.fee_fen.saturating_add(1));
             }
-            (Difference::AlterFee { fen }, Some(_)) => {
+            (PlantedDifference::AlterFee { fen }, Some(_)) => {
                 self.fee_fen = fen.map_or(self.fee_fen.saturating_sub(1), i64::saturating_neg);
             }
-            (Difference::AlterRefundState { state: Some(state) }, Some(refund)) => {
+            (PlantedDifference::AlterRefundState { state: Some(state) }, Some(refund)) => {
                 refund.status = state;
             }
-            (Difference::AlterRefundState { state: None }, Some(refund)) => {
+            (PlantedDifference::AlterRefundState { state: None }, Some(refund)) => {
                 refund.status = match refund.refund.status {
                     RefundStatus::Success => "FAIL",
                     RefundStatus::Processing | RefundStatus::Closed | RefundStatus::Abnormal => {
@@ -110,20 +112,20 @@ impl<'a> TradeRow<'a> {
                     }
                 };
             }
-            (Difference::AlterState { state }, _) => self.state = state,
-            (Difference::AlterCurrency { currency }, _) => self.currency = currency,
-            (Difference::AlterAppid { appid }, _) => self.appid = appid,
-            (Difference::AlterMchid { mchid }, _) => self.mchid = mchid,
+            (PlantedDifference::AlterState { state }, _) => self.state = state,
+            (PlantedDifference::AlterCurrency { currency }, _) => self.currency = currency,
+            (PlantedDifference::AlterAppid { appid }, _) => self.appid = appid,
+            (PlantedDifference::AlterMchid { mchid }, _) => self.mchid = mchid,
             (
-                Difference::DropPayment
-                | Difference::DropRefund
-                | Difference::AlterAmount { .. }
-                | Difference::AlterRefundAmount { .. }
-                | Difference::AlterRefundState { .. }
-                | Difference::UnknownOrder { .. }
-                | Difference::FundWithoutTrade { .. }
-                | Difference::TradeWithoutFund
-                | Difference::SummaryOff { .. },
+                PlantedDifference::DropPayment
+                | PlantedDifference::DropRefund
+                | PlantedDifference::AlterAmount { .. }
+                | PlantedDifference::AlterRefundAmount { .. }
+                | PlantedDifference::AlterRefundState { .. }
+                | PlantedDifference::UnknownOrder { .. }
+                | PlantedDifference::FundWithoutTrade { .. }
+                | PlantedDifference::TradeWithoutFund
+                | PlantedDifference::SummaryOff { .. },
                 _,
             ) => {}
         }

@@ -9,7 +9,7 @@ use aes_gcm::aes::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use wechatpay_simulator::{
-    Damage, Fault, Notice, PayOptions, RefundOutcome, RefundStatus, Rule, SignedCallback,
+    Damage, Fault, ManualNotice, PayOptions, RefundOutcome, RefundStatus, Rule, SignedCallback,
     SigningMode,
 };
 
@@ -75,7 +75,7 @@ async fn a_profit_sharing_notice_looks_like_a_payment_and_names_its_transaction(
     merchant.admin().advance(Duration::ZERO).await;
     merchant
         .admin()
-        .send_notice(&Notice::ProfitSharing, "ORDER-1001", None)
+        .send_notice(&ManualNotice::ProfitSharing, "ORDER-1001", None)
         .unwrap();
     merchant.admin().advance(Duration::ZERO).await;
     let opened = merchant.open(&receiver.received()[1], SigningMode::PublicKey);
@@ -95,7 +95,7 @@ async fn a_combined_notice_about_an_unpaid_order_leaves_it_unpaid_in_the_books()
     let alter = json!({"combine_out_trade_no": "ORDER-1001"});
     merchant
         .admin()
-        .send_notice(&Notice::Combined, "ORDER-1001", Some(&alter))
+        .send_notice(&ManualNotice::Combined, "ORDER-1001", Some(&alter))
         .unwrap();
     merchant.admin().advance(Duration::ZERO).await;
     let opened = merchant.open(&receiver.received()[0], SigningMode::PublicKey);
@@ -107,7 +107,7 @@ async fn a_combined_notice_about_an_unpaid_order_leaves_it_unpaid_in_the_books()
     assert_eq!(merchant.state("ORDER-1001").await, "NOTPAY");
     let unknown = merchant
         .admin()
-        .send_notice(&Notice::Combined, "ORDER-9999", None);
+        .send_notice(&ManualNotice::Combined, "ORDER-9999", None);
     assert!(unknown.is_none());
 }
 
@@ -115,7 +115,7 @@ async fn a_combined_notice_about_an_unpaid_order_leaves_it_unpaid_in_the_books()
 async fn a_notice_of_an_unknown_kind_is_sent_as_it_is_given() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     told_order(&merchant, &receiver, "ORDER-1001").await;
-    let notice = Notice::Other {
+    let notice = ManualNotice::Other {
         event_type: "COMPLAINT.CREATE".to_owned(),
         original_type: "complaint".to_owned(),
         plaintext: json!({"complaint_id": "1"}),
@@ -154,7 +154,8 @@ async fn a_refund_is_previewed_before_its_end_at_any_end_and_damaged() {
     assert_eq!(early["plain"]["refund_status"], "SUCCESS");
     assert_eq!(early["plain"]["amount"]["refund"], 300);
     let status = RefundStatus::Closed;
-    let closed = plain(admin.signed_notice(&Notice::Refund { status }, "RF-1", &Damage::None));
+    let closed =
+        plain(admin.signed_notice(&ManualNotice::Refund { status }, "RF-1", &Damage::None));
     assert_eq!(closed["envelope"]["event_type"], "REFUND.CLOSED");
     assert_eq!(closed["plain"].get("success_time"), None);
     let foreign = json!({"out_refund_no": "RF-2", "amount": {"refund": 1}});

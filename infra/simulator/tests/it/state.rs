@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 use wechatpay_simulator::{
-    Config, ConsoleRefund, Difference, FundAccount, GenerateDay, Notice, PayOptions, RefundOutcome,
-    RefundStatus, Settings, SigningMode, Simulator, Time, WantedDifference,
+    Config, ConsoleRefund, FundAccount, GenerateDay, ManualNotice, PayOptions, PlantedDifference,
+    RefundOutcome, RefundStatus, Settings, SigningMode, Simulator, Time, WantedDifference,
 };
 
 use crate::{
@@ -159,7 +159,7 @@ async fn a_kill_loses_nothing_that_was_written() {
                 admin.make_day(&day).unwrap();
             }
             5 => {
-                let wanted = WantedDifference::picked(DATE, Difference::DropRefund);
+                let wanted = WantedDifference::picked(DATE, PlantedDifference::DropRefund);
                 admin.plant_difference(&wanted).unwrap();
                 admin.move_money(FundAccount::Fees, -300);
             }
@@ -172,7 +172,7 @@ async fn a_kill_loses_nothing_that_was_written() {
                 bills(&merchant).await;
             }
             8 => {
-                let notice = Notice::ProfitSharing;
+                let notice = ManualNotice::ProfitSharing;
                 admin.send_notice(&notice, "ORDER-1001", None).unwrap();
             }
             _ => {

@@ -68,12 +68,12 @@ impl Product {
     }
 
     /// The product whose prepay route is called.
-    pub const fn at_wechat(self) -> wechatpay::api::Product {
+    pub const fn at_wechat(self) -> wechatpay::api::PrepayProduct {
         match self {
-            Self::Native => wechatpay::api::Product::Native,
-            Self::Jsapi | Self::MiniProgram => wechatpay::api::Product::Jsapi,
-            Self::App => wechatpay::api::Product::App,
-            Self::H5 => wechatpay::api::Product::H5,
+            Self::Native => wechatpay::api::PrepayProduct::Native,
+            Self::Jsapi | Self::MiniProgram => wechatpay::api::PrepayProduct::Jsapi,
+            Self::App => wechatpay::api::PrepayProduct::App,
+            Self::H5 => wechatpay::api::PrepayProduct::H5,
         }
     }
 }

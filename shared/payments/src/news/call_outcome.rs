@@ -1,7 +1,7 @@
 //! The outcome of a call to WeChat Pay, as far as it decides something.
 
 use wechatpay::{
-    Unreadable,
+    UnreadableAnswer,
     api::{ErrorCode, Refusal, Repeat},
 };
 
@@ -14,7 +14,7 @@ pub enum CallOutcome<T> {
     Refused(Refusal),
     /// A verified success that cannot be parsed: WeChat Pay did what was requested, but the details
     /// are unknown.
-    Unreadable(Unreadable),
+    Unreadable(UnreadableAnswer),
     /// No answer that can be trusted: time-out, broken connection, or a signature that did not
     /// verify. The operation may have happened or may still happen.
     Unknown(String),

@@ -1,6 +1,6 @@
 //! Why news from WeChat Pay cannot be read.
 
-use wechatpay::Unreadable;
+use wechatpay::UnreadableAnswer;
 
 /// A transaction that cannot be parsed as a notice about one of our orders. It is verified, so an
 /// operator must see it.
@@ -21,7 +21,7 @@ pub enum UnreadableNotice {
         line = .0.line,
         column = .0.column
     )]
-    Answer(Unreadable),
+    Answer(UnreadableAnswer),
 }
 
 impl UnreadableNotice {

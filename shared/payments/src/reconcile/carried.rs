@@ -20,7 +20,7 @@ pub struct CarriedTrade {
     pub id: String,
     /// The day that decides about it: the one after the day that was read.
     pub date: BillDate,
-    pub trade: Trade,
+    pub trade: TradeIdentity,
     /// Whether the day's run has decided about it. When the day is run again, the decision is made
     /// again in the same way.
     #[serde(default)]
@@ -37,7 +37,7 @@ pub enum CarriedKind {
 /// A payment or refund, as the side that has it names it. The numbers are texts, as in
 /// [`DifferenceSubject`](super::difference::DifferenceSubject).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Trade {
+pub struct TradeIdentity {
     /// Which of the two.
     pub kind: CarriedKind,
     /// `out_trade_no`
@@ -58,7 +58,7 @@ pub struct Trade {
 
 impl CarriedTrade {
     /// A trade of the day before `date` that is decided with `date`.
-    pub fn to(date: BillDate, trade: Trade) -> Self {
+    pub fn to(date: BillDate, trade: TradeIdentity) -> Self {
         Self {
             id: Self::id_of(&trade),
             date,
@@ -68,7 +68,7 @@ impl CarriedTrade {
     }
 
     /// The id of a carried trade within its day.
-    pub fn id_of(trade: &Trade) -> String {
+    pub fn id_of(trade: &TradeIdentity) -> String {
         let own_number = match trade.kind {
             CarriedKind::Payment => &trade.transaction_id,
             CarriedKind::Refund => &trade.out_refund_no,
@@ -129,8 +129,8 @@ fn id(kind: CarriedKind, order_no: &str, own_number: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn trade(kind: CarriedKind) -> Trade {
-        Trade {
+    fn trade(kind: CarriedKind) -> TradeIdentity {
+        TradeIdentity {
             kind,
             order_no: "ORDER-1".into(),
             transaction_id: Some("4200001".into()),
@@ -141,14 +141,14 @@ mod tests {
         }
     }
 
-    fn carried(trade: Trade) -> CarriedTrade {
+    fn carried(trade: TradeIdentity) -> CarriedTrade {
         CarriedTrade::to(BillDate::parse("2026-08-02").unwrap(), trade)
     }
 
     #[test]
     fn the_same_trade_has_the_same_name_in_every_run() {
         let first = carried(trade(CarriedKind::Refund));
-        let later = carried(Trade {
+        let later = carried(TradeIdentity {
             refund_id: Some("50000001".into()),
             ..trade(CarriedKind::Refund)
         });
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn another_trade_has_another_name() {
-        let other = Trade {
+        let other = TradeIdentity {
             transaction_id: Some("4200002".into()),
             ..trade(CarriedKind::Payment)
         };

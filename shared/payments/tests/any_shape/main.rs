@@ -17,7 +17,7 @@ use std::path::Path;
 
 use payments::news::{refund::RefundNews, trade::TradeNotice};
 use serde_json::{Value, json};
-use wechatpay::api::{CreateRefund, Prepay, QueryByOutTradeNo, QueryRefund};
+use wechatpay::api::{CreateRefund, PrepayCall, QueryByOutTradeNo, QueryRefund};
 use wechatpay::{Call, CallbackError, FundFlowBill, Plaintext, Refusal};
 
 use messages::{open, opened, sealed};
@@ -217,7 +217,7 @@ fn other_answers_are_decided_whatever_the_shape_of_their_rest() {
         &sample("prepay"),
         &["/prepay_id"],
         &["/h5_url", "/code_url"],
-        |body| format!("{:?}", Prepay::answer(200, body)),
+        |body| format!("{:?}", PrepayCall::answer(200, body)),
     );
     let link = ["/hash_value", "/download_url"];
     no_shape_matters(&sample("bill-link"), &link, &["/hash_type"], |body| {

@@ -135,7 +135,7 @@ pub enum ChangeError {
 }
 
 /// The parts of the item as they are stored.
-struct Parts {
+struct StoredKeys {
     verification: Vec<AttributeValue>,
     response_serial: Option<String>,
     apiv3: Vec<SealedApiV3Key>,
@@ -150,7 +150,7 @@ impl KeysTable {
     /// [`ChangeError`]; [`KeysError::Changed`] after a concurrent change.
     pub async fn change_merchant(&self, change: &MerchantChange<'_>) -> Result<(), ChangeError> {
         let pk = merchant_pk(&self.shared.mchid);
-        let mut parts = Parts::read(self.read_item(&pk).await?, &pk)?;
+        let mut parts = StoredKeys::read(self.read_item(&pk).await?, &pk)?;
         parts.change_verification(&pk, change, self.shared.clock.now())?;
         self.change_apiv3(&pk, &mut parts, change).await?;
         self.change_signer(&pk, &mut parts, change).await?;
@@ -160,7 +160,7 @@ impl KeysTable {
     async fn change_apiv3(
         &self,
         pk: &str,
-        parts: &mut Parts,
+        parts: &mut StoredKeys,
         change: &MerchantChange<'_>,
     ) -> Result<(), ChangeError> {
         for key in change.add_apiv3 {
@@ -235,7 +235,7 @@ impl KeysTable {
     async fn change_signer(
         &self,
         pk: &str,
-        parts: &mut Parts,
+        parts: &mut StoredKeys,
         change: &MerchantChange<'_>,
     ) -> Result<(), ChangeError> {
         if change.removes_sealed_signer {
@@ -271,7 +271,7 @@ impl KeysTable {
         Ok(())
     }
 
-    async fn write_parts(&self, pk: String, parts: Parts) -> Result<(), KeysError> {
+    async fn write_parts(&self, pk: String, parts: StoredKeys) -> Result<(), KeysError> {
         let response_serial = AttributeValue::S(parts.response_serial.unwrap_or_default());
         let next = parts.version.unwrap_or_default().saturating_add(1);
         let written = [
@@ -325,7 +325,7 @@ impl KeysTable {
     }
 }
 
-impl Parts {
+impl StoredKeys {
     fn read(item: Option<Item>, pk: &str) -> Result<Self, KeysError> {
         let Some(item) = item else {
             return Ok(Self {

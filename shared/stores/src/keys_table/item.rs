@@ -6,8 +6,8 @@
 //! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N; `requests_per_s` N, only where its limit is not that of the settings |
 //! | `webhook#<client_id>` | see [`super::webhook`] |
 //!
-//! Times are Unix seconds. What earlier versions stored has none, and the end of a certificate is not
-//! known where only its number was registered.
+//! Times are Unix seconds. What earlier versions stored has none, and the end of a certificate is
+//! not known where only its number was registered.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -137,8 +137,8 @@ pub(super) fn is_of(stored: &AttributeValue, id: &str) -> bool {
     own.is_some_and(|own| own.eq_ignore_ascii_case(id))
 }
 
-/// The entry as it is to be stored: unchanged if it is stored already, with what a later version knows
-/// of it, else as one that was added now.
+/// The entry as it is to be stored: unchanged if it is stored already, with what a later version
+/// knows of it, else as one that was added now.
 pub(super) fn kept_or_added(
     stored: &[AttributeValue],
     entry: &VerificationEntry,

@@ -15,11 +15,11 @@ use super::error::KeysError;
 pub(super) struct SecretCache {
     pub(super) kms: Kms,
     pub(super) key_id: String,
-    pub(super) opened: Arc<Memo<(Context, Vec<u8>), Secret>>,
+    pub(super) opened: Arc<Memo<(Context, Vec<u8>), UnsealedSecret>>,
 }
 
 /// An unsealed secret.
-pub(super) type Secret = Arc<Zeroizing<Vec<u8>>>;
+pub(super) type UnsealedSecret = Arc<Zeroizing<Vec<u8>>>;
 
 impl SecretCache {
     pub(super) async fn seal(
@@ -43,7 +43,7 @@ impl SecretCache {
         pk: &str,
         context: &Context,
         sealed: &[u8],
-    ) -> Result<Secret, KeysError> {
+    ) -> Result<UnsealedSecret, KeysError> {
         let unseal = || async {
             self.kms
                 .unseal(&self.key_id, context, sealed)

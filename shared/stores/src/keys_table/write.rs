@@ -159,8 +159,8 @@ impl KeysTable {
         }
     }
 
-    /// WeChat Pay was asked for its certificates just now, and has those that are stored. This is no
-    /// change of the keys.
+    /// WeChat Pay was asked for its certificates just now, and has those that are stored. This is
+    /// no change of the keys.
     ///
     /// # Errors
     /// [`KeysError::NoItem`] if there is no such merchant, or DynamoDB does not write.

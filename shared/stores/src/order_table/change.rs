@@ -316,7 +316,7 @@ type TransactItems<'a> = (
     aws_sdk_dynamodb::types::builders::UpdateBuilder,
 );
 
-/// Sets the place in the due index, or takes it away.
+/// Sets the place in the check index, or takes it away.
 fn with_due<'a>(
     due: Option<NextCheck>,
     mut set: String,

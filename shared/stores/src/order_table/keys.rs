@@ -31,7 +31,7 @@ pub(super) fn pk(item: &Item) -> Option<&str> {
     text_of(item, "pk")
 }
 
-/// The partition of the due index.
+/// The partition of the check index.
 pub(super) fn due_shard(shard: u8) -> String {
     format!("due#{shard}")
 }

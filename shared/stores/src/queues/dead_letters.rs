@@ -147,7 +147,8 @@ impl DeadLetters {
         })
     }
 
-    /// Some of the dead letters, hidden for [`Self::HIDDEN_S`]; none if the queue has none to be seen.
+    /// Some of the dead letters, hidden for [`Self::HIDDEN_S`]; none if the queue has none to be
+    /// seen.
     ///
     /// # Errors
     /// [`QueueError`].

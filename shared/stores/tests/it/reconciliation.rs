@@ -11,7 +11,7 @@ use payments::{
         ids::{OrderNo, RefundNo},
     },
     reconcile::{
-        carried::{CarriedKind, CarriedTrade, Trade},
+        carried::{CarriedKind, CarriedTrade, TradeIdentity},
         difference::{
             Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
             SideView, TrackedRefund,
@@ -226,7 +226,7 @@ fn difference(order_no: &str) -> Difference {
 }
 
 fn carried(order_no: &str) -> CarriedTrade {
-    let trade = Trade {
+    let trade = TradeIdentity {
         kind: CarriedKind::Payment,
         order_no: order_no.to_owned(),
         transaction_id: Some(format!("42{order_no}")),

@@ -16,7 +16,7 @@ use crate::not_sent::NotSent;
 
 /// Result of fetching WeChat Pay's certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Download {
+pub enum FetchedCertificates {
     /// Those that are valid now, verified.
     Certificates(Vec<PlatformCertificate>),
     /// The merchant verifies by WeChat Pay's public key and has no platform certificate (404
@@ -64,7 +64,10 @@ impl WechatApi {
     ///
     /// # Errors
     /// [`DownloadError`].
-    pub async fn certificates(&self, within: Duration) -> Result<Download, DownloadError> {
+    pub async fn certificates(
+        &self,
+        within: Duration,
+    ) -> Result<FetchedCertificates, DownloadError> {
         let deadline = self.0.clock.deadline(within);
         let [host, _] = self.hosts();
         let (keys, received) = self
@@ -81,7 +84,7 @@ impl WechatApi {
         if !(200..300).contains(&received.status) {
             let refusal = Refusal::read(received.status, &received.body);
             if refusal.status == 404 && refusal.code == ErrorCode::ResourceNotExists {
-                return Ok(Download::NoneForThisMerchant);
+                return Ok(FetchedCertificates::NoneForThisMerchant);
             }
             let request_id = received.request_id.as_ref().map(RequestId::as_str);
             // The caller logs it for operators.
@@ -110,7 +113,7 @@ impl WechatApi {
             keys.verification(),
             now,
         )
-        .map(Download::Certificates)
+        .map(FetchedCertificates::Certificates)
         .map_err(DownloadError::Unusable)
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of the WeChat Pay client.
 
 use super::hosts::Hosts;
-use runtime::{env::Reader, net::address::is_this_machine, signer::SignWith};
+use runtime::{env::SettingsReader, net::address::is_this_machine, signer::SignWith};
 
 /// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run
 /// at once. Two seconds' worth may be used at once.
@@ -28,9 +28,9 @@ pub struct WechatSettings {
 
 impl WechatSettings {
     /// Reads the group.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let expected = "an https URL without a path (http only on loopback, for the simulator)";
-        let host = |reader: &mut Reader<'_>, name, default: &str| {
+        let host = |reader: &mut SettingsReader<'_>, name, default: &str| {
             reader.parsed_or(name, expected, default.to_owned(), |url| {
                 let host = url.trim_end_matches('/');
                 (secure_or_loopback(host) && host.matches('/').count() == 2)
@@ -62,7 +62,7 @@ impl WechatSettings {
             Some(false) => Some(SignWith::Sealed),
             None => None,
         };
-        let per_s = |reader: &mut Reader<'_>, name, default| {
+        let per_s = |reader: &mut SettingsReader<'_>, name, default| {
             reader.parsed_or(
                 name,
                 "1 to 10000 a second for each sandbox",

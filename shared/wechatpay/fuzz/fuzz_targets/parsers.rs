@@ -10,7 +10,7 @@ use wechatpay::wire::{
 };
 use wechatpay::{
     BillLink, Call, Certificates, Close, CreateRefund, ErrorCode, FieldKey, FundFlowBill, LocalKey,
-    Prepay, PrepayBody, PrepayValue, QueryByOutTradeNo, RefundBody, Refusal, Sealed, SecurityEcho,
+    PrepayCall, PrepayBody, PrepayValue, QueryByOutTradeNo, RefundBody, Refusal, Sealed, SecurityEcho,
     UnixSeconds, VerificationKeys, api, time,
 };
 
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn answers(data: &[u8]) {
-    let _ = Prepay::answer(200, data);
+    let _ = PrepayCall::answer(200, data);
     let _ = QueryByOutTradeNo::answer(200, data);
     let _ = Close::answer(204, data);
     let _ = CreateRefund::answer(200, data);

@@ -1,6 +1,6 @@
 //! What came back for a call.
 
-use super::call::{Call, Unreadable};
+use super::call::{Call, UnreadableAnswer};
 use super::refusal::Refusal;
 use crate::time::UnixSeconds;
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
@@ -18,7 +18,7 @@ pub enum CallFailure {
     Unverified(#[source] VerifyError),
     /// A signed success that does not read.
     #[error(transparent)]
-    Unreadable(Unreadable),
+    Unreadable(UnreadableAnswer),
 }
 
 /// Takes what came back for a call of type `C`: its HTTP status, signature headers, and raw body.
@@ -49,7 +49,7 @@ fn is_success(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ErrorCode, Prepay, PrepayValue, QueryByOutTradeNo};
+    use crate::api::{ErrorCode, PrepayCall, PrepayValue, QueryByOutTradeNo};
 
     const NOW: UnixSeconds = UnixSeconds(1_722_850_421);
     const BODY: &[u8] = include_bytes!("../../vectors/message-manual-response/body");
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_signed_success_is_an_answer() {
         let (headers, keys) = manual();
-        let answer = read_answer::<Prepay>(200, Ok(headers), BODY, &keys, NOW);
+        let answer = read_answer::<PrepayCall>(200, Ok(headers), BODY, &keys, NOW);
         assert_eq!(
             answer,
             Ok(PrepayValue::CodeUrl(
@@ -89,7 +89,7 @@ mod tests {
         let missing = VerifyError::MissingHeader {
             name: "Wechatpay-Signature",
         };
-        let answer = read_answer::<Prepay>(200, Err(missing.clone()), BODY, &keys, NOW);
+        let answer = read_answer::<PrepayCall>(200, Err(missing.clone()), BODY, &keys, NOW);
         assert_eq!(answer, Err(CallFailure::Unverified(missing)));
     }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_changed_success_is_none() {
         let (headers, keys) = manual();
         let serial = headers.serial.clone();
-        let answer = read_answer::<Prepay>(
+        let answer = read_answer::<PrepayCall>(
             200,
             Ok(headers),
             br#"{"code_url":"weixin://else"}"#,
@@ -140,7 +140,10 @@ mod tests {
         assert!(
             matches!(
                 answer,
-                Err(CallFailure::Unreadable(Unreadable { status: 200, .. }))
+                Err(CallFailure::Unreadable(UnreadableAnswer {
+                    status: 200,
+                    ..
+                }))
             ),
             "{answer:?}"
         );
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn redirects_are_no_success() {
         let (headers, keys) = manual();
-        let answer = read_answer::<Prepay>(302, Ok(headers), BODY, &keys, NOW);
+        let answer = read_answer::<PrepayCall>(302, Ok(headers), BODY, &keys, NOW);
         assert!(matches!(answer, Err(CallFailure::Refused(_))), "{answer:?}");
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::call::{Call, Unreadable, read_json};
+use super::call::{Call, UnreadableAnswer, read_json};
 use super::path::escape;
 use crate::loose;
 use crate::outgoing::Outgoing;
@@ -60,7 +60,7 @@ impl Call for TradeBill {
         ))
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<BillLink, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<BillLink, UnreadableAnswer> {
         read_json(status, body)
     }
 }
@@ -91,7 +91,7 @@ impl Call for FundFlowBill {
         ))
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<BillLink, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<BillLink, UnreadableAnswer> {
         read_json(status, body)
     }
 }

@@ -18,8 +18,8 @@ pub trait Call {
     /// verified.
     ///
     /// # Errors
-    /// [`Unreadable`] when the answer is not as documented.
-    fn answer(status: u16, body: &[u8]) -> Result<Self::Answer, Unreadable>;
+    /// [`UnreadableAnswer`] when the answer is not as documented.
+    fn answer(status: u16, body: &[u8]) -> Result<Self::Answer, UnreadableAnswer>;
 }
 
 /// A signed success that does not read as documented. The operation may have been executed: query.
@@ -27,7 +27,7 @@ pub trait Call {
 #[error(
     "WeChat Pay's signed answer (HTTP {status}) is not as documented (line {line}, column {column}): query to learn the outcome"
 )]
-pub struct Unreadable {
+pub struct UnreadableAnswer {
     /// The HTTP status.
     pub status: u16,
     /// Line of the body, from 1; 0 when a required key is absent.
@@ -38,8 +38,11 @@ pub struct Unreadable {
 
 /// Reads a JSON answer, an object. serde's own message may quote the body, so only the place is
 /// kept.
-pub(super) fn read_json<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Unreadable> {
-    loose::read(body).map_err(|error| Unreadable {
+pub(super) fn read_json<T: DeserializeOwned>(
+    status: u16,
+    body: &[u8],
+) -> Result<T, UnreadableAnswer> {
+    loose::read(body).map_err(|error| UnreadableAnswer {
         status,
         line: error.line(),
         column: error.column(),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, Unreadable, read_json};
+use super::call::{Call, UnreadableAnswer, read_json};
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::resource::Sealed;
@@ -46,7 +46,7 @@ impl Call for Certificates {
         Outgoing::get("/v3/certificates".to_owned())
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Vec<EncryptedCertificate>, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Vec<EncryptedCertificate>, UnreadableAnswer> {
         #[derive(Deserialize)]
         struct Body {
             #[serde(deserialize_with = "loose::objects")]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, Unreadable, read_json, write_json};
+use super::call::{Call, UnreadableAnswer, read_json, write_json};
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::sensitive::EncryptedField;
@@ -64,7 +64,7 @@ impl Call for SecurityEcho {
         Outgoing::post("/v3/security/echo", self.body.clone())
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<SecurityEchoAnswer, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<SecurityEchoAnswer, UnreadableAnswer> {
         read_json(status, body)
     }
 }

@@ -29,12 +29,12 @@ pub use answer::{CallFailure, read_answer};
 pub use bill::{
     AccountType, BadDownloadUrl, BillDownload, BillLink, BillType, FundFlowBill, TradeBill,
 };
-pub use call::{Call, Unreadable};
+pub use call::{Call, UnreadableAnswer};
 pub use certificates::{Certificates, EncryptedCertificate};
 pub use echo::{SecurityEcho, SecurityEchoAnswer, SecurityEchoBody};
 pub use prepay::{
-    GoodsDetail, H5Info, OrderDetail, Prepay, PrepayAmount, PrepayBody, PrepaySceneInfo,
-    PrepayValue, Product, SettleInfo, StoreInfo,
+    GoodsDetail, H5Info, OrderDetail, PrepayAmount, PrepayBody, PrepayCall, PrepayProduct,
+    PrepaySceneInfo, PrepayValue, SettleInfo, StoreInfo,
 };
 pub use query::{Close, QueryByOutTradeNo, QueryByTransactionId};
 pub use refund::{

@@ -2,11 +2,12 @@
 //! Native).
 //!
 //! To renew an expired prepay value send the *identical* parameters again; changed ones are
-//! refused. So keep the bytes of [`Prepay::body`] and send them again with [`Prepay::stored`].
+//! refused. So keep the bytes of [`PrepayCall::body`] and send them again with
+//! [`PrepayCall::stored`].
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, Unreadable, read_json, write_json};
+use super::call::{Call, UnreadableAnswer, read_json, write_json};
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::wire::Payer;
@@ -14,7 +15,7 @@ use crate::wire::Payer;
 /// How the user pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Product {
+pub enum PrepayProduct {
     /// In a page inside WeChat, or in a mini program. Prepay value: `prepay_id`, 2 hours.
     Jsapi,
     /// In a mobile app. `prepay_id`, 2 hours.
@@ -25,7 +26,7 @@ pub enum Product {
     Native,
 }
 
-impl Product {
+impl PrepayProduct {
     /// Where an order of this product is created.
     #[must_use]
     pub fn path(self) -> &'static str {
@@ -192,15 +193,15 @@ pub struct SettleInfo {
 
 /// Creates an order, or renews its prepay value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Prepay {
-    product: Product,
+pub struct PrepayCall {
+    product: PrepayProduct,
     body: Vec<u8>,
 }
 
-impl Prepay {
+impl PrepayCall {
     /// A new order. The body is serialised here, once.
     #[must_use]
-    pub fn new(product: Product, body: &PrepayBody) -> Self {
+    pub fn new(product: PrepayProduct, body: &PrepayBody) -> Self {
         Self {
             product,
             body: write_json(body),
@@ -209,7 +210,7 @@ impl Prepay {
 
     /// An order that was sent before: these bytes go out again as they are.
     #[must_use]
-    pub fn stored(product: Product, body: Vec<u8>) -> Self {
+    pub fn stored(product: PrepayProduct, body: Vec<u8>) -> Self {
         Self { product, body }
     }
 
@@ -220,7 +221,7 @@ impl Prepay {
     }
 }
 
-impl std::fmt::Debug for Prepay {
+impl std::fmt::Debug for PrepayCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Prepay({:?}, {} bytes)", self.product, self.body.len())
     }
@@ -259,16 +260,16 @@ impl ValueOnTheWire {
     }
 }
 
-impl Call for Prepay {
+impl Call for PrepayCall {
     type Answer = PrepayValue;
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::post(self.product.path(), self.body.clone())
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<PrepayValue, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<PrepayValue, UnreadableAnswer> {
         let read: ValueOnTheWire = read_json(status, body)?;
-        read.value().ok_or(Unreadable {
+        read.value().ok_or(UnreadableAnswer {
             status,
             line: 0,
             column: 0,
@@ -297,7 +298,7 @@ mod tests {
             }),
             ..PrepayBody::default()
         };
-        let outgoing = Prepay::new(Product::Jsapi, &body).outgoing();
+        let outgoing = PrepayCall::new(PrepayProduct::Jsapi, &body).outgoing();
         assert_eq!(outgoing.path_and_query, "/v3/pay/transactions/jsapi");
         // Key order is irrelevant to WeChat; this is the text of the manual's second signing
         // example.
@@ -309,14 +310,17 @@ mod tests {
     fn all_fields_have_wechats_names() {
         let body = r#"{"appid":"a","mchid":"m","description":"d","out_trade_no":"o","time_expire":"t","attach":"x","notify_url":"u","goods_tag":"g","support_fapiao":true,"amount":{"total":1,"currency":"CNY"},"detail":{"cost_price":2,"invoice_id":"i","goods_detail":[{"merchant_goods_id":"1","wechatpay_goods_id":"2","goods_name":"n","quantity":1,"unit_price":1}]},"scene_info":{"payer_client_ip":"::1","device_id":"dev","store_info":{"id":"s","name":"n","area_code":"1","address":"a"},"h5_info":{"type":"iOS","app_name":"n","app_url":"u","bundle_id":"b","package_name":"p"}},"settle_info":{"profit_sharing":false}}"#;
         let read: PrepayBody = serde_json::from_str(body).expect("documented");
-        assert_eq!(Prepay::new(Product::H5, &read).body(), body.as_bytes());
+        assert_eq!(
+            PrepayCall::new(PrepayProduct::H5, &read).body(),
+            body.as_bytes()
+        );
     }
 
     #[test]
     fn stored_bytes_go_out_as_they_are() {
         let bytes = b"{ \"appid\" : \"a\" }\n".to_vec();
         assert_eq!(
-            Prepay::stored(Product::Native, bytes.clone())
+            PrepayCall::stored(PrepayProduct::Native, bytes.clone())
                 .outgoing()
                 .body,
             bytes
@@ -351,7 +355,11 @@ mod tests {
                 PrepayValue::H5Url("https://wx.tenpay.com/x".to_owned()),
             ),
         ] {
-            assert_eq!(Prepay::answer(200, body.as_bytes()), Ok(value), "{body}");
+            assert_eq!(
+                PrepayCall::answer(200, body.as_bytes()),
+                Ok(value),
+                "{body}"
+            );
         }
         for none in [
             &b"{}"[..],
@@ -359,15 +367,15 @@ mod tests {
             br#"{"code_url":7}"#,
             br#"["wx1"]"#,
         ] {
-            assert!(Prepay::answer(200, none).is_err());
+            assert!(PrepayCall::answer(200, none).is_err());
         }
-        assert!(Prepay::answer(204, b"").is_err());
+        assert!(PrepayCall::answer(204, b"").is_err());
     }
 
     #[test]
     fn no_openid_is_shown() {
         let body = br#"{"payer":{"openid":"oUpF8"}}"#.to_vec();
-        let prepay = Prepay::stored(Product::Jsapi, body);
+        let prepay = PrepayCall::stored(PrepayProduct::Jsapi, body);
         assert!(!format!("{prepay:?} {:?}", prepay.outgoing()).contains("oUpF8"));
         assert!(
             !format!(

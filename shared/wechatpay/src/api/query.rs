@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::call::{Call, Unreadable, read_json, write_json};
+use super::call::{Call, UnreadableAnswer, read_json, write_json};
 use super::path::escape;
 use crate::outgoing::Outgoing;
 use crate::wire::Transaction;
@@ -26,7 +26,7 @@ impl Call for QueryByOutTradeNo {
         ))
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Transaction, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Transaction, UnreadableAnswer> {
         read_json(status, body)
     }
 }
@@ -48,7 +48,7 @@ impl Call for QueryByTransactionId {
         Outgoing::get(format!("/v3/pay/transactions/id/{number}?mchid={mchid}"))
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Transaction, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Transaction, UnreadableAnswer> {
         read_json(status, body)
     }
 }
@@ -79,11 +79,11 @@ impl Call for Close {
 
     /// The documented answer is 204 without a body. What another 2xx would say is not documented,
     /// so it is no proof.
-    fn answer(status: u16, _body: &[u8]) -> Result<(), Unreadable> {
+    fn answer(status: u16, _body: &[u8]) -> Result<(), UnreadableAnswer> {
         if status == 204 {
             Ok(())
         } else {
-            Err(Unreadable {
+            Err(UnreadableAnswer {
                 status,
                 line: 0,
                 column: 0,

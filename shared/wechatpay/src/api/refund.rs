@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, Unreadable, read_json, write_json};
+use super::call::{Call, UnreadableAnswer, read_json, write_json};
 use super::path::escape;
 use crate::outgoing::Outgoing;
 use crate::sensitive::EncryptedField;
@@ -89,7 +89,7 @@ impl Call for CreateRefund {
         Outgoing::post(PATH, self.body.clone())
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, UnreadableAnswer> {
         read_json(status, body)
     }
 }
@@ -108,7 +108,7 @@ impl Call for QueryRefund {
         Outgoing::get(format!("{PATH}/{}", escape(&self.out_refund_no)))
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, UnreadableAnswer> {
         read_json(status, body)
     }
 }
@@ -169,7 +169,7 @@ impl Call for ApplyAbnormalRefund {
         )
     }
 
-    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, UnreadableAnswer> {
         read_json(status, body)
     }
 }

@@ -67,7 +67,7 @@ impl Refusal {
     /// Reads an error answer. Whatever the body is, there is a result: gateways answer in HTML too.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
-        let body: Body = loose::read(body).unwrap_or_default();
+        let body: ErrorBody = loose::read(body).unwrap_or_default();
         let raw_code = body.code.as_ref().and_then(as_text).unwrap_or_default();
         Self {
             status,
@@ -160,7 +160,7 @@ impl RefusalDetail {
 
 /// An error answer. Each member is read on its own, so that none hides the code.
 #[derive(Default, Deserialize)]
-struct Body {
+struct ErrorBody {
     #[serde(default, deserialize_with = "loose::member")]
     code: Option<Value>,
     #[serde(default, deserialize_with = "loose::member")]

@@ -29,7 +29,7 @@ pub struct FundRow<'a> {
     /// What the account held afterwards, fen; `None` if the bill leaves it empty (账户结余).
     pub balance_fen: Option<i64>,
     record: Record<'a>,
-    columns: &'a Columns,
+    columns: &'a FundColumns,
 }
 
 impl<'a> FundRow<'a> {
@@ -127,13 +127,13 @@ pub struct FundSummary {
 
 /// Reads fund bills, by the names of the columns.
 #[derive(Debug)]
-pub struct FundBillReader(Reader<Fund>);
+pub struct FundBillReader(Reader<FundFormat>);
 
 impl FundBillReader {
     /// Begins a bill.
     #[must_use]
     pub fn new() -> Self {
-        Self(Reader::new(Fund::default()))
+        Self(Reader::new(FundFormat::default()))
     }
 
     /// Takes the next bytes, in chunks of any size, and calls `each` for each whole detail row.
@@ -180,7 +180,7 @@ impl Default for FundBillReader {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Columns {
+struct FundColumns {
     at: usize,
     business_id: usize,
     flow_id: usize,
@@ -195,7 +195,7 @@ struct Columns {
     unknown: Vec<usize>,
 }
 
-impl Columns {
+impl FundColumns {
     fn find(header: &Header) -> Result<Self, BillError> {
         let mut columns = Self {
             at: header.require(&["记账时间"])?,
@@ -232,18 +232,18 @@ impl Columns {
 }
 
 #[derive(Debug, Default)]
-struct Fund {
-    columns: Columns,
+struct FundFormat {
+    columns: FundColumns,
 }
 
-impl Format for Fund {
+impl Format for FundFormat {
     type Row<'a> = FundRow<'a>;
-    type Sums = FundSummary;
+    type RowSums = FundSummary;
     type Summary = FundSummary;
     const SUMMARY_STARTS: &'static str = "资金流水总笔数";
 
     fn header(&mut self, header: &Header) -> Result<(), BillError> {
-        self.columns = Columns::find(header)?;
+        self.columns = FundColumns::find(header)?;
         Ok(())
     }
 

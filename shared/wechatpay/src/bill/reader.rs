@@ -22,7 +22,7 @@ pub(super) trait Format: 'static {
     /// A detail row.
     type Row<'a>;
     /// The sums of the rows so far.
-    type Sums: Default;
+    type RowSums: Default;
     /// What the summary row proves.
     type Summary;
     /// How the header of the summary starts.
@@ -34,14 +34,14 @@ pub(super) trait Format: 'static {
     /// Reads a row and adds it to the sums.
     fn row<'a>(
         &'a self,
-        sums: &mut Self::Sums,
+        sums: &mut Self::RowSums,
         record: Record<'a>,
     ) -> Result<Self::Row<'a>, BillError>;
 
     /// Holds the summary row against the sums. Comes last.
     fn summary(
         &self,
-        sums: &Self::Sums,
+        sums: &Self::RowSums,
         summary: &SummaryRow<'_>,
     ) -> Result<Self::Summary, BillError>;
 }
@@ -67,7 +67,7 @@ enum Expected {
 /// Reads a bill of one kind.
 pub(super) struct Reader<F: Format> {
     format: F,
-    sums: F::Sums,
+    sums: F::RowSums,
     part: Expected,
     header: Header,
     summary_header: Header,
@@ -101,7 +101,7 @@ impl<F: Format> Reader<F> {
     pub(super) fn new(format: F) -> Self {
         Self {
             format,
-            sums: F::Sums::default(),
+            sums: F::RowSums::default(),
             part: Expected::Header,
             header: Header::default(),
             summary_header: Header::default(),

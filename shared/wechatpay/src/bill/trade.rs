@@ -29,13 +29,13 @@ pub struct TradeSummary {
 /// Reads trade bills of every kind, by the names of the columns: ALL, SUCCESS, REFUND, and the old
 /// format.
 #[derive(Debug)]
-pub struct TradeBillReader(Reader<Trade>);
+pub struct TradeBillReader(Reader<TradeFormat>);
 
 impl TradeBillReader {
     /// Begins a bill.
     #[must_use]
     pub fn new() -> Self {
-        Self(Reader::new(Trade::default()))
+        Self(Reader::new(TradeFormat::default()))
     }
 
     /// Takes the next bytes, in chunks of any size, and calls `each` for each whole detail row.
@@ -96,13 +96,13 @@ impl Default for TradeBillReader {
 }
 
 #[derive(Debug, Default)]
-struct Trade {
+struct TradeFormat {
     columns: Columns,
 }
 
-impl Format for Trade {
+impl Format for TradeFormat {
     type Row<'a> = TradeRow<'a>;
-    type Sums = TradeSummary;
+    type RowSums = TradeSummary;
     type Summary = TradeSummary;
     const SUMMARY_STARTS: &'static str = "总交易单数";
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use wechatpay_simulator::{
-    Config, Difference, DifferenceError, GenerateDay, InjectedDifference, PayOptions,
+    Config, DifferenceError, GenerateDay, InjectedDifference, PayOptions, PlantedDifference,
     RefundOutcome, RefundStatus, SummaryOf, Time, TradeState, WantedDifference,
 };
 
@@ -47,7 +47,7 @@ fn only_in(one: &Sheet, other: &Sheet) -> Vec<Row> {
 
 /// Puts the difference into the bills of a busy day. Gives what it is about, and the bills before
 /// and after.
-async fn planted(difference: Difference) -> (Merchant, InjectedDifference, Bills, Bills) {
+async fn planted(difference: PlantedDifference) -> (Merchant, InjectedDifference, Bills, Bills) {
     let (merchant, _) = after_a_busy_day();
     let before = bills(&merchant).await;
     let wanted = WantedDifference::picked(DATE, difference);
@@ -71,8 +71,8 @@ fn changed_columns<'a>(before: &'a Row, after: &Row) -> Vec<&'a str> {
 #[tokio::test]
 async fn a_dropped_payment_or_refund_is_in_neither_bill_and_the_sums_know_nothing_of_it() {
     for (difference, column, moves) in [
-        (Difference::DropPayment, "微信订单号", 2),
-        (Difference::DropRefund, "微信退款单号", 2),
+        (PlantedDifference::DropPayment, "微信订单号", 2),
+        (PlantedDifference::DropRefund, "微信退款单号", 2),
     ] {
         let (_, about, before, after) = planted(difference).await;
         let id = about.refund_id.clone().or(about.transaction_id.clone());
@@ -99,7 +99,7 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
     let any: &[&str] = &[];
     let cases = [
         (
-            Difference::AlterState {
+            PlantedDifference::AlterState {
                 state: text("REVOKED"),
             },
             "交易状态",
@@ -107,7 +107,7 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
             any,
         ),
         (
-            Difference::AlterCurrency {
+            PlantedDifference::AlterCurrency {
                 currency: text("USD"),
             },
             "货币种类",
@@ -115,7 +115,7 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
             any,
         ),
         (
-            Difference::AlterAppid {
+            PlantedDifference::AlterAppid {
                 appid: text("wx0000000000000000"),
             },
             "公众账号ID",
@@ -123,7 +123,7 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
             any,
         ),
         (
-            Difference::AlterMchid {
+            PlantedDifference::AlterMchid {
                 mchid: text("1900000000"),
             },
             "商户号",
@@ -131,13 +131,13 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
             any,
         ),
         (
-            Difference::AlterRefundState { state: None },
+            PlantedDifference::AlterRefundState { state: None },
             "退款状态",
             "FAIL",
             any,
         ),
         (
-            Difference::AlterRefundState {
+            PlantedDifference::AlterRefundState {
                 state: Some(text("CHANGE")),
             },
             "退款状态",
@@ -145,19 +145,19 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
             any,
         ),
         (
-            Difference::AlterAmount { fen: Some(777_700) },
+            PlantedDifference::AlterAmount { fen: Some(777_700) },
             "订单金额",
             "7777.00",
             &["应结订单金额", "手续费"],
         ),
         (
-            Difference::AlterRefundAmount { fen: Some(777_700) },
+            PlantedDifference::AlterRefundAmount { fen: Some(777_700) },
             "申请退款金额",
             "7777.00",
             &["退款金额", "手续费"],
         ),
         (
-            Difference::AlterFee { fen: Some(4_321) },
+            PlantedDifference::AlterFee { fen: Some(4_321) },
             "手续费",
             "43.21000",
             any,
@@ -183,7 +183,7 @@ async fn each_alteration_changes_its_own_columns_of_one_row() {
 
 #[tokio::test]
 async fn the_fund_bill_follows_an_altered_amount_and_fee() {
-    let amount = Difference::AlterAmount { fen: Some(777_700) };
+    let amount = PlantedDifference::AlterAmount { fen: Some(777_700) };
     let (_, about, _, after) = planted(amount).await;
     let trade = row(&after.trade, "商户订单号", &about.order.unwrap());
     let settled = units(&trade["应结订单金额"]);
@@ -194,7 +194,7 @@ async fn the_fund_bill_follows_an_altered_amount_and_fee() {
         -units(&trade["手续费"])
     );
 
-    let amount = Difference::AlterRefundAmount { fen: None };
+    let amount = PlantedDifference::AlterRefundAmount { fen: None };
     let (merchant, about, _, after) = planted(amount).await;
     let number = about.out_refund_no.unwrap();
     let trade = row(&after.trade, "商户退款单号", &number);
@@ -203,7 +203,7 @@ async fn the_fund_bill_follows_an_altered_amount_and_fee() {
     let id = about.refund_id.unwrap();
     assert_eq!(moved(&after.fund, &id, "退款"), -units(&trade["退款金额"]));
 
-    let (_, about, before, after) = planted(Difference::AlterFee { fen: None }).await;
+    let (_, about, before, after) = planted(PlantedDifference::AlterFee { fen: None }).await;
     let id = about.transaction_id.unwrap();
     let fee = |bills: &Bills| moved(&bills.fund, &id, "扣除交易手续费");
     assert_eq!(fee(&after), fee(&before) - 1000, "one fen more goes out");
@@ -230,7 +230,8 @@ fn moved(fund: &Sheet, business_id: &str, kind: &str) -> i64 {
 
 #[tokio::test]
 async fn an_unknown_order_is_a_real_payment_that_can_be_queried_and_refunded() {
-    let (merchant, about, before, after) = planted(Difference::UnknownOrder { fen: None }).await;
+    let (merchant, about, before, after) =
+        planted(PlantedDifference::UnknownOrder { fen: None }).await;
     let (number, id) = (about.order.unwrap(), about.transaction_id.unwrap());
     let rows = only_in(&after.trade, &before.trade);
     assert_eq!(rows.len(), 1);
@@ -268,7 +269,7 @@ async fn an_unknown_order_is_a_real_payment_that_can_be_queried_and_refunded() {
 
 #[tokio::test]
 async fn money_without_a_trade_is_in_the_fund_bill_only_and_the_other_way_round() {
-    let stray = Difference::FundWithoutTrade { fen: Some(4_200) };
+    let stray = PlantedDifference::FundWithoutTrade { fen: Some(4_200) };
     let (_, about, before, after) = planted(stray).await;
     let rows = only_in(&after.fund, &before.fund);
     assert_eq!(rows.len(), 1);
@@ -280,7 +281,7 @@ async fn money_without_a_trade_is_in_the_fund_bill_only_and_the_other_way_round(
     assert_eq!(only_in(&after.trade, &before.trade), []);
     assert_eq!(wrong_sums(&after.fund), NOTHING);
 
-    let (_, about, before, after) = planted(Difference::TradeWithoutFund).await;
+    let (_, about, before, after) = planted(PlantedDifference::TradeWithoutFund).await;
     let rows = only_in(&before.fund, &after.fund);
     assert_eq!(rows.len(), 2, "the payment and its fee");
     assert!(
@@ -293,7 +294,7 @@ async fn money_without_a_trade_is_in_the_fund_bill_only_and_the_other_way_round(
 
 #[tokio::test]
 async fn a_summary_is_off_by_what_it_is_told_and_the_hash_is_right_all_the_same() {
-    let off = |bill, fen, count| Difference::SummaryOff { bill, fen, count };
+    let off = |bill, fen, count| PlantedDifference::SummaryOff { bill, fen, count };
     for (difference, trade, fund) in [
         (
             off(SummaryOf::Trade, None, 0),
@@ -321,10 +322,10 @@ async fn a_named_order_or_refund_is_the_one_that_it_is_about() {
     let merchant = on_the_next_day().await;
     let admin = merchant.admin();
     let plant = |wanted: WantedDifference| admin.plant_difference(&wanted);
-    let drop = || WantedDifference::picked(DATE, Difference::DropPayment);
+    let drop = || WantedDifference::picked(DATE, PlantedDifference::DropPayment);
     let about = plant(drop().of_order("ORDER-1002")).unwrap();
     assert_eq!(about.order.as_deref(), Some("ORDER-1002"));
-    let fee = WantedDifference::picked(DATE, Difference::AlterFee { fen: Some(9) });
+    let fee = WantedDifference::picked(DATE, PlantedDifference::AlterFee { fen: Some(9) });
     let about = plant(fee.of_refund("RF-1001-1")).unwrap();
     assert_eq!(about.order.as_deref(), Some("ORDER-1001"));
     let bill = sheet(&merchant, TRADE).await;
@@ -352,19 +353,19 @@ async fn a_named_order_or_refund_is_the_one_that_it_is_about() {
             DifferenceError::NotThatDay("RF-1001-1".to_owned()),
         ),
         (
-            WantedDifference::picked("2026-08-02", Difference::DropPayment),
+            WantedDifference::picked("2026-08-02", PlantedDifference::DropPayment),
             DifferenceError::Nothing("2026-08-02".to_owned()),
         ),
         (
-            WantedDifference::picked("2026-08-05", Difference::DropPayment),
+            WantedDifference::picked("2026-08-05", PlantedDifference::DropPayment),
             DifferenceError::Date("2026-08-05".to_owned()),
         ),
         (
-            WantedDifference::picked(DATE, Difference::AlterAmount { fen: Some(-1) }),
+            WantedDifference::picked(DATE, PlantedDifference::AlterAmount { fen: Some(-1) }),
             DifferenceError::Value,
         ),
         (
-            WantedDifference::picked(DATE, Difference::UnknownOrder { fen: None })
+            WantedDifference::picked(DATE, PlantedDifference::UnknownOrder { fen: None })
                 .of_order("ORDER-1001"),
             DifferenceError::Number("ORDER-1001".to_owned()),
         ),
@@ -378,7 +379,7 @@ async fn the_seed_picks_each_payment_once_and_the_same_ones_each_time() {
     let pick_all = || {
         let (merchant, made) = after_a_busy_day();
         let admin = merchant.admin().clone();
-        let wanted = WantedDifference::picked(DATE, Difference::AlterFee { fen: None });
+        let wanted = WantedDifference::picked(DATE, PlantedDifference::AlterFee { fen: None });
         let picked: Vec<String> = (0..made.orders.len())
             .map(|_| admin.plant_difference(&wanted).unwrap().order.unwrap())
             .collect();
@@ -399,7 +400,7 @@ async fn the_seed_picks_each_payment_once_and_the_same_ones_each_time() {
 async fn a_bill_that_was_kept_is_made_anew_when_differences_come_and_go() {
     let (merchant, _) = after_a_busy_day();
     let whole = sheet(&merchant, TRADE).await;
-    let wanted = WantedDifference::picked(DATE, Difference::DropPayment);
+    let wanted = WantedDifference::picked(DATE, PlantedDifference::DropPayment);
     merchant.admin().plant_difference(&wanted).unwrap();
     assert_eq!(
         sheet(&merchant, TRADE).await.rows.len(),
@@ -440,14 +441,17 @@ async fn bills_of_days_before_the_first_difference_stay_as_they_were_kept() {
         seed: 1,
     };
     admin.make_day(&made).unwrap();
-    let wanted = WantedDifference::picked("2026-08-04", Difference::DropPayment);
+    let wanted = WantedDifference::picked("2026-08-04", PlantedDifference::DropPayment);
     admin.plant_difference(&wanted).unwrap();
     assert_eq!(admin.clear_differences(), 1);
     assert_eq!(state().await, "PROCESSING", "made anew it were SUCCESS");
     assert_eq!(admin.clear_differences(), 0);
     assert_eq!(state().await, "PROCESSING");
     admin
-        .plant_difference(&WantedDifference::picked(DATE, Difference::DropPayment))
+        .plant_difference(&WantedDifference::picked(
+            DATE,
+            PlantedDifference::DropPayment,
+        ))
         .unwrap();
     admin.clear_differences();
     assert_eq!(state().await, "SUCCESS", "its own bill is made anew");
@@ -460,9 +464,9 @@ async fn a_bill_of_the_running_day_has_its_differences() {
     admin.allow_bills_of_today(true);
     merchant.native(&merchant.order("ORDER-1001", 1200)).await;
     admin.pay("ORDER-1001", &PayOptions::default()).unwrap();
-    let mut wanted = WantedDifference::picked(DATE, Difference::AlterAmount { fen: None });
+    let mut wanted = WantedDifference::picked(DATE, PlantedDifference::AlterAmount { fen: None });
     admin.plant_difference(&wanted).unwrap();
-    wanted.difference = Difference::UnknownOrder { fen: Some(500) };
+    wanted.difference = PlantedDifference::UnknownOrder { fen: Some(500) };
     admin.plant_difference(&wanted).unwrap();
     let bill = sheet(&merchant, TRADE).await;
     let mut amounts: Vec<&str> = bill.rows.iter().map(|row| &*row["订单金额"]).collect();
@@ -481,7 +485,7 @@ async fn with_next_day_settlement_the_fund_bill_of_the_next_day_follows() {
         merchant.native(&merchant.order(number, 1200)).await;
         admin.pay(number, &PayOptions::default()).unwrap();
     }
-    let drop = WantedDifference::picked(DATE, Difference::DropPayment);
+    let drop = WantedDifference::picked(DATE, PlantedDifference::DropPayment);
     admin
         .plant_difference(&drop.of_order("ORDER-1001"))
         .unwrap();
@@ -514,7 +518,7 @@ async fn differences_bills_and_money_to_come_outlive_a_restart() {
             seed: 1,
         })
         .unwrap();
-    let wanted = WantedDifference::picked(DATE, Difference::DropRefund);
+    let wanted = WantedDifference::picked(DATE, PlantedDifference::DropRefund);
     let planted = admin.plant_difference(&wanted).unwrap();
     merchant.simulator.stop();
 

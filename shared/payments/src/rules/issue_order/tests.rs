@@ -1,4 +1,4 @@
-use wechatpay::Unreadable;
+use wechatpay::UnreadableAnswer;
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn only_a_number_in_use_under_an_order_that_was_never_given_a_value_is_of_anothe
         params: crate::model::order::PayParams::CodeUrl("weixin://x".into()),
         expires_at: wechatpay::UnixSeconds(1),
     });
-    let unreadable = Unreadable {
+    let unreadable = UnreadableAnswer {
         status: 200,
         line: 1,
         column: 1,
@@ -100,7 +100,7 @@ fn only_a_number_in_use_under_an_order_that_was_never_given_a_value_is_of_anothe
 
 #[test]
 fn an_answer_that_cannot_be_read_is_asked_for_again_as_none_is() {
-    let unreadable = Unreadable {
+    let unreadable = UnreadableAnswer {
         status: 200,
         line: 1,
         column: 1,

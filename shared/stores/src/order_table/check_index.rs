@@ -1,4 +1,5 @@
-//! The sparse index of what is due: orders and refunds whose state is not final.
+//! The check index (`due`, sparse): orders and refunds whose state is not final, by when each is
+//! checked next.
 
 use payments::{
     model::{
@@ -44,7 +45,7 @@ pub struct DueCheck {
     pub at: UnixSeconds,
 }
 
-/// A piece of the due index.
+/// A piece of the check index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckPage {
     /// What is due as the index shows it, oldest first. The index lags: read each again before
@@ -54,7 +55,7 @@ pub struct CheckPage {
     pub next: Option<CheckCursor>,
 }
 
-/// A place in one part of the due index.
+/// A place in one part of the check index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckCursor(Item);
 
@@ -385,7 +386,7 @@ impl OrderTable {
     }
 }
 
-/// What a hit in the due index is; `None` for another merchant's.
+/// What a hit in the check index is; `None` for another merchant's.
 fn due_key(item: &Item, pk_prefix: &str) -> Option<DueCheck> {
     let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
     let order_no = OrderNo::parse(number).ok()?;
