@@ -1,9 +1,9 @@
 //! Tables that are restored to an earlier moment (infra/runbooks/reconciliation.md): every payment
 //! made since is found again, and no refund goes out twice.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::support::{Testbed, native};
 
@@ -26,14 +26,9 @@ impl Moment {
     async fn restore(&self, testbed: &Testbed) {
         let client = testbed.dynamo();
         for (table, kept) in &self.0 {
-            let described = client.describe_table().table_name(table).send().await;
-            let described = described.unwrap().table.unwrap();
             for mut item in items(testbed, table).await {
-                let names = described
-                    .key_schema()
-                    .iter()
-                    .map(KeySchemaElement::attribute_name);
-                let key = names.map(|name| (name.to_owned(), item.remove(name).unwrap()));
+                let names = ["pk", "sk"].into_iter();
+                let key = names.filter_map(|name| item.remove_entry(name));
                 let gone = client.delete_item().table_name(table);
                 gone.set_key(Some(key.collect())).send().await.unwrap();
             }
@@ -60,7 +55,9 @@ fn given_back(testbed: &Testbed, order_no: &str) -> Vec<i64> {
 /// What the order says of its refunds: how much is set aside, and how much has arrived.
 async fn booked(testbed: &Testbed, order_no: &str) -> (i64, i64) {
     let order = testbed.get_order(order_no).await;
-    let fen = |name: &str| order.body[name].as_i64().unwrap();
+    assert_eq!(order.status, 200, "{}", order.body);
+    // Neither is told of an order without a refund.
+    let fen = |name: &str| order.body[name].as_i64().unwrap_or(0);
     (fen("refund_committed_fen"), fen("refunded_fen"))
 }
 
@@ -114,6 +111,8 @@ async fn a_refund_whose_record_is_lost_is_taken_back_and_asking_for_it_again_giv
     assert_eq!(given_back(&testbed, "BACK-1"), [40]);
     // What is left can be given back, and no more.
     assert_eq!(testbed.refund("BACK-1", "R2", 61).await.status, 422);
+    // Refunds of one order are a minute apart.
+    testbed.advance(Duration::from_secs(60)).await;
     testbed.refunded("BACK-1", "R2", 60).await;
     assert_eq!(given_back(&testbed, "BACK-1"), [40, 60]);
 }
@@ -140,18 +139,18 @@ async fn a_refund_that_is_asked_for_again_before_the_bills_are_read_goes_out_und
 async fn a_refund_that_was_on_its_way_at_that_moment_is_asked_about_and_not_sent_again() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
-    testbed.paid("WAY-1").await;
-    let asked = testbed.refund("WAY-1", "R1", 40).await;
+    testbed.paid("ON-WAY-1").await;
+    let asked = testbed.refund("ON-WAY-1", "R1", 40).await;
     assert_eq!(asked.status, 202, "{}", asked.body);
     let moment = Moment::of(&testbed).await;
     assert_eq!(testbed.work_off().await, 0);
     testbed.deliver().await;
-    assert_eq!(given_back(&testbed, "WAY-1"), [40]);
+    assert_eq!(given_back(&testbed, "ON-WAY-1"), [40]);
     moment.restore(&testbed).await;
 
     testbed.until(day, 13, 0).await;
     testbed.sweep().await;
     assert_eq!(testbed.work_off().await, 0);
-    assert_eq!(booked(&testbed, "WAY-1").await, (40, 40));
-    assert_eq!(given_back(&testbed, "WAY-1"), [40]);
+    assert_eq!(booked(&testbed, "ON-WAY-1").await, (40, 40));
+    assert_eq!(given_back(&testbed, "ON-WAY-1"), [40]);
 }

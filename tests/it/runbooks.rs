@@ -176,7 +176,9 @@ async fn a_request_that_failed_eight_times_in_an_outage_is_done_when_it_is_moved
         "`payment-requests-dlq`",
         &["\"do this order\"", "nothing is lost"],
     );
-    assert!(page("dead-letters.md").contains("requests, callbacks, webhooks and days"));
+    assert!(
+        page("dead-letters.md").contains("`payment-requests`, `webhooks` and `reconcile-work`")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

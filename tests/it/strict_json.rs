@@ -3,7 +3,12 @@
 use std::path::Path;
 
 /// Exceptions: they read none of our types.
-const MAY: [(&str, &str); 2] = [
+const MAY: [(&str, &str); 3] = [
+    (
+        // Whatever a later version wrote, of which nothing is read here.
+        "shared/stores/src/reconciliation/item.rs",
+        "let stored: Option<serde_json::Value> = json.and_then",
+    ),
     (
         "functions/console/src/person.rs",
         "serde_json::from_str::<Vec<String>>(claim)",

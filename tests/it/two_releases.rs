@@ -244,7 +244,13 @@ fn written(value: &AttributeValue) -> Value {
         AttributeValue::B(bytes) => json!({ "B": STANDARD.encode(bytes.as_ref()) }),
         AttributeValue::L(list) => json!({ "L": list.iter().map(written).collect::<Vec<_>>() }),
         AttributeValue::M(map) => json!({ "M": written_item(map) }),
-        other => panic!("no kind of value that is stored: {other:?}"),
+        other @ (AttributeValue::Bs(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Ss(_)
+        | AttributeValue::Null(_)
+        | _) => {
+            panic!("no kind of value that is stored: {other:?}")
+        }
     }
 }
 

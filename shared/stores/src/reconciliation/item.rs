@@ -246,7 +246,8 @@ fn json_with<T: Serialize>(value: &T, later: &WrittenLater) -> String {
 
 /// What a later version wrote into `body` beside what was read of it.
 fn later<T: Serialize>(item: &Item, read: &T) -> WrittenLater {
-    let stored = text_of(item, "body").and_then(|json| serde_json::from_str(json).ok());
+    let json = text_of(item, "body");
+    let stored: Option<serde_json::Value> = json.and_then(|json| serde_json::from_str(json).ok());
     let both = stored.zip(serde_json::to_value(read).ok());
     both.map_or_else(WrittenLater::default, |(stored, known)| {
         WrittenLater::beside(&stored, &known)
