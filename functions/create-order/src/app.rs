@@ -3,12 +3,8 @@
 use std::time::Duration;
 
 use flows::{
-    authenticate::{Authenticator, ReplayGuard},
-    client_limits::ClientLimits,
-    issue_prepay::IssueFlow,
-    sandbox::Sandbox,
-    services::Services,
-    stored_body::StoredBodies,
+    authenticate::Authenticator, client_limits::ClientLimits, issue_prepay::IssueFlow,
+    replay_guard::ReplayGuard, sandbox::Sandbox, services::Services, stored_body::StoredBodies,
 };
 use payments::model::merchant::MerchantProfile;
 use runtime::{clock::Clock, random::Random};

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod handler;
+mod issue_or_enqueue;
 mod payer_lease;
 mod reserve;
 pub mod settings;

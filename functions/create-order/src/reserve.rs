@@ -1,6 +1,6 @@
 //! Reserving an order's number, and finding out who calls WeChat Pay for it.
 
-use flows::{authenticate::Caller, origin::Origin, problem::Problem};
+use flows::{api_request::ApiRequest, authenticate::Caller, problem::Problem};
 use payments::{
     model::order::{IssueLease, Order},
     rules::{
@@ -39,9 +39,10 @@ pub(crate) async fn reserve(
     app: &App,
     asked: &CreateOrder,
     caller: &Caller,
-    respond_async: bool,
-    origin: &Origin,
+    request: &ApiRequest,
 ) -> Result<Reservation, Problem> {
+    let origin = &request.origin;
+    let respond_async = request.incoming.prefers_async();
     let now = app.clock.now();
     let call = PrepayCall::new(
         asked.terms.product.at_wechat(),

@@ -1,13 +1,9 @@
 //! What `manage-order` works with; built once per sandbox.
 
 use flows::{
-    authenticate::{Authenticator, ReplayGuard},
-    client_limits::ClientLimits,
-    close_order::CloseFlow,
-    process_refund::RefundFlow,
-    query_order::QueryFlow,
-    sandbox::Sandbox,
-    services::Services,
+    authenticate::Authenticator, client_limits::ClientLimits, close_order::CloseFlow,
+    process_refund::RefundFlow, query_order::QueryFlow, replay_guard::ReplayGuard,
+    sandbox::Sandbox, services::Services,
 };
 use runtime::{clock::Clock, random::Random};
 use stores::{

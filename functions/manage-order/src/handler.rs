@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use flows::{
-    authenticate::Caller, incoming::Incoming, origin::Origin, problem::Problem, trace::Trace,
+    api_request::ApiRequest, authenticate::Caller, incoming::Incoming, origin::Origin,
+    problem::Problem,
 };
 use lambda_http::http::{Response, request::Parts};
-use payments::model::{ids::OrderNo, journal::Cause, order::Order};
+use payments::model::{ids::OrderNo, order::Order};
 
 use crate::{
     app::App,
@@ -28,22 +29,15 @@ const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
 pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
-    let request_id = app.random.id();
-    let incoming = Incoming::new(parts, body);
-    let origin = Origin {
-        cause: Cause::Request(request_id.clone()),
-        trace: Trace::from_header(incoming.header("traceparent"), &app.random),
-    };
+    let request = ApiRequest::new(parts, body, &app.random);
     let answered = Request {
         app,
-        incoming: &incoming,
-        origin: &origin,
+        incoming: &request.incoming,
+        origin: &request.origin,
     }
     .answer()
     .await;
-    let mut answer = answered.unwrap_or_else(|problem| problem.answer(&request_id));
-    answer.headers_mut().extend(origin.trace.header());
-    answer
+    request.answer(answered)
 }
 
 /// One request being handled.

@@ -45,6 +45,7 @@ mod index;
 mod journal;
 mod keys;
 mod ledger;
+mod merchant_platform;
 mod notices;
 mod order;
 mod outbox;

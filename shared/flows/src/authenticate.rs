@@ -1,12 +1,9 @@
-//! Authentication of the merchant API: who sent the request, and is it a replay?
+//! Authentication of the merchant API: who sent the request?
 
 use message_signatures::{Profile, Refusal, check_without_key, claim, verify};
 use payments::model::ids::ClientId;
-use runtime::{clock::Clock, random::Random};
-use stores::{
-    guards::{Guards, NonceUse},
-    keys_table::KeysTable,
-};
+use runtime::clock::Clock;
+use stores::keys_table::KeysTable;
 
 use crate::{auth_error::AuthError, incoming::Incoming};
 
@@ -17,14 +14,6 @@ pub struct Authenticator {
     clock: Clock,
 }
 
-/// Consumes nonces, so that a signed request takes effect only once.
-#[derive(Clone, Debug)]
-pub struct ReplayGuard {
-    guards: Guards,
-    clock: Clock,
-    random: Random,
-}
-
 /// The sender of a request with a valid signature.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -33,7 +22,7 @@ pub struct Caller {
     pub keyid: String,
     /// The key's own limit, if it has one.
     pub requests_per_s: Option<u32>,
-    nonce: Option<String>,
+    pub(crate) nonce: Option<String>,
 }
 
 impl Authenticator {
@@ -43,7 +32,7 @@ impl Authenticator {
     }
 
     /// Checks the signature of a request. A request that changes something must also
-    /// [consume](ReplayGuard::consume) its nonce.
+    /// [consume](crate::replay_guard::ReplayGuard::consume) its nonce.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -77,41 +66,5 @@ impl Authenticator {
             keyid: claimed.keyid,
             nonce: claimed.nonce,
         })
-    }
-}
-
-impl ReplayGuard {
-    /// Nonces are stored in this table.
-    pub fn new(guards: Guards, clock: Clock, random: Random) -> Self {
-        Self {
-            guards,
-            clock,
-            random,
-        }
-    }
-
-    /// Consumes the nonce of a request that changes something. It may run in parallel with the
-    /// conditional write that reserves the order: the caller waits for both before it answers or
-    /// calls WeChat Pay. If the request is then refused, the reservation is still from the client's
-    /// own signed request, and the sweep handles it like any other.
-    ///
-    /// # Errors
-    /// [`AuthError`]; [`Refusal::NonceSeen`] when the nonce was used before.
-    pub async fn consume(&self, caller: &Caller) -> Result<(), AuthError> {
-        let nonce =
-            caller
-                .nonce
-                .as_deref()
-                .ok_or(AuthError::Refused(Refusal::ParameterMissing {
-                    parameter: "nonce",
-                }))?;
-        let used = self
-            .guards
-            .consume_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
-            .await;
-        match used.map_err(AuthError::Guards)? {
-            NonceUse::FirstUse => Ok(()),
-            NonceUse::Replayed => Err(AuthError::Refused(Refusal::NonceSeen)),
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! [`problem`] is the one place that turns an error into an HTTP answer. [`verdict`] is the one
 //! place that decides whether a queue message is deleted or retried.
 
+pub mod api_request;
 pub mod auth_error;
 pub mod authenticate;
 pub mod client_limits;
@@ -21,6 +22,7 @@ pub mod origin;
 pub mod problem;
 pub mod process_refund;
 pub mod query_order;
+pub mod replay_guard;
 pub mod sandbox;
 pub mod services;
 pub mod settings;

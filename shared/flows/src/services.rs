@@ -14,17 +14,10 @@ use stores::{
 use wechat_client::api::WechatApi;
 
 use crate::{
-    authenticate::{Authenticator, ReplayGuard},
-    client_limits::ClientLimits,
-    close_order::CloseFlow,
-    issue_prepay::IssueFlow,
-    order_store::OrderStore,
-    process_refund::RefundFlow,
-    query_order::QueryFlow,
-    sandbox::Sandbox,
-    settings::CoreSettings,
-    settle_payment::SettleFlow,
-    stored_body::StoredBodies,
+    authenticate::Authenticator, client_limits::ClientLimits, close_order::CloseFlow,
+    issue_prepay::IssueFlow, order_store::OrderStore, process_refund::RefundFlow,
+    query_order::QueryFlow, replay_guard::ReplayGuard, sandbox::Sandbox, settings::CoreSettings,
+    settle_payment::SettleFlow, stored_body::StoredBodies,
 };
 
 /// The keys of one merchant.

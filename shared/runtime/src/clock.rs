@@ -96,6 +96,13 @@ impl Deadline {
         let left_ms = self.ends_ms.saturating_sub(self.clock.now_ms());
         Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
     }
+
+    /// The time for one piece of work: what is left, but at most `most`. `None` if that is less
+    /// than `least`.
+    pub fn part(&self, least: Duration, most: Duration) -> Option<Duration> {
+        let left = self.left();
+        (left >= least).then(|| left.min(most))
+    }
 }
 
 #[cfg(any(test, feature = "testing"))]

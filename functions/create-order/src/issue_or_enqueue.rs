@@ -1,0 +1,106 @@
+//! From a reservation to the answer: a prepay value, now or by the queue, or the order that exists.
+
+use flows::{
+    api_request::ApiRequest, issue_prepay::IssueOutcome, origin::Origin, problem::Problem, view,
+};
+use lambda_http::http::{Response, StatusCode};
+use payments::model::{ids::OrderNo, order::Order};
+use stores::queues::PaymentRequest;
+use tracing::info;
+
+use crate::{
+    app::App,
+    reserve::{LeasedOrder, Reservation},
+};
+
+/// When a caller whose order went to the queue should look at it, in seconds.
+const LOOK_AFTER_S: i64 = 2;
+
+/// Gets a prepay value for what was reserved, here or by the queue, and answers.
+pub(crate) async fn issue_or_enqueue(
+    app: &App,
+    reservation: Reservation,
+    request: &ApiRequest,
+) -> Result<Response<String>, Problem> {
+    match reservation {
+        Reservation::Leased(leased) => issue(app, leased, &request.origin).await,
+        Reservation::ForQueue(order) => {
+            enqueue(app, &order.order_no, order.state.name(), 0, &request.origin).await
+        }
+        // The order's present state. For a rejected order the first refusal is repeated.
+        Reservation::Exists(order) => Ok(view::replayed(match order.state.rejection() {
+            Some(why) => Problem::wechatpay_refused(&why.told()).answer(&request.id),
+            None => show(app, &order, StatusCode::OK),
+        })),
+    }
+}
+
+/// Gets a prepay value under the lease. While WeChat Pay is slow or down, the queue does it, with
+/// the same bytes and once our lease is over.
+async fn issue(
+    app: &App,
+    leased: LeasedOrder,
+    origin: &Origin,
+) -> Result<Response<String>, Problem> {
+    let LeasedOrder {
+        order,
+        body,
+        is_repeat,
+    } = leased;
+    let (order_no, state) = (order.order_no.clone(), order.state.name());
+    let lease_left_s = order.issue_lease.held_for_s(app.clock.now());
+    let status = if is_repeat {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let issued = app
+        .issue_flow
+        .issue(*order, body, app.prepay_budget, origin)
+        .await?;
+    let answer = match issued {
+        IssueOutcome::Order(order) => show(app, &order, status),
+        IssueOutcome::Rejected(told) => return Err(Problem::wechatpay_refused(&told)),
+        IssueOutcome::Later(_) => {
+            let delay_s = lease_left_s.unwrap_or_default();
+            enqueue(app, &order_no, state, delay_s, origin).await?
+        }
+    };
+    Ok(if is_repeat {
+        view::replayed(answer)
+    } else {
+        answer
+    })
+}
+
+async fn enqueue(
+    app: &App,
+    order_no: &OrderNo,
+    state: &str,
+    delay_s: i64,
+    origin: &Origin,
+) -> Result<Response<String>, Problem> {
+    let message = PaymentRequest::IssueV1 {
+        order_no: order_no.clone(),
+    };
+    let sent = app
+        .payment_requests
+        .send_request(&message, delay_s, &origin.trace.traceparent())
+        .await;
+    sent.map_err(|error| Problem::unavailable(&error))?;
+    info!(
+        order_no = order_no.as_str(),
+        delay_s,
+        trace_id = origin.trace.id(),
+        "order handed to the queue"
+    );
+    Ok(view::accepted(
+        order_no.as_str(),
+        state,
+        delay_s.max(LOOK_AFTER_S),
+    ))
+}
+
+fn show(app: &App, order: &Order, status: StatusCode) -> Response<String> {
+    view::answer(status, &view::order(order, app.clock.now()))
+}

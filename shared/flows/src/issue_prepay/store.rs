@@ -1,0 +1,91 @@
+//! Storing a prepay value.
+
+use payments::{
+    model::order::{Order, PayParams, PrepayDelivery, Product, WrongValue, prepay_delivery},
+    rules::issue_order::IssuedPrepay,
+};
+use stores::order_table::WriteOutcome;
+use tracing::{info, warn};
+use wechatpay::{RequestId, api::PrepayValue, pay};
+
+use super::{
+    flow::IssueFlow,
+    outcome::{IssueError, IssueOutcome},
+};
+use crate::origin::Origin;
+
+impl IssueFlow {
+    /// Stores the value, as the payer's device takes it.
+    pub(super) async fn store(
+        &self,
+        order: Order,
+        value: PrepayValue,
+        told_under: Option<&RequestId>,
+        origin: &Origin,
+    ) -> Result<IssueOutcome, IssueError> {
+        let context = origin.change_context(self.clock.now());
+        let params = match prepay_delivery(order.product, value)? {
+            PrepayDelivery::AsIs(params) => params,
+            PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
+        };
+        let IssuedPrepay {
+            prepay,
+            event,
+            next_check,
+        } = IssuedPrepay::new(&order, params, &context.told_under(told_under));
+        let order_no = order.order_no.as_str();
+        match self
+            .orders
+            .store_prepay(&order, &prepay, event.as_ref(), next_check)
+            .await?
+        {
+            WriteOutcome::Written(order) => {
+                info!(
+                    order_no,
+                    product = order.product.name(),
+                    renewed = event.is_none(),
+                    wechat_request_id = told_under.map(RequestId::as_str),
+                    PrepaysIssued = 1,
+                    PrepaysPutOff = 0,
+                    "prepay value stored"
+                );
+                Ok(IssueOutcome::Order(order))
+            }
+            // The order was paid before the value was stored, or our lease ended and another
+            // process's value is the valid one. Our value is dropped and never given out.
+            WriteOutcome::Superseded(found) => {
+                warn!(
+                    order_no,
+                    state = found.state.name(),
+                    "the order moved on while its prepay value was on the way"
+                );
+                Ok(IssueOutcome::of_changed(*found, self.clock.now()))
+            }
+        }
+    }
+
+    async fn sign(&self, order: &Order, prepay_id: &str) -> Result<PayParams, IssueError> {
+        let signer = self.wechat.signer().await?;
+        let (now, nonce) = (self.clock.now(), self.random.nonce());
+        Ok(match order.product {
+            Product::Jsapi => {
+                PayParams::Jsapi(pay::jsapi(&signer, &order.appid, prepay_id, now, &nonce).await?)
+            }
+            Product::MiniProgram => PayParams::MiniProgram(
+                pay::mini_program(&signer, &order.appid, prepay_id, now, &nonce).await?,
+            ),
+            Product::App => PayParams::App(
+                pay::app(
+                    &signer,
+                    &order.appid,
+                    self.wechat.mchid(),
+                    prepay_id,
+                    now,
+                    &nonce,
+                )
+                .await?,
+            ),
+            Product::Native | Product::H5 => return Err(WrongValue(order.product.name()).into()),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! The lease of whoever calls WeChat Pay for an order, and the prepay value that comes of it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::{
+    journal::Event,
+    next_check::NextCheck,
+    order::{IssueLease, Order, OrderState, Prepay},
+};
+use wechatpay::UnixSeconds;
+
+use crate::attributes::{number, text};
+
+use super::{OrderTable, TableError, WriteOutcome, item, keys::due_shard};
+
+impl OrderTable {
+    /// Takes the right to call WeChat Pay for an order, if its lease still is the one in `order`
+    /// and is over at `now`.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn take_issue_lease(
+        &self,
+        order: &Order,
+        id: &str,
+        now: UnixSeconds,
+    ) -> Result<WriteOutcome, TableError> {
+        let lease = IssueLease {
+            count: order.issue_lease.count.saturating_add(1),
+            ..IssueLease::first(id.to_owned(), now)
+        };
+        // On the very lease that was seen: one that was taken or ended since then may have brought
+        // a live value, which another call to WeChat Pay would kill in its holder's hands.
+        let condition = "#state IN (:reserved, :awaiting) AND (attempt_id = :id OR \
+             (attempt_id = :seen_id AND attempt_until = :seen_until AND attempt_until <= :now))";
+        self.update(
+            "take the attempt",
+            &order.order_no,
+            "SET attempt_id = :id, attempt_until = :until, attempt_count = :count",
+            condition,
+            [
+                (":id", text(&lease.id)),
+                (":until", number(lease.until.0)),
+                (":seen_id", text(&order.issue_lease.id)),
+                (":seen_until", number(order.issue_lease.until.0)),
+                (":count", number(lease.count)),
+                (":now", number(now.0)),
+                (":reserved", text("reserved")),
+                (":awaiting", text("awaiting_payment")),
+            ],
+        )
+        .await
+    }
+
+    /// Stores a prepay value under the lease that got it, and ends the lease. `event` is for an
+    /// order that was `reserved`; renewing a value changes no state and has no event.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn store_prepay(
+        &self,
+        order: &Order,
+        prepay: &Prepay,
+        event: Option<&Event>,
+        due: Option<NextCheck>,
+    ) -> Result<WriteOutcome, TableError> {
+        let mut values = vec![
+            (":attempt", text(&order.issue_lease.id)),
+            (":from", text(order.state.name())),
+            (":version", number(order.version)),
+            (":awaiting", text("awaiting_payment")),
+            (":prepay", text(item::prepay_text(prepay))),
+            (":free", number(0)),
+            (":issued", AttributeValue::Bool(true)),
+        ];
+        let mut set =
+            "SET #state = :awaiting, prepay = :prepay, issued = :issued, attempt_until = :free"
+                .to_owned();
+        if let Some(due) = due {
+            set.push_str(", due_shard = :due_shard, due_at = :due_at");
+            values.push((":due_shard", text(due_shard(due.shard))));
+            values.push((":due_at", number(due.at.0)));
+        }
+        if let Some(event) = event {
+            // The event itself, and again as the item's own attributes, which the table's stream
+            // publishes.
+            set.push_str(
+                ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
+                 cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",
+            );
+            values.extend([
+                (":next", number(event.version)),
+                (":event", AttributeValue::L(vec![item::event_map(event)])),
+                (":was", text(event.from.as_deref().unwrap_or_default())),
+                (":becomes", text(&event.to)),
+                (":cause_kind", text(event.cause.kind())),
+                (":cause_id", text(event.cause.id())),
+                (":at", number(event.at.0)),
+                // No person decides on it; an order of an earlier version has no such attribute.
+                (":decision", text("")),
+            ]);
+        }
+        let condition = "attempt_id = :attempt AND #state = :from AND version = :version";
+        let written = self
+            .update(
+                "store the prepay value",
+                &order.order_no,
+                &set,
+                condition,
+                values,
+            )
+            .await?;
+        Ok(match written {
+            // The first answer was lost and the SDK asked again: what is found is what we wrote.
+            WriteOutcome::Superseded(found)
+                if found.state == OrderState::AwaitingPayment(prepay.clone()) =>
+            {
+                WriteOutcome::Written(found)
+            }
+            WriteOutcome::Superseded(found) => WriteOutcome::Superseded(found),
+            WriteOutcome::Written(order) => WriteOutcome::Written(order),
+        })
+    }
+}
