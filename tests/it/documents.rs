@@ -63,7 +63,7 @@ for group in $(aws deploy list-deployment-groups --application-name "$applicatio
 done"#;
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 30] = [
+const NOT_RUN: [(&str, &str); 33] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -161,8 +161,14 @@ const NOT_RUN: [(&str, &str); 30] = [
         EDGE,
         "the engine has no CloudFront; tests/sam/rules_test.py holds its parameters to the template's",
     ),
+    ("aws sso login", "names a command, which opens a browser"),
     (
-        "eval \"$(aws configure export-credentials --format env)\"",
+        "aws sso login --profile NAME",
+        "it opens a browser; infra/client/tests/it/credentials.rs has what `cargo client` makes of its session",
+    ),
+    ("aws login", "names a command"),
+    (
+        "eval \"$(aws configure export-credentials --profile operator --format env)\"",
         "version 2 of the CLI alone has it, and it prints a person's credentials",
     ),
     ("cargo client", "names the program"),

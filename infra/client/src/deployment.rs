@@ -7,10 +7,10 @@ use runtime::kms::Kms;
 use stores::keys_table::KeysTable;
 
 use crate::args::{Args, UsageError};
-use crate::cloud;
+use crate::cloud::{Account, PROFILE};
 
 /// Which deployment: options of every `setup` command.
-pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
+pub(crate) const DEPLOYMENT: [&str; 4] = ["mchid", "keys-table", "secrets-key-id", PROFILE];
 
 /// The KMS key that signs for the merchant.
 pub(crate) const SIGNING_KEY: &str = "signing-key-id";
@@ -29,14 +29,15 @@ pub(crate) fn waits_for_its_import(key: &str) -> String {
     )
 }
 
-/// The account's key service, by the credentials of the environment.
-pub(crate) fn key_service() -> Result<Kms, Box<dyn Error>> {
-    Ok(Kms::new(cloud::connect(&Clock::system())?.kms()))
+/// The account's key service.
+pub(crate) async fn key_service(account: &Account) -> Result<Kms, Box<dyn Error>> {
+    Ok(Kms::new(account.connect(&Clock::system()).await?.kms()))
 }
 
 /// The deployment that a command line, or the environment, names.
 pub(crate) struct Deployment {
     pub(crate) mchid: String,
+    pub(crate) account: Account,
     table: String,
     secrets_key_id: String,
 }
@@ -46,15 +47,16 @@ impl Deployment {
     pub(crate) fn read(args: &mut Args) -> Result<Self, UsageError> {
         Ok(Self {
             mchid: args.setting("mchid", "WECHATPAY_MCHID")?,
+            account: Account::named(args)?,
             table: args.setting("keys-table", "KEYS_TABLE")?,
             secrets_key_id: args.setting("secrets-key-id", "SECRETS_KEY_ID")?,
         })
     }
 
-    /// Its keys, by the credentials of the environment.
-    pub(crate) fn keys_table(&self) -> Result<KeysTable, Box<dyn Error>> {
+    /// Its keys.
+    pub(crate) async fn keys_table(&self) -> Result<KeysTable, Box<dyn Error>> {
         let clock = Clock::system();
-        let aws = cloud::connect(&clock)?;
+        let aws = self.account.connect(&clock).await?;
         Ok(KeysTable::new(
             aws.dynamodb(),
             &self.table,

@@ -28,7 +28,7 @@ use runtime::clock::Clock;
 
 use crate::api::CommandResult;
 use crate::args::Args;
-use crate::cloud;
+use crate::cloud::{Account, PROFILE};
 
 use aws_calls::{AwsCalls, CallError};
 use console::Stranger;
@@ -145,7 +145,12 @@ impl Examination<'_> {
 }
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
-    let options = ["stack", "merchant-certificate-file", "callback-within-s"];
+    let options = [
+        "stack",
+        "merchant-certificate-file",
+        "callback-within-s",
+        PROFILE,
+    ];
     let mut args = Args::parse(raw, &options, &["json"])?;
     let name = args.setting("stack", "STACK")?;
     let certificate = args
@@ -155,9 +160,10 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         .number("callback-within-s")?
         .unwrap_or(CALLBACK_WITHIN_S);
     let as_json = args.flag("json")?;
+    let account = Account::named(&mut args)?;
     args.finish()?;
     let clock = Clock::system();
-    let settings = cloud::settings()?;
+    let settings = account.settings(&clock).await?;
     let aws = Aws::new(&settings, &clock);
     let calls = AwsCalls::new(settings, clock.clone())?;
     let subject = format!("stack {name} in {}", calls.region());

@@ -22,6 +22,7 @@ use wechatpay::time::format_rfc3339_beijing;
 use crate::{
     args::{Args, UsageError},
     certificate_request::CertificateRequest,
+    cloud::{Account, PROFILE},
     deployment::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
         waits_for_its_import,
@@ -66,11 +67,11 @@ async fn import(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let key = read_merchant_key(&key_file)?;
     let public_key = Some(key.public_key());
     let certificate = read_merchant_certificate(&certificate_file, &deployment.mchid, public_key)?;
-    let kms = key_service()?;
+    let kms = key_service(&deployment.account).await?;
     let key_arn = ensure_imported(&kms, &key_id, &key).await?;
     prove(&kms, &key_id, &certificate).await?;
     println!("A signature of {key_arn} verifies with the certificate's public key.");
-    let table = deployment.keys_table()?;
+    let table = deployment.keys_table().await?;
     register(&table, &certificate, removes_sealed_signer).await?;
     println!(
         "A stack with MerchantSigner=kms signs with this key. Keep apiclient_key.pem offline, or delete it: KMS does \
@@ -242,13 +243,14 @@ async fn register(
 
 /// The request goes to standard output and nothing else does.
 async fn csr(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let options = ["mchid", SIGNING_KEY, "merchant-name"];
+    let options = ["mchid", SIGNING_KEY, "merchant-name", PROFILE];
     let mut args = Args::parse(raw, &options, &[])?;
     let mchid = args.setting("mchid", "WECHATPAY_MCHID")?;
     let key_id = args.setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
     let merchant_name = args.required("merchant-name")?;
+    let account = Account::named(&mut args)?;
     args.finish()?;
-    let kms = key_service()?;
+    let kms = key_service(&account).await?;
     let described = kms.describe_key(&key_id).await?;
     signs_with_rsa_2048(&described)?;
     if described.state == PENDING_IMPORT {
@@ -279,7 +281,7 @@ async fn seal(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         merchant_certificate: Some(certificate_file),
         ..MerchantFiles::default()
     };
-    match change_merchant(&deployment.keys_table()?, &files).await {
+    match change_merchant(&deployment.keys_table().await?, &files).await {
         Ok(()) => {}
         Err(SetupError::Merchant(ChangeError::Incomplete(what))) => {
             return Err(format!(

@@ -71,8 +71,9 @@ All of these read --settings FILE, or the file that the variable CLIENT_SETTINGS
   {\"api_url\": \"https://...\", \"keyid\": \"...\", \"algorithm\": \"hmac-sha256\", \"secret_base64\": \"...\"}
   or \"ed25519\" / \"rsa-v1_5-sha256\" with \"private_key_file\": \"key.pem\" beside the settings.
 
-What follows works in a deployment's AWS account; credentials from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-AWS_SESSION_TOKEN.
+What follows works in a deployment's AWS account. Credentials: a profile of ~/.aws/config by --profile NAME; else the variables
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; else the profile that AWS_PROFILE names, or the default one
+(keys, SSO sessions, credential_process, roles by source_profile). Region: AWS_REGION, or the profile's.
 
 What is wrong with a deployed stack, and what to do next:
   cargo client doctor --stack NAME (or the variable STACK) [--json] [--merchant-certificate-file apiclient_cert.pem]

@@ -15,14 +15,14 @@ use wechatpay::time::format_rfc3339_beijing;
 
 use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
-use crate::cloud;
+use crate::cloud::{Account, PROFILE};
 
 /// Whose ledger, as an option and as a variable.
 const MCHID: (&str, &str) = ("mchid", "WECHATPAY_MCHID");
 /// Its table.
 const TABLE: (&str, &str) = ("notices-table", "NOTICES_TABLE");
 /// Which ledger: options of every command here.
-const LEDGER: [&str; 2] = [MCHID.0, TABLE.0];
+const LEDGER: [&str; 3] = [MCHID.0, TABLE.0, PROFILE];
 /// Default number of notices in a list.
 const MOST: usize = 100;
 
@@ -60,8 +60,10 @@ async fn list(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         args.setting(MCHID.0, MCHID.1)?,
         args.setting(TABLE.0, TABLE.1)?,
     );
+    let account = Account::named(&mut args)?;
     args.finish()?;
-    let notices = Notices::new(cloud::connect(&Clock::system())?.dynamodb(), &table, &mchid);
+    let aws = account.connect(&Clock::system()).await?;
+    let notices = Notices::new(aws.dynamodb(), &table, &mchid);
     let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     let names = names.join(" or ");
     let mut listed = Vec::new();
@@ -94,7 +96,7 @@ async fn list(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
 async fn show(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &LEDGER, &[])?;
     let id = args.word("NOTICE_ID")?;
-    let (notices, _aws) = open(args)?;
+    let (notices, _aws) = open(args).await?;
     let notice = read(&notices, &id).await?;
     let mut shown = summary(&notice);
     if let Some(fields) = shown.as_object_mut() {
@@ -108,7 +110,7 @@ async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
     let mut args = Args::parse(raw, &[&LEDGER[..], &["queue-url"]].concat(), &[])?;
     let id = args.word("NOTICE_ID")?;
     let queue_url = args.setting("queue-url", "PAYMENT_RESULTS_QUEUE_URL")?;
-    let (notices, aws) = open(args)?;
+    let (notices, aws) = open(args).await?;
     let notice = read(&notices, &id).await?;
     match notice.status {
         NoticeStatus::Pending | NoticeStatus::Parked => {}
@@ -170,7 +172,7 @@ async fn decide(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
             .into());
         }
     }
-    let (notices, _aws) = open(args)?;
+    let (notices, _aws) = open(args).await?;
     match notices
         .decide(&id, &who, &why, Clock::system().now())
         .await?
@@ -259,10 +261,11 @@ fn summary(notice: &Notice) -> Value {
 }
 
 /// The ledger that the command line names, the last thing that it may name.
-fn open(mut args: Args) -> Result<(Notices, Aws), Box<dyn Error>> {
+async fn open(mut args: Args) -> Result<(Notices, Aws), Box<dyn Error>> {
     let mchid = args.setting(MCHID.0, MCHID.1)?;
     let table = args.setting(TABLE.0, TABLE.1)?;
+    let account = Account::named(&mut args)?;
     args.finish()?;
-    let aws = cloud::connect(&Clock::system())?;
+    let aws = account.connect(&Clock::system()).await?;
     Ok((Notices::new(aws.dynamodb(), table, mchid), aws))
 }

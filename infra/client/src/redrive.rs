@@ -21,7 +21,7 @@ use stores::queues::{DeadLetter, DeadLetters, QueueError};
 
 use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
-use crate::cloud;
+use crate::cloud::{Account, PROFILE};
 use crate::doctor::aws_calls::AwsCalls;
 use crate::doctor::stack::{self, Stack};
 
@@ -60,17 +60,18 @@ const QUEUES: [(&str, &str); 4] = [
 ];
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
-    let mut args = Args::parse(raw, &["stack", "max", "rate"], &["dry-run"])?;
+    let mut args = Args::parse(raw, &["stack", "max", "rate", PROFILE], &["dry-run"])?;
     let queue = args.word("QUEUE")?;
     let outputs = outputs_of(&queue)?;
     let name = args.setting("stack", "STACK")?;
     let most = at_least_one("max", args.number::<u64>("max")?)?;
     let rate = at_least_one("rate", args.number::<u32>("rate")?)?;
     let looks_only = args.flag("dry-run")?;
+    let account = Account::named(&mut args)?;
     args.finish()?;
 
     let clock = Clock::system();
-    let settings = cloud::settings()?;
+    let settings = account.settings(&clock).await?;
     let aws = Aws::new(&settings, &clock);
     let calls = AwsCalls::new(settings, clock.clone())?;
     let Some(stack) = Stack::described(&calls, &name).await? else {

@@ -100,7 +100,11 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
     if let (Some(certificate), None, Some(key_id)) =
         (&files.merchant_certificate, &files.merchant_key, kms_key_id)
     {
-        let held = match key_service()?.public_key(&key_id).await {
+        let held = match key_service(&deployment.account)
+            .await?
+            .public_key(&key_id)
+            .await
+        {
             Ok(held) => MerchantPublicKey::from_der(&held)?,
             Err(error) if error.code() == Some(NO_MATERIAL) => {
                 return Err(waits_for_its_import(&key_id).into());
@@ -109,7 +113,7 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         };
         read_merchant_certificate(certificate, &deployment.mchid, Some(&held))?;
     }
-    change_merchant(&deployment.keys_table()?, &files).await?;
+    change_merchant(&deployment.keys_table().await?, &files).await?;
     println!(
         "The merchant's record has what was named, and what else it had; functions read it within a minute."
     );
@@ -127,7 +131,7 @@ async fn add_wechat_key(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         let what = "one of --wechatpay-public-key ID=FILE and --platform-certificate FILE";
         return Err(UsageError::Missing(what.to_owned()).into());
     };
-    let id = add_platform_key(&deployment.keys_table()?, key, signs_answers).await?;
+    let id = add_platform_key(&deployment.keys_table().await?, key, signs_answers).await?;
     println!("{id} counts beside the keys that were there; functions read it within a minute.");
     if signs_answers {
         println!("Requests ask for answers signed with it.");
@@ -144,7 +148,11 @@ async fn remove_wechat_key(raw: impl Iterator<Item = String>) -> Result<(), Box<
         remove_verification: Some(&id),
         ..MerchantChange::default()
     };
-    deployment.keys_table()?.change_merchant(&change).await?;
+    deployment
+        .keys_table()
+        .await?
+        .change_merchant(&change)
+        .await?;
     println!("{id} is taken out; functions forget it within a minute.");
     Ok(())
 }
@@ -160,7 +168,11 @@ async fn remove_apiv3_key(raw: impl Iterator<Item = String>) -> Result<(), Box<d
         remove_apiv3: Some(version),
         ..MerchantChange::default()
     };
-    deployment.keys_table()?.change_merchant(&change).await?;
+    deployment
+        .keys_table()
+        .await?
+        .change_merchant(&change)
+        .await?;
     println!("APIv3 key {version} is taken out; functions forget it within a minute.");
     Ok(())
 }
@@ -193,14 +205,14 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
             let api_url = ApiUrl::parse(&args.required("api-url")?)?;
             let path = settings_file(&mut args)?;
             args.finish()?;
-            let table = deployment.keys_table()?;
+            let table = deployment.keys_table().await?;
             shared_secret(&table, keyid, &client_id, &api_url, &path).await
         }
         Algorithm::Ed25519 | Algorithm::RsaV15Sha256 => {
             let file = PathBuf::from(args.required("public-key-file")?);
             args.finish()?;
             let key = ApiClientKey::Public { algorithm, file };
-            add_client(&deployment.keys_table()?, &keyid, &client_id, &key).await?;
+            add_client(&deployment.keys_table().await?, &keyid, &client_id, &key).await?;
             println!("The key {keyid} is registered; it counts within a minute.");
             Ok(())
         }
@@ -229,7 +241,7 @@ async fn limit(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> 
         }
         .into());
     }
-    let table = deployment.keys_table()?;
+    let table = deployment.keys_table().await?;
     match table.limit_client(&keyid, own).await {
         Ok(()) => {}
         Err(KeysError::NoItem { .. }) => {
@@ -253,7 +265,7 @@ async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let deployment = Deployment::read(&mut args)?;
     let keyid = args.required("keyid")?;
     args.finish()?;
-    let table = deployment.keys_table()?;
+    let table = deployment.keys_table().await?;
     match table.revoke_client(&keyid).await {
         Ok(()) => {}
         Err(KeysError::NoItem { .. }) => {

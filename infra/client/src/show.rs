@@ -20,9 +20,14 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
     let deployment = Deployment::read(&mut args)?;
     let key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
     args.finish()?;
-    let overview = deployment.keys_table()?.overview().await?;
+    let overview = deployment.keys_table().await?.overview().await?;
     let kms_key = match key_id {
-        Some(key_id) => Some(key_service()?.describe_key(&key_id).await?),
+        Some(key_id) => Some(
+            key_service(&deployment.account)
+                .await?
+                .describe_key(&key_id)
+                .await?,
+        ),
         None => None,
     };
     println!(

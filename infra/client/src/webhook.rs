@@ -46,7 +46,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         if url.is_some() || wanted.says_anything() {
             return Err(UsageError::Conflict("--off takes nothing but --client").into());
         }
-        let table = deployment.keys_table()?;
+        let table = deployment.keys_table().await?;
         match table.remove_webhook(&client_id).await {
             Ok(()) => {}
             Err(KeysError::NoItem { .. }) => {
@@ -67,7 +67,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         .map(|url| WebhookUrl::parse(&url, Reach::PublicAndLoopback))
         .transpose()?;
     let given = wanted.given.as_deref().map(read_secret).transpose()?;
-    let table = deployment.keys_table()?;
+    let table = deployment.keys_table().await?;
     let is_there = table.has_webhook(&client_id).await?;
     wanted.check(is_there, url.is_some())?;
     if !is_there && !is_before_its_key {

@@ -145,6 +145,21 @@ impl AwsSettings {
         })
     }
 
+    /// Settings that were found elsewhere than in the environment, as programs for people find them
+    /// in a profile. `None` if `endpoint` is neither `https://` nor a private address.
+    pub fn found(
+        region: impl Into<String>,
+        credentials: Credentials,
+        endpoint: Option<String>,
+    ) -> Option<Self> {
+        let is_usable = endpoint.as_deref().is_none_or(is_endpoint);
+        is_usable.then(|| Self {
+            region: region.into(),
+            credentials,
+            endpoint,
+        })
+    }
+
     /// Whether all of AWS is an engine on this machine, so that nothing of what is done here is
     /// real.
     pub fn is_on_this_machine(&self) -> bool {
@@ -200,7 +215,7 @@ impl Aws {
         let http_client = if plain {
             aws_smithy_http_client::Builder::new().build_http()
         } else {
-            SharedHttpClient::new(PinnedHttps::default())
+            https_client()
         };
         Self::with_http_client(settings, clock, http_client)
     }
@@ -288,6 +303,12 @@ fn s3_time_limits() -> TimeoutConfig {
         .operation_attempt_timeout(S3_ATTEMPT_LIMIT)
         .operation_timeout(S3_CALL_LIMIT)
         .build()
+}
+
+/// What the clients here go out through: HTTPS that trusts Mozilla's roots. For what finds
+/// credentials by calls of its own.
+pub fn https_client() -> SharedHttpClient {
+    SharedHttpClient::new(PinnedHttps::default())
 }
 
 /// The SDK stops repeating when too many calls of one partition have failed lately. By default a

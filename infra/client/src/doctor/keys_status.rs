@@ -30,7 +30,7 @@ use super::wechat::{
 };
 use crate::api::CommandResult;
 use crate::args::Args;
-use crate::cloud;
+use crate::cloud::{Account, PROFILE};
 
 const DAY_S: i64 = 86_400;
 /// A secret that people changed longer ago is to be changed.
@@ -59,12 +59,13 @@ struct KeyStatus {
 }
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
-    let mut args = Args::parse(raw, &["stack"], &["json"])?;
+    let mut args = Args::parse(raw, &["stack", PROFILE], &["json"])?;
     let name = args.setting("stack", "STACK")?;
     let as_json = args.flag("json")?;
+    let account = Account::named(&mut args)?;
     args.finish()?;
     let clock = Clock::system();
-    let settings = cloud::settings()?;
+    let settings = account.settings(&clock).await?;
     let aws = Aws::new(&settings, &clock);
     let calls = AwsCalls::new(settings, clock.clone())?;
     let Some(stack) = Stack::read(&calls, &name).await? else {

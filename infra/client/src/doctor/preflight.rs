@@ -13,7 +13,7 @@ use super::stack::{self, Stack};
 use super::{clock, functions};
 use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
-use crate::cloud;
+use crate::cloud::{Account, AccountError, PROFILE};
 
 /// A program that builds or deploys.
 struct Tool {
@@ -87,7 +87,7 @@ impl Architecture {
 }
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
-    let mut args = Args::parse(raw, &["stack", "architecture"], &["json"])?;
+    let mut args = Args::parse(raw, &["stack", "architecture", PROFILE], &["json"])?;
     let name = args.optional_setting("stack", "STACK")?;
     let given = args
         .optional("architecture")?
@@ -98,16 +98,17 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         given,
     })?;
     let as_json = args.flag("json")?;
+    let account_named = Account::named(&mut args)?;
     args.finish()?;
 
     eprintln!("examining tools ...");
     let mut findings: Vec<Finding> = TOOLS.iter().filter_map(tool).collect();
     findings.extend(target_missing(architecture));
     let clock = Clock::system();
-    let settings = match cloud::settings() {
+    let settings = match account_named.settings(&clock).await {
         Ok(settings) => settings,
         Err(error) => {
-            findings.push(settings_missing(&error.names(), &error.to_string()));
+            findings.push(settings_missing(&error));
             let left_out = vec!["the account"];
             return Ok(told("deployment".to_owned(), findings, left_out, as_json));
         }
@@ -217,21 +218,39 @@ fn identity_refused(error: &CallError) -> Finding {
     }
 }
 
-fn settings_missing(names: &[&str], told: &str) -> Finding {
-    if names == ["AWS_REGION"] {
-        return Finding::error(
+fn settings_missing(error: &AccountError) -> Finding {
+    match error {
+        AccountError::Environment(missing) if missing.names() == ["AWS_REGION"] => Finding::error(
             "region-missing",
             "Nothing says which region to deploy in.",
-            told,
+            missing.to_string(),
             "export AWS_REGION and AWS_DEFAULT_REGION",
-        );
+        ),
+        AccountError::NoRegion { cause, next_step } => Finding::error(
+            "region-missing",
+            "Nothing says which region to deploy in.",
+            cause.as_str(),
+            *next_step,
+        ),
+        AccountError::Environment(missing) => Finding::error(
+            "credentials-missing",
+            "There are no credentials for AWS in the environment.",
+            missing.to_string(),
+            "set all of them, or unset them and name a profile (--profile or AWS_PROFILE)",
+        ),
+        AccountError::NoCredentials { cause, next_step } => Finding::error(
+            "credentials-missing",
+            "There are no credentials for AWS.",
+            cause.as_str(),
+            next_step.as_str(),
+        ),
+        AccountError::Endpoint(_) => Finding::error(
+            "credentials-missing",
+            "Nothing can be sent to the address that stands for AWS.",
+            error.to_string(),
+            "unset it, or put it right",
+        ),
     }
-    Finding::error(
-        "credentials-missing",
-        "There are no credentials for AWS in the environment.",
-        told,
-        "eval \"$(aws configure export-credentials --format env)\" puts those of a profile there, and export AWS_REGION",
-    )
 }
 
 fn not_examined(what: &str, error: &CallError) -> Finding {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cloud;
+mod credentials;
 mod doctor;
 mod keys;
 mod notices;
