@@ -28,6 +28,7 @@ mod console;
 mod console_memory;
 mod console_page;
 mod contract;
+mod cost;
 mod crashes;
 mod create_order;
 mod days;

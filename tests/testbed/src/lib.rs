@@ -70,4 +70,4 @@ pub use set_up::{simulator_config, write_merchant};
 #[cfg(feature = "engines")]
 pub use sqs::{SqsEngine, SqsMessage};
 #[cfg(feature = "engines")]
-pub use wire::{Call, Fault, FaultyTransport, Match};
+pub use wire::{Call, Charge, Fault, FaultyTransport, Match};

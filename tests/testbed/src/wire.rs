@@ -13,11 +13,13 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use runtime::clock::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::aws_request::AwsRequest;
@@ -36,6 +38,17 @@ pub struct Call {
     pub items: usize,
     /// Whether it is a read that must see every write before it (`ConsistentRead`).
     pub consistent: bool,
+}
+
+/// What DynamoDB charges for one call on one table or index.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Charge {
+    /// The operation.
+    pub operation: String,
+    /// The table, or `table/index`.
+    pub place: String,
+    /// Units of capacity, in halves: a read that may lag takes half a unit.
+    pub half_units: u64,
 }
 
 /// Which calls are meant. `None` means any.
@@ -92,6 +105,8 @@ struct State {
     rules: Vec<Rule>,
     plan: Option<Plan>,
     dead: bool,
+    /// Once somebody wants to know.
+    charges: Option<Vec<Charge>>,
 }
 
 type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
@@ -227,6 +242,49 @@ impl FaultyTransport {
         self.state().calls.clear();
     }
 
+    /// From now on DynamoDB is asked what each call takes.
+    pub fn meter(&self) {
+        self.state().charges = Some(Vec::new());
+    }
+
+    /// What DynamoDB charged since [`FaultyTransport::meter`], in order.
+    pub fn charges(&self) -> Vec<Charge> {
+        self.state().charges.clone().unwrap_or_default()
+    }
+
+    /// Passes a call on, and notes what DynamoDB charges for it.
+    async fn pass_on(
+        &self,
+        call: &Call,
+        mut request: HttpRequest,
+        inner: &SharedHttpConnector,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let is_metered = call.service == Service::DynamoDb && self.state().charges.is_some();
+        if !is_metered {
+            return inner.call(request).await;
+        }
+        let body = request.body().bytes().unwrap_or_default();
+        if let Ok(Value::Object(mut body)) = serde_json::from_slice(body) {
+            body.insert("ReturnConsumedCapacity".to_owned(), json!("INDEXES"));
+            let body = Value::Object(body).to_string();
+            request
+                .headers_mut()
+                .insert("content-length", body.len().to_string());
+            *request.body_mut() = SdkBody::from(body);
+        }
+        let mut answer = inner.call(request).await?;
+        let body = answer.take_body();
+        let body = ByteStream::new(body)
+            .collect()
+            .await
+            .map_err(|error| ConnectorError::other(Box::new(error), None))?
+            .to_vec();
+        let charges = consumed(&call.operation, &body);
+        self.state().charges.get_or_insert_default().extend(charges);
+        *answer.body_mut() = SdkBody::from(body);
+        Ok(answer)
+    }
+
     /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None`
     /// means that it died. Whatever it was doing is dropped on the spot, as when a sandbox is
     /// killed.
@@ -310,7 +368,7 @@ impl HttpConnector for ObservedConnector {
             // Listens before the call is on record: who sees it there and mends is heard.
             let mut mended = wire.0.mended.subscribe();
             match wire.take(&call) {
-                None => inner.call(request).await,
+                None => wire.pass_on(&call, request, &inner).await,
                 Some(Fault::Delay(duration)) => {
                     wire.0.clock.sleep(duration).await;
                     inner.call(request).await
@@ -363,6 +421,44 @@ fn call_of(asked: &AwsRequest<'_>) -> Call {
         items: transaction.map_or(1, Vec::len),
         consistent: asked.json().get("ConsistentRead") == Some(&Value::Bool(true)),
     }
+}
+
+/// What an answer says was consumed, by table and index, in halves of a unit.
+fn consumed(operation: &str, answer: &[u8]) -> Vec<Charge> {
+    let Ok(answer) = serde_json::from_slice::<Value>(answer) else {
+        return Vec::new();
+    };
+    let tables = match answer.get("ConsumedCapacity") {
+        Some(Value::Array(tables)) => tables.iter().collect(),
+        Some(one) => vec![one],
+        None => Vec::new(),
+    };
+    let charge = |place: String, of: &Value| {
+        Some(Charge {
+            operation: operation.to_owned(),
+            place,
+            half_units: halves(of.get("CapacityUnits")?)?,
+        })
+    };
+    let mut charges = Vec::new();
+    for of in tables {
+        let table = of.get("TableName").and_then(Value::as_str);
+        let table = table.unwrap_or_default();
+        charges.extend(of.get("Table").and_then(|of| charge(table.to_owned(), of)));
+        let indexes = of.get("GlobalSecondaryIndexes").and_then(Value::as_object);
+        for (index, of) in indexes.into_iter().flatten() {
+            charges.extend(charge(format!("{table}/{index}"), of));
+        }
+    }
+    charges
+}
+
+/// Units are whole ones or halves, written with a decimal point.
+fn halves(units: &Value) -> Option<u64> {
+    let units = units.to_string();
+    let (whole, rest) = units.split_once('.').unwrap_or((&units, "0"));
+    let whole: u64 = whole.parse().ok()?;
+    Some(whole * 2 + u64::from(rest.starts_with('5')))
 }
 
 fn first_table(transaction: &[Value]) -> Option<&Value> {
