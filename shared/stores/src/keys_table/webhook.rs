@@ -16,7 +16,6 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -42,6 +41,10 @@ use crate::attributes::{Item, number, number_of};
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;
+
+/// What deliveries leave in the item, which a new set-up removes.
+const OF_DELIVERIES: &str = "why, since, answer, answered_at, answer_since, gone_since, gone_counted_at, \
+    gone_count, failing_since, failing_told_at";
 
 /// The state of a client's webhook, without the data needed to send one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -172,30 +175,34 @@ impl KeysTable {
             .unzip();
         let seen: Option<u64> = found.as_ref().and_then(|item| number_of(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
-        let plain = |value: &str| AttributeValue::S(value.to_owned());
-        let item = Item::from([
-            ("pk".to_owned(), plain(&pk)),
-            ("client_id".to_owned(), plain(client_id)),
-            ("url".to_owned(), AttributeValue::S(url)),
-            ("secrets".to_owned(), AttributeValue::L(secrets)),
-            ("secrets_made_at".to_owned(), AttributeValue::L(made)),
-            ("state".to_owned(), plain("active")),
-            ("version".to_owned(), AttributeValue::N(version.to_string())),
-        ]);
-        let put = self
+        let secrets = AttributeValue::L(secrets);
+        // Only what this version knows is changed: a later one's attributes stay.
+        let update = self
             .shared
             .client
-            .put_item()
+            .update_item()
             .table_name(&self.shared.table)
-            .set_item(Some(item.clone()))
+            .key("pk", AttributeValue::S(pk.clone()))
+            .update_expression(format!(
+                "SET client_id = :client, #url = :url, secrets = :secrets, secrets_made_at = :made, \
+                 #state = :active, version = :version REMOVE {OF_DELIVERIES}"
+            ))
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":client", AttributeValue::S(client_id.to_owned()))
+            .expression_attribute_values(":url", AttributeValue::S(url.clone()))
+            .expression_attribute_values(":secrets", secrets.clone())
+            .expression_attribute_values(":made", AttributeValue::L(made))
+            .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
+            .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match seen {
-            Some(seen) => put
+        let update = match seen {
+            Some(seen) => update
                 .condition_expression("version = :seen")
                 .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
-            None => put.condition_expression("attribute_not_exists(version)"),
+            None => update.condition_expression("attribute_not_exists(version)"),
         };
-        let written = put.send().await;
+        let written = update.send().await;
         self.forget_webhook(client_id);
         let Err(error) = written else { return Ok(()) };
         // If the first answer is lost and the SDK retries, the stored value is the written one.
@@ -204,20 +211,21 @@ impl KeysTable {
         let is_ours = |found: &Item| match &own {
             Some(own) => sealed_secrets(found).is_some_and(|found| found.contains(own)),
             None => {
-                let is_same = |name: &str| found.get(name) == item.get(name);
-                ["url", "secrets", "version"].into_iter().all(is_same)
+                text(found, "url").as_ref() == Some(&url)
+                    && found.get("secrets") == Some(&secrets)
+                    && number_of(found, "version") == Some(version)
             }
         };
         match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(refused))
+            Some(UpdateItemError::ConditionalCheckFailedException(refused))
                 if refused.item().is_some_and(is_ours) =>
             {
                 Ok(())
             }
-            Some(PutItemError::ConditionalCheckFailedException(_)) => {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
                 Err(KeysError::Changed { pk })
             }
-            Some(_) | None => Err(KeysError::Table(AwsError::new("PutItem", error))),
+            Some(_) | None => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }
     }
 

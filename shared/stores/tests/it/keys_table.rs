@@ -4,6 +4,8 @@ mod clients;
 mod merchant;
 mod webhooks;
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use stores::keys_table::{
     KeysTable, VerificationEntry, VerificationKind,
@@ -84,13 +86,17 @@ impl Bench {
     }
 
     async fn attribute(&self, pk: &str, attribute: &str) -> AttributeValue {
+        let mut item = self.item(pk).await;
+        item.remove(attribute).expect("the attribute")
+    }
+
+    async fn item(&self, pk: &str) -> HashMap<String, AttributeValue> {
         let client = self.engine.client(&self.kms.clock);
         let get = client
             .get_item()
             .table_name(&self.tables.keys)
             .key("pk", AttributeValue::S(pk.to_owned()));
-        let mut item = get.send().await.expect("read").item.expect("an item");
-        item.remove(attribute).expect("the attribute")
+        get.send().await.expect("read").item.expect("an item")
     }
 }
 

@@ -99,7 +99,7 @@ async fn a_secret_that_is_given_again_pushes_none_out() {
 async fn a_change_of_a_webhook_whose_answer_was_lost_counts_as_done() {
     let bench = Bench::new().await;
     let table = bench.sandbox();
-    let writes = Match::operation(Service::DynamoDb, "PutItem");
+    let writes = Match::operation(Service::DynamoDb, "UpdateItem");
     for secret_of_it in [Some(secret(1)), Some(secret(2)), None] {
         bench.wire.forget();
         bench.wire.break_next(writes.clone(), Fault::LostAnswer);
@@ -112,6 +112,38 @@ async fn a_change_of_a_webhook_whose_answer_was_lost_counts_as_done() {
     }
     let webhook = read(&table).await;
     assert_eq!(first_bytes(active(webhook.as_deref())), [2, 1]);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_set_up_again_keeps_what_a_later_version_added_and_nothing_of_deliveries()
+{
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    put(&table, URL, 1).await;
+    let webhook = read(&table).await;
+    let seen = &active(webhook.as_deref()).url;
+    let run = gone(&table, seen, 4).await;
+    let disabled = table
+        .disable_webhook("shop", seen, &run, "410 Gone", NOW)
+        .await;
+    disabled.expect("written");
+    let later = AttributeValue::S("by a later version".to_owned());
+    bench.set("webhook#shop", "added_later", later).await;
+    put(&table, URL, 2).await;
+    let item = bench.item("webhook#shop").await;
+    let mut names: Vec<&str> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let expected = [
+        "added_later",
+        "client_id",
+        "pk",
+        "secrets",
+        "secrets_made_at",
+        "state",
+        "url",
+        "version",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]
