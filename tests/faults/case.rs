@@ -14,6 +14,7 @@ use crate::{
     director::{InOrder, Policy, on_side},
     flows::{Flow, Race, Step},
     logs,
+    previous::Turns,
     scenario::{ConcurrentAnswers, Scenario, Until, Violation},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct CaseResult {
     pub(crate) steps: Vec<String>,
     /// How many calls were made.
     pub(crate) calls: u64,
+    /// How many invocations of functions.
+    pub(crate) invocations: usize,
 }
 
 /// Real time after which a case is held to hang. The slowest takes a second or two.
@@ -41,9 +44,9 @@ pub(crate) fn keep_panics() {
 }
 
 /// Plays a flow by a script.
-pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
+pub(crate) fn flow(flow: &Flow, turns: Turns, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut scenario = Scenario::new(Deployment::set(1).await);
+        let mut scenario = Scenario::new(Deployment::set(1, turns).await);
         (flow.before)(&mut scenario).await;
         scenario.scene.recycle(); // every function starts cold: its first calls are crash points, too
         scenario.scene.director.follow(script);
@@ -54,9 +57,9 @@ pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
 }
 
 /// Plays a race by a script.
-pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
+pub(crate) fn race(race: &Race, turns: Turns, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut scenario = Scenario::new(Deployment::set(1).await);
+        let mut scenario = Scenario::new(Deployment::set(1, turns).await);
         (race.before)(&mut scenario).await;
         scenario.scene.director.follow(script);
         let (scene, asked) = (Arc::clone(&scenario.scene), ConcurrentAnswers::default());
@@ -108,6 +111,7 @@ pub(crate) fn run(case: impl Future<Output = Scenario>) -> CaseResult {
             Some(CaseResult {
                 steps: scenario.scene.director.steps(),
                 calls: scenario.scene.director.calls(),
+                invocations: scenario.scene.rollout.invocations(),
                 violations: scenario.violations,
             })
         })

@@ -27,6 +27,7 @@ use testbed::{AwsEngines, AwsRequest, SqsEngine};
 use crate::{
     call::{Call, CallFault, Function, Service},
     director::{CallScheduler, Liveness},
+    release::SandboxClock,
 };
 
 /// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of `runtime::aws`), in
@@ -85,6 +86,15 @@ impl Cloud {
             | Value::String(_)
             | Value::Object(_)) => panic!("not a list of items: {other}"),
         }
+    }
+
+    /// Changes an item besides all that functions do.
+    pub(crate) fn update(&self, request: &Value) {
+        let reply = self
+            .engines
+            .tables()
+            .answer("UpdateItem", &request.to_string());
+        assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
     /// Everything that a table's stream holds, oldest first, as a pipe gets it.
@@ -152,7 +162,7 @@ pub(crate) struct SandboxCaller {
     pub(crate) line: Liveness,
     pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
-    pub(crate) clock: Clock,
+    pub(crate) clock: SandboxClock,
 }
 
 impl SandboxConnector {
@@ -177,7 +187,7 @@ impl SandboxConnector {
         // Others had so much time before this call that its caller has given it up.
         let waited_ms = self.cloud.clock.now_ms() - asked_ms;
         if fate.is_none() && waited_ms > attempt_limit_ms(&asked) {
-            advance(&caller.clock, waited_ms);
+            caller.clock.advance_ms(waited_ms);
             return Err(ConnectorError::timeout("too late, by the harness".into()));
         }
         let answer = match fate {
@@ -198,7 +208,7 @@ impl SandboxConnector {
                 std::future::pending().await
             }
             Some(CallFault::TimedOut) => {
-                advance(&caller.clock, attempt_limit_ms(&asked));
+                caller.clock.advance_ms(attempt_limit_ms(&asked));
                 Err(ConnectorError::timeout("too late, by the harness".into()))
             }
             Some(CallFault::ServerError | CallFault::ServerErrorAfter) => Ok(asked.server_error()),
@@ -338,11 +348,4 @@ fn item_of_transaction(entry: &Value) -> String {
         .and_then(|entry| entry.values().next())
         .map(item)
         .unwrap_or_default()
-}
-
-/// Time passes on a sandbox's clock.
-pub(crate) fn advance(clock: &Clock, ms: i64) {
-    clock.advance(std::time::Duration::from_millis(
-        u64::try_from(ms).unwrap_or_default(),
-    ));
 }

@@ -40,8 +40,10 @@ use crate::{
     director::CallScheduler,
     exchanges::Exchanges,
     pipe,
+    previous::{Rollout, Turns},
     receiver::Receiver,
-    sandbox::{FunctionApp, Sandbox, Site, clock_at, move_to},
+    release::Releases,
+    sandbox::{Sandbox, Site, clock_at, move_to},
 };
 
 /// When each scene begins: noon of 1 August 2026 in Beijing.
@@ -70,6 +72,7 @@ pub(crate) struct Deployment {
     pub(crate) notify_url: String,
     wechat: Running,
     site: Site,
+    pub(crate) rollout: Rollout,
     state: Mutex<Observed>,
     /// What was read of the tables, after so many writes.
     records: Mutex<Option<(u64, Arc<Records>)>>,
@@ -131,8 +134,9 @@ impl Default for Poll {
 }
 
 impl Deployment {
-    /// Sets a scene. Sandboxes are built when they are needed.
-    pub(crate) async fn set(seed: u64) -> Arc<Self> {
+    /// Sets a scene; `turns` say of which release each invocation is. Sandboxes are built when
+    /// they are needed.
+    pub(crate) async fn set(seed: u64, turns: Turns) -> Arc<Self> {
         fastrand::seed(seed);
         let clock = clock_at(BEGIN_S * 1000);
         let random = Random::seeded(seed);
@@ -180,7 +184,7 @@ impl Deployment {
             receiver: Arc::clone(&receiver),
             simulator: wechat.addr.to_string(),
             environment: Mutex::new(variables(&tables, &notify_url)),
-            random: random.clone(),
+            releases: Releases::seeded(seed),
             scene_clock: clock.clone(),
         };
         let scene = Arc::new(Self {
@@ -197,6 +201,7 @@ impl Deployment {
             notify_url,
             wechat,
             site,
+            rollout: Rollout::new(turns),
             state: Mutex::new(Observed {
                 simulated_ms: BEGIN_S * 1000,
                 ..Observed::default()
@@ -227,12 +232,13 @@ impl Deployment {
         function: Function,
         work: impl AsyncFnOnce(&Sandbox) -> T,
     ) -> Option<T> {
+        let release = self.rollout.next();
         let idle = {
             let mut state = self.state();
             let at = state
                 .idle
                 .iter()
-                .position(|sandbox| sandbox.function == function);
+                .position(|sandbox| sandbox.function == function && sandbox.release == release);
             at.map(|at| state.idle.remove(at))
         };
         let now_ms = self.clock.now_ms();
@@ -240,13 +246,14 @@ impl Deployment {
             Some(sandbox) => sandbox,
             None => {
                 let ahead_ms = self.next_skew();
-                self.site.build(function, now_ms, ahead_ms).await
+                self.site.build((function, release), now_ms, ahead_ms).await
             }
         };
         sandbox.line.take_side();
-        move_to(&sandbox.clock, now_ms + sandbox.ahead_ms);
+        sandbox.clock.move_to(now_ms + sandbox.ahead_ms);
         let done = sandbox.line.live(work(&sandbox)).await;
         move_to(&self.clock, sandbox.clock.now_ms() - sandbox.ahead_ms);
+        self.rollout.worked(self, function, release);
         if done.is_some() {
             self.state().idle.push(sandbox);
         }
@@ -288,21 +295,7 @@ impl Deployment {
         let answer = self
             .within(function, async |sandbox| {
                 let (parts, body) = request.into_parts();
-                ApiAnswer::of(match &sandbox.app {
-                    FunctionApp::CreateOrder(app) => {
-                        create_order::handler::create(app, parts, body).await
-                    }
-                    FunctionApp::ManageOrder(app) => {
-                        manage_order::handler::manage(app, parts, body).await
-                    }
-                    FunctionApp::ReceiveCallback(_)
-                    | FunctionApp::ProcessPayment(_)
-                    | FunctionApp::Reconcile(_)
-                    | FunctionApp::Console(_)
-                    | FunctionApp::SendWebhook(_) => {
-                        unreachable!("no function of the API")
-                    }
-                })
+                ApiAnswer::of(sandbox.app.answer(parts, body).await)
             })
             .await;
         if let Some(answer) = &answer {
@@ -329,18 +322,8 @@ impl Deployment {
             .body(());
         let (parts, ()) = request.expect("a request").into_parts();
         let answer = self
-            .within(Function::Console, async |sandbox| match &sandbox.app {
-                FunctionApp::Console(app) => {
-                    console::handler::serve(app, parts, form.into_bytes()).await
-                }
-                FunctionApp::CreateOrder(_)
-                | FunctionApp::ManageOrder(_)
-                | FunctionApp::ReceiveCallback(_)
-                | FunctionApp::ProcessPayment(_)
-                | FunctionApp::Reconcile(_)
-                | FunctionApp::SendWebhook(_) => {
-                    unreachable!("not the function of the console")
-                }
+            .within(Function::Console, async |sandbox| {
+                sandbox.app.answer(parts, form.into_bytes()).await
             })
             .await;
         answer.map(|answer| answer.status().as_u16())
@@ -352,22 +335,9 @@ impl Deployment {
         let envelope: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         let event =
             json!({"version": "2.0", "headers": headers, "body": body, "isBase64Encoded": false});
-        let event = serde_json::from_value(event).expect("an event of the gateway's");
         let answer = self
             .within(Function::ReceiveCallback, async |sandbox| {
-                match &sandbox.app {
-                    FunctionApp::ReceiveCallback(app) => {
-                        receive_callback::handler::receive(app, event).await
-                    }
-                    FunctionApp::CreateOrder(_)
-                    | FunctionApp::ManageOrder(_)
-                    | FunctionApp::ProcessPayment(_)
-                    | FunctionApp::Reconcile(_)
-                    | FunctionApp::Console(_)
-                    | FunctionApp::SendWebhook(_) => {
-                        unreachable!("not the function of callbacks")
-                    }
-                }
+                sandbox.app.receive(event).await
             })
             .await;
         let status = answer.map_or(500, |answer| answer.status().as_u16());
@@ -407,9 +377,15 @@ impl Deployment {
         let records: Vec<Value> = messages.iter().map(|message| message.record(url)).collect();
         let event = json!({"Records": records});
         let answer = match url {
-            WORK => self.reconcile(event).await,
-            WEBHOOKS => self.send_webhooks(event).await,
-            _ => self.process(event).await,
+            WORK => self.handle(Function::Reconcile, event, RECONCILE_MS).await,
+            WEBHOOKS => {
+                self.handle(Function::SendWebhook, event, INVOCATION_MS)
+                    .await
+            }
+            _ => {
+                self.handle(Function::ProcessPayment, event, INVOCATION_MS)
+                    .await
+            }
         };
         let Some(answer) = answer else {
             return messages.len();
@@ -427,50 +403,14 @@ impl Deployment {
         messages.len()
     }
 
-    /// Hands messages to `process-payment`. Its answer; `None` when the sandbox dies.
-    async fn process(&self, event: Value) -> Option<Value> {
-        let batch = serde_json::from_value(event).expect("a batch");
-        let answer = self
-            .within(Function::ProcessPayment, async |sandbox| {
-                match &sandbox.app {
-                    FunctionApp::ProcessPayment(app) => {
-                        let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
-                        process_payment::handler::process(app, batch, deadline_ms).await
-                    }
-                    FunctionApp::CreateOrder(_)
-                    | FunctionApp::ManageOrder(_)
-                    | FunctionApp::ReceiveCallback(_)
-                    | FunctionApp::Reconcile(_)
-                    | FunctionApp::Console(_)
-                    | FunctionApp::SendWebhook(_) => {
-                        unreachable!("not the function of queues")
-                    }
-                }
-            })
-            .await;
-        answer.map(|answer| serde_json::to_value(answer).expect("JSON"))
-    }
-
-    /// Hands events to `send-webhook`. Its answer; `None` when the sandbox dies.
-    async fn send_webhooks(&self, event: Value) -> Option<Value> {
-        let batch = serde_json::from_value(event).expect("a batch");
-        let answer = self
-            .within(Function::SendWebhook, async |sandbox| match &sandbox.app {
-                FunctionApp::SendWebhook(app) => {
-                    let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
-                    send_webhook::handler::process(app, batch, deadline_ms).await
-                }
-                FunctionApp::CreateOrder(_)
-                | FunctionApp::ManageOrder(_)
-                | FunctionApp::ReceiveCallback(_)
-                | FunctionApp::ProcessPayment(_)
-                | FunctionApp::Reconcile(_)
-                | FunctionApp::Console(_) => {
-                    unreachable!("not the function of webhooks")
-                }
-            })
-            .await;
-        answer.map(|answer| serde_json::to_value(answer).expect("JSON"))
+    /// Hands an event to a function that may run so long. Its answer; `None` when it has none, or
+    /// the sandbox dies.
+    async fn handle(&self, function: Function, event: Value, limit_ms: i64) -> Option<Value> {
+        let handle = async |sandbox: &Sandbox| {
+            let deadline_ms = sandbox.clock.now_ms() + limit_ms;
+            sandbox.app.handle(event, deadline_ms).await
+        };
+        self.within(function, handle).await.flatten()
     }
 
     /// A person sets the client's webhook up, or up again.
@@ -519,31 +459,8 @@ impl Deployment {
 
     /// One run of the sweep.
     pub(crate) async fn sweep(&self) {
-        self.reconcile(json!({"task": "sweep"})).await;
-    }
-
-    /// Calls `reconcile`. Its answer; `None` when it has none, or the sandbox dies.
-    async fn reconcile(&self, event: Value) -> Option<Value> {
-        let event = serde_json::from_value(event).expect("an event");
-        let answer = self
-            .within(Function::Reconcile, async |sandbox| match &sandbox.app {
-                FunctionApp::Reconcile(app) => {
-                    let deadline_ms = sandbox.clock.now_ms() + RECONCILE_MS;
-                    reconcile::handler::run(app, event, deadline_ms).await.ok()
-                }
-                FunctionApp::CreateOrder(_)
-                | FunctionApp::ManageOrder(_)
-                | FunctionApp::ReceiveCallback(_)
-                | FunctionApp::ProcessPayment(_)
-                | FunctionApp::Console(_)
-                | FunctionApp::SendWebhook(_) => {
-                    unreachable!("not the function of the sweep and of days")
-                }
-            })
-            .await;
-        answer
-            .flatten()
-            .map(|answer| serde_json::to_value(answer).expect("JSON"))
+        let event = json!({"task": "sweep"});
+        self.handle(Function::Reconcile, event, RECONCILE_MS).await;
     }
 
     /// Time passes; WeChat Pay's callbacks until then arrive at their times.

@@ -43,14 +43,19 @@ pub(crate) struct WaitingCall {
 }
 
 thread_local! {
-    static SIDE: Cell<usize> = const { Cell::new(0) };
+    static SIDE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The side that is running, where sides are played against one another.
+pub(crate) fn side() -> Option<usize> {
+    SIDE.get()
 }
 
 /// Runs `work` on a side: sandboxes that it uses are on that side.
 pub(crate) async fn on_side<T>(side: usize, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
-        let before = SIDE.replace(side);
+        let before = SIDE.replace(Some(side));
         let polled = work.as_mut().poll(context);
         SIDE.set(before);
         polled
@@ -290,7 +295,7 @@ impl Liveness {
 
     /// The sandbox is used by the side that is running.
     pub(crate) fn take_side(&self) {
-        self.side.store(SIDE.get(), Ordering::SeqCst);
+        self.side.store(side().unwrap_or(0), Ordering::SeqCst);
     }
 
     /// Runs `work` in the sandbox; `None` when the sandbox dies meanwhile.

@@ -7,6 +7,7 @@ use crate::{
     call::{Call, Strike},
     case::{self, CaseResult},
     flows::Flow,
+    previous::Turns,
     report::Report,
     script::{Record, Slot, StrikeOne, take},
     workers,
@@ -20,31 +21,42 @@ struct Case {
 }
 
 /// Runs a flow without faults. Returns its calls and its result.
-pub(crate) fn record(flow: &Flow) -> (Vec<Call>, CaseResult) {
+pub(crate) fn record(flow: &Flow, turns: Turns) -> (Vec<Call>, CaseResult) {
     let calls = Slot::default();
-    let outcome = case::flow(flow, Box::new(Record(Slot::clone(&calls))));
+    let outcome = case::flow(flow, turns, Box::new(Record(Slot::clone(&calls))));
     (take(&calls), outcome)
 }
 
 /// Plays a flow with the call at this position struck. Gives the call, too.
-pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, CaseResult) {
+pub(crate) fn strike(
+    flow: &Flow,
+    turns: Turns,
+    at: usize,
+    strike: Strike,
+) -> (Option<Call>, CaseResult) {
     let struck = Slot::default();
     let script = StrikeOne::new(at, strike, Slot::clone(&struck));
-    let outcome = case::flow(flow, Box::new(script));
+    let outcome = case::flow(flow, turns, Box::new(script));
     (take(&struck), outcome)
 }
 
 /// Plays a flow with every call struck in every way; or only one of `each` so many cases, spread
 /// over all of them.
-pub(crate) fn every_point(flow: &Flow, each: usize, threads: usize, report: &mut Report) {
+pub(crate) fn every_point(
+    flow: &Flow,
+    turns: Turns,
+    each: usize,
+    threads: usize,
+    report: &mut Report,
+) {
     let (began, before) = (Instant::now(), report.violations());
     let mut calls = Vec::new();
     workers::each(
         1,
         &[flow],
-        |flow| record(flow),
+        |flow| record(flow, turns),
         |_, (recorded, outcome)| {
-            let replay = format!("--flow {} --unharmed", flow.name);
+            let replay = format!("--flow {} --unharmed{}", flow.name, turns.option());
             report.case(&format!("{} unharmed", flow.name), &outcome, &replay);
             calls = recorded;
             true
@@ -64,9 +76,15 @@ pub(crate) fn every_point(flow: &Flow, each: usize, threads: usize, report: &mut
         workers::each(
             threads,
             &cases,
-            |case| strike(flow, case.at, case.strike),
+            |case| strike(flow, turns, case.at, case.strike),
             |position, (struck, outcome)| {
-                tell(flow, &cases[position], struck.as_ref(), &outcome, report);
+                tell(
+                    (flow, turns),
+                    &cases[position],
+                    struck.as_ref(),
+                    &outcome,
+                    report,
+                );
                 report.wants_more()
             },
         );
@@ -94,7 +112,7 @@ fn points(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
 }
 
 fn tell(
-    flow: &Flow,
+    (flow, turns): (&Flow, Turns),
     case: &Case,
     struck: Option<&Call>,
     outcome: &CaseResult,
@@ -102,7 +120,11 @@ fn tell(
 ) {
     let Case { at, call, strike } = case;
     let name = format!("{} call {at} ({call}) {strike}", flow.name);
-    let replay = format!("--flow {} --call {at} --fault {strike}", flow.name);
+    let replay = format!(
+        "--flow {} --call {at} --fault {strike}{}",
+        flow.name,
+        turns.option()
+    );
     if struck == Some(call) {
         report.strike(*strike);
         report.case(&name, outcome, &replay);

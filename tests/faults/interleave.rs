@@ -6,6 +6,7 @@ use std::{fmt, time::Instant};
 use crate::{
     case::{self, CaseResult},
     flows::Race,
+    previous::Turns,
     report::Report,
     script::{Interleave, Reached, Slot, take},
     workers,
@@ -66,7 +67,13 @@ impl fmt::Display for Switches {
 const TO_THE_END: usize = 100_000;
 
 /// Plays a race in every way. `strides` is [`Race::strides`].
-pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, report: &mut Report) {
+pub(crate) fn every_way(
+    race: &Race,
+    turns: Turns,
+    strides: Option<usize>,
+    threads: usize,
+    report: &mut Report,
+) {
     let (began, before) = (Instant::now(), report.violations());
     let mut cases = 0;
     let mut jobs: Vec<Switches> = [0, 1]
@@ -80,14 +87,18 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
         workers::each(
             threads,
             &jobs,
-            |switches| scenario(race, *switches),
+            |switches| scenario(race, turns, *switches),
             |position, (reached, outcome)| {
                 let switches = jobs[position];
                 let name = format!("race {} switched {switches}", race.name);
                 report.case(
                     &name,
                     &outcome,
-                    &format!("--race {} --switches {switches}", race.name),
+                    &format!(
+                        "--race {} --switches {switches}{}",
+                        race.name,
+                        turns.option()
+                    ),
                 );
                 cases += 1;
                 match strides {
@@ -109,10 +120,10 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
 }
 
 /// Plays a race in one way. Gives whether each side was stopped.
-pub(crate) fn scenario(race: &Race, switches: Switches) -> (Reached, CaseResult) {
+pub(crate) fn scenario(race: &Race, turns: Turns, switches: Switches) -> (Reached, CaseResult) {
     let reached = Slot::default();
     let script = Interleave::new(switches.side, switches.calls, Slot::clone(&reached))
         .latest_first(race.latest_first());
-    let outcome = case::race(race, Box::new(script));
+    let outcome = case::race(race, turns, Box::new(script));
     (take(&reached), outcome)
 }

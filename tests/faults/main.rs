@@ -10,7 +10,8 @@
 //!
 //! One case: [`deployment`] sets it up, [`flows`] or [`seeds`] choose the steps, [`script`] the
 //! faults, [`scenario`] runs until quiet, [`checks`] test the invariants
-//! (shared/payments/STATES.md, 11).
+//! (shared/payments/STATES.md, 11). With `--with-previous` the functions are by turns those of the
+//! release before ([`previous`]).
 
 #![expect(
     clippy::expect_used,
@@ -33,12 +34,15 @@ mod director;
 mod enumerate;
 mod exchanges;
 mod flows;
+mod functions;
 mod interleave;
 mod logs;
 mod options;
 mod pipe;
+mod previous;
 mod receiver;
 mod relay;
+mod release;
 mod report;
 mod sandbox;
 mod scenario;
@@ -53,6 +57,7 @@ use call::Strike;
 use case::CaseResult;
 use flows::{Flow, RACES, Race};
 use options::{Options, Selection};
+use previous::Turns;
 use report::Report;
 
 fn main() -> ExitCode {
@@ -63,8 +68,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    case::keep_panics();
-    match run(&options) {
+    let did = match &options.with_previous {
+        // That harness is another program.
+        Some(revision) if !cfg!(with_previous) => {
+            let arguments: Vec<String> = std::env::args().skip(1).collect();
+            previous::build::play(revision.as_deref(), &arguments)
+        }
+        Some(_) | None => {
+            case::keep_panics();
+            run(&options)
+        }
+    };
+    match did {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(wrong) => {
@@ -78,6 +93,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool, String> {
     let mut report = Report::new(options.find.clone());
     let threads = options.threads;
+    let turns = options.turns.unwrap_or(Turns::This);
     match &options.what {
         Selection::Help => {
             println!("{}", options::USAGE);
@@ -87,10 +103,16 @@ fn run(options: &Options) -> Result<bool, String> {
             list();
             return Ok(true);
         }
-        Selection::Seed(seed) => return Ok(show(|| seeds::scenario(*seed))),
+        Selection::Seed(seed) => {
+            let turns = options.turns.unwrap_or(match options.with_previous {
+                Some(_) => Turns::Drawn(*seed),
+                None => Turns::This,
+            });
+            return Ok(show(|| seeds::scenario(*seed, turns)));
+        }
         Selection::Unharmed(name) => {
             let flow = flow(name)?;
-            return Ok(show(|| enumerate::record(flow).1));
+            return Ok(show(|| enumerate::record(flow, turns).1));
         }
         Selection::Strike {
             flow: name,
@@ -98,26 +120,34 @@ fn run(options: &Options) -> Result<bool, String> {
             strike,
         } => {
             let flow = flow(name)?;
-            return Ok(show(|| enumerate::strike(flow, *call, *strike).1));
+            return Ok(show(|| enumerate::strike(flow, turns, *call, *strike).1));
         }
         Selection::Interleave {
             race: name,
             switches,
         } => {
             let race = race(name)?;
-            return Ok(show(|| interleave::scenario(race, *switches).1));
+            return Ok(show(|| interleave::scenario(race, turns, *switches).1));
         }
-        Selection::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
+        Selection::Flow(name) if options.with_previous.is_some() => {
+            previous::play::flow(flow(name)?, threads, &mut report);
+        }
+        Selection::Flow(name) => {
+            enumerate::every_point(flow(name)?, turns, 1, threads, &mut report);
+        }
         Selection::Race(name) => {
             let race = race(name)?;
             let strides = race.strides().map(|_| 1);
-            interleave::every_way(race, strides, threads, &mut report);
+            interleave::every_way(race, turns, strides, threads, &mut report);
+        }
+        Selection::All(part) if options.with_previous.is_some() => {
+            previous::play::all(part, options, &mut report);
         }
         Selection::All(part) => {
             let named = |name: &str| name.contains(part.as_str());
             for flow in flows::all().filter(|flow| named(flow.name)) {
                 let each = if options.long { 1 } else { flow.each() };
-                enumerate::every_point(flow, each, threads, &mut report);
+                enumerate::every_point(flow, turns, each, threads, &mut report);
             }
             for race in RACES.iter().filter(|race| named(race.name)) {
                 let strides = if options.long {
@@ -125,10 +155,16 @@ fn run(options: &Options) -> Result<bool, String> {
                 } else {
                     race.strides()
                 };
-                interleave::every_way(race, strides, threads, &mut report);
+                interleave::every_way(race, turns, strides, threads, &mut report);
             }
             if named("seeds") {
-                seeds::run(options.from, options.seeds, threads, &mut report);
+                seeds::run(
+                    options.from,
+                    options.seeds,
+                    |_| Turns::This,
+                    threads,
+                    &mut report,
+                );
             }
         }
     }

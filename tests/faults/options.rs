@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{call::Strike, interleave::Switches};
+use crate::{call::Strike, interleave::Switches, previous::Turns};
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
@@ -23,6 +23,11 @@ good many random runs. Within `cargo test` it plays a share of the longest. That
   --race NAME     plays one race, interleaved in every way; with --switches one case, printed
   --switches S,N,M  side S (0 or 1) makes N calls, then the other M, then the first the rest, then the other
   --unharmed      plays the flow with nothing struck, printed
+  --with-previous [REVISION]
+                  two releases at once: functions of the release before take turns with these, at all flows, races and random
+                  runs (2000; --flow plays one flow). The release before is the newest tag, or tests/faults/previous/commit
+  --turns TURNS   which invocation is one of which release, to play one case again: previous,N or this,N (so many of that
+                  release, then the other), drawn,SEED, sides,previous or sides,this
   --find CHECK    ends at the first violation of this check, and fails without one
   --threads N     plays so many cases at a time (default: 2)
   --list          lists flows, races and faults
@@ -36,6 +41,10 @@ pub(crate) struct Options {
     pub(crate) seeds: u64,
     pub(crate) from: u64,
     pub(crate) threads: usize,
+    /// Whether the release before is at work, too, and which revision was given.
+    pub(crate) with_previous: Option<Option<String>>,
+    /// Which invocation is one of which release, if that was given.
+    pub(crate) turns: Option<Turns>,
     /// The check whose first violation is looked for.
     pub(crate) find: Option<String>,
     /// Whether all there is to be played is, as it is not within `cargo test`.
@@ -109,6 +118,15 @@ impl Options {
                 "--flow" => given.flow = Some(value()?),
                 "--race" => given.race = Some(value()?),
                 "--fault" => given.fault = Some(value()?),
+                "--with-previous" => {
+                    let is_revision = |next: &&String| !next.starts_with('-');
+                    let revision = rest.front().filter(is_revision).cloned();
+                    if revision.is_some() {
+                        rest.pop_front();
+                    }
+                    given.with_previous = Some(revision);
+                }
+                "--turns" => given.turns = Some(value()?),
                 "--find" => given.find = Some(value()?),
                 known if OF_CARGO_TEST.contains(&known) => {}
                 other if other.starts_with('-') => {
@@ -143,6 +161,8 @@ struct Given {
     race: Option<String>,
     fault: Option<String>,
     find: Option<String>,
+    with_previous: Option<Option<String>>,
+    turns: Option<String>,
     filter: String,
 }
 
@@ -154,6 +174,19 @@ impl Given {
                     .ok_or_else(|| format!("there is no fault {name}; --list names them"))?,
             ),
             None => None,
+        };
+        let turns = match &self.turns {
+            Some(text) if self.with_previous.is_some() => Some(
+                Turns::parse(text)
+                    .ok_or_else(|| format!("there are no turns {text}; see --help"))?,
+            ),
+            Some(_) => return Err("--turns needs --with-previous".to_owned()),
+            None => None,
+        };
+        let seeds = match (self.long, &self.with_previous) {
+            (false, _) => 1_000,
+            (true, Some(_)) => 2_000,
+            (true, None) => 20_000,
         };
         let what = match (self.flow, self.race, self.seed, self.call) {
             _ if self.help => Selection::Help,
@@ -183,9 +216,11 @@ impl Given {
         };
         Ok(Options {
             what,
-            seeds: self.seeds.unwrap_or(if self.long { 20_000 } else { 1_000 }),
+            seeds: self.seeds.unwrap_or(seeds),
             from: self.from.unwrap_or(1),
             threads: self.threads.unwrap_or(2).max(1),
+            with_previous: self.with_previous,
+            turns,
             find: self.find,
             long: self.long,
         })

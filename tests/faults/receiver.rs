@@ -16,9 +16,9 @@ use standard_webhooks::{Received, Secret, verify};
 
 use crate::{
     call::{Call, CallFault, Function, Service},
-    cloud::advance,
     director::{CallScheduler, Liveness},
     relay::{Carry, Message},
+    release::SandboxClock,
 };
 
 /// The address that is set up. A sandbox finds its own door's in its place.
@@ -138,7 +138,7 @@ pub(crate) struct Door {
     pub(crate) line: Liveness,
     pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
-    pub(crate) clock: Clock,
+    pub(crate) clock: SandboxClock,
     pub(crate) scene_clock: Clock,
     pub(crate) receiver: Arc<Receiver>,
 }
@@ -158,11 +158,11 @@ impl Carry for Door {
         // Others had so much time before this call that its caller has given it up.
         let waited_ms = self.scene_clock.now_ms() - asked_ms;
         if fate.is_none() && waited_ms > WAITED_MS {
-            advance(&self.clock, waited_ms);
+            self.clock.advance_ms(waited_ms);
             return None;
         }
         let arrives = fate.is_none_or(CallFault::takes_effect);
-        let now_s = self.clock.now().0;
+        let now_s = self.clock.now_ms().div_euclid(1000);
         let status = arrives
             .then(|| self.receiver.take(request, now_s))
             .flatten();
@@ -191,7 +191,7 @@ impl Carry for Door {
 impl Door {
     /// The caller has waited as long as it would.
     fn hang(&self) -> Option<Vec<u8>> {
-        advance(&self.clock, WAITED_MS);
+        self.clock.advance_ms(WAITED_MS);
         None
     }
 }

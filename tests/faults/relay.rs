@@ -17,9 +17,9 @@ use tokio::{
 
 use crate::{
     call::{BILL_FILE, Call, CallFault, Function, Service},
-    cloud::advance,
     director::{CallScheduler, Liveness},
     exchanges::{Exchange, Exchanges},
+    release::SandboxClock,
 };
 
 /// One call's share of the time at most, which a caller waits for an answer (`CALL_MS_MAX` of the
@@ -41,7 +41,7 @@ pub(crate) struct Ends {
     pub(crate) line: Liveness,
     pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
-    pub(crate) clock: Clock,
+    pub(crate) clock: SandboxClock,
     pub(crate) scene_clock: Clock,
     /// `127.0.0.1:port` of the simulator.
     pub(crate) simulator: String,
@@ -94,7 +94,7 @@ impl Carry for Ends {
         // Others had so much time before this call that its caller has given it up.
         let waited_ms = self.scene_clock.now_ms() - asked_ms;
         if fate.is_none() && waited_ms > CALL_LIMIT_MS {
-            advance(&self.clock, waited_ms);
+            self.clock.advance_ms(waited_ms);
             return None;
         }
         let answer = match fate {
@@ -117,7 +117,7 @@ impl Carry for Ends {
                 Some(refusal("429 Too Many Requests", "FREQUENCY_LIMITED"))
             }
             Some(CallFault::TimedOut) => {
-                advance(&self.clock, CALL_LIMIT_MS);
+                self.clock.advance_ms(CALL_LIMIT_MS);
                 None
             }
             Some(

@@ -3,15 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use runtime::{
-    aws::{Aws, AwsSettings},
-    clock::Clock,
-    random::Random,
-};
-use testbed::{
-    environment::{AWS_IN_PROCESS, Environment},
-    open,
-};
+use runtime::clock::Clock;
+use testbed::environment::Environment;
 
 use crate::{
     call::Function,
@@ -20,29 +13,20 @@ use crate::{
     exchanges::Exchanges,
     receiver::{ADDRESS, Door, Receiver},
     relay::{Ends, Relay},
+    release::{FunctionApp, Release, Releases, SandboxClock},
 };
 
 /// A sandbox of one function.
 pub(crate) struct Sandbox {
     pub(crate) function: Function,
+    pub(crate) release: Release,
     pub(crate) line: Liveness,
     /// Its own clock.
-    pub(crate) clock: Clock,
+    pub(crate) clock: SandboxClock,
     /// How far its clock is ahead of the scene's, in milliseconds.
     pub(crate) ahead_ms: i64,
     pub(crate) app: FunctionApp,
     _relay: Relay,
-}
-
-/// What a function works with.
-pub(crate) enum FunctionApp {
-    CreateOrder(Box<create_order::app::App>),
-    ManageOrder(Box<manage_order::app::App>),
-    ReceiveCallback(receive_callback::app::App),
-    ProcessPayment(Box<process_payment::app::App>),
-    Reconcile(Box<reconcile::app::App>),
-    Console(Box<console::app::App>),
-    SendWebhook(Box<send_webhook::app::App>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -55,14 +39,19 @@ pub(crate) struct Site {
     pub(crate) simulator: String,
     /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
     pub(crate) environment: Mutex<Environment>,
-    pub(crate) random: Random,
+    pub(crate) releases: Releases,
     pub(crate) scene_clock: Clock,
 }
 
 impl Site {
     /// Builds a sandbox whose clock shows `now_ms` and so much more.
-    pub(crate) async fn build(&self, function: Function, now_ms: i64, ahead_ms: i64) -> Sandbox {
-        let clock = clock_at(now_ms + ahead_ms);
+    pub(crate) async fn build(
+        &self,
+        (function, release): (Function, Release),
+        now_ms: i64,
+        ahead_ms: i64,
+    ) -> Sandbox {
+        let clock = SandboxClock::at(release, now_ms + ahead_ms);
         let line = self.director.line();
         let caller = SandboxCaller {
             function,
@@ -108,54 +97,16 @@ impl Site {
             caller: Some(caller),
             alias,
         };
-        let aws = Aws::with_http_client(
-            &AwsSettings::local(AWS_IN_PROCESS),
-            &clock,
-            outlet.http_client(),
-        );
         let mut environment = self.environment.lock().expect("no panic").clone();
         for host in ["WECHATPAY_BASE_URL", "WECHATPAY_BACKUP_URL"] {
             environment.insert(host.to_owned(), relay.url.clone());
         }
-        let (variables, random) = (&environment, &self.random);
-        let app = match function {
-            Function::CreateOrder => {
-                let app = open!(create_order, variables, &aws, clock, random);
-                FunctionApp::CreateOrder(Box::new(app))
-            }
-            Function::ManageOrder => FunctionApp::ManageOrder(Box::new(open!(
-                manage_order,
-                variables,
-                &aws,
-                clock,
-                random
-            ))),
-            Function::ReceiveCallback => FunctionApp::ReceiveCallback(open!(
-                receive_callback,
-                variables,
-                &aws,
-                clock,
-                random
-            )),
-            Function::ProcessPayment => {
-                let app = open!(process_payment, variables, &aws, clock, random);
-                FunctionApp::ProcessPayment(Box::new(app))
-            }
-            Function::Reconcile => {
-                let app = open!(reconcile, variables, &aws, clock, random);
-                FunctionApp::Reconcile(Box::new(app))
-            }
-            Function::Console => {
-                let app = open!(console, variables, &aws, clock, random);
-                FunctionApp::Console(Box::new(app))
-            }
-            Function::SendWebhook => {
-                let app = open!(send_webhook, variables, &aws, clock, random);
-                FunctionApp::SendWebhook(Box::new(app))
-            }
-        };
+        let app = self
+            .releases
+            .open(function, &environment, outlet.http_client(), &clock);
         Sandbox {
             function,
+            release,
             line,
             clock,
             ahead_ms,

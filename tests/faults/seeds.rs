@@ -25,6 +25,7 @@ use crate::{
     client::PendingRequest,
     deployment::{Deployment, Poll},
     director::{InOrder, Policy, WaitingCall},
+    previous::Turns,
     report::{self, Report},
     scenario::{ConcurrentAnswers, Scenario, Until},
     workers,
@@ -43,8 +44,14 @@ const TELL_EACH: usize = 250;
 /// So many seeds are played twice, to see that the same seed is the same run.
 const PLAYED_TWICE: u64 = 10;
 
-/// Plays so many seeds, beginning with `from`.
-pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
+/// Plays so many seeds, beginning with `from`, each with its turns of releases.
+pub(crate) fn run(
+    from: u64,
+    count: u64,
+    turns: fn(u64) -> Turns,
+    threads: usize,
+    report: &mut Report,
+) {
     let (began, before) = (Instant::now(), report.violations());
     let seeds: Vec<u64> = (from..from.saturating_add(count)).collect();
     let mut done = 0;
@@ -52,9 +59,9 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
         threads,
         &seeds,
         |seed| {
-            let outcome = scenario(*seed);
+            let outcome = scenario(*seed, turns(*seed));
             let again = *seed < from.saturating_add(PLAYED_TWICE);
-            let differs = again && scenario(*seed).steps != outcome.steps;
+            let differs = again && scenario(*seed, turns(*seed)).steps != outcome.steps;
             (outcome, differs)
         },
         |position, (outcome, differs)| {
@@ -62,7 +69,8 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
             if differs {
                 report.harness_fault(&format!("seed {seed} was another run the second time"));
             }
-            report.case(&format!("seed {seed}"), &outcome, &format!("--seed {seed}"));
+            let replay = format!("--seed {seed}{}", turns(seed).option());
+            report.case(&format!("seed {seed}"), &outcome, &replay);
             done += 1;
             if done % TELL_EACH == 0 || done == seeds.len() {
                 report.tell(&format!(
@@ -80,10 +88,10 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
 }
 
 /// Plays one seed.
-pub(crate) fn scenario(seed: u64) -> CaseResult {
+pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
     case::run(async move {
         let mut dice = Rng::with_seed(seed);
-        let mut scenario = Scenario::new(Deployment::set(seed).await);
+        let mut scenario = Scenario::new(Deployment::set(seed, turns).await);
         let skews = (0..40).map(|_| dice.i64(-SKEW_MS..=SKEW_MS)).collect();
         scenario.scene.skew(skews);
         let faults = dice.usize(0..=FAULTS_MAX);

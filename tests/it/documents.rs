@@ -63,7 +63,7 @@ for group in $(aws deploy list-deployment-groups --application-name "$applicatio
 done"#;
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 33] = [
+const NOT_RUN: [(&str, &str); 34] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -77,6 +77,10 @@ const NOT_RUN: [(&str, &str); 33] = [
     (
         "cargo faults",
         "a shorter run is part of the tests: tests/faults",
+    ),
+    (
+        "cargo faults --with-previous",
+        "it builds the release before; `.ci/weekly` runs it",
     ),
     (
         "cargo known-bugs",

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::{
     books::{Item, Records, text},
     client::{ApiAnswer, PendingRequest},
+    deployment::Deployment,
     scenario::{Scenario, Violation},
 };
 
@@ -43,6 +44,7 @@ pub(crate) fn at_any_moment(scenario: &mut Scenario) {
     money::what_goes_to_the_merchant_is_on_record(&scenario.scene, &books, &mut found);
     traffic::what_was_acknowledged_was_queued(&scenario.scene, &mut found);
     traffic::refunds_of_a_payment_go_out_a_minute_apart(&scenario.scene, &mut found);
+    nothing_that_a_later_release_added_is_lost(&scenario.scene, &mut found);
     webhooks::no_event_is_lost(&scenario.scene, &mut found);
     webhooks::one_id_is_one_event(&scenario.scene, &mut found);
     days::every_difference_is_found_once(&books, &mut found);
@@ -72,6 +74,13 @@ pub(crate) fn at_rest(scenario: &mut Scenario) {
     traffic::every_wish_was_answered(&scenario.wishes, &mut found);
     secrets::nothing_readable_left_the_tables(&scenario.scene, &mut found);
     found.hand_to(scenario);
+}
+
+/// While two releases are at work, the older one keeps what it does not know.
+fn nothing_that_a_later_release_added_is_lost(scene: &Deployment, found: &mut Findings) {
+    for lost in scene.rollout.lost() {
+        found.add("nothing that a later release added is lost", lost);
+    }
 }
 
 /// What checks have found.
