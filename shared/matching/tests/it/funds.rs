@@ -168,6 +168,24 @@ fn a_fee_may_be_charged_in_whole_fen_however_rounded_but_a_fen_more_is_a_differe
 }
 
 #[test]
+fn a_fee_that_is_a_whole_fen_off_a_whole_fen_is_a_difference() {
+    let row = trade(LineKind::Payment, 1, 1000); // 6 fen
+    for (fee_fen, right) in [(5, false), (6, true), (7, false)] {
+        let moved = [
+            flow(&row.transaction_id, "交易", FlowDirection::In, 1000),
+            flow(
+                &row.transaction_id,
+                "扣除交易手续费",
+                FlowDirection::Out,
+                fee_fen,
+            ),
+        ];
+        let (_, [_, funding]) = run([&[], std::slice::from_ref(&row)], [&[], &moved]);
+        assert_eq!(funding == [FundMatch::AsExpected], right, "{fee_fen}");
+    }
+}
+
+#[test]
 fn a_trade_that_is_settled_the_day_after_is_carried_over_and_missing_only_then() {
     let row = [trade(LineKind::Payment, 1, 1000)];
     let missing = FundMatch::Missing { expected: 994_000 };

@@ -8,5 +8,6 @@
 )]
 
 mod bills;
+mod books;
 mod funds;
 mod matcher;
