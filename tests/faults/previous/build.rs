@@ -99,8 +99,9 @@ fn extract(root: &Path, commit: &str, folder: &Path) -> Result<(), String> {
         .spawn()
         .map_err(|error| format!("git does not run: {error}"))?;
     let files = archive.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    // With the time of now: cargo builds again only what is newer than what it has built.
     let unpacked = Command::new("tar")
-        .args(["--extract", "--directory"])
+        .args(["--extract", "--touch", "--directory"])
         .arg(folder)
         .stdin(files)
         .status()
