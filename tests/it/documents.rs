@@ -62,6 +62,15 @@ for group in $(aws deploy list-deployment-groups --application-name "$applicatio
   done
 done"#;
 
+/// That of infra/runbooks/restore.md which makes the Pipe again.
+const PIPE: &str = r#"aws pipes describe-pipe --name "$STACK-order-events" --output json --query \
+  '{Name:Name,Description:Description,RoleArn:RoleArn,Source:Source,SourceParameters:SourceParameters,Target:Target,TargetParameters:TargetParameters,Tags:Tags}' \
+  > stopped/pipe.json
+stream="$(aws dynamodb describe-table --table-name "$STACK-orders" --query Table.LatestStreamArn --output text)"
+aws pipes delete-pipe --name "$STACK-order-events"
+while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do sleep 5; done
+aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
+
 /// What is not run here, and why.
 const NOT_RUN: [(&str, &str); 34] = [
     ("cargo local", "this test's stack is started by it"),
@@ -140,6 +149,10 @@ const NOT_RUN: [(&str, &str); 34] = [
         "the engine has no budgets; tests/sam/rules_test.py holds its parameters to the template's",
     ),
     (STOP, "the engine has no CodeDeploy"),
+    (
+        PIPE,
+        "the engine does not tell a Pipe's parameters, without which none is made again",
+    ),
     (
         AUDIT,
         "the engine has no trails; tests/sam/rules_test.py holds its parameters to the template's",
@@ -804,9 +817,6 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     testbed.run("reconciliation.md", "logs reconcile", &[]);
     let told = testbed.run("reconciliation.md", "output Mchid", &[]);
     assert!(told.contains(&mchid), "{told}");
-    let restore = "aws dynamodb restore-table-to-point-in-time";
-    let told = testbed.run("reconciliation.md", restore, &tea);
-    assert!(told.contains("#TEA-0001\""), "{told}");
 
     // Money that went to the merchant: WeChat Pay has reported that, and a person records how the
     // payer was paid.
@@ -820,6 +830,35 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
     let lines = testbed.run("error-lines.md", "for function in", &[]);
     what_is_asked_of_lines_is_in_them(&lines);
+
+    // callbacks.md
+    let came_in = "aws logs filter-log-events --log-group-name";
+    testbed.run("callbacks.md", came_in, &[]);
+    testbed.run("callbacks.md", "logs receive-callback", &[]);
+
+    // restore.md, the whole page on the stack as it stands.
+    testbed.run("restore.md", "mkdir -p stopped", &[]);
+    testbed.run("restore.md", "export MOMENT", &[]);
+    let told = testbed.run("restore.md", "aws dynamodb query", &tea);
+    assert!(told.contains("#TEA-0001\""), "{told}");
+    for begin in ["backup=", "aws dynamodb wait"] {
+        let each = "for table in orders notices reconciliation; do\n  ";
+        testbed.run("restore.md", &format!("{each}{begin}"), &[]);
+    }
+    testbed.run("restore.md", "for id in", &[]);
+    let days = ("2026-08-01 2026-08-02", day.as_str());
+    testbed.run("restore.md", "for day in", &[days]);
+    testbed.run("restore.md", "for function in", &[]);
+    let record = format!(
+        "aws dynamodb get-item --table-name \"$STACK-reconciliation\" --output text --query Item.body.S \
+         --key '{{\"pk\":{{\"S\":\"day#{mchid}#{day}\"}},\"sk\":{{\"S\":\"run\"}}}}'"
+    );
+    testbed.await_told(&record, &format!("restore-{day}-"));
+    testbed.await_told(&record, "\"done\"");
+    let told = testbed.shell.run("cargo client get TEA-0001", "");
+    assert_eq!(answer(&told.expect("the order"))["refunded_fen"], 40);
+    let again = "for table in orders notices reconciliation; do aws dynamodb delete-table";
+    testbed.run("restore.md", again, &[]);
 
     let left = testbed.left();
     assert!(

@@ -1,9 +1,10 @@
-//! Tables that are restored to an earlier moment (infra/runbooks/reconciliation.md): every payment
+//! Tables that are restored to an earlier moment (infra/runbooks/restore.md): every payment
 //! made since is found again, and no refund goes out twice.
 
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
 
 use crate::support::{Testbed, native};
 
@@ -153,4 +154,59 @@ async fn a_refund_that_was_on_its_way_at_that_moment_is_asked_about_and_not_sent
     assert_eq!(testbed.work_off().await, 0);
     assert_eq!(booked(&testbed, "ON-WAY-1").await, (40, 40));
     assert_eq!(given_back(&testbed, "ON-WAY-1"), [40]);
+}
+
+/// The client finds its refund gone and asks for the same money under another number. Nobody here
+/// can know; WeChat Pay does, and gives back no more than was paid. A person gives the second one up,
+/// and the day's next run books the first. It is the same whether the second goes out at once or is
+/// held back until the bills are read.
+async fn the_same_money_under_another_number(order_no: &str, fen: i64, is_held: bool) {
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid(order_no).await;
+    let moment = Moment::of(&testbed).await;
+    testbed.refunded(order_no, "R1", fen).await;
+    moment.restore(&testbed).await;
+
+    let anew = testbed.refund(order_no, "R2", fen).await;
+    assert_eq!(anew.status, 202, "{}", anew.body);
+    if !is_held {
+        assert_eq!(testbed.work_off().await, 0);
+    }
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    let open = format!("refund_there_unknown_here {order_no} open");
+    assert_eq!(testbed.told(day).await, [open]);
+    assert_eq!(booked(&testbed, order_no).await, (fen, 0));
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.sweep().await;
+    assert_eq!(testbed.work_off().await, 0);
+    let second = testbed.get_refund(order_no, "R2").await;
+    assert_eq!(second.body["state"], "refused", "{}", second.body);
+    assert_eq!(given_back(&testbed, order_no), [fen]);
+
+    let path = format!("/v1/orders/{order_no}/refunds/R2/release");
+    let body = json!({"who": "Lin Wei", "why": "R1 has this money, ticket 4712"});
+    let released = testbed.post(&path, &body).await;
+    assert_eq!(released.status, 200, "{}", released.body);
+    testbed.reconcile(day, false).await;
+    assert_eq!(booked(&testbed, order_no).await, (fen, fen));
+    let first = testbed.refund(order_no, "R1", fen).await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    assert_eq!(first.body["state"], "succeeded");
+    assert_eq!(given_back(&testbed, order_no), [fen]);
+    let more = testbed.refund(order_no, "R3", 101 - fen).await;
+    assert_eq!(more.status, 422, "{}", more.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_money_under_another_number_is_not_given_back_twice() {
+    the_same_money_under_another_number("TWICE-1", 100, false).await;
+    the_same_money_under_another_number("TWICE-2", 70, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_it_where_the_second_refund_waited_until_the_bills_were_read() {
+    the_same_money_under_another_number("TWICE-3", 100, true).await;
+    the_same_money_under_another_number("TWICE-4", 70, true).await;
 }
