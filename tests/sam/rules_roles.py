@@ -204,7 +204,7 @@ SERVICES = {
             "ArnEquals": {"aws:SourceArn": own_arn("pipes", "pipe/${AWS::StackName}-order-events")},
         },
         [
-            grant("OrdersTable/stream", {f"dynamodb:{call}" for call in STREAM}),
+            grant("OrdersTable/stream/*", {f"dynamodb:{call}" for call in STREAM}),
             grant("OrderEventsBus", {"events:PutEvents"}),
             sends("OrderEventsDlq"),
         ],
@@ -236,6 +236,18 @@ KEYS = [
 ]
 DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
 MOVES = {"GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"}
+ROLES = [
+    "CreateOrderRole",
+    "ManageOrderRole",
+    "ReceiveCallbackRole",
+    "ProcessPaymentRole",
+    "ReconcileRole",
+    "SendWebhookRole",
+    "ConsoleRole",
+    "OrderEventsPipeRole",
+    "SweepScheduleRole",
+    "DailyScheduleRole",
+]
 PIPE = own_arn("pipes", "pipe/${AWS::StackName}-order-events")["Fn::Sub"]
 
 
@@ -267,12 +279,12 @@ PEOPLE = {
         FIND,
         *(grant(name, {f"sqs:{call}" for call in MOVES}) for name in [*DEAD_LETTERS, "OrderEventsDlq"]),
         *(sends(name.replace("Dlq", "Queue")) for name in DEAD_LETTERS),
-        grant("OrdersTable/stream", {"dynamodb:GetShardIterator", "dynamodb:GetRecords"}),
+        grant("OrdersTable/stream/*", {"dynamodb:GetShardIterator", "dynamodb:GetRecords"}),
         grant(PIPE, {"pipes:DescribePipe"}),
     ],
     "DoctorPolicy": [
         grant(STACK, {"cloudformation:DescribeStacks", "cloudformation:ListStackResources"}),
-        *(grant(name, {"kms:DescribeKey", "kms:GetKeyRotationStatus"}) for name in KEYS),
+        *(grant(name, {"kms:DescribeKey", "kms:GetKeyRotationStatus", "kms:GetKeyPolicy"}) for name in KEYS),
         own(
             "dynamodb",
             "table/${AWS::StackName}-*",
@@ -285,10 +297,13 @@ PEOPLE = {
         own("scheduler", "schedule/default/${AWS::StackName}-*", "GetSchedule"),
         grant(PIPE, {"pipes:DescribePipe", "events:DescribeRule"}),
         grant("WebhooksRule", {"pipes:DescribePipe", "events:DescribeRule"}),
+        *(grant(name, {"iam:SimulatePrincipalPolicy"}) for name in ROLES),
         grant(
             "*",
             {
                 "lambda:GetAccountSettings",
+                "servicequotas:GetServiceQuota",
+                "servicequotas:GetAWSDefaultServiceQuota",
                 "lambda:GetEventSourceMapping",
                 "cloudwatch:DescribeAlarms",
                 "sns:GetTopicAttributes",

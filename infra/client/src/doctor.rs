@@ -10,9 +10,12 @@ mod finding;
 mod functions;
 mod keys;
 pub(crate) mod keys_status;
+mod policies;
 pub(crate) mod preflight;
 mod queues;
+mod quotas;
 mod report;
+mod roles;
 mod schedules;
 pub(crate) mod stack;
 mod tables;
@@ -48,6 +51,8 @@ enum Check {
     Tables,
     Queues,
     Functions,
+    Roles,
+    Quotas,
     Schedules,
     Alarms,
     Console,
@@ -55,12 +60,14 @@ enum Check {
     Wechat,
 }
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 12] = [
     Check::Stack,
     Check::Keys,
     Check::Tables,
     Check::Queues,
     Check::Functions,
+    Check::Roles,
+    Check::Quotas,
     Check::Schedules,
     Check::Alarms,
     Check::Console,
@@ -76,6 +83,8 @@ impl Check {
             Self::Tables => "tables",
             Self::Queues => "queues",
             Self::Functions => "functions",
+            Self::Roles => "roles",
+            Self::Quotas => "quotas",
             Self::Schedules => "schedules and events",
             Self::Alarms => "alarms",
             Self::Console => "the API's address and the console",
@@ -93,6 +102,8 @@ impl Check {
             Self::Tables
             | Self::Queues
             | Self::Functions
+            | Self::Roles
+            | Self::Quotas
             | Self::Schedules
             | Self::Alarms
             | Self::Console
@@ -107,6 +118,7 @@ struct Examination<'a> {
     stranger: Stranger,
     merchant: Merchant<'a>,
     certificate: Option<PathBuf>,
+    console_token: Option<String>,
     callback_within: Duration,
 }
 
@@ -132,11 +144,16 @@ impl Examination<'_> {
             Check::Tables => tables::findings(calls, stack).await?.into(),
             Check::Queues => queues::findings(calls, stack).await?.into(),
             Check::Functions => functions::findings(calls, stack).await?.into(),
+            Check::Roles => roles::findings(calls, stack).await?.into(),
+            Check::Quotas => quotas::examine(calls, stack).await?,
             Check::Schedules => schedules::findings(calls, stack).await?.into(),
             Check::Alarms => alarms::findings(calls, stack).await?.into(),
             Check::Console => match console::api_unreachable(stack, &self.stranger).await {
                 Some(finding) => vec![finding].into(),
-                None => console::examine(calls, stack, &self.stranger).await,
+                None => {
+                    let token = self.console_token.as_deref();
+                    console::examine(calls, stack, &self.stranger, token).await
+                }
             },
             Check::Merchant => self.merchant.stored(&wishes).await.into(),
             Check::Wechat => self.merchant.examine(&wishes).await,
@@ -149,6 +166,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         "stack",
         "merchant-certificate-file",
         "callback-within-s",
+        "console-token-file",
         PROFILE,
     ];
     let mut args = Args::parse(raw, &options, &["json"])?;
@@ -159,6 +177,11 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let callback_within_s = args
         .number("callback-within-s")?
         .unwrap_or(CALLBACK_WITHIN_S);
+    let console_token = args
+        .optional("console-token-file")?
+        .map(std::fs::read_to_string)
+        .transpose()?
+        .map(|token| token.trim().to_owned());
     let as_json = args.flag("json")?;
     let account = Account::named(&mut args)?;
     args.finish()?;
@@ -189,6 +212,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         stranger: Stranger::new(calls.is_on_this_machine())?,
         merchant,
         certificate,
+        console_token,
         callback_within: Duration::from_secs(callback_within_s),
     };
     Ok(examine(&examination, subject).await.print(as_json))

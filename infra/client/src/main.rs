@@ -77,7 +77,7 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; else the profile
 
 What is wrong with a deployed stack, and what to do next:
   cargo client doctor --stack NAME (or the variable STACK) [--json] [--merchant-certificate-file apiclient_cert.pem]
-      [--callback-within-s N]
+      [--callback-within-s N] [--console-token-file FILE]
       examines the AWS side, then WeChat Pay by its self-test, whose callback has to arrive. Exit status: 0 nothing wrong,
       3 warnings, 4 errors; 1 and 2 mean that it could not run
 

@@ -37,6 +37,8 @@ pub(crate) struct Service {
     /// The name that signatures are made for.
     signed_as: &'static str,
     protocol: Protocol,
+    /// One for all Regions of a partition.
+    is_global: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,7 @@ const fn json(host: &'static str, target: &'static str, version: &'static str) -
         host,
         signed_as: host,
         protocol: Protocol::Json { target, version },
+        is_global: false,
     }
 }
 
@@ -65,6 +68,7 @@ const fn rest(host: &'static str) -> Service {
         host,
         signed_as: host,
         protocol: Protocol::Rest,
+        is_global: false,
     }
 }
 
@@ -73,6 +77,7 @@ const fn query(host: &'static str, version: &'static str) -> Service {
         host,
         signed_as: host,
         protocol: Protocol::Query { version },
+        is_global: false,
     }
 }
 
@@ -87,6 +92,11 @@ pub(crate) const PIPES: Service = rest("pipes");
 pub(crate) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
 pub(crate) const SNS: Service = query("sns", "2010-03-31");
 pub(crate) const STS: Service = query("sts", "2011-06-15");
+pub(crate) const QUOTAS: Service = json("servicequotas", "ServiceQuotasV20190624", "1.1");
+pub(crate) const IAM: Service = Service {
+    is_global: true,
+    ..query("iam", "2010-05-08")
+};
 
 /// A call that gave nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -302,7 +312,7 @@ impl AwsCalls {
         let now_ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(self.settings.region())
+            .region(self.signed_for(call.service))
             .name(call.service.signed_as)
             .time(UNIX_EPOCH + Duration::from_millis(now_ms))
             .settings(SigningSettings::default())
@@ -329,12 +339,22 @@ impl AwsCalls {
             return endpoint.trim_end_matches('/').to_owned();
         }
         let region = self.settings.region();
-        let suffix = if region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        };
-        format!("https://{}.{region}.{suffix}", service.host)
+        match (region.starts_with("cn-"), service.is_global) {
+            (false, false) => format!("https://{}.{region}.amazonaws.com", service.host),
+            (false, true) => format!("https://{}.amazonaws.com", service.host),
+            (true, false) => format!("https://{}.{region}.amazonaws.com.cn", service.host),
+            (true, true) => format!("https://{}.cn-north-1.amazonaws.com.cn", service.host),
+        }
+    }
+
+    /// The Region that a signature names: a service for all of them takes one Region's.
+    fn signed_for(&self, service: Service) -> &str {
+        let region = self.settings.region();
+        match (service.is_global, region.starts_with("cn-")) {
+            (false, _) => region,
+            (true, false) => "us-east-1",
+            (true, true) => "cn-north-1",
+        }
     }
 
     fn note_time(&self, date: Option<&str>) {
@@ -487,7 +507,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_china_s_regions_end_in_their_own_domain() {
-        let address = |region: &str| {
+        let address = |region: &str, service: Service| {
             let vars = std::collections::BTreeMap::from([
                 ("AWS_REGION", region),
                 ("AWS_ACCESS_KEY_ID", "id"),
@@ -495,12 +515,32 @@ mod tests {
             ]);
             let mut reader = runtime::env::SettingsReader::new(&vars);
             let settings = AwsSettings::read(&mut reader).unwrap();
-            AwsCalls::new(settings, Clock::system()).unwrap().base(KMS)
+            let calls = AwsCalls::new(settings, Clock::system()).unwrap();
+            (calls.base(service), calls.signed_for(service).to_owned())
         };
-        assert_eq!(address("ap-east-1"), "https://kms.ap-east-1.amazonaws.com");
-        assert_eq!(
-            address("cn-north-1"),
-            "https://kms.cn-north-1.amazonaws.com.cn"
-        );
+        for (region, service, url, signed_for) in [
+            (
+                "ap-east-1",
+                KMS,
+                "https://kms.ap-east-1.amazonaws.com",
+                "ap-east-1",
+            ),
+            (
+                "cn-northwest-1",
+                KMS,
+                "https://kms.cn-northwest-1.amazonaws.com.cn",
+                "cn-northwest-1",
+            ),
+            ("ap-east-1", IAM, "https://iam.amazonaws.com", "us-east-1"),
+            (
+                "cn-northwest-1",
+                IAM,
+                "https://iam.cn-north-1.amazonaws.com.cn",
+                "cn-north-1",
+            ),
+        ] {
+            let expected = (url.to_owned(), signed_for.to_owned());
+            assert_eq!(address(region, service), expected);
+        }
     }
 }

@@ -34,7 +34,16 @@ impl Stranger {
 
     /// The status of the answer and where it leads, or why there is none.
     pub(crate) async fn get(&self, url: &str) -> Result<(u16, String), String> {
-        match self.http.get(url).send().await {
+        Self::seen(self.http.get(url)).await
+    }
+
+    /// The same with the token of a member of the console's group.
+    async fn get_with(&self, url: &str, token: &str) -> Result<(u16, String), String> {
+        Self::seen(self.http.get(url).bearer_auth(token)).await
+    }
+
+    async fn seen(request: reqwest::RequestBuilder) -> Result<(u16, String), String> {
+        match request.send().await {
             Ok(answer) => {
                 let location = answer.headers().get(LOCATION);
                 let location = location.and_then(|location| location.to_str().ok());
@@ -68,7 +77,13 @@ pub(crate) async fn api_unreachable(stack: &Stack, stranger: &Stranger) -> Optio
     ))
 }
 
-pub(crate) async fn examine(calls: &AwsCalls, stack: &Stack, stranger: &Stranger) -> Examined {
+/// `token` is that of a person who may see the console.
+pub(crate) async fn examine(
+    calls: &AwsCalls,
+    stack: &Stack,
+    stranger: &Stranger,
+    token: Option<&str>,
+) -> Examined {
     let is_open_on_purpose = stack.parameter("ConsoleOnLoopback") == "true";
     if is_open_on_purpose && calls.is_on_this_machine() {
         return Examined {
@@ -102,5 +117,25 @@ pub(crate) async fn examine(calls: &AwsCalls, stack: &Stack, stranger: &Stranger
             break;
         }
     }
+    if let (Some(token), true) = (token, findings.is_empty()) {
+        findings.extend(shut(stranger, base, token).await);
+    }
     Examined::from(findings)
+}
+
+/// Whether the console keeps out who may come in.
+async fn shut(stranger: &Stranger, base: &str, token: &str) -> Option<Finding> {
+    let url = format!("{base}/console");
+    let seen = match stranger.get_with(&url, token).await {
+        Ok((200..=399, _)) => return None,
+        Ok((status, _)) => format!("HTTP {status}"),
+        Err(why) => why,
+    };
+    Some(Finding::error(
+        "console-shut",
+        "A person who may see the console is kept out, so nobody decides about differences.",
+        format!("GET {url} with the token: {seen}"),
+        "401: the token has ended, or its issuer or audience is not ConsoleIssuer, ConsoleAudience. 403: it is of no member of \
+         ConsoleGroup, or has no person (ConsolePersonClaim). 404: the stack has no ConsoleIssuer",
+    ))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::aws_calls::{AwsCalls, CallError, LAMBDA};
 use super::finding::Finding;
-use super::stack::Stack;
+use super::stack::{Resource, Stack};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -170,8 +170,51 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             ));
         }
     }
-    findings.extend(concurrency(calls, stack).await?);
+    let reserved = reserved(calls, stack).await?;
+    let off: Vec<&str> = reserved
+        .iter()
+        .filter(|(_, reserved)| *reserved == Some(0))
+        .map(|(function, _)| function.physical.as_str())
+        .collect();
+    if off.is_empty() {
+        findings.extend(concurrency(calls, stack, &reserved).await?);
+    } else {
+        findings.push(switched_off(&off));
+    }
     Ok(findings)
+}
+
+/// Each function with what is reserved for it.
+async fn reserved<'a>(
+    calls: &AwsCalls,
+    stack: &'a Stack,
+) -> Result<Vec<(&'a Resource, Option<u64>)>, CallError> {
+    let mut reserved = Vec::new();
+    for function in stack.of_kind("AWS::Lambda::Function") {
+        let path = format!("/2019-09-30/functions/{}/concurrency", function.physical);
+        match calls
+            .get::<Concurrency>(LAMBDA, "GetFunctionConcurrency", &path)
+            .await
+        {
+            // That is told already.
+            Err(error) if error.is_missing() => {}
+            read => reserved.push((function, read?.reserved_concurrent_executions)),
+        }
+    }
+    Ok(reserved)
+}
+
+fn switched_off(functions: &[&str]) -> Finding {
+    Finding::error(
+        "function-switched-off",
+        format!(
+            "{} may run zero times at once: every call is refused.",
+            functions.join(", ")
+        ),
+        "reserved concurrency 0",
+        "find out who set it and why (a restore does: infra/runbooks/restore.md), then aws lambda \
+         delete-function-concurrency, or deploy the stack again",
+    )
 }
 
 fn of_function(name: &str, read: &Configuration) -> Option<Finding> {
@@ -239,7 +282,11 @@ async fn of_release(
     }))
 }
 
-async fn concurrency(calls: &AwsCalls, stack: &Stack) -> Result<Option<Finding>, CallError> {
+async fn concurrency(
+    calls: &AwsCalls,
+    stack: &Stack,
+    reserved: &[(&Resource, Option<u64>)],
+) -> Result<Option<Finding>, CallError> {
     let limit = account_limit(calls).await?;
     let wanted: u64 = SHARES
         .iter()
@@ -257,30 +304,16 @@ async fn concurrency(calls: &AwsCalls, stack: &Stack) -> Result<Option<Finding>,
             )
         }));
     }
-    let mut without = Vec::new();
-    for (logical, _) in SHARES {
-        let Some(function) = stack.resource(logical) else {
-            continue;
-        };
-        let path = format!("/2019-09-30/functions/{}/concurrency", function.physical);
-        let read: Concurrency = calls.get(LAMBDA, "GetFunctionConcurrency", &path).await?;
-        match read.reserved_concurrent_executions {
-            // Someone has switched the function off.
-            Some(0) => {
-                return Ok(Some(Finding::error(
-                    "function-switched-off",
-                    format!(
-                        "{} may run zero times at once: every call of it is refused.",
-                        function.physical
-                    ),
-                    "its reserved concurrency is 0",
-                    "find out who set it and why, then deploy the stack again",
-                )));
-            }
-            Some(_) => {}
-            None => without.push(function.physical.as_str()),
-        }
-    }
+    let without: Vec<&str> = reserved
+        .iter()
+        .filter(|(function, reserved)| {
+            reserved.is_none()
+                && SHARES
+                    .iter()
+                    .any(|(logical, _)| *logical == function.logical)
+        })
+        .map(|(function, _)| function.physical.as_str())
+        .collect();
     Ok((!without.is_empty()).then(|| {
         Finding::warning(
             "concurrency-not-reserved",

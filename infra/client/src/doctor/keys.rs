@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::aws_calls::{AwsCalls, CallError, KMS};
 use super::finding::Finding;
+use super::policies;
 use super::stack::{Resource, Stack};
 
 #[derive(Deserialize)]
@@ -47,6 +48,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             }
             continue;
         }
+        findings.extend(policies::of_key(calls, stack, key).await?);
         let rotates = described.key_spec.as_deref() == Some("SYMMETRIC_DEFAULT")
             && described.origin.as_deref() == Some("AWS_KMS");
         if rotates {

@@ -1,6 +1,6 @@
 //! The queues: nothing dead, a place for what dies, nobody but the functions may send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,6 +8,31 @@ use serde_json::{Value, json};
 use super::aws_calls::{AwsCalls, CallError, SQS};
 use super::finding::Finding;
 use super::stack::{Resource, Stack};
+
+/// Whose roles may send to each queue, as the template has it (the stack that `doctor` is tested on
+/// is deployed from it). SQS itself fills a dead-letter queue.
+const SENDERS: [(&str, &[&str]); 9] = [
+    (
+        "PaymentRequestsQueue",
+        &[
+            "CreateOrderRole",
+            "ManageOrderRole",
+            "ProcessPaymentRole",
+            "ReconcileRole",
+        ],
+    ),
+    ("PaymentRequestsDlq", &[]),
+    ("PaymentResultsQueue", &["ReceiveCallbackRole"]),
+    ("PaymentResultsDlq", &[]),
+    ("WebhooksQueue", &["ManageOrderRole"]),
+    ("WebhooksDlq", &[]),
+    (
+        "ReconcileWorkQueue",
+        &["ConsoleRole", "DailyScheduleRole", "ReconcileRole"],
+    ),
+    ("ReconcileWorkDlq", &["DailyScheduleRole"]),
+    ("OrderEventsDlq", &["OrderEventsPipeRole"]),
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -91,8 +116,68 @@ fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) ->
             format!("Policy: {}", shown(text("Policy"))),
             "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
         ));
+    } else if let Some((_, senders)) = SENDERS
+        .iter()
+        .find(|(logical, _)| *logical == queue.logical)
+    {
+        findings.extend(of_senders(stack, queue, senders, text("Policy")));
     }
     findings
+}
+
+/// Whether the policy lets send whom the template names, and nobody else.
+fn of_senders(stack: &Stack, queue: &Resource, senders: &[&str], policy: &str) -> Option<Finding> {
+    let role = |logical: &&str| {
+        let role = stack.resource(logical)?;
+        Some(stack.arn("iam", &format!("role/{}", role.physical)))
+    };
+    let mut wanted: BTreeSet<String> = senders.iter().filter_map(role).collect();
+    // What died is put back into the queue that it came from.
+    if !queue.logical.ends_with("Dlq") {
+        let operator = stack.parameter("OperatorRoleArn");
+        wanted.extend((!operator.is_empty()).then(|| operator.to_owned()));
+    }
+    let named = named_senders(policy);
+    let name = name(queue);
+    if let Some(more) = named.difference(&wanted).next() {
+        return Some(Finding::error(
+            "queue-policy-open",
+            format!("{more} may send to {name}; the template keeps that to others."),
+            format!("Policy: {policy}"),
+            "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+        ));
+    }
+    let less = wanted.difference(&named).next()?;
+    Some(Finding::error(
+        "queue-policy-shut",
+        format!("{less} may not send to {name} any more, which the template lets it."),
+        format!("Policy: {policy}"),
+        "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+    ))
+}
+
+/// The principals that the policy's refusal of senders leaves out.
+fn named_senders(policy: &str) -> BTreeSet<String> {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let statements = policy.get("Statement").and_then(Value::as_array);
+    let refusal = statements.into_iter().flatten().find(|statement| {
+        let text = |name| statement.get(name).and_then(Value::as_str);
+        text("Effect") == Some("Deny") && text("Action") == Some("sqs:SendMessage")
+    });
+    let named =
+        refusal.and_then(|refusal| refusal.pointer("/Condition/ArnNotEquals/aws:PrincipalArn"));
+    let all = match named {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(several)) => several
+            .iter()
+            .filter_map(Value::as_str)
+            .map(ToOwned::to_owned)
+            .collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+            Vec::new()
+        }
+    };
+    all.into_iter().collect()
 }
 
 /// Whether the policy denies sending to some principals, and every call without TLS.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::aws_calls::{AwsCalls, CallError, EVENTS, PIPES, SCHEDULER};
+use super::aws_calls::{AwsCalls, CallError, DYNAMODB, EVENTS, PIPES, SCHEDULER};
 use super::finding::Finding;
 use super::stack::Stack;
 
@@ -12,6 +12,21 @@ use super::stack::Stack;
 struct Stated {
     #[serde(alias = "CurrentState")]
     state: String,
+    /// Of a Pipe: where its records come from.
+    #[serde(default)]
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    table: Table,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Table {
+    latest_stream_arn: Option<String>,
 }
 
 const DEPLOY_AGAIN: &str = "deploy the stack again, which makes what is missing";
@@ -44,7 +59,11 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let read = calls
             .get::<Stated>(PIPES, "DescribePipe", &format!("/v1/pipes/{name}"))
             .await;
-        let (state, next_step) = match stated(read)? {
+        let read = found(read)?;
+        if let Some(source) = read.as_ref().and_then(|read| read.source.as_deref()) {
+            findings.extend(of_another_table(calls, stack, name, source).await?);
+        }
+        let (state, next_step) = match read.map(|read| read.state) {
             Some(state) => (
                 state,
                 "start it within 24 hours (aws pipes start-pipe): the stream keeps what happened for so long",
@@ -85,10 +104,41 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     Ok(findings)
 }
 
+/// Whether the Pipe reads a stream that the orders are not written to any more.
+async fn of_another_table(
+    calls: &AwsCalls,
+    stack: &Stack,
+    pipe: &str,
+    source: &str,
+) -> Result<Option<Finding>, CallError> {
+    let Some(table) = stack.resource("OrdersTable") else {
+        return Ok(None);
+    };
+    let asked = json!({ "TableName": table.physical });
+    let described = calls
+        .ask::<Described>(DYNAMODB, "DescribeTable", &asked)
+        .await;
+    // A table that is gone, or has no stream, is told where tables are examined.
+    let stream = found(described)?.and_then(|described| described.table.latest_stream_arn);
+    Ok(stream.filter(|stream| stream != source).map(|stream| {
+        Finding::error(
+            "pipe-reads-another-stream",
+            format!("{pipe} reads a stream that the orders are not written to any more, so no webhook is sent."),
+            format!("it reads {source}; the table writes {stream}"),
+            "a restored table has a stream of its own: make the Pipe again with it (infra/runbooks/restore.md)",
+        )
+    }))
+}
+
 /// The state; `None` if there is no such thing.
 fn stated(read: Result<Stated, CallError>) -> Result<Option<String>, CallError> {
+    Ok(found(read)?.map(|read| read.state))
+}
+
+/// `None` if there is no such thing.
+fn found<T>(read: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match read {
-        Ok(read) => Ok(Some(read.state)),
+        Ok(read) => Ok(Some(read)),
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }

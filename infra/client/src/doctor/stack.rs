@@ -10,6 +10,8 @@ use super::xml::Element;
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
     pub(crate) name: String,
+    /// Its ARN.
+    id: String,
     status: String,
     parameters: BTreeMap<String, String>,
     outputs: BTreeMap<String, String>,
@@ -70,6 +72,7 @@ impl Stack {
         let stack = described.members("Stacks").first().ok_or_else(unreadable)?;
         Ok(Some(Self {
             name: name.to_owned(),
+            id: stack.text_of("StackId").unwrap_or_default().to_owned(),
             status: stack
                 .text_of("StackStatus")
                 .ok_or_else(unreadable)?
@@ -82,6 +85,36 @@ impl Stack {
             outputs: pairs(stack.members("Outputs"), "OutputKey", "OutputValue"),
             resources: Vec::new(),
         }))
+    }
+
+    /// The ARN of something of this account and Region, by its service and its name there.
+    pub(crate) fn arn(&self, service: &str, name: &str) -> String {
+        // Roles are of no Region.
+        let region = if service == "iam" {
+            ""
+        } else {
+            "${AWS::Region}"
+        };
+        self.filled_in(&format!(
+            "arn:${{AWS::Partition}}:{service}:{region}:${{AWS::AccountId}}:{name}"
+        ))
+    }
+
+    /// A text of the template with account, Region and the stack's name filled in.
+    pub(crate) fn filled_in(&self, text: &str) -> String {
+        let mut parts = self.id.split(':');
+        let mut part = |at| parts.nth(at).unwrap_or_default();
+        let (partition, region, account) = (part(1), part(1), part(0));
+        let suffix = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        text.replace("${AWS::Partition}", partition)
+            .replace("${AWS::Region}", region)
+            .replace("${AWS::AccountId}", account)
+            .replace("${AWS::StackName}", &self.name)
+            .replace("${AWS::URLSuffix}", suffix)
     }
 
     /// A parameter's value; empty for one that the template of this stack does not have.

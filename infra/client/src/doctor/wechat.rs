@@ -385,8 +385,8 @@ impl<'a> Merchant<'a> {
                 within.as_secs(),
                 self.stack.output("NotifyUrl")
             ),
-            "the log of receive-callback says whether it came, and why it was refused; where nothing came: DNS as seen from \
-             mainland China, firewall, a CDN that strips Wechatpay-* headers, a certificate that is not taken",
+            "infra/runbooks/callbacks.md goes along its way: the API's log says whether it came and what became of it; where \
+             nothing came, DNS as seen from mainland China, a firewall, a CDN, the certificate",
         ))
     }
 

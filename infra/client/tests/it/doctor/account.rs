@@ -1,5 +1,7 @@
 //! The AWS side.
 
+use std::path::Path;
+
 use super::front::Change;
 use super::receiver::Answers;
 use super::stage::{ACCOUNT_SETTINGS, STACK, Stage, stage};
@@ -173,6 +175,108 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
 }
 
 #[test]
+fn policies_of_keys_that_were_changed_are_found() {
+    let stage = stage();
+    for (key, breaking) in [
+        ("SecretsKeyId", "p['Statement'].pop()"),
+        (
+            "FieldsKeyId",
+            "p['Statement'].append({'Sid': 'More', 'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::111111111111:root'}, \
+             'Action': 'kms:Decrypt', 'Resource': '*'})",
+        ),
+        (
+            "MerchantSigningKeyId",
+            "p['Statement'][1]['Condition']['StringNotEquals']['kms:SigningAlgorithm'] = 'RSASSA_PSS_SHA_256'",
+        ),
+    ] {
+        let id = stage.output(key).to_owned();
+        let read = format!(
+            "import json\nk = '{id}'\nt = c('kms').get_key_policy(KeyId=k, PolicyName='default')['Policy']\n"
+        );
+        let kept = stage.aws(&format!("{read}print(t)"));
+        let put = "c('kms').put_key_policy(KeyId=k, PolicyName='default', Policy=";
+        breaks(
+            &stage,
+            "kms-policy-changed",
+            &format!("{read}p = json.loads(t)\n{breaking}\n{put}json.dumps(p))"),
+            &format!("{read}{put}'''{}''')", kept.trim()),
+        );
+    }
+}
+
+#[test]
+fn roles_that_may_not_do_what_they_live_on_are_found() {
+    let stage = stage();
+    for (role, action) in [
+        ("ReceiveCallbackRole", "sqs:"),
+        ("CreateOrderRole", "dynamodb:Put"),
+        ("ReconcileRole", "dynamodb:Query"),
+        ("OrderEventsPipeRole", "dynamodb:GetRecords"),
+        ("OrderEventsPipeRole", "events:"),
+        ("SweepScheduleRole", "lambda:"),
+    ] {
+        let read = format!(
+            "import json\ni = c('iam')\n\
+             r = [r['RoleName'] for r in i.list_roles(MaxItems=1000)['Roles'] if '{role}' in r['RoleName']][0]\n\
+             y = i.list_role_policies(RoleName=r)['PolicyNames'][0]\n\
+             d = i.get_role_policy(RoleName=r, PolicyName=y)['PolicyDocument']\n"
+        );
+        let kept = stage.aws(&format!("{read}print(json.dumps(d))"));
+        let put = "i.put_role_policy(RoleName=r, PolicyName=y, PolicyDocument=";
+        breaks(
+            &stage,
+            "role-may-not",
+            &format!("{read}{put}json.dumps(d).replace('{action}', 'none:'))"),
+            &format!("{read}{put}'''{}''')", kept.trim()),
+        );
+    }
+    let gone = Change::refuse(
+        &["Action=SimulatePrincipalPolicy", "SendWebhookRole"],
+        404,
+        "NoSuchEntity",
+    );
+    stage.doctor_where(&[gone]).is_only("role-gone");
+    let denied = Change::refuse(&["Action=SimulatePrincipalPolicy"], 403, "AccessDenied");
+    stage.doctor_where(&[denied]).is_only("not-examined");
+}
+
+#[test]
+fn quotas_below_what_the_parameters_let_through_are_found() {
+    let stage = stage();
+    let asked = |code: &'static str| ["ServiceQuotasV20190624.GetServiceQuota", code];
+    let is = |code: &'static str, value: &str| {
+        Change::answer(&asked(code), &format!(r#"{{"Quota":{{"Value":{value}}}}}"#))
+    };
+    let all = |rate: &str, burst: &str| [is("L-8A5B8E43", rate), is("L-CDF5615A", burst)];
+    stage.doctor_where(&all("10000.0", "5000.0")).is_well();
+    stage
+        .doctor_where(&all("699.0", "5000.0"))
+        .is_only("quota-low");
+    stage
+        .doctor_where(&all("10000.0", "1399.0"))
+        .is_only("quota-low");
+    // Where nobody asked for more the account has no value of its own.
+    let by_default = [
+        Change::refuse(&asked("L-8A5B8E43"), 400, "NoSuchResourceException"),
+        Change::answer(
+            &["GetAWSDefaultServiceQuota", "L-8A5B8E43"],
+            r#"{"Quota":{"Value":500.0}}"#,
+        ),
+        is("L-CDF5615A", "5000.0"),
+    ];
+    stage.doctor_where(&by_default).is_only("quota-low");
+    // KMS is asked for nothing where a sealed key signs.
+    let by_kms = Change::replace(
+        &[PARAMETERS],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let [rate, burst] = all("10000.0", "5000.0");
+    let told = stage.doctor_where(&[by_kms, rate, burst, is("L-2AC98190", "499.0")]);
+    assert!(told.ids().contains(&"quota-low"), "{:#}", told.report);
+}
+
+#[test]
 fn queues_with_dead_letters_or_an_open_door_are_found() {
     let stage = stage();
     let dead = "u = c('sqs').get_queue_url(QueueName='tea-payment-results-dlq')['QueueUrl']\n";
@@ -208,6 +312,31 @@ fn queues_with_dead_letters_or_an_open_door_are_found() {
         "QueueDoesNotExist",
     );
     stage.doctor_where(&[gone]).is_only("queue-gone");
+    let queue = "u = c('sqs').get_queue_url(QueueName='tea-reconcile-work')['QueueUrl']\n\
+                 a = c('sqs').get_queue_attributes(QueueUrl=u, AttributeNames=['All'])['Attributes']\n";
+    let kept = stage.aws(&format!("{queue}print(a['Policy'])"));
+    let senders = "[s for s in p['Statement'] if s['Action'] == 'sqs:SendMessage'][0]['Condition']['ArnNotEquals']";
+    // Somebody beside the template's senders, and one of the template's that is missing.
+    for (id, change) in [
+        (
+            "queue-policy-open",
+            "['aws:PrincipalArn'].append('arn:aws:iam::000000000000:role/somebody')",
+        ),
+        ("queue-policy-shut", "['aws:PrincipalArn'].pop(0)"),
+    ] {
+        breaks(
+            &stage,
+            id,
+            &format!(
+                "{queue}import json\np = json.loads(a['Policy'])\n{senders}{change}\n\
+                 c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'Policy': json.dumps(p)}})"
+            ),
+            &format!(
+                "{queue}c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'Policy': '''{}'''}})",
+                kept.trim()
+            ),
+        );
+    }
     // A policy that still keeps strangers out, but no longer asks for TLS.
     let without_tls = Change::replace(
         &["AmazonSQS.GetQueueAttributes", "tea-webhooks\""],
@@ -296,6 +425,13 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
     stage
         .doctor_where(&shares(0))
         .is_only("function-switched-off");
+    // Also where nothing is reserved.
+    breaks(
+        &stage,
+        "function-switched-off",
+        "c('lambda').put_function_concurrency(FunctionName='tea-console', ReservedConcurrentExecutions=0)",
+        "c('lambda').delete_function_concurrency(FunctionName='tea-console')",
+    );
 }
 
 #[test]
@@ -326,6 +462,14 @@ fn schedules_pipe_and_rule_that_stand_still_are_found() {
         "c('events').disable_rule(Name='tea-webhooks', EventBusName='tea-orders')",
         "c('events').enable_rule(Name='tea-webhooks', EventBusName='tea-orders')",
     );
+    let old = Change::replace(
+        &["/v1/pipes/tea-order-events"],
+        "/stream/",
+        "/stream/of-before-",
+    );
+    stage
+        .doctor_where(&[old])
+        .is_only("pipe-reads-another-stream");
     for (id, asked) in [
         ("schedule-off", "/schedules/tea-daily"),
         ("pipe-stopped", "/v1/pipes/tea-order-events"),
@@ -415,6 +559,20 @@ fn an_address_that_leads_elsewhere_and_a_console_without_a_lock_are_found() {
             told.is_well();
         }
     }
+    // Who may come in is let in.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-token");
+    std::fs::write(&file, "of-a-member\n").unwrap();
+    let by_token = ["--console-token-file", file.to_str().unwrap()];
+    stage.doctor_with(&[], &by_token).is_well();
+    for status in [401, 403, 404] {
+        stage.receiver.answer_as(Answers {
+            console_with_token: status,
+            ..Answers::default()
+        });
+        let told = stage.doctor_with(&[], &by_token);
+        stage.receiver.answer_as(Answers::default());
+        told.is_only("console-shut");
+    }
     // Nothing listens there.
     let nowhere = Change::replace(&[PARAMETERS], &stage.receiver.base, "http://127.0.0.1:9");
     stage
@@ -454,7 +612,7 @@ fn a_stack_that_is_not_there_or_not_whole_is_found() {
     let told = stage.examined(&[], 0, &["doctor", "--stack", "coffee"]);
     told.is_only("stack-missing");
     let left_out = told.report["left_out"].as_array().unwrap().len();
-    assert_eq!(left_out, 9, "{:#}", told.report);
+    assert_eq!(left_out, 11, "{:#}", told.report);
     let in_state = |state: &str| {
         Change::replace(
             &[PARAMETERS],
