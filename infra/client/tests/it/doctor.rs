@@ -9,6 +9,7 @@ mod receiver;
 pub(crate) mod stage;
 mod wechat;
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use serde_json::Value;
@@ -21,16 +22,19 @@ pub(crate) struct Told {
     pub(crate) report: Value,
     /// What went to standard error.
     pub(crate) progress: String,
+    /// What AWS was asked for.
+    pub(crate) calls: BTreeSet<String>,
 }
 
 impl Told {
     #[track_caller]
-    fn read(output: &Output) -> Self {
+    fn read(output: &Output, calls: BTreeSet<String>) -> Self {
         let report = serde_json::from_slice(&output.stdout);
         Self {
             status: output.status.code(),
             report: report.unwrap_or_else(|error| panic!("{error}: {}", told(output))),
             progress: String::from_utf8_lossy(&output.stderr).into_owned(),
+            calls,
         }
     }
 

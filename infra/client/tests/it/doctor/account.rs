@@ -1,10 +1,12 @@
 //! The AWS side.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::front::Change;
 use super::receiver::Answers;
 use super::stage::{ACCOUNT_SETTINGS, STACK, Stage, stage};
+use super::wechat::certificate;
 
 /// Breaks something by an SDK call, expects the one finding, mends it by another.
 #[track_caller]
@@ -29,6 +31,59 @@ fn a_stack_as_it_stands_after_a_deployment_has_nothing_wrong() {
         let line = format!("examining {title} ...\n");
         assert!(told.progress.contains(&line), "{}", told.progress);
     }
+}
+
+/// The actions of the policy for it in the template.
+fn actions() -> BTreeSet<String> {
+    let template = include_str!("../../../../../template.yaml");
+    let (_, rest) = template.split_once("\n  DoctorPolicy:\n").unwrap();
+    let block = rest.split("\n\n").next().unwrap();
+    let words = block.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == ':'));
+    let is_action = |word: &&str| {
+        word.split_once(':').is_some_and(|(service, action)| {
+            service.bytes().all(|letter| letter.is_ascii_lowercase())
+                && action.starts_with(|letter: char| letter.is_ascii_uppercase())
+                && ![
+                    "LeadingKeys",
+                    "EncryptionContext:purpose",
+                    "EncryptionContext:mchid",
+                ]
+                .contains(&action.trim_end_matches(':'))
+        })
+    };
+    words.filter(is_action).map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn the_policy_for_it_has_the_calls_that_it_makes_and_no_other() {
+    let stage = stage();
+    let mut calls = stage.doctor().calls;
+    // Where KMS signs, and where the account has no quota of its own.
+    let by_kms = Change::replace(
+        &[PARAMETERS],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let default = Change::refuse(
+        &["ServiceQuotasV20190624.GetServiceQuota"],
+        400,
+        "NoSuchResourceException",
+    );
+    let serial = &stage.wechat.details.merchant_serial;
+    let own = stage.wechat.merchant_private_key();
+    let file = certificate(&stage, "policy", serial, 300, own);
+    let of_certificate = ["--merchant-certificate-file", &file];
+    // The certificate is of another key than KMS has, which leaves out what is signed.
+    for arguments in [&[][..], &of_certificate] {
+        let told = stage.doctor_with(&[by_kms.clone(), default.clone()], arguments);
+        calls.extend(told.calls);
+    }
+    calls.extend(
+        stage
+            .examined(&[], 0, &["keys", "status", "--stack", STACK])
+            .calls,
+    );
+    assert_eq!(calls, actions());
 }
 
 #[test]

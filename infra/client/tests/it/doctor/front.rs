@@ -235,19 +235,41 @@ fn call(asked: &str) -> Option<String> {
         let (_, rest) = asked.split_once(begin)?;
         rest.split(['\r', '&', '\n']).next()
     };
-    let (service, operation) = match value("x-amz-target: ") {
-        Some(target) => target.split_once('.')?,
-        None => ("Query", value("Action=")?),
+    let (service, operation) = match (value("x-amz-target: "), value("Action=")) {
+        (Some(target), _) => target.split_once('.')?,
+        (None, Some(action)) => ("Query", action),
+        (None, None) => return by_path(asked.lines().next()?),
     };
     let service = match service {
         "AmazonSQS" => "sqs",
         "TrentService" => "kms",
         "DynamoDB_20120810" => "dynamodb",
+        "GraniteServiceVersion20100801" => "cloudwatch",
+        "AWSEvents" => "events",
+        "ServiceQuotasV20190624" => "servicequotas",
         "Query" if asked.contains("Version=2010-05-15") => "cloudformation",
+        "Query" if asked.contains("Version=2010-05-08") => "iam",
+        "Query" if asked.contains("Version=2010-03-31") => "sns",
         _ => return None,
     };
     let operation = operation.strip_suffix("Batch").unwrap_or(operation);
     Some(format!("{service}:{operation}"))
+}
+
+/// The operation of a service that is asked by a path.
+fn by_path(first_line: &str) -> Option<String> {
+    let paths = [
+        ("/account-settings", "lambda:GetAccountSettings"),
+        ("/event-source-mappings/", "lambda:GetEventSourceMapping"),
+        ("/aliases/", "lambda:GetAlias"),
+        ("/configuration", "lambda:GetFunctionConfiguration"),
+        ("/concurrency", "lambda:GetFunctionConcurrency"),
+        ("/schedules/", "scheduler:GetSchedule"),
+        ("/v1/pipes/", "pipes:DescribePipe"),
+    ];
+    let mut paths = paths.iter();
+    let (_, call) = paths.find(|(part, _)| first_line.contains(part))?;
+    Some((*call).to_owned())
 }
 
 /// The header by which AWS tells its time.

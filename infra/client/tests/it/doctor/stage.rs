@@ -285,8 +285,9 @@ impl Stage {
             };
         }
         let output = command.arg("--json").output().unwrap();
+        let calls = self.front.calls();
         self.front.end_but_the_last();
-        Told::read(&output)
+        Told::read(&output, calls)
     }
 
     /// Runs another of the program's commands.

@@ -22,7 +22,13 @@ fn change_record(stage: &Stage, expression: &str, values: &str) {
 }
 
 /// A certificate for the merchant's key, such as `apiclient_cert.pem`, or for a new key.
-fn certificate(stage: &Stage, name: &str, serial: &str, days: i64, key: Option<&str>) -> String {
+pub(super) fn certificate(
+    stage: &Stage,
+    name: &str,
+    serial: &str,
+    days: i64,
+    key: Option<&str>,
+) -> String {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-{name}.pem"));
     let path = path.to_str().unwrap();
     let mchid = &stage.wechat.details.mchid;
