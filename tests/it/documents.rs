@@ -72,7 +72,7 @@ while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do 
 aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 34] = [
+const NOT_RUN: [(&str, &str); 35] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
