@@ -417,7 +417,8 @@ async fn webhook() -> (Usage, u128) {
     let testbed = WebhookTestbed::start().await;
     testbed.publish(&event("WARM-1", 3)).await;
     assert_eq!(testbed.work_off().await, 0);
-    let told = event("ORDER-1", 3);
+    let mut told = event("ORDER-1", 3);
+    told.at = testbed.clock.now();
     testbed.publish(&told).await;
     let usage = counted_over(&testbed.wire, &testbed.clock, async {
         assert_eq!(testbed.work_off().await, 0);

@@ -16,7 +16,7 @@ pub struct NextCheck {
 
 /// How many parts the index by day has, and how many the checks and recoveries have in the index of
 /// what is due. A part takes 1,000 writes a second, and an order is written there two or three
-/// times: 16 carry 4,800 orders a second. If this number is reduced, the sweep must still read all
+/// times: 16 carry 4,800 orders a second at least. If this number is reduced, the sweep must still read all
 /// the parts that were ever used.
 pub const SHARDS: u8 = 16;
 
@@ -36,11 +36,12 @@ pub const PARTS: u8 = 2 * SHARDS + CLOSING_PARTS + REFUND_PARTS;
 pub enum CheckKind {
     /// A refund must be sent or queried.
     Refund,
-    /// A reserved order: the process that should get its prepay value may have crashed.
+    /// A reserved order: the process that should get its prepay value may have crashed. And an order
+    /// that got it in time, for its first check: it stays where it was put when it was reserved.
     Recovery,
     /// An order must be closed.
     Closing,
-    /// An order that waits for its payer is queried at WeChat Pay.
+    /// An order that waits for its payer is queried at WeChat Pay, not for the first time.
     StatusQuery,
 }
 

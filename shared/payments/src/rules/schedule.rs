@@ -22,7 +22,8 @@ pub(crate) const ARRIVES_WITHIN_S: i64 = 60;
 /// Ages of an order, in seconds, at which it is queried at WeChat Pay: the manual's schedule from
 /// the 1-minute step on (shared/wechatpay/PROTOCOL.md, 5.6). Younger orders are left to the
 /// callback and the client's own GET.
-const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
+const ORDER_LADDER_S: [i64; 5] = [FIRST_CHECK_S, 180, 300, 600, 1800];
+const FIRST_CHECK_S: i64 = 60;
 
 /// Ages of a refund at which it is queried at WeChat Pay: every minute for five minutes, then after
 /// 5, 10, 20 and 30 more (shared/wechatpay/PROTOCOL.md, 6.2). A refund to a bank card takes days,
@@ -114,6 +115,9 @@ fn order_due(order: &Order, state: &OrderState, at: UnixSeconds) -> Option<NextC
             CheckKind::Closing
         }
         OrderState::Reserved => CheckKind::Recovery,
+        // Its first check stays where it was put when the order was reserved. Most orders are paid
+        // before it, and moving it would be two writes of the index for each of them.
+        OrderState::AwaitingPayment(_) if at == first_check_at(order) => CheckKind::Recovery,
         OrderState::AwaitingPayment(_) => CheckKind::StatusQuery,
         OrderState::PaidAfterClose(_)
         | OrderState::Paid(_)
@@ -126,6 +130,11 @@ fn order_due(order: &Order, state: &OrderState, at: UnixSeconds) -> Option<NextC
         shard: reason.part(&order.order_no),
         at,
     })
+}
+
+/// The time at which an order is checked first.
+fn first_check_at(order: &Order) -> UnixSeconds {
+    order.created_at.plus_s(FIRST_CHECK_S)
 }
 
 /// The time at which an unpaid order is closed.
@@ -334,7 +343,8 @@ mod tests {
             (OrderState::Reserved, 0, CheckKind::Recovery),
             (OrderState::Reserved, 300, CheckKind::Closing),
             (OrderState::Reserved, 500, CheckKind::Closing),
-            (awaiting(), 0, CheckKind::StatusQuery),
+            (awaiting(), 31, CheckKind::StatusQuery),
+            (awaiting(), 60, CheckKind::StatusQuery),
             (awaiting(), 300, CheckKind::Closing),
             (awaiting(), 500, CheckKind::Closing),
             (OrderState::Closing, 0, CheckKind::Closing),
@@ -349,6 +359,18 @@ mod tests {
             reason(after_order_interval(&refund, at(0))),
             CheckKind::Refund
         );
+    }
+
+    #[test]
+    fn an_order_that_gets_its_prepay_value_in_time_keeps_the_place_of_its_first_check() {
+        let mut order = order(OrderState::Reserved);
+        order.expires_at = UnixSeconds(order.created_at.0 + 7_200);
+        order.due = next_order_check(&order, &order.state, order.created_at);
+        for age_s in [0, 4, 29] {
+            let now = UnixSeconds(order.created_at.0 + age_s);
+            let due = next_order_check(&order, &awaiting(), now);
+            assert_eq!(due, order.due, "at {age_s}");
+        }
     }
 
     #[test]
