@@ -78,13 +78,19 @@ impl Function {
 
     /// What Lambda itself writes of one run: START, END and REPORT, unless it is told not to.
     fn logged_by_lambda(self) -> u128 {
-        match resource(self.logical()).pointer("/LoggingConfig/SystemLogLevel") {
-            Some(level) if level == "WARN" => 0,
-            Some(_) | None => 330,
+        // Of `!If` the second value is that of a stack which logs at `info`.
+        let level = template().pointer("/Globals/Function/LoggingConfig/SystemLogLevel/2");
+        if level == Some(&json!("WARN")) {
+            0
+        } else {
+            330
         }
     }
 }
 
+/// Order numbers as long as merchants have them.
+const WARM: &str = "WARM-202611300000001";
+const ORDER: &str = "ORDER-20261130000001";
 /// The table of keys.
 const KEYS: &str = "keys";
 /// What WeChat Pay is reckoned to take for an answer.
@@ -283,12 +289,12 @@ async fn create(signer: &'static str, product: &str) -> Usage {
         }
         order
     };
-    assert_eq!(testbed.post_order(&order("WARM-1")).await.status, 201);
+    assert_eq!(testbed.post_order(&order(WARM)).await.status, 201);
     let usage = counted(&testbed, async {
-        assert_eq!(testbed.post_order(&order("ORDER-1")).await.status, 201);
+        assert_eq!(testbed.post_order(&order(ORDER)).await.status, 201);
     })
     .await;
-    let told = testbed.journal("ORDER-1").await.len();
+    let told = testbed.journal(ORDER).await.len();
     usage
         .by_a_request()
         .in_a_run(Function::CreateOrder)
@@ -299,23 +305,23 @@ async fn create(signer: &'static str, product: &str) -> Usage {
 async fn callback(signer: &'static str) -> (Usage, Usage) {
     let testbed = with_signer(signer).await;
     let admin = testbed.wechat.admin();
-    for order_no in ["WARM-1", "ORDER-1"] {
+    for order_no in [WARM, ORDER] {
         testbed.post_order(&native(order_no)).await;
         admin.pay(order_no, &PayOptions::default()).unwrap();
     }
     let signed = |order_no| admin.signed_callback(order_no, &Damage::None).unwrap();
-    testbed.receive(&signed("WARM-1")).await;
+    testbed.receive(&signed(WARM)).await;
     testbed.work_off().await;
-    let told_before = testbed.journal("ORDER-1").await.len();
+    let told_before = testbed.journal(ORDER).await.len();
     let received = counted(&testbed, async {
-        assert_eq!(testbed.receive(&signed("ORDER-1")).await.status, 204);
+        assert_eq!(testbed.receive(&signed(ORDER)).await.status, 204);
     })
     .await;
     let settled = counted(&testbed, async {
         assert_eq!(testbed.work_off().await, 0);
     })
     .await;
-    let told = testbed.journal("ORDER-1").await.len() - told_before;
+    let told = testbed.journal(ORDER).await.len() - told_before;
     (
         received.by_a_request().in_a_run(Function::ReceiveCallback),
         settled
@@ -327,10 +333,10 @@ async fn callback(signer: &'static str) -> (Usage, Usage) {
 
 async fn look() -> Usage {
     let testbed = with_signer("sealed").await;
-    testbed.post_order(&native("ORDER-1")).await;
-    testbed.get_order("ORDER-1").await;
+    testbed.post_order(&native(ORDER)).await;
+    testbed.get_order(ORDER).await;
     let usage = counted(&testbed, async {
-        assert_eq!(testbed.get_order("ORDER-1").await.status, 200);
+        assert_eq!(testbed.get_order(ORDER).await.status, 200);
     })
     .await;
     usage.by_a_request().in_a_run(Function::ManageOrder)
@@ -341,7 +347,7 @@ async fn refund(signer: &'static str, callback: &Usage) -> Usage {
     let testbed = with_signer(signer).await;
     let admin = testbed.wechat.admin();
     let mut usage = Usage::default();
-    for order_no in ["WARM-1", "ORDER-1"] {
+    for order_no in [WARM, ORDER] {
         testbed.post_order(&native(order_no)).await;
         admin.pay(order_no, &PayOptions::default()).unwrap();
         testbed.deliver().await;
@@ -392,7 +398,7 @@ async fn unpaid(signer: &'static str) -> (Usage, Usage) {
         testbed.sweep().await;
     })
     .await;
-    testbed.post_order(&native("ORDER-1")).await;
+    testbed.post_order(&native(ORDER)).await;
     testbed.wechat.admin().reset_requests();
     let mut usage = Usage::default();
     // At the ages at which an order is asked about, and after its end.
@@ -404,10 +410,10 @@ async fn unpaid(signer: &'static str) -> (Usage, Usage) {
         .await;
         usage = usage.and(swept.beyond(&idle));
     }
-    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "closed");
+    assert_eq!(testbed.get_order(ORDER).await.body["state"], "closed");
     let asked: u64 = testbed.wechat.admin().requests().values().sum();
     // Reserved and awaiting payment: these are told when it is made.
-    let told = testbed.journal("ORDER-1").await.len() - 2;
+    let told = testbed.journal(ORDER).await.len() - 2;
     let ms = Function::Reconcile.ms().0 * u128::from(asked);
     (idle, usage.for_ms(Function::Reconcile, ms).telling(told))
 }
@@ -415,9 +421,9 @@ async fn unpaid(signer: &'static str) -> (Usage, Usage) {
 /// An event on its way to a receiver, and how long it is.
 async fn webhook() -> (Usage, u128) {
     let testbed = WebhookTestbed::start().await;
-    testbed.publish(&event("WARM-1", 3)).await;
+    testbed.publish(&event(WARM, 3)).await;
     assert_eq!(testbed.work_off().await, 0);
-    let mut told = event("ORDER-1", 3);
+    let mut told = event(ORDER, 3);
     told.at = testbed.clock.now();
     testbed.publish(&told).await;
     let usage = counted_over(&testbed.wire, &testbed.clock, async {

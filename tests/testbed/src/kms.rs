@@ -168,9 +168,13 @@ impl KmsEngine {
                 &mut text,
             )
             .expect("sealed");
-        BASE64.encode([nonce.as_slice(), &text].concat())
+        BASE64.encode([HEADER.as_slice(), &nonce, &text].concat())
     }
 }
+
+/// What KMS puts before a ciphertext: it makes 184 bytes of a data key's 32, and what is stored with
+/// one is that long.
+const HEADER: [u8; 124] = [1; 124];
 
 fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
     if request.signing_algorithm != "RSASSA_PKCS1_V1_5_SHA_256" {
@@ -186,7 +190,7 @@ fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
 
 fn open(request: &Request) -> Option<Vec<u8>> {
     let sealed = BASE64.decode(&request.ciphertext_blob).ok()?;
-    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN)?;
+    let (nonce, ciphertext) = sealed.strip_prefix(&HEADER)?.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut text = ciphertext.to_vec();
     let opened = key(&request.key_id)
