@@ -8,7 +8,7 @@ mod page;
 use std::time::Duration;
 
 use runtime::clock::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::{
     Call, FaultyTransport, Service,
     template::{resource, resources, template},
@@ -73,7 +73,7 @@ impl Function {
     fn memory_mb(self) -> u128 {
         let own = resource(self.logical()).get("MemorySize");
         let memory = own.or_else(|| template().pointer("/Globals/Function/MemorySize"));
-        u128::from(memory.and_then(|mb| mb.as_u64()).expect("a size"))
+        u128::from(memory.and_then(Value::as_u64).expect("a size"))
     }
 
     /// What Lambda itself writes of one run: START, END and REPORT, unless it is told not to.
@@ -148,7 +148,7 @@ impl Usage {
         self
     }
 
-    fn from_a_queue(mut self) -> Self {
+    fn by_a_queue(mut self) -> Self {
         self.sqs_requests += ASKED_OF_A_QUEUE;
         self
     }
@@ -325,7 +325,7 @@ async fn callback(signer: &'static str) -> (Usage, Usage) {
     (
         received.by_a_request().in_a_run(Function::ReceiveCallback),
         settled
-            .from_a_queue()
+            .by_a_queue()
             .in_a_run(Function::ProcessPayment)
             .telling(told),
     )
@@ -379,10 +379,10 @@ async fn refund(signer: &'static str, callback: &Usage) -> Usage {
             .by_a_request()
             .in_a_run(Function::ManageOrder)
             .and(
-                sent.from_a_queue()
+                sent.by_a_queue()
                     .in_a_run_with(Function::ProcessPayment, WECHAT_PAY_MS),
             )
-            .and(settled.from_a_queue().in_a_run(Function::ProcessPayment))
+            .and(settled.by_a_queue().in_a_run(Function::ProcessPayment))
             .and(received)
             .telling(told);
     }
@@ -434,7 +434,7 @@ async fn webhook() -> (Usage, u128) {
     usage.sqs_requests += 1;
     let bytes = on_the_bus(&told).len();
     (
-        usage.from_a_queue().in_a_run(Function::SendWebhook),
+        usage.by_a_queue().in_a_run(Function::SendWebhook),
         u128::try_from(bytes).expect("few"),
     )
 }

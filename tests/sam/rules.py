@@ -108,6 +108,7 @@ def main():
     document = yaml_parse(TEMPLATE.read_text())
     broken = list(violations(document["Parameters"], document["Resources"]))
     broken.extend(rules_everywhere.partition(document))
+    broken.extend(rules_everywhere.logging(document))
     broken.extend(rules_parameters.violations(document))
     broken.extend(rules_alarms.namespace(document))
     broken.extend(rules_releases.shared(document))

@@ -58,6 +58,19 @@ def without_tags(resources):
     }
 
 
+# Lambda lets through what functions chose to write, at whatever level, since metrics are among it; of its own lines it writes those
+# of runs that failed, and the rest where somebody looks for details.
+LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": {"Fn::If": ["LogsInDetail", "INFO", "WARN"]}}
+IN_DETAIL = {"Fn::Or": [{"Fn::Equals": [{"Ref": "LogLevel"}, level]} for level in ("debug", "trace")]}
+
+
+def logging(document):
+    if document["Globals"]["Function"].get("LoggingConfig") != LOGGING:
+        yield "Lambda drops lines of functions, or writes three of its own for each run"
+    if document["Conditions"].get("LogsInDetail") != IN_DETAIL:
+        yield "LogLevel does not bring Lambda's own lines back"
+
+
 def partition(document):
     shared = document.get("Globals", {}).get("Function", {})
     if shared and (shared.get("Tracing") != "Disabled" or shared.get("Tags") != TAGS):

@@ -380,6 +380,17 @@ class Partition(unittest.TestCase):
             changed["Globals"]["Function"][field] = value
             self.assertTrue(list(rules_everywhere.partition(changed)), field)
 
+    def test_lambda_drops_no_line_of_a_function_and_its_own_come_back_with_details(self):
+        self.assertEqual(list(rules_everywhere.logging(document())), [])
+        for section, place in (("Globals", ("Function", "LoggingConfig")), ("Conditions", ("LogsInDetail",))):
+            values = document()[section]
+            for step in place:
+                values = values[step]
+            for path in paths(values, place):
+                changed = document()
+                altered(changed[section], path)
+                self.assertTrue(list(rules_everywhere.logging(changed)), path)
+
 
 class Beside(unittest.TestCase):
     """The templates beside this one: what counts in them."""

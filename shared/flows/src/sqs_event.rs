@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use futures_util::{StreamExt, stream};
 use runtime::clock::Clock;
 use serde::{Deserialize, Serialize};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::verdict::Verdict;
 
@@ -124,7 +124,12 @@ pub async fn work_off(
             Verdict::Retry => Some(BatchItemFailure { item_identifier }),
         })
         .collect();
-    info!(count, failed = batch_item_failures.len(), "batch done");
+    // Each message has told of itself: the batch is worth a line where some of it comes again.
+    if batch_item_failures.is_empty() {
+        debug!(count, "batch done");
+    } else {
+        info!(count, failed = batch_item_failures.len(), "batch done");
+    }
     BatchResponse {
         batch_item_failures,
     }

@@ -11,7 +11,7 @@ pub(super) const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/COS
 /// What a million orders may cost in us-east-1 with a sealed key, in millionths of a dollar.
 const GOAL_MICRO_USD: u128 = 15_000_000;
 /// What they have come down to so far. Only ever less.
-pub(super) const LIMIT_MICRO_USD: u128 = 21_200_000;
+pub(super) const LIMIT_MICRO_USD: u128 = 20_600_000;
 
 const HOME: &str = "us-east-1";
 
@@ -133,7 +133,7 @@ fn published(micro: u128) -> String {
 }
 
 fn halves(units: u128) -> String {
-    if units % 2 == 0 {
+    if units.is_multiple_of(2) {
         (units / 2).to_string()
     } else {
         format!("{}.5", units / 2)
