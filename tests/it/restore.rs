@@ -4,7 +4,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::{bill_date::BillDate, ids::ClientId};
+use payments::reconcile::difference::{
+    Decision, DecisionContext, Difference, DifferenceKind, DifferenceState,
+};
 use serde_json::json;
+use stores::{queues::ReconcileWork, reconciliation::SaveOutcome};
 
 use crate::support::{Testbed, native};
 
@@ -209,4 +214,60 @@ async fn the_same_money_under_another_number_is_not_given_back_twice() {
 async fn nor_is_it_where_the_second_refund_waited_until_the_bills_were_read() {
     the_same_money_under_another_number("TWICE-3", 100, true).await;
     the_same_money_under_another_number("TWICE-4", 70, true).await;
+}
+
+/// Two persons take a lost order on as its client's.
+async fn taken_on(testbed: &Testbed, day: BillDate) {
+    let mut differences = testbed.differences_of(day).await.into_iter();
+    let is_order = |found: &Difference| found.kind == DifferenceKind::UnknownOrderThere;
+    let found = differences.find(is_order).unwrap();
+    let shop = ClientId::new("shop");
+    let deciding = DecisionContext {
+        client: Some(&shop),
+        ..DecisionContext::default()
+    };
+    let mut stands = found;
+    // Where some of it was given back, the run proposes nothing.
+    assert_eq!(stands.state, DifferenceState::Open);
+    for (decision, person) in [(Decision::ProposePaid, "li"), (Decision::Approve, "wang")] {
+        let now = testbed.clock.now();
+        let decided = stands.decided_by_rules(decision, &deciding, person, "the shop's books", now);
+        stands = decided.unwrap();
+        let saved = testbed.reconciliation.save_difference(&stands).await;
+        assert_eq!(saved.unwrap(), SaveOutcome::Saved);
+    }
+    let (date, id) = (day, stands.id);
+    let work = ReconcileWork::ApplyV1 { date, id };
+    testbed.send_work(&work).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_gone_with_its_refund_is_taken_on_and_the_day_s_next_run_finds_the_refund()
+{
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    let moment = Moment::of(&testbed).await;
+    testbed.paid("GONE-9").await;
+    testbed.refunded("GONE-9", "R1", 40).await;
+    moment.restore(&testbed).await;
+
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    assert_eq!(testbed.get_order("GONE-9").await.status, 404);
+    taken_on(&testbed, day).await;
+    assert_eq!(testbed.get_order("GONE-9").await.body["state"], "paid");
+    testbed.reconcile(day, false).await;
+    assert_eq!(booked(&testbed, "GONE-9").await, (40, 40));
+    let told = testbed.told(day).await;
+    for over in ["refund_there_unknown_here", "unknown_order_there"] {
+        assert!(
+            told.contains(&format!("{over} GONE-9 repaired")),
+            "{told:?}"
+        );
+    }
+    assert_eq!(testbed.refund("GONE-9", "R1", 40).await.status, 200);
+    testbed.sweep().await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(given_back(&testbed, "GONE-9"), [40]);
 }
