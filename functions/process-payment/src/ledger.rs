@@ -1,5 +1,5 @@
-//! Writes to the ledger of notices: every callback that did not settle at its first try. One that
-//! did is not in it, so the usual way costs no write.
+//! Writes to the ledger of notices: every callback that did not settle at the first attempt. Others
+//! have no record, so the usual case costs no write.
 
 use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
 use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
@@ -40,7 +40,7 @@ impl<'a> LedgerEntry<'a> {
         }
     }
 
-    /// A callback that does not open, so that nothing is known of it but its message.
+    /// A callback that does not open. Only its message is known.
     pub(crate) fn unopened(record: &'a SqsRecord) -> Self {
         Self {
             notice_id: id_of_message(&record.body),
@@ -107,8 +107,8 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
         };
         app.notices.settled_at_last(&notice).await
     };
-    // While it did not open it was known by its message; to earlier versions by the queue's id of
-    // it.
+    // Before it opened, its record was named by its message, and by earlier versions by the queue's
+    // id.
     let mut errors: Vec<_> = written.err().into_iter().collect();
     let of_queue = format!("message#{}", entry.record.message_id);
     for unopened in [id_of_message(&entry.record.body), of_queue] {
@@ -120,8 +120,8 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     }
 }
 
-/// A self-test of our own arrived: the program that made it looks for this record. Nothing reads a
-/// record of any other self-test.
+/// Our own self-test arrived: the program that requested it looks for this record. Records of other
+/// self-tests are not read.
 pub(crate) async fn echoed(
     app: &App,
     entry: &LedgerEntry<'_>,

@@ -26,17 +26,17 @@ pub const BODY_MAX: usize = 64 * 1024;
 /// Why a callback is not acknowledged. WeChat Pay then sends it again, up to 15 times in a day.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// Larger than any callback is.
+    /// Larger than any real callback.
     #[error("the body has {length} bytes, the limit is {BODY_MAX}")]
     TooLarge { length: usize },
-    /// Not WeChat Pay's, or it does not open.
+    /// Not from WeChat Pay, or it does not open.
     #[error(transparent)]
     Open(#[from] OpenCallbackError),
-    /// None of WeChat Pay's keys here verifies it, and our APIv3 key opens it: most likely it is
-    /// WeChat Pay's.
+    /// None of WeChat Pay's keys here verifies it, but our APIv3 key opens it: most likely it is
+    /// from WeChat Pay.
     #[error("our APIv3 key opens it, but no key here verifies it")]
     NotVerified(#[source] VerifyError),
-    /// The gateway's wrapping of the body does not come off.
+    /// The gateway's encoding of the body cannot be decoded.
     #[error(transparent)]
     NotBase64(#[from] NotBase64),
     /// The body verified but is not text, so it cannot be JSON.
@@ -88,7 +88,7 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
     }
 }
 
-/// A callback that is WeChat Pay's and in the queue.
+/// A callback from WeChat Pay that is in the queue.
 enum Accepted {
     Opened(Box<Callback>),
     /// It did not open, and a repeat would not change that: `process-payment` parks it for an

@@ -62,7 +62,7 @@ impl RefreshError {
     fn needs_operator(&self) -> bool {
         match self {
             Self::Guards(_) => false,
-            // Somebody changed the item meanwhile: it is read again at the next look.
+            // Another process changed the item: it is read again at the next check.
             Self::Keys(KeysError::Changed { .. }) => false,
             Self::Keys(error) => !error.is_transient(),
             Self::Download(error) => !error.is_transient(),
@@ -179,7 +179,7 @@ fn merged(
                     entries.push(entry.clone());
                 }
                 Ok(_) => {}
-                // It verifies nothing, and would block those that do.
+                // It verifies nothing, and would block the valid ones.
                 Err(cause) => warn!(
                     serial = entry.id,
                     %cause,
@@ -311,7 +311,7 @@ mod tests {
         let new = [delivered("NEW", NEW, NOW.0 - 1)];
         let (entries, _) = merged(&kept, "DAMAGED", &new, NOW);
         assert_eq!(ids(&entries), ["PUB_KEY_ID_0100", "NEW"]);
-        // One that WeChat Pay delivers again is mended by it.
+        // A certificate that WeChat Pay delivers again replaces the unreadable one.
         let again = [delivered("DAMAGED", OLD, NOW.0 - 1)];
         let (entries, named) = merged(&kept, "DAMAGED", &again, NOW);
         assert_eq!(entries[0].pem, OLD);

@@ -23,9 +23,9 @@ pub struct App {
     pub(crate) http: WebhookHttp,
     /// When each client's disabled webhook was logged.
     pub(crate) disabled: ReceiverReports,
-    /// Since when each client's receiver took nothing, as it was logged.
+    /// The start of each receiver's failing run that was logged last, by client.
     pub(crate) failing: ReceiverReports,
-    /// When it was logged of each client that a cause on our side keeps its events back.
+    /// When a cause on our side was last logged for each client.
     pub(crate) ours: ReceiverReports,
     pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
@@ -35,14 +35,14 @@ pub struct App {
 /// cause on our side.
 pub(crate) const LOGGED_AGAIN_AFTER_S: i64 = 3_600;
 
-/// What this sandbox has logged of each client's receiver, to avoid a line for each event: a time
-/// that tells its news from earlier ones.
+/// What this sandbox has logged about each client's receiver, so that not every event logs it
+/// again: the time of the last report.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiverReports(Mutex<HashMap<ClientId, UnixSeconds>>);
 
 impl ReceiverReports {
-    /// Whether something about a client's receiver is to be logged: there was no report yet, or
-    /// `is_news` says so of the last one. Then `at` is remembered as the last one.
+    /// Whether to log something about a client's receiver: there was no report yet, or `is_news`
+    /// accepts the time of the last one. Then `at` becomes the time of the last one.
     pub(crate) fn is_due(
         &self,
         client_id: &ClientId,
@@ -57,7 +57,7 @@ impl ReceiverReports {
         is_due
     }
 
-    /// The same of what goes on: logged at first, and then at intervals.
+    /// The same for something that continues: logged at once, and then at intervals.
     pub(crate) fn is_due_again(&self, client_id: &ClientId, now: UnixSeconds) -> bool {
         self.is_due(client_id, now, |last| {
             now.since(last) >= LOGGED_AGAIN_AFTER_S
@@ -66,7 +66,7 @@ impl ReceiverReports {
 }
 
 impl App {
-    /// What this sandbox knows of slow receivers. It works off one batch at a time, and so is a
+    /// What this sandbox knows about slow receivers. It processes one batch at a time, so it is one
     /// lane.
     pub(crate) fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)

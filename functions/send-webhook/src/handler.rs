@@ -28,11 +28,11 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::app::{App, LOGGED_AGAIN_AFTER_S};
 
-/// How many records of a batch are worked on at once: all of a usual batch, since each waits for a
-/// receiver of its own, and one that is not begun for lack of time has used up an attempt.
+/// How many records of a batch are processed at once: all of a usual batch, since each waits for
+/// its own receiver, and a record that is not started in time has used up an attempt.
 const SIDE_BY_SIDE: usize = 10;
 
-/// No record is begun with less time left than this, in milliseconds: a receiver that is cut off
+/// No record is started with less time left than this, in milliseconds: a receiver that is cut off
 /// early looks like one that failed.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
@@ -71,8 +71,7 @@ enum NotDelivered {
 }
 
 impl NotDelivered {
-    /// Its name in the client's view of the last delivery; `None` if it says nothing about the
-    /// receiver.
+    /// Its name in the client's view of the last delivery; `None` if the receiver is not the cause.
     fn answer(&self) -> Option<String> {
         match self {
             Self::Url(_) => Some("address_refused".to_owned()),
@@ -104,7 +103,7 @@ impl NotDelivered {
     }
 }
 
-/// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
+/// Processes a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
     let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
     work_off(
@@ -170,8 +169,8 @@ async fn deliver(
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
     let asking = app.lane().asking(&event.client_id, began_ms);
-    // The last attempt is always made; with a short time-out where others before it have used up
-    // the receiver's share of the lane, so that it does not block others for long.
+    // The last attempt is always made. If earlier ones have used up the receiver's share of the
+    // lane, its time-out is short, so that it does not block others for long.
     let within_ms = match asking {
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
         Asking::Later {
@@ -239,8 +238,8 @@ async fn deliver(
     }
 }
 
-/// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its
-/// answer's status.
+/// Signs and posts an event, and waits at most this long for the answer. Returns the receiver's
+/// host and the answer's status.
 async fn post(
     app: &App,
     endpoint: &Endpoint,
@@ -272,7 +271,7 @@ async fn note(
     let Some(next) = LastAnswer::after(last, answer, app.clock.now()) else {
         return last.and_then(|last| last.gone);
     };
-    // Told before it is stored that it was: a crash in between tells it twice, and not never.
+    // Logged before the record says so: after a crash in between it is logged twice, not never.
     if let Some(run) = next.to_be_told()
         && app
             .failing
@@ -336,7 +335,7 @@ async fn keep(
     if app.disabled.is_due_again(&event.client_id, now) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
-        // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
+        // Every sandbox logs this while it is new: the one that disabled the webhook may have died.
         // The alarm of receivers that are gone stays on with each event.
         if now.since(since) < LOGGED_AGAIN_AFTER_S {
             error!(
@@ -388,7 +387,7 @@ async fn try_later(
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
     let now = app.clock.now();
-    // What passes by itself did so in the seconds before the second attempt.
+    // A transient failure is over before the second attempt.
     if attempt > 1 && failure.is_ours() && app.ours.is_due_again(&event.client_id, now) {
         error!(
             client_id,

@@ -35,8 +35,8 @@ pub(crate) struct Wechat {
     prepaid: Mutex<Option<Prepaid>>,
 }
 
-/// A prepay answer's signed headers. They are used again for a minute, so that WeChat Pay's own
-/// signature does not slow down those who wait for it.
+/// A prepay answer's signed headers. They are reused for a minute, so that making them does not
+/// slow down what is measured.
 #[derive(Clone, Debug)]
 struct Prepaid {
     at: UnixSeconds,
@@ -55,7 +55,7 @@ impl Wechat {
         })
     }
 
-    /// The notice that `order_no` was paid: about 1.9 KB, a payment with a coupon, as they come.
+    /// The notice that `order_no` was paid: about 1.9 KB, as usual for a payment with a coupon.
     pub(crate) fn notice(&self, order_no: &str, at: UnixSeconds) -> MeasureResult<CannedCallback> {
         let paid_at = format_rfc3339_beijing(at);
         let transaction = json!({

@@ -1,25 +1,25 @@
 //! How many requests each client's key may send, so that a noisy client cannot take the functions,
 //! tables and WeChat Pay's quotas from the others.
 //!
-//! **Whose limit.** Counted is what a key has signed, after its signature was verified: whoever
-//! only names another's key is refused before, and uses up nothing of that client's. Refusing a key
-//! that is over its limit before its signature is looked at would save some microseconds and tell
-//! strangers how busy a client is. A request that is sent again as it was recorded does count,
-//! since it costs what any other does; who can record one stands inside the client's TLS.
+//! **Whose limit.** A request counts once its signature is verified: whoever only names another
+//! client's key is refused before that, and uses up nothing of that client's limit. Checking the
+//! limit before the signature would save some microseconds and tell strangers how busy a client is.
+//! A replayed request does count, since it costs as much as any other; recording one takes access
+//! inside the client's TLS.
 //!
-//! **One limit over all sandboxes.** Each sandbox counts for itself, and after every hundredth of
-//! the limit adds what it has counted to one item of the guards table, which returns the sum of
-//! all. So a client that keeps well within its limit costs no write, and one that does not costs
-//! one write for each hundredth. What the sandboxes have not added yet is not seen by the others:
-//! with so many sandboxes as the template gives a function (50), up to half of the limit more may
-//! get through in a window, and when a window ends, the next one begins at once.
+//! **One limit over all sandboxes.** Each sandbox counts for itself. After every hundredth of the
+//! limit it adds its count to one item of the guards table, which returns the sum of all. So a
+//! client far below its limit costs no write, and any other costs one write for each hundredth.
+//! Sandboxes do not see what others have not added yet: with 50 sandboxes, the template's maximum
+//! for a function, up to half of the limit more may get through in a window. The next window begins
+//! at once.
 //!
-//! **Never slower.** The write runs beside what the request does anyway, and its answer counts for
-//! the requests after it. If it fails, the client is let through: a limit that cannot be told is no
-//! reason to refuse payments.
+//! **Never slower.** The write runs in parallel with the request's own work, and its answer applies
+//! to later requests. If it fails, the client is let through: an unknown count is no reason to
+//! refuse payments.
 //!
-//! Each function counts for itself, so that a client which asks too often how an order stands can
-//! still make orders.
+//! Each function counts for itself, so that a client that reads an order too often can still create
+//! orders.
 
 use std::{
     collections::HashMap,
@@ -37,10 +37,10 @@ use crate::{
     problem::{ErrorChain, Problem},
 };
 
-/// How long a window is, in seconds. Short, since who is over the limit waits for its end; long
-/// enough for sandboxes to hear of one another.
+/// How long a window is, in seconds: short, since a client over its limit waits for the end, and
+/// long enough for sandboxes to share their counts.
 const WINDOW_S: i64 = 10;
-/// How many parts of the limit a sandbox adds to the common count one by one.
+/// The parts of the limit in which a sandbox adds to the common count.
 const PARTS: i64 = 100;
 /// How long a count is kept after its window, in seconds: clocks may differ.
 const KEPT_S: i64 = 60;
@@ -55,8 +55,8 @@ pub struct ClientLimits {
     window: Arc<Mutex<Window>>,
 }
 
-/// What this sandbox has counted in the present window. Keys are in it whose signature was
-/// verified, so there are no more of them than clients have.
+/// What this sandbox has counted in the present window. It holds only keys whose signature was
+/// verified, so no more than the clients have.
 #[derive(Debug, Default)]
 struct Window {
     number: i64,
@@ -91,8 +91,8 @@ impl ClientLimits {
         }
     }
 
-    /// Does what an authenticated request asks for, unless its key has used up its limit. Counting
-    /// makes it wait for no call of its own.
+    /// Runs the work of an authenticated request, unless its key has used up its limit. Counting
+    /// never makes it wait.
     ///
     /// # Errors
     /// [`Problem::too_many_requests`]: then nothing was done. Or that of `work`.
@@ -110,7 +110,7 @@ impl ClientLimits {
         }
     }
 
-    /// Counts a request here. Gives what is to be added to the common count.
+    /// Counts a request here. Returns what must be added to the common count, if anything.
     fn count<'a>(&self, caller: &'a Caller) -> Result<Option<Part<'a>>, Problem> {
         let requests_per_s = caller.requests_per_s.unwrap_or(self.requests_per_s);
         let now = self.clock.now();
@@ -139,8 +139,9 @@ impl ClientLimits {
         }))
     }
 
-    /// Adds requests to the common count, and remembers here that it has reached the limit. The one
-    /// sandbox that brings it there says so: once for each window, however many are refused.
+    /// Adds requests to the common count, and remembers here if that has reached the limit. Only
+    /// the sandbox whose write reaches it logs that: once for each window, however many requests
+    /// are refused.
     async fn add(&self, part: Part<'_>) {
         let Part {
             caller,

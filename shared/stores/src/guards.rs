@@ -44,7 +44,7 @@ pub struct GuardsError(#[source] AwsError);
 /// Result of consuming a nonce.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NonceUse {
-    /// It was never seen, and now it is.
+    /// First use; it is recorded now.
     FirstUse,
     /// It was used before: the request is a repeat or a replay.
     Replayed,
@@ -114,12 +114,12 @@ pub struct RequestCount<'a> {
     pub window: i64,
 }
 
-/// What becomes of a mark that its holder meets again.
+/// What happens to a mark when its own holder asks for it again.
 #[derive(Clone, Copy)]
 enum OwnLease {
-    /// It ends when it ends.
+    /// It keeps its end.
     Stays,
-    /// It starts again.
+    /// Its time starts again.
     Renewed,
 }
 
@@ -143,12 +143,12 @@ impl RequestCount<'_> {
 }
 
 impl Guards {
-    /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for
-    /// clocks that differ from sandbox to sandbox, so that a replay always finds its mark.
+    /// How long a nonce is kept, in seconds: both halves of the signature's window, and a minute
+    /// for clocks that differ between sandboxes, so that a replay always finds its mark.
     pub const NONCE_KEPT_S: i64 = 660;
 
-    /// How long it is remembered that an unknown serial was named, in seconds: two looks of
-    /// `reconcile`, which comes each five minutes.
+    /// How long an unknown serial is remembered, in seconds: two checks by `reconcile`, which runs
+    /// every five minutes.
     pub const UNKNOWN_SERIAL_KEPT_S: i64 = 600;
 
     /// The table by its name.
@@ -159,9 +159,8 @@ impl Guards {
         }
     }
 
-    /// Burns a nonce of one key at `now`. `holder` is unique to this request: when the answer to
-    /// the first write was lost and the SDK writes again, the mark that it then meets is known to
-    /// be its own.
+    /// Consumes a nonce of one key at `now`. `holder` is unique to this request: if the answer to
+    /// the first write is lost and the SDK writes again, it recognises the mark as its own.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -172,7 +171,8 @@ impl Guards {
         holder: &str,
         now: UnixSeconds,
     ) -> Result<NonceUse, GuardsError> {
-        // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
+        // The key id's length comes first, so that no two pairs of key id and nonce give the same
+        // mark.
         let pk = format!("nonce#{}#{keyid}#{nonce}", keyid.len());
         let marked = self
             .mark(
@@ -190,8 +190,8 @@ impl Guards {
         })
     }
 
-    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s
-    /// already: then it is renewed.
+    /// Takes a lease for `for_s` seconds from `now` if it is free. If `holder` has it already, it
+    /// is renewed.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -213,7 +213,7 @@ impl Guards {
         .await
     }
 
-    /// Gives a lease back, if it still is `holder`'s.
+    /// Releases a lease if `holder` still has it.
     ///
     /// # Errors
     /// [`GuardsError`]; the lease then ends by the clock.
@@ -240,9 +240,9 @@ impl Guards {
         }
     }
 
-    /// Adds `requests` to a count that may be forgotten at `expires_at`, and returns what they come
-    /// to. The write is not conditional: one that the SDK repeats since its answer was lost counts
-    /// twice, which makes the limit a little tighter for one window.
+    /// Adds `requests` to a count that may be deleted after `expires_at`, and returns the sum. The
+    /// write is not conditional: if its answer is lost and the SDK repeats it, it counts twice,
+    /// which makes the limit a little tighter for one window.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -270,7 +270,7 @@ impl Guards {
         Ok(total.unwrap_or(requests))
     }
 
-    /// Lets a merchant's refunds rest until `until`.
+    /// Pauses a merchant's refunds until `until`.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -286,7 +286,7 @@ impl Guards {
         Ok(())
     }
 
-    /// Until when a merchant's refunds rest; `None` when they do not, at `now`.
+    /// Until when a merchant's refunds are paused; `None` if they are not at `now`.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -307,7 +307,7 @@ impl Guards {
         Ok(until.filter(|until| *until > now))
     }
 
-    /// Marks that an unknown platform certificate was named. The mark lasts for
+    /// Records that an unknown platform certificate was named. The record lasts
     /// [`Guards::UNKNOWN_SERIAL_KEPT_S`], however many unknown serials come.
     ///
     /// # Errors
@@ -324,7 +324,7 @@ impl Guards {
             .await
     }
 
-    /// The unknown serial that was named last, if that is not too long ago at `now`.
+    /// The unknown serial that was named last, while it is remembered at `now`.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -351,8 +351,8 @@ impl Guards {
         Ok(serial.cloned())
     }
 
-    /// Sets a mark, if there is none that is valid at `now`. A mark of the same `holder` counts as
-    /// its own: the answer to an earlier write was lost.
+    /// Sets a mark unless one is valid at `now`. A mark of the same `holder` counts as set: the
+    /// answer to an earlier write was lost.
     async fn mark(
         &self,
         operation: &'static str,

@@ -51,22 +51,22 @@ pub use verification::{VerificationEntry, VerificationKind};
 
 /// How long a key that was read is used without reading it again.
 const FRESH_MS: i64 = 60_000;
-/// How far apart two readings are that unknown serials bring about. WeChat Pay repeats a callback
+/// The shortest time between two readings that unknown serials cause. WeChat Pay repeats a callback
 /// after 15 s.
 const REFRESH_EVERY_MS: i64 = 5_000;
-/// How long keys that were read go on serving when they cannot be read again.
+/// How long cached keys are used while they cannot be read again.
 const STALE_MAX_MS: i64 = 15 * 60_000;
-/// How long after a failed reading the next one is tried, while there are keys to go on with. Each
-/// try may take seconds of an invocation that could do without.
+/// The pause after a failed reading while there are cached keys. Each try may cost an invocation
+/// seconds that it does not need to spend.
 const RETRY_AFTER_MS: i64 = 10_000;
-/// How long an unknown key id is not read again.
+/// How long an unknown key id is remembered as unknown.
 const MISSING_MS: i64 = 5_000;
 /// How many client keys a sandbox caches.
 const CLIENT_KEYS_MAX: usize = 1024;
 /// How many unknown key ids a sandbox remembers. They have a cache of their own, so that a flood of
 /// made-up ids evicts no client, and takes a bounded amount of memory.
 const MISSING_MAX: usize = 1024;
-/// Of how many clients a sandbox caches the webhook.
+/// How many clients' webhooks a sandbox caches.
 const WEBHOOKS_MAX: usize = 1024;
 /// How many unsealed secrets a sandbox caches.
 const SECRETS_MAX: usize = 2048;
@@ -133,7 +133,7 @@ impl KeysTable {
 
     /// For a function that opens callbacks while WeChat Pay waits. A reading of the merchant's item
     /// unseals the APIv3 keys too, and all of it ends within `limit`, retries included. What is not
-    /// done by then has failed: the keys at hand serve on, also where only KMS does not answer.
+    /// done by then has failed, and the cached keys are used on, also if only KMS does not answer.
     #[must_use]
     pub fn for_callbacks(self, limit: Duration) -> Self {
         Self {
@@ -152,8 +152,8 @@ impl KeysTable {
         }
     }
 
-    /// The merchant's keys, at most a minute old. When they cannot be read again, those of the last
-    /// 15 minutes serve on.
+    /// The merchant's keys, at most a minute old. If they cannot be read again, those of the last
+    /// 15 minutes are used.
     ///
     /// # Errors
     /// They cannot be read, and no copy of the last 15 minutes is cached.
@@ -275,7 +275,7 @@ impl KeysTable {
         }
     }
 
-    /// Reads the merchant's item, within the time that there is.
+    /// Reads the merchant's item, within the time limit if there is one.
     async fn fetch_merchant(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
         let Some(limit) = self.callbacks_within else {
             return self.fetch_item(cache).await;
@@ -285,7 +285,7 @@ impl KeysTable {
             read.keys.apiv3().await?;
             Ok(read)
         };
-        // Waiting on a clock that stands still would end at once.
+        // A manual clock's wait would end at once.
         if !self.shared.clock.passes_by_itself() {
             return fetch.await;
         }

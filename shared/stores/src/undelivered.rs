@@ -1,13 +1,13 @@
-//! Events that the receiver of a client's webhooks does not have: because the webhook is disabled,
-//! or because all tries failed.
+//! Events that were not delivered to a client's webhook: because it is disabled, or because all
+//! attempts failed.
 //!
 //! `pk` S `<mchid>#<client_id>`; `sk` S `<at, ten digits>#<order_no>#<version, ten digits>`, so
 //! that a client's events are in time order and an event has one key, however often it is stored;
 //! `event` S (the JSON of [`OutgoingEvent`], as on the bus); `why` S; `kept_at` N (Unix seconds);
 //! `expires_at` N, when DynamoDB may drop it.
 //!
-//! An event leaves when it is delivered. Then, or when a late duplicate of its message stores it
-//! again, it may be delivered twice: its receiver knows it by its id.
+//! An event is deleted once it is delivered. It may be delivered twice, for example if a late
+//! duplicate of its message stores it again; the receiver recognises it by its id.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -52,7 +52,7 @@ pub enum UndeliveredError {
 pub enum UndeliveredReason {
     /// The webhook is disabled: it was not sent.
     WebhookDisabled,
-    /// The receiver did not take it at any of its tries.
+    /// The receiver accepted none of the attempts.
     GivenUp,
 }
 

@@ -1,4 +1,4 @@
-//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the
+//! What most tests work with: one merchant, one set of tables and queues, one WeChat Pay, and the
 //! functions over them.
 
 pub(crate) mod api;
@@ -50,11 +50,11 @@ pub(crate) use testbed::{APPIDS, MCHID, open};
 /// An appid in our settings that WeChat Pay does not know.
 pub(crate) const FOREIGN_APPID: &str = "wx00000000000000zz";
 
-/// A scene.
+/// One merchant with everything that its functions need.
 pub(crate) struct Testbed {
-    /// Everybody's clock but the simulator's own, which [`Testbed::advance`] moves along.
+    /// The clock of everything but the simulator, whose clock [`Testbed::advance`] moves too.
     pub(crate) clock: Clock,
-    /// All calls to AWS go over it.
+    /// All calls to AWS go through it.
     pub(crate) wire: FaultyTransport,
     /// WeChat Pay.
     pub(crate) wechat: Running,
@@ -68,7 +68,7 @@ pub(crate) struct Testbed {
     pub(crate) client: Client,
     /// Where callbacks arrive.
     pub(crate) notify_url: String,
-    /// For how long failed messages were hidden.
+    /// How long failed messages were hidden.
     pub(crate) hidden: HiddenTimes,
     create_order: Arc<create_order::app::App>,
     manage_order: Arc<manage_order::app::App>,
@@ -85,7 +85,7 @@ pub(crate) struct Testbed {
     engines: AwsEngines,
 }
 
-/// What a test may want otherwise.
+/// Settings that a test may change.
 pub(crate) struct TestbedOptions {
     /// `MERCHANT_SIGNER`.
     pub(crate) signer: &'static str,
@@ -93,9 +93,9 @@ pub(crate) struct TestbedOptions {
     pub(crate) prepay_budget_ms: u32,
     /// `CLIENT_REQUESTS_PER_S`.
     pub(crate) client_requests_per_s: u32,
-    /// Nobody listens where the main host should be.
+    /// Nothing listens at the main host's address.
     pub(crate) main_host_is_down: bool,
-    /// Nor where the other one should be.
+    /// Nothing listens at the backup host's address.
     pub(crate) both_hosts_are_down: bool,
     /// `RECONCILE_LINES_MAX`.
     pub(crate) lines_max: u64,
@@ -127,17 +127,17 @@ impl Default for TestbedOptions {
 }
 
 impl Testbed {
-    /// The usual scene.
+    /// With the usual settings.
     pub(crate) async fn start() -> Self {
         Self::with(TestbedOptions::default()).await
     }
 
-    /// A scene with wishes.
+    /// With these settings.
     pub(crate) async fn with(wishes: TestbedOptions) -> Self {
         let start_s = Clock::system().now();
         let clock = Clock::manual(start_s);
         let random = Random::system();
-        // The queues' own time stands still.
+        // The queues have a clock that stands still.
         let engines = AwsEngines::new(Clock::manual(start_s));
         let tables = testbed::create_tables(&engines.aws().dynamodb(), "").await;
         let wire = FaultyTransport::around(engines.http_client(), clock.clone());
@@ -207,7 +207,7 @@ impl Testbed {
         }
     }
 
-    /// `reconcile` is deployed again with another setting.
+    /// Deploys `reconcile` again with another setting.
     pub(crate) fn set_reconcile(&mut self, name: &str, value: &str) {
         self.vars.insert(name.to_owned(), value.to_owned());
         let Self {
@@ -220,7 +220,7 @@ impl Testbed {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
-    /// `create-order` and `manage-order` are deployed again with other settings.
+    /// Deploys `create-order` and `manage-order` again with other settings.
     pub(crate) fn redeploy_api(&mut self, settings: &[(&str, &str)]) {
         let vars = self.changed(settings);
         let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
@@ -228,7 +228,7 @@ impl Testbed {
         self.manage_order = Arc::new(open!(manage_order, &vars, aws, clock, random));
     }
 
-    /// `process-payment` and `reconcile` are deployed again with other settings.
+    /// Deploys `process-payment` and `reconcile` again with other settings.
     pub(crate) fn redeploy_workers(&mut self, settings: &[(&str, &str)]) {
         let vars = self.changed(settings);
         let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
@@ -256,7 +256,7 @@ impl Testbed {
         open!(send_webhook, &vars, aws, clock, random)
     }
 
-    /// From now on requests of clients go to new sandboxes, which know nothing of those before.
+    /// From now on clients' requests go to new sandboxes with empty caches.
     pub(crate) fn start_new_sandboxes(&mut self) {
         let Self {
             vars,
@@ -269,7 +269,7 @@ impl Testbed {
         self.manage_order = Arc::new(open!(manage_order, &*vars, aws, clock, random));
     }
 
-    /// The console is deployed again with another setting.
+    /// Deploys the console again with another setting.
     pub(crate) async fn set_console(&mut self, name: &str, value: &str) {
         let mut vars = self.vars.clone();
         vars.insert(name.to_owned(), value.to_owned());
@@ -321,7 +321,7 @@ impl Testbed {
         self.send(self.client.post("/v1/orders", body, self)).await
     }
 
-    /// What the usual client is shown of an order.
+    /// The usual client reads an order.
     pub(crate) async fn get_order(&self, order_no: &str) -> ApiAnswer {
         self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))
             .await
@@ -332,7 +332,7 @@ impl Testbed {
         self.send(self.client.post(path, body, self)).await
     }
 
-    /// What the usual client reads there.
+    /// The usual client reads this path.
     pub(crate) async fn get(&self, path: &str) -> ApiAnswer {
         self.send(self.client.get(path, self)).await
     }
@@ -350,7 +350,7 @@ impl Testbed {
             .await
     }
 
-    /// What the usual client is shown of a refund.
+    /// The usual client reads a refund.
     pub(crate) async fn get_refund(&self, order_no: &str, refund_no: &str) -> ApiAnswer {
         self.get(&format!("/v1/orders/{order_no}/refunds/{refund_no}"))
             .await
@@ -387,7 +387,7 @@ impl Testbed {
         ApiAnswer::of(receive_callback::handler::receive(&self.receive_callback, event).await)
     }
 
-    /// Sends a message of the results queue round again, as `cargo client notices redrive` does.
+    /// Sends a message of the results queue again, as `cargo client notices redrive` does.
     pub(crate) async fn redrive(&self, message: &str) {
         Queue::new(self.queues.client(), RESULTS)
             .redrive(
@@ -398,7 +398,7 @@ impl Testbed {
             .expect("a message");
     }
 
-    /// Works off both queues until they are empty or every message that is left failed. Says how
+    /// Processes both queues until they are empty or every message left has failed. Returns how
     /// many failed.
     pub(crate) async fn work_off(&self) -> usize {
         self.queues
@@ -407,7 +407,7 @@ impl Testbed {
     }
 
     /// Lambda hands over what the results queue holds, and the function crashes at its first call.
-    /// Later the queue shows it again. Says how many messages that are.
+    /// Later the queue shows it again. Returns the number of these messages.
     pub(crate) async fn crash_over_results(&self) -> usize {
         let app = &self.process_payment;
         self.wire.break_next(Match::any(), Fault::DieBefore);
@@ -437,7 +437,7 @@ impl Testbed {
         Arc::clone(&self.process_payment)
     }
 
-    /// Hands one batch of these bodies to `process-payment`, with so much time left. Gives the
+    /// Hands one batch of these bodies to `process-payment`, with this much time left. Returns the
     /// positions that failed.
     pub(crate) async fn process_batch(&self, bodies: &[String], left_ms: i64) -> Vec<usize> {
         queues::process_batch(&self.process_payment, &self.clock, bodies, left_ms).await
@@ -466,8 +466,8 @@ impl Testbed {
         ]
     }
 
-    /// Waits in real time until `enough` calls are on the wire that fit, and then a moment for one
-    /// too many. Says how many there are then.
+    /// Waits in real time until `enough` matching calls were made, and a moment longer to see one
+    /// too many. Returns their number.
     pub(crate) async fn on_the_wire(&self, which: &Match, enough: usize) -> usize {
         let is_enough = async {
             while self.wire.count(which) < enough {
@@ -480,7 +480,7 @@ impl Testbed {
         self.wire.count(which)
     }
 
-    /// One run of the sweep, which fails as far as Lambda is told.
+    /// One run of the sweep, as Lambda sees its result.
     pub(crate) async fn try_sweep(&self) -> Result<handler::Output, TableError> {
         let deadline_ms = self.clock.now_ms() + 60_000;
         let event = handler::Input::Task(handler::Task::Sweep);
@@ -495,7 +495,7 @@ impl Testbed {
         }
     }
 
-    /// A look at WeChat Pay's certificates.
+    /// One run of the certificate check.
     pub(crate) async fn certificates(&self) -> reconcile::RefreshOutcome {
         let deadline_ms = self.clock.now_ms() + 60_000;
         let event = handler::Input::Task(handler::Task::Certificates);
@@ -522,12 +522,12 @@ impl Testbed {
             .expect("a table")
     }
 
-    /// The engine of the tables, for what no function does.
+    /// The tables' engine, for changes that no function makes.
     pub(crate) fn dynamo(&self) -> aws_sdk_dynamodb::Client {
         self.engines.aws().dynamodb()
     }
 
-    /// The order is no longer known here, so another system may have created it.
+    /// Deletes an order here, so that WeChat Pay has it as another system's would be.
     pub(crate) async fn forget(&self, order_no: &str) {
         let deleted = self
             .dynamo()
@@ -540,7 +540,7 @@ impl Testbed {
         deleted.expect("a table");
     }
 
-    /// An order's item loses an attribute.
+    /// Removes an attribute from an order's item.
     pub(crate) async fn damage(&self, order_no: &str, attribute: &str) {
         let damaged = self
             .dynamo()
@@ -555,7 +555,7 @@ impl Testbed {
         damaged.expect("a table");
     }
 
-    /// An operator imports this merchant key into KMS; the new key's id.
+    /// Imports this merchant key into KMS as an operator does. Returns the new key's id.
     pub(crate) fn import_signing_key(&self, pkcs8: &[u8]) -> String {
         self.engines.keys().import_signing_key(pkcs8)
     }
@@ -565,7 +565,7 @@ impl Testbed {
         aws::items(&self.dynamo(), &self.tables.notices, "pk", "").await
     }
 
-    /// What is in the queue of requests. It stays there, unseen for a while.
+    /// What the queue of requests holds. It stays there, hidden for a while.
     pub(crate) async fn requests(&self) -> Vec<String> {
         let bodies = self.queues.bodies(REQUESTS);
         bodies.iter().map(Value::to_string).collect()
@@ -576,7 +576,7 @@ impl Testbed {
         self.queues.bodies(WEBHOOKS)
     }
 
-    /// The orders table is restored from before an order: nothing of it is left.
+    /// Deletes everything about an order, as a restore from before it does.
     pub(crate) async fn restore_from_before(&self, order_no: &str) {
         let client = self.dynamo();
         for item in self.items("").await {
@@ -593,7 +593,7 @@ impl Testbed {
         }
     }
 
-    /// Everything in the orders table whose sort key begins so.
+    /// All items of the orders table whose sort key begins like this.
     pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
         aws::items(&self.dynamo(), &self.tables.orders, "sk", sk_prefix).await
     }
@@ -604,13 +604,13 @@ pub(crate) fn number(text: &str) -> OrderNo {
     OrderNo::parse(text).expect("an order number")
 }
 
-/// A good request for a QR code.
+/// A valid request for a QR code.
 pub(crate) fn native(order_no: &str) -> Value {
     json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
 }
 
-/// A request that is good by our rules and that WeChat Pay refuses for its own sake: the openid is
-/// of another appid.
+/// A request that is valid by our rules and that WeChat Pay refuses: the openid belongs to another
+/// appid.
 pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
     let mut body = native(order_no);
     body["product"] = json!("jsapi");
@@ -618,7 +618,7 @@ pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
     body
 }
 
-/// WeChat Pay at this port, or at a free one for 0. All have the same keys.
+/// WeChat Pay at this port, or at a free one for 0. All instances have the same keys.
 pub(crate) fn start_wechat(start: UnixSeconds, port: u16) -> Running {
     let config = simulator_config(kms_key().public_pem(), start);
     Simulator::start(Config { port, ..config }).expect("a simulator")

@@ -15,14 +15,14 @@ use testbed::MCHID;
 use crate::failure::{ErrorContext, MeasureResult};
 use crate::progress::progress;
 
-/// Differences in a day of any size.
+/// How many differences a day has, whatever its size.
 pub(crate) const DIFFERENCES: u64 = 1000;
 
-/// Part of the files' names: another one for each change of what is written.
+/// Part of the files' names. Raise it with each change of what the files contain.
 const EDITION: &str = "v1";
 const SEED: u64 = 20_260_801;
 const SHARDS: u64 = 16;
-/// One line in so many is a refund.
+/// One line in this many is a refund.
 const REFUNDS_ONE_IN: u64 = 32;
 
 const HEADER: &str = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注";
@@ -66,7 +66,7 @@ const GOODS: [&str; 5] = [
 /// The files of a day.
 #[derive(Clone, Debug)]
 pub(crate) struct DayFiles {
-    /// Rows of the bill, and about as many lines of the books.
+    /// Rows of the bill; the books have about as many lines.
     pub(crate) rows: u64,
     /// The bill as it is downloaded: gzip, at the default level.
     pub(crate) bill: PathBuf,
@@ -76,7 +76,7 @@ pub(crate) struct DayFiles {
     pub(crate) differences: PathBuf,
 }
 
-/// What is wrong with a line, and what both sides have of it then.
+/// What is wrong with a line, and what both sides then contain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum InjectedFault {
     AbsentThere,
@@ -100,7 +100,7 @@ const FAULTS: [InjectedFault; 8] = [
     InjectedFault::RefundState,
 ];
 
-/// A line of both sides.
+/// A trade, as both sides have it.
 struct MeasuredTrade {
     second: u64,
     refund: bool,
@@ -133,7 +133,7 @@ struct BillSums {
 }
 
 impl DayFiles {
-    /// The day with that many lines, made unless it is there.
+    /// The day with that many lines. It is generated unless its files exist.
     pub(crate) fn of(rows: u64, directory: &Path) -> MeasureResult<Self> {
         let file = |name: &str| directory.join(format!("{rows}-{EDITION}-{name}"));
         let day = Self {
@@ -143,7 +143,7 @@ impl DayFiles {
             differences: file("differences.txt"),
         };
         fs::create_dir_all(directory).during(format!("making {}", directory.display()))?;
-        // Written last.
+        // Written last, as the sign that the other files are complete.
         if !day.differences.exists() {
             progress(format!("writing a day of {rows} rows, once"));
             day.write()?;
@@ -228,7 +228,7 @@ impl MeasuredTrade {
                 width = usize::try_from(count).unwrap_or_default()
             )
         };
-        // A refund gives back a payment of some day before.
+        // The payment was made on an earlier day.
         let day = if refund { "20260730" } else { "20260801" };
         let transaction_id = format!("42000{}{day}{position:010}", digits(5));
         let order_no = format!("{day}{}{position:012}", digits(8));
@@ -269,7 +269,7 @@ impl MeasuredTrade {
         }
     }
 
-    /// In the form that the benchmark's programs list: where it was found, and under which number.
+    /// As the benchmark's programs list it: where it was found, and its number.
     fn difference(&self) -> Option<String> {
         let side = match self.fault? {
             InjectedFault::AbsentThere | InjectedFault::RefundAbsentThere => "here",

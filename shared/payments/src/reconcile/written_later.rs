@@ -1,7 +1,7 @@
-//! What a later version wrote into a record besides what this one knows.
+//! The members of a record that a later version wrote and this one does not know.
 //!
-//! While a release is under way, two versions write the same records. A record is written as a
-//! whole, so each version keeps what it does not know: the other one's.
+//! During a release two versions write the same records. A record is written as a whole, so each
+//! version must keep the members that it does not know.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct WrittenLater(BTreeMap<String, Value>);
 
 impl WrittenLater {
-    /// What is in `stored` and not in `known`, which this version makes of it.
+    /// The members of `stored` that are not in `known`, which is what this version reads from it.
     pub fn beside(stored: &Value, known: &Value) -> Self {
         let is_unknown = |name: &str, value: &Value| !value.is_null() && known.get(name).is_none();
         let members = stored.as_object().into_iter().flatten();
@@ -24,12 +24,12 @@ impl WrittenLater {
         )
     }
 
-    /// Whether there is nothing of that kind.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts them back into what this version writes, whose own members have the say.
+    /// Adds them to what this version writes. Its own members win.
     pub fn kept_in(&self, written: &mut Value) {
         if let Some(members) = written.as_object_mut() {
             for (name, value) in &self.0 {

@@ -1,8 +1,8 @@
 //! Metrics on the lines of the log, in CloudWatch's Embedded Metric Format: CloudWatch makes
 //! metrics of them, no call is made, and no line is written for them alone.
 //!
-//! A field of a line that has the name of a metric is one: `info!(CallbacksAccepted = 1, ...)`. The
-//! members that CloudWatch looks for are added to that line.
+//! A field with the name of a metric is a metric: `info!(CallbacksAccepted = 1, ...)`. The members
+//! that CloudWatch needs are added to the line.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -107,7 +107,7 @@ pub(super) fn carries_metrics(metadata: &Metadata<'_>) -> bool {
 
 /// The unit of the metric in a field; `None` if the field is not a metric.
 fn unit_of(field: &Field) -> Option<&'static str> {
-    // All other fields are written small.
+    // All other fields have lower-case names.
     if !field
         .name()
         .starts_with(|first: char| first.is_ascii_uppercase())
@@ -118,8 +118,8 @@ fn unit_of(field: &Field) -> Option<&'static str> {
     known.map(|(_, unit)| *unit)
 }
 
-/// What ERROR lines have beside their own fields: the release that wrote them, by which an alarm
-/// tells a new one's from those of the version before.
+/// A field that all ERROR lines have: the release that wrote them. By it an alarm tells a new
+/// release's lines from the previous one's.
 const RELEASE: &str = "release";
 
 /// Writes events as lines of JSON, with the members that make metrics of them. ERROR is kept for
@@ -133,8 +133,8 @@ pub(super) struct WithMetrics {
 }
 
 impl WithMetrics {
-    /// Creates it over these lines. The metrics are in `namespace`: those of `mchid`, or without a
-    /// merchant. ERROR lines name the `release`.
+    /// Creates it over these lines. The metrics are in `namespace`, with `mchid` as dimension if
+    /// there is one. ERROR lines name the `release`.
     pub(super) fn over(
         json: Format<Json>,
         namespace: String,

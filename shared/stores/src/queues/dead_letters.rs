@@ -1,4 +1,4 @@
-//! Dead letters, as a person looks at them and moves them back.
+//! Dead letters: an operator reads them and moves them back.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -13,31 +13,31 @@ use aws_sdk_sqs::types::{
 
 use super::{Queue, QueueError};
 
-/// How long SQS waits for a message. If it waits at all, it asks all of its servers, so that an
-/// empty answer means an empty queue.
+/// How long SQS waits for a message. With any wait it asks all of its servers, so that an empty
+/// answer means an empty queue.
 const WAIT_S: i32 = 2;
 /// The most messages of one call.
 const BATCH_MAX: usize = 10;
 /// The most attributes that a message may have.
 const ATTRIBUTES_MAX: usize = 10;
-/// The ending of the queues that keep their order.
+/// How the names of FIFO queues end.
 const FIFO: &str = ".fifo";
 
-/// How many messages a queue has, about.
+/// The approximate number of messages in a queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeadLetterCounts {
     /// Those that can be received.
     pub visible: u64,
-    /// Those that somebody has received a moment ago.
+    /// Those that are hidden, since they were received a moment ago.
     pub hidden: u64,
 }
 
-/// A message that died, as it was received.
+/// A dead letter, as it was received.
 #[derive(Clone, Debug)]
 pub struct DeadLetter(Message);
 
 impl DeadLetter {
-    /// The id by which SQS knows it. It had the same in the queue where it died.
+    /// SQS's id of it, which it had in the queue before, too.
     pub fn id(&self) -> &str {
         self.0.message_id().unwrap_or_default()
     }
@@ -47,13 +47,14 @@ impl DeadLetter {
         self.0.body().unwrap_or_default()
     }
 
-    /// One of the attributes that its sender gave it.
+    /// An attribute that its sender set.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         let attributes = self.0.message_attributes()?;
         attributes.get(name)?.string_value()
     }
 
-    /// When it was sent first, in Unix milliseconds: SQS leaves that as it was when a message dies.
+    /// When it was first sent, in Unix milliseconds. SQS keeps this time when it moves a message
+    /// here.
     pub fn sent_at_ms(&self) -> Option<i64> {
         self.system(&MessageSystemAttributeName::SentTimestamp)?
             .parse()
@@ -70,8 +71,8 @@ impl DeadLetter {
         self.0.attributes()?.get(name).map(String::as_str)
     }
 
-    /// Those attributes that it had, and that it was sent again: the ledger of notices settles what
-    /// is.
+    /// Its attributes, and one that says that it was sent again: the ledger of notices then settles
+    /// it.
     fn attributes_to_send(&self) -> HashMap<String, MessageAttributeValue> {
         let mut attributes = self.0.message_attributes.clone().unwrap_or_default();
         let again = MessageAttributeValue::builder()
@@ -90,7 +91,7 @@ impl DeadLetter {
 }
 
 /// A dead-letter queue, and the queue before it. A message is moved by sending it back and then
-/// deleting it: whoever dies in between leaves it in both.
+/// deleting it. After a crash in between, it is in both.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     client: Client,
@@ -99,8 +100,9 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// How long a message is hidden that was received: a batch at one message a second, with slow
-    /// calls. One that is seen earlier by somebody else is moved twice, which does no harm.
+    /// How long a received message is hidden: enough for a batch with slow calls, at a second for
+    /// each message. A message that another process sees earlier is moved twice, which does no
+    /// harm.
     pub const HIDDEN_S: i32 = 300;
 
     /// Both by their URLs.
@@ -122,7 +124,7 @@ impl DeadLetters {
         &self.source
     }
 
-    /// How many there are, about.
+    /// The approximate number of dead letters.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -169,7 +171,7 @@ impl DeadLetters {
         Ok(messages.into_iter().map(DeadLetter).collect())
     }
 
-    /// Sends a message to the queue that it came from, as it is. Gives the id that it has there.
+    /// Sends a message unchanged to the queue that it came from. Returns its id there.
     ///
     /// # Errors
     /// [`QueueError`]: it may be there nevertheless.
@@ -183,7 +185,7 @@ impl DeadLetters {
             .set_message_attributes(Some(letter.attributes_to_send()))
             .set_message_group_id(system(MessageSystemAttributeName::MessageGroupId));
         if self.source.ends_with(FIFO) {
-            // Where it was sent by a run that died, SQS knows it by this for five minutes.
+            // If a run sent it and crashed, SQS recognises the repeat by this id for five minutes.
             let id = system(MessageSystemAttributeName::MessageDeduplicationId);
             send = send.set_message_deduplication_id(id);
         }
@@ -219,7 +221,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Lets everybody see messages again that were received.
+    /// Makes received messages visible again.
     ///
     /// # Errors
     /// [`QueueError`]: they are seen when their time is over.

@@ -42,23 +42,23 @@ pub(super) const DIFFERENCE: &str = "difference#";
 /// What the sort keys of carried trades begin with.
 pub(super) const CARRIED: &str = "carried#";
 
-/// What the sort keys of those items begin with that say what the differences make of the sums
-/// which one attempt at a part of a run found.
+/// How the sort keys begin of items with the effect on the sums of the differences that one attempt
+/// at a part of a run found.
 pub(super) fn gaps_prefix(run_id: &str, part: u8, attempt: &str) -> String {
     format!("gaps#{run_id}#{part:03}#{attempt}#")
 }
 
-/// The same of the trades that were left to the next day's bill.
+/// The same for trades that were left to the next day's bill.
 pub(super) fn left_prefix(run_id: &str, part: u8, attempt: &str) -> String {
     format!("left#{run_id}#{part:03}#{attempt}#")
 }
 
-/// The sort key of one of either.
+/// The sort key of an item of one of these two kinds.
 pub(super) fn gaps_sk(prefix: &str, number: usize) -> String {
     format!("{prefix}{number:06}")
 }
 
-/// One of them.
+/// An item of one of these two kinds.
 pub(super) fn gaps(pk: String, sk: String, gaps: &BTreeMap<&String, &Gaps>) -> Item {
     Item::from([
         ("pk".to_owned(), text(pk)),
@@ -67,7 +67,7 @@ pub(super) fn gaps(pk: String, sk: String, gaps: &BTreeMap<&String, &Gaps>) -> I
     ])
 }
 
-/// Reads one of them.
+/// Reads an item of one of these two kinds.
 pub(super) fn read_gaps(item: &Item) -> Result<BTreeMap<String, Gaps>, ReconciliationError> {
     body(item)
 }
@@ -228,12 +228,12 @@ fn body<T: DeserializeOwned>(item: &Item) -> Result<T, ReconciliationError> {
         .ok_or_else(|| damaged(item, "body"))
 }
 
-/// It cannot fail: the types hold texts, whole numbers and maps by name only.
+/// Serialising cannot fail: the types hold only texts, whole numbers and maps with text keys.
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The same with what a later version wrote beside it.
+/// The same, with the members that a later version added.
 fn json_with<T: Serialize>(value: &T, later: &WrittenLater) -> String {
     match serde_json::to_value(value) {
         Ok(mut written) if !later.is_empty() => {
@@ -244,7 +244,7 @@ fn json_with<T: Serialize>(value: &T, later: &WrittenLater) -> String {
     }
 }
 
-/// What a later version wrote into `body` beside what was read of it.
+/// The members of `body` that a later version added and this one does not know.
 fn later<T: Serialize>(item: &Item, read: &T) -> WrittenLater {
     let json = text_of(item, "body");
     let stored: Option<serde_json::Value> = json.and_then(|json| serde_json::from_str(json).ok());
