@@ -369,7 +369,8 @@ async fn refund(signer: &'static str, callback: &Usage) -> Usage {
         let shown = testbed.get_refund(order_no, "R-1").await;
         assert_eq!(shown.body["state"], "succeeded", "{shown:?}");
         let told = testbed.journal(order_no).await.len() - told_before;
-        // Its callback comes over HTTP meanwhile: its message is among the calls, its lines are not.
+        // Its callback comes over HTTP meanwhile: its message is among the calls, its lines are
+        // not.
         let received = Usage {
             calls: Vec::new(),
             sqs_requests: 0,

@@ -162,9 +162,9 @@ async fn a_refund_that_was_on_its_way_at_that_moment_is_asked_about_and_not_sent
 }
 
 /// The client finds its refund gone and asks for the same money under another number. Nobody here
-/// can know; WeChat Pay does, and gives back no more than was paid. A person gives the second one up,
-/// and the day's next run books the first. It is the same whether the second goes out at once or is
-/// held back until the bills are read.
+/// can know; WeChat Pay does, and gives back no more than was paid. A person gives the second one
+/// up, and the day's next run books the first. It is the same whether the second goes out at once
+/// or is held back until the bills are read.
 async fn the_same_money_under_another_number(order_no: &str, fen: i64, is_held: bool) {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;

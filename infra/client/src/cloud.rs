@@ -3,8 +3,8 @@
 //! Keys in the environment count first, as functions and the local stack have them. Without any,
 //! or with `--profile`, the SDK looks for credentials as AWS's other programs do: in profiles, with
 //! their SSO sessions, processes and roles, then in what GitHub, ECS or CloudShell put into the
-//! environment. It asks no metadata service of a machine: elsewhere that only waits, and an operator
-//! is a person and no machine.
+//! environment. It asks no metadata service of a machine: elsewhere that only waits, and an
+//! operator is a person and no machine.
 //!
 //! Credentials are taken once, when a command begins.
 

@@ -2,9 +2,9 @@
 //! has no `StartMessageMoveTask`, so this receives, sends and deletes by itself, everywhere alike.
 //!
 //! A message is sent before it is deleted. If the program dies in between, the message is in both
-//! queues, and moving it once more does no harm: whoever reads the queues takes a message any number
-//! of times. It ends when nothing is left that was there when it began: a message that fails again
-//! meanwhile has a later sending time and stays.
+//! queues, and moving it once more does no harm: whoever reads the queues takes a message any
+//! number of times. It ends when nothing is left that was there when it began: a message that fails
+//! again meanwhile has a later sending time and stays.
 
 mod looked_at;
 

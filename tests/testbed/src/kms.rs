@@ -172,8 +172,8 @@ impl KmsEngine {
     }
 }
 
-/// What KMS puts before a ciphertext: it makes 184 bytes of a data key's 32, and what is stored with
-/// one is that long.
+/// What KMS puts before a ciphertext: it makes 184 bytes of a data key's 32, and what is stored
+/// with one is that long.
 const HEADER: [u8; 124] = [1; 124];
 
 fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {

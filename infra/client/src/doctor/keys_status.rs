@@ -1,6 +1,6 @@
-//! `keys status`: every key that a deployment works with, how old it is, when it ends, who signs with
-//! it, and what to do about one that is old or ends soon. It reads, changes nothing, and unseals
-//! nothing.
+//! `keys status`: every key that a deployment works with, how old it is, when it ends, who signs
+//! with it, and what to do about one that is old or ends soon. It reads, changes nothing, and
+//! unseals nothing.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -35,8 +35,8 @@ use crate::cloud::{Account, PROFILE};
 const DAY_S: i64 = 86_400;
 /// A secret that people changed longer ago is to be changed.
 const OLD_AFTER_DAYS: i64 = 365;
-/// How long after a new APIv3 key the old one may stay: callbacks repeat for a day, and a message may
-/// wait in a dead-letter queue for some more.
+/// How long after a new APIv3 key the old one may stay: callbacks repeat for a day, and a message
+/// may wait in a dead-letter queue for some more.
 const OLD_APIV3_KEPT_DAYS: i64 = 15;
 /// `reconcile` asks for WeChat Pay's certificates each 12 hours.
 const FETCHED_WITHIN_S: i64 = 2 * DAY_S;

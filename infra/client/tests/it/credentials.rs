@@ -86,7 +86,8 @@ impl Home {
     }
 }
 
-/// Looks that the stack's outputs are asked for by a key that begins so: else the front ends with a failure.
+/// Looks that the stack's outputs are asked for by a key that begins so: else the front ends with a
+/// failure.
 fn signed_by(key: &str) -> Change {
     let credential = format!("Credential={key}");
     let status = "<StackStatus>CREATE_COMPLETE</StackStatus>";

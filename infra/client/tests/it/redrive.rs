@@ -1,5 +1,5 @@
-//! `redrive` as a program, against the local engine's queues. They are not the stack's own, which its
-//! functions read: the front gives these out as the stack's.
+//! `redrive` as a program, against the local engine's queues. They are not the stack's own, which
+//! its functions read: the front gives these out as the stack's.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;

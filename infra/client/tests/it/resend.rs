@@ -1,5 +1,5 @@
-//! Commands at the API's pace: `resend` page by page to the end, any other until its key is within its
-//! limit again.
+//! Commands at the API's pace: `resend` page by page to the end, any other until its key is within
+//! its limit again.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

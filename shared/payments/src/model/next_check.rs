@@ -16,8 +16,8 @@ pub struct NextCheck {
 
 /// How many parts the index by day has, and how many the checks and recoveries have in the index of
 /// what is due. A part takes 1,000 writes a second, and an order is written there two or three
-/// times: 16 carry 4,800 orders a second at least. If this number is reduced, the sweep must still read all
-/// the parts that were ever used.
+/// times: 16 carry 4,800 orders a second at least. If this number is reduced, the sweep must still
+/// read all the parts that were ever used.
 pub const SHARDS: u8 = 16;
 
 /// How many parts closings have: most orders are paid and never need a closing.
@@ -36,8 +36,9 @@ pub const PARTS: u8 = 2 * SHARDS + CLOSING_PARTS + REFUND_PARTS;
 pub enum CheckKind {
     /// A refund must be sent or queried.
     Refund,
-    /// A reserved order: the process that should get its prepay value may have crashed. And an order
-    /// that got it in time, for its first check: it stays where it was put when it was reserved.
+    /// A reserved order: the process that should get its prepay value may have crashed. And an
+    /// order that got it in time, for its first check: it stays where it was put when it was
+    /// reserved.
     Recovery,
     /// An order must be closed.
     Closing,

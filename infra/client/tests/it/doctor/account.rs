@@ -432,7 +432,8 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
     );
     stage.doctor_where(&[asleep]).is_well();
 
-    // A parameter that was deployed under the name of the release before, and a release that goes on.
+    // A parameter that was deployed under the name of the release before, and a release that goes
+    // on.
     let of_console = ["/functions/tea-console/configuration?Qualifier=live"];
     let stale = Change::replace(
         &of_console,
