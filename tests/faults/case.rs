@@ -30,7 +30,7 @@ pub(crate) struct CaseResult {
 }
 
 /// Real time after which a case is held to hang. The slowest takes a second or two.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };

@@ -16,6 +16,7 @@
 )]
 
 mod alarms;
+mod all_faults;
 mod api_signatures;
 mod batches;
 mod blocked;

@@ -249,14 +249,14 @@ fn functions_manifest(functions: &Path, release: &Path, theirs: &str) -> Result<
 /// The manifest of the tests' package: the harness alone, with the release before.
 fn tests_manifest(tests: &str, harness: &Path) -> String {
     let kept = sections(tests).filter(|section| {
-        ["[package]", "[lints]", "[dev-dependencies]"]
+        ["[package]", "[lints]", "[dependencies]"]
             .iter()
             .any(|heading| section.starts_with(heading))
     });
     let kept: String = kept.collect();
     let kept = kept.replace("[package]\n", "[package]\nbuild = \"build.rs\"\n");
-    let dependency = "[dev-dependencies]\nprevious-release = { path = \"../functions\" }\n";
-    let kept = kept.replace("[dev-dependencies]\n", dependency);
+    let dependency = "[dependencies]\nprevious-release = { path = \"../functions\" }\n";
+    let kept = kept.replace("[dependencies]\n", dependency);
     format!("{kept}\n[[test]]\nname = \"faults\"\npath = {harness:?}\nharness = false\n")
 }
 
