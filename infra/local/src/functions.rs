@@ -39,6 +39,10 @@ pub(crate) async fn build(release: bool) -> Result<Programs, Failure> {
     for package in PACKAGES {
         command.args(["--package", package]);
     }
+    if !release {
+        // So that they have the features of this program, and what is compiled already serves them.
+        command.args(["--package", env!("CARGO_PKG_NAME")]);
+    }
     if release {
         command.arg("--release");
     }
