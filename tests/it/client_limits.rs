@@ -190,3 +190,29 @@ async fn a_key_may_have_a_limit_of_its_own() {
     assert_eq!(testbed.looks(&testbed.client, 1).await, [429]);
     assert!(testbed.keys.limit_client("nobody", Some(2)).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sandboxes_of_which_each_sees_few_requests_in_a_window_count_them_too() {
+    let testbed = limited_to(20).await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.wire.forget();
+    // A part is two requests, and each window brings one.
+    for _ in 0..6 {
+        assert_eq!(testbed.looks(&testbed.client, 1).await, [200]);
+        testbed.advance(WINDOW).await;
+    }
+    assert_eq!(testbed.counts_written(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_takes_long_holds_no_answer_up() {
+    let testbed = limited_to(1).await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let counting = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.guards);
+    testbed.wire.break_all(counting, Fault::Held);
+    let lines = Lines::default();
+    let looks = lines.of(testbed.looks(&testbed.client, 1)).await;
+    assert_eq!(looks, [200]);
+    assert_eq!(lines.take("WARN").len(), 1);
+    testbed.wire.mend();
+}

@@ -7,16 +7,17 @@
 //! A replayed request does count, since it costs as much as any other; recording one takes access
 //! inside the client's TLS.
 //!
-//! **One limit over all sandboxes.** Each sandbox counts for itself. After every hundredth of the
-//! limit it adds its count to one item of the guards table, which returns the sum of all. So a
-//! client far below its limit costs no write, and any other costs one write for each hundredth.
-//! Sandboxes do not see what others have not added yet: with 50 sandboxes, the template's maximum
-//! for a function, up to half of the limit more may get through in a window. The next window begins
-//! at once.
+//! **One limit over all sandboxes.** Each sandbox counts for itself, and after every hundredth of
+//! the limit adds what it has counted to one item of the guards table, which returns the sum of
+//! all. So a client costs one write for each hundredth of its limit that it uses. What a sandbox
+//! has not added when a window ends it adds in a later one, and it begins with some piece of a part
+//! by chance: so the sum is right on average, however many sandboxes share a client's requests. With
+//! slow answers there may be a thousand, each of which sees two requests in a window. In a single
+//! window the sum is off by about a tenth then, and by less with fewer sandboxes.
 //!
-//! **Never slower.** The write runs in parallel with the request's own work, and its answer applies
-//! to later requests. If it fails, the client is let through: an unknown count is no reason to
-//! refuse payments.
+//! **Never slower.** The write runs beside what the request does anyway, and its answer counts for
+//! the requests after it. If it fails or takes long, the client is let through: a limit that cannot
+//! be told is no reason to refuse payments.
 //!
 //! Each function counts for itself, so that a client that reads an order too often can still create
 //! orders.
@@ -24,6 +25,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use stores::guards::{Guards, RequestCount};
@@ -44,6 +46,8 @@ const WINDOW_S: i64 = 10;
 const PARTS: i64 = 100;
 /// How long a count is kept after its window, in seconds: clocks may differ.
 const KEPT_S: i64 = 60;
+/// How long a request waits at most for its counting, whose answer counts for later ones.
+const COUNTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Holds each client's key to its limit at one function. Clones share what was counted.
 #[derive(Clone, Debug)]
@@ -52,23 +56,17 @@ pub struct ClientLimits {
     clock: Clock,
     function: &'static str,
     requests_per_s: u32,
-    window: Arc<Mutex<Window>>,
+    counted: Arc<Mutex<HashMap<String, Counted>>>,
 }
 
-/// What this sandbox has counted in the present window. It holds only keys whose signature was
-/// verified, so no more than the clients have.
-#[derive(Debug, Default)]
-struct Window {
-    number: i64,
-    keys: HashMap<String, Counted>,
-}
-
-#[derive(Debug, Default)]
+/// What this sandbox has counted of a key. Only of keys whose signature was verified, so there are
+/// no more of them than clients have.
+#[derive(Debug)]
 struct Counted {
     /// Requests that were not added to the common count yet.
     not_added: i64,
-    /// The common count has reached the limit.
-    is_used_up: bool,
+    /// The window in which the common count has reached the limit, if it is the present one.
+    used_up_in: Option<i64>,
 }
 
 /// Requests that are to be added to the common count.
@@ -87,12 +85,12 @@ impl ClientLimits {
             clock,
             function,
             requests_per_s,
-            window: Arc::default(),
+            counted: Arc::default(),
         }
     }
 
-    /// Runs the work of an authenticated request, unless its key has used up its limit. Counting
-    /// never makes it wait.
+    /// Does what an authenticated request asks for, unless its key has used up its limit. Counting
+    /// runs beside it, and holds its answer up for half a second at most.
     ///
     /// # Errors
     /// [`Problem::too_many_requests`]: then nothing was done. Or that of `work`.
@@ -104,7 +102,15 @@ impl ClientLimits {
         match self.count(caller)? {
             None => work.await,
             Some(part) => {
-                let (worked, ()) = futures_util::join!(work, self.add(part));
+                let (worked, added) =
+                    futures_util::join!(work, tokio::time::timeout(COUNTED_WITHIN, self.add(part)));
+                if added.is_err() {
+                    let keyid = caller.keyid.as_str();
+                    warn!(
+                        keyid,
+                        "requests of a client were not counted in time: it is let through"
+                    );
+                }
                 worked
             }
         }
@@ -115,20 +121,19 @@ impl ClientLimits {
         let requests_per_s = caller.requests_per_s.unwrap_or(self.requests_per_s);
         let now = self.clock.now();
         let number = now.0.div_euclid(WINDOW_S);
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.number != number {
-            *window = Window {
-                number,
-                keys: HashMap::new(),
-            };
-        }
-        let counted = window.keys.entry(caller.keyid.clone()).or_default();
-        if counted.is_used_up {
+        let part = (limit(requests_per_s) / PARTS).max(1);
+        let mut keys = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = keys.entry(caller.keyid.clone()).or_insert_with(|| Counted {
+            // Anything below a part: the millisecond at which this sandbox met the key.
+            not_added: self.clock.now_ms().rem_euclid(part),
+            used_up_in: None,
+        });
+        if counted.used_up_in == Some(number) {
             let retry_after_s = ends_at(number).since(now);
             return Err(Problem::too_many_requests(requests_per_s, retry_after_s));
         }
         counted.not_added = counted.not_added.saturating_add(1);
-        if counted.not_added < limit(requests_per_s) / PARTS {
+        if counted.not_added < part {
             return Ok(None);
         }
         Ok(Some(Part {
@@ -177,11 +182,9 @@ impl ClientLimits {
                 "a client has used up its limit: it is answered 429 until the window of 10 s ends"
             );
         }
-        let mut here = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if here.number == window
-            && let Some(counted) = here.keys.get_mut(keyid)
-        {
-            counted.is_used_up = true;
+        let mut keys = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counted) = keys.get_mut(keyid) {
+            counted.used_up_in = Some(window);
         }
     }
 }
