@@ -55,8 +55,10 @@ def violations(_parameters, resources):
     yield from (f"{name} is an alarm that these rules do not know" for name in alarms)
     for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
         properties = resource["Properties"]
-        is_over = None if name in OF_EVENTS else ACTION
-        if properties.get("AlarmActions") != ACTION or properties.get("OKActions") != is_over:
+        # CodeDeploy reads the state of a release's alarms.
+        is_on = None if OF_A_RELEASE.search(name) else ACTION
+        is_over = None if name in OF_EVENTS else is_on
+        if properties.get("AlarmActions") != is_on or properties.get("OKActions") != is_over:
             yield f"{name} tells nobody, or tells of an end that is none"
         for metric in own_metrics(properties):
             if not is_written(metric):
@@ -69,7 +71,10 @@ def violations(_parameters, resources):
         called = str(text_of(properties.get("AlarmName")))
         if not called.startswith("${AWS::StackName}-"):
             yield f"{name} is not named after the stack"
-        elif page and not is_named(called.removeprefix("${AWS::StackName}-"), (RUNBOOKS / page[1]).read_text()):
+        if called.endswith("-${Release}") != bool(OF_A_RELEASE.search(name)):
+            yield f"{name} does not begin anew with each release, or does and watches more than a release"
+        called = called.removeprefix("${AWS::StackName}-").removesuffix("-${Release}")
+        if page and not is_named(called, (RUNBOOKS / page[1]).read_text()):
             yield f"the page of {name} does not say what it means"
 
 
@@ -91,6 +96,9 @@ def is_named(alarm, page):
     """Whether a page tells of an alarm by its name, or of all whose names end as its does (`...-errors`)."""
     return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
 
+
+# The alarms that take a release back.
+OF_A_RELEASE = re.compile("Release(Errors|ErrorLines)Alarm$")
 
 # What an alarm says and whom it tells, which is checked for itself.
 TOLD = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions"}
@@ -120,9 +128,9 @@ def expected(resources):
             {"Name": "Resource", "Value": {"Fn::Sub": f"${{{name}}}:live"}},
             {"Name": "ExecutedVersion", "Value": {"Fn::GetAtt": [name, "Version.Version"]}},
         ]
-        found[f"{name}ReleaseErrorsAlarm"] = above("AWS/Lambda", "Errors", released, 0, period_s=60)
+        found[f"{name}ReleaseErrorsAlarm"] = above("AWS/Lambda", "Errors", released, 0) | within(60, 3, 2)
     released = [{"Name": "Release", "Value": {"Ref": "Release"}}]
-    found["ReleaseErrorLinesAlarm"] = above(METRICS, "ReleaseErrorLines", released, 0, period_s=60)
+    found["ReleaseErrorLinesAlarm"] = above(METRICS, "ReleaseErrorLines", released, 0) | within(60, 3, 2)
     # A sweep begins each minute.
     found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=5)
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
@@ -292,7 +300,8 @@ def error_lines(resources):
         counted = resources.get(f"{name}ReleaseErrorLines", {}).get("Properties")
         if counted != {
             "LogGroupName": {"Ref": f"{name}Logs"},
-            "FilterPattern": f'{{ ($.level = "ERROR") && ({ours}) }}',
+            # CloudWatch takes for a dimension what the pattern has matched.
+            "FilterPattern": f'{{ ($.release = "*") && ($.level = "ERROR") && ({ours}) }}',
             "MetricTransformations": [
                 {
                     "MetricNamespace": METRICS,

@@ -31,6 +31,7 @@ SETS = [
     (DOMAIN | {"WebhookAllowLoopback": "true"}, False),
     (DOMAIN | {"ApiTruststoreUri": "s3://bucket/edge.pem"}, True),
     ({"ApiTruststoreUri": "s3://bucket/edge.pem"}, False),
+    (DOMAIN | {"ApiTruststoreUri": "s3://bucket/edge.pem", "KeepDefaultEndpoint": "true"}, False),
     ({"DomainName": DOMAIN["DomainName"]}, False),
     ({"DomainCertificateArn": DOMAIN["DomainCertificateArn"]}, False),
     ({"KeepDefaultEndpoint": "true"}, False),

@@ -31,6 +31,8 @@ def violations(_parameters, resources):
             expected["Type"] = gradual("Linear10PercentEvery1Minute")
         if properties.get("DeploymentPreference") != expected:
             yield f"{name} is released at once, or its alarms do not take a release back, or GradualRelease does not turn that off"
+        if resource.get("UpdateReplacePolicy") != "Retain" or "DeletionPolicy" in resource:
+            yield f"{name} loses its versions at the next release, or stays when the stack is deleted"
         if properties.get("VersionDescription") != {"Ref": "Release"}:
             yield f"{name} gets no new version with a new Release"
         if beside := {"AutoPublishAlias", "AutoPublishCodeSha256", "ProvisionedConcurrencyConfig"} & properties.keys():
@@ -94,7 +96,11 @@ def translated(resources):
     aliases = {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in of_type(resources, "AWS::Lambda::Alias")}
     for name in functions - aliases.keys():
         yield f"{name} has no alias"
-    kept = {r["Properties"]["FunctionName"]["Ref"] for _, r in of_type(resources, "AWS::Lambda::Version") if r.get("DeletionPolicy") == "Retain"}
+    versions = [resource for _, resource in of_type(resources, "AWS::Lambda::Version")]
+    # Another Release replaces the version in the template, and AWS deletes what is replaced unless it is told to keep it.
+    policies = ("DeletionPolicy", "UpdateReplacePolicy")
+    versions = [version for version in versions if all(version.get(policy) == "Retain" for policy in policies)]
+    kept = {version["Properties"]["FunctionName"]["Ref"] for version in versions}
     for name in functions - kept:
         yield f"of {name} there is no version to go back to"
     for name, alias in aliases.items():

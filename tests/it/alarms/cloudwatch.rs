@@ -292,7 +292,12 @@ impl Filter {
                     let field = one["Value"]
                         .as_str()
                         .and_then(|value| value.strip_prefix("$."));
-                    (text(&one["Key"]), field.expect("a member").to_owned())
+                    let field = field.expect("a member");
+                    assert!(
+                        pattern.contains(&format!("$.{field} ")),
+                        "CloudWatch takes for a dimension what the pattern has matched"
+                    );
+                    (text(&one["Key"]), field.to_owned())
                 })
                 .collect(),
             metric: (
@@ -304,7 +309,10 @@ impl Filter {
     }
 
     fn matches(&self, line: &Value) -> bool {
-        let is_there = |(field, value): &(String, String)| line[field].as_str() == Some(value);
+        let is_there = |(field, value): &(String, String)| {
+            let logged = line[field].as_str();
+            logged.is_some_and(|logged| value == "*" || logged == value)
+        };
         self.has.iter().all(|one_of| one_of.iter().any(is_there))
             && self.has_not.iter().all(|field| line.get(field).is_none())
     }
@@ -362,7 +370,9 @@ impl Alarm {
         let periods = usize::try_from(whole(&properties["EvaluationPeriods"])).expect("few");
         let points = properties["DatapointsToAlarm"].as_u64();
         Self {
-            name: text(&properties["AlarmName"]).replace("${AWS::StackName}-", ""),
+            name: text(&properties["AlarmName"])
+                .replace("${AWS::StackName}-", "")
+                .replace("-${Release}", ""),
             metric: (
                 text(&metric["Namespace"]),
                 text(&metric["MetricName"]),

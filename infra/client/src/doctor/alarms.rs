@@ -45,6 +45,12 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         found.extend(alarms.map(|alarm| (alarm.alarm_name.clone(), alarm)));
     }
     let mut findings = Vec::new();
+    // Alarms of a release tell nobody: CodeDeploy reads them.
+    let of_releases: BTreeSet<&str> = stack
+        .of_kind("AWS::CloudWatch::Alarm")
+        .filter(|alarm| alarm.logical.contains("ReleaseError"))
+        .map(|alarm| alarm.physical.as_str())
+        .collect();
     let missing: Vec<&str> = wanted
         .iter()
         .copied()
@@ -58,7 +64,10 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             "deploy the stack again, and find out who deleted them (CloudTrail, DeleteAlarms)",
         ));
     }
-    findings.extend(silent(&found));
+    let others = |name: &str| !of_releases.contains(name);
+    findings.extend(silent(
+        found.values().filter(|alarm| others(&alarm.alarm_name)),
+    ));
     for topic in topics(&found) {
         findings.extend(topic_without_subscriber(calls, topic).await?);
     }
@@ -72,11 +81,12 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
 }
 
 /// Those that tell nobody: one finding, whether all of them or one.
-fn silent(found: &BTreeMap<String, Alarm>) -> Option<Finding> {
+fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
+    let found: Vec<&Alarm> = found.collect();
     let tells =
         |alarm: &Alarm| alarm.actions_enabled != Some(false) && !alarm.alarm_actions.is_empty();
     let silent: Vec<&str> = found
-        .values()
+        .iter()
         .filter(|alarm| !tells(alarm))
         .map(|alarm| alarm.alarm_name.as_str())
         .collect();
