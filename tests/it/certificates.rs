@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use reconcile::RefreshOutcome;
+use serde_json::Value;
 use stores::keys_table::VerificationKind;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{Testbed, TestbedOptions, native};
+use crate::support::{Lines, MCHID, Testbed, TestbedOptions, native};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -193,4 +195,27 @@ async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
     testbed.wechat.admin().add_fault(down).expect("a rule");
     assert_eq!(testbed.certificates().await, RefreshOutcome::Failed);
     assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_whose_keys_are_not_set_up_yet_calls_nobody() {
+    let testbed = Testbed::by_certificate().await;
+    let key = format!("merchant#{MCHID}");
+    let removed = testbed.dynamo().delete_item();
+    let removed = removed.table_name(&testbed.tables.keys);
+    let removed = removed.key("pk", AttributeValue::S(key)).send().await;
+    removed.expect("a table");
+    testbed.advance(12 * HOUR).await;
+    let lines = Lines::default();
+    let refreshed = lines.of(testbed.certificates()).await;
+    assert_eq!(refreshed, RefreshOutcome::Failed);
+    let told = lines.take_all();
+    assert!(told.iter().all(|line| line["level"] != "ERROR"), "{told:?}");
+    let is_named = |line: &Value| {
+        line["error"]
+            .as_str()
+            .is_some_and(|error| error.contains(MCHID))
+    };
+    let warned = told.iter().filter(|line| line["level"] == "WARN");
+    assert_eq!(warned.filter(|line| is_named(line)).count(), 1, "{told:?}");
 }

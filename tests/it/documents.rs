@@ -5,6 +5,7 @@
 //! Commands that only work on AWS are checked by the AWS CLI's own model ([`ONLY_AWS`]), and those
 //! that cannot be run here at all are listed with their reasons ([`NOT_RUN`]).
 
+mod deploy;
 mod printed;
 mod shell;
 
@@ -50,7 +51,7 @@ const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup
 /// The command of infra/DEPLOY.md that deploys CloudFront and WAF.
 const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name wechatpay-edge --template-file infra/edge.yaml \
   --parameter-overrides DomainName=pay.example.com CertificateArn=CERTIFICATE_ARN_IN_US_EAST_1 \
-    ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=6000 PriceClass=PriceClass_All"#;
+    ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=15000 PriceClass=PriceClass_All"#;
 
 /// That which stops a release.
 const STOP: &str = r#"application="$(aws cloudformation describe-stack-resource --stack-name "$STACK" \
@@ -71,8 +72,12 @@ aws pipes delete-pipe --name "$STACK-order-events"
 while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do sleep 5; done
 aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
 
+/// That which tells why a first deployment failed.
+const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
+  --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
+
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 35] = [
+const NOT_RUN: [(&str, &str); 38] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -142,6 +147,19 @@ const NOT_RUN: [(&str, &str); 35] = [
     (
         "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml Release=\"$(date -u +%Y%m%d-%H%M)\"",
         "it needs an account; this test's stack is deployed from the same template",
+    ),
+    (
+        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml Release=\"$(date -u +%Y%m%d-%H%M)\" \
+         GradualRelease=off",
+        "it needs an account; tests/sam/rules_test.py knows the parameter",
+    ),
+    (
+        FAILED,
+        "the local engine's deployer takes no failed deployment back",
+    ),
+    (
+        "aws cloudformation delete-stack --stack-name \"$STACK\" && aws cloudformation wait stack-delete-complete --stack-name \"$STACK\"",
+        "the other commands need the stack",
     ),
     (
         "aws cloudformation deploy --region us-east-1 --stack-name wechatpay-budget --template-file infra/budget.yaml \
@@ -265,10 +283,13 @@ impl CommandRun {
             let is_it = |line: &String| *line == text || line.starts_with(&format!("{text} "));
             lines.iter().any(is_it)
         };
+        // The page on deployments is followed: no block of it passes for a mention.
+        let blocks = printed::blocks("sh");
+        let is_followed = |it: &Printed| it.document == DEPLOY && blocks.contains(it);
         let left = self.printed.iter().filter(|it| {
             !self.ran.contains(it)
                 && !NOT_RUN.iter().any(|(text, _why)| *text == it.text)
-                && !is_mention(&it.text)
+                && (is_followed(it) || !is_mention(&it.text))
         });
         left.collect()
     }
@@ -311,21 +332,24 @@ impl CommandRun {
 pub(crate) const MERCHANT_KEY: &str =
     include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
-/// A certificate with this number for [`MERCHANT_KEY`], such as the merchant platform gives.
-pub(crate) fn merchant_certificate(mchid: &str, serial_no: &str) -> String {
+/// A certificate with this number, such as the merchant platform gives: of a private key, or of what
+/// a request asks for. [`MERCHANT_KEY`] signs it in either case.
+pub(crate) fn merchant_certificate(of: &str, mchid: &str, serial_no: &str) -> String {
     const MAKE: &str = "
 import datetime, sys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 key = serialization.load_pem_private_key(sys.argv[1].encode(), None)
+of = sys.argv[4].encode()
+public = x509.load_pem_x509_csr(of) if b' REQUEST' in of else serialization.load_pem_private_key(of, None)
 name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, sys.argv[2])])
 begin = datetime.datetime(2026, 1, 1)
-made = x509.CertificateBuilder(name, name, key.public_key(), int(sys.argv[3], 16), begin, begin.replace(year=2031))
+made = x509.CertificateBuilder(name, name, public.public_key(), int(sys.argv[3], 16), begin, begin.replace(year=2031))
 print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode())
 ";
     let python = local::engine::install().expect("the engine").python;
     let made = std::process::Command::new(python)
-        .args(["-c", MAKE, MERCHANT_KEY, mchid, serial_no])
+        .args(["-c", MAKE, MERCHANT_KEY, mchid, serial_no, of])
         .output()
         .expect("Python");
     let told = String::from_utf8(made.stderr).expect("text");
@@ -518,6 +542,9 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         assert!(of_machine.contains(&id), "{finding:#}");
     }
 
+    deploy::is_followed(&mut testbed, &detail, &admin);
+    testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
+
     // DEPLOY.md: the certificate by which CloudFront shows who it is.
     testbed.run("infra/DEPLOY.md", "openssl req", &[]);
     let proof = "openssl verify -purpose sslclient -CAfile edge-ca.pem edge.pem";
@@ -535,7 +562,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         .shell
         .write("pub_key.pem", &detail("wechatpay_public_key"));
     testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
-    let certificate = merchant_certificate(&mchid, &detail("merchant_serial"));
+    let certificate = merchant_certificate(MERCHANT_KEY, &mchid, &detail("merchant_serial"));
     testbed.shell.write("apiclient_cert.pem", &certificate);
     let id = detail("wechatpay_public_key_id");
     let id = ("PUB_KEY_ID_...", id.as_str());

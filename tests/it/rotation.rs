@@ -228,9 +228,10 @@ async fn sealed_pair(traffic: &mut Traffic) {
     Box::pin(traffic.flows()).await;
     let pair = MerchantFiles {
         merchant_key: Some(traffic.file("apiclient_key.pem", MERCHANT_KEY)),
-        merchant_certificate: Some(
-            traffic.file("apiclient_cert.pem", &merchant_certificate(MCHID, &new)),
-        ),
+        merchant_certificate: Some(traffic.file(
+            "apiclient_cert.pem",
+            &merchant_certificate(MERCHANT_KEY, MCHID, &new),
+        )),
         ..MerchantFiles::default()
     };
     traffic.change(&pair).await;
@@ -264,9 +265,10 @@ async fn certificate(traffic: &mut Traffic) {
     added.expect("one more certificate");
     Box::pin(traffic.flows()).await;
     let renewed = MerchantFiles {
-        merchant_certificate: Some(
-            traffic.file("apiclient_cert.pem", &merchant_certificate(MCHID, &new)),
-        ),
+        merchant_certificate: Some(traffic.file(
+            "apiclient_cert.pem",
+            &merchant_certificate(MERCHANT_KEY, MCHID, &new),
+        )),
         removes_sealed_key: true,
         ..MerchantFiles::default()
     };

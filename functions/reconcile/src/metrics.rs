@@ -10,7 +10,7 @@ use payments::{
         run::Run,
     },
 };
-use stores::keys_table::{MerchantKeys, VerificationKind};
+use stores::keys_table::{MerchantKeys, VerificationEntry, VerificationKind};
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, certificates::ends};
 
@@ -146,13 +146,21 @@ pub(crate) fn parked(count: u64) {
 }
 
 /// How many days are left of the merchant's certificate, if that is known, and of that of WeChat
-/// Pay's certificates that ends last. A public key of WeChat Pay's has no end.
+/// Pay's certificates that ends last. A public key of WeChat Pay's has no end, and where there is
+/// one, a certificate that has ended is left over and missed by nobody.
 pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
     let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
-    let certificates = keys.entries.iter().filter_map(|entry| match entry.kind {
-        VerificationKind::Certificate => ends(&entry.pem).ok(),
-        VerificationKind::PublicKey => None,
-    });
+    let is_public_key = |entry: &VerificationEntry| match entry.kind {
+        VerificationKind::Certificate => false,
+        VerificationKind::PublicKey => true,
+    };
+    let has_public_key = keys.entries.iter().any(is_public_key);
+    let certificates = keys
+        .entries
+        .iter()
+        .filter(|entry| !is_public_key(entry))
+        .filter_map(|entry| ends(&entry.pem).ok())
+        .filter(|end| !has_public_key || now < *end);
     let (own, of_wechat) = (keys.signer_ends.map(days), certificates.max().map(days));
     if own.is_some() || of_wechat.is_some() {
         info!(

@@ -313,8 +313,8 @@ fn wechat_key_finding(
         return Some(wechat_key_unusable(id));
     }
     let ends = key.ends.filter(|ends| !is_superseded(merchant, *ends))?;
-    let fetched = merchant.certificates_fetched?;
     wechat_certificate_ends(now, ends, id).or_else(|| {
+        let fetched = merchant.certificates_fetched?;
         (now.since(fetched) > FETCHED_WITHIN_S).then(|| {
             Finding::warning(
                 "certificates-stale",

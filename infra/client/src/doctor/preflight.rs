@@ -20,24 +20,24 @@ struct Tool {
     name: &'static str,
     /// How it is asked for its version: the first that runs counts.
     asked: &'static [&'static [&'static str]],
-    /// The version that CI builds and deploys with (a test reads it there).
+    /// The version that CI builds and deploys with (a test reads it there), or the least.
     tested: [u32; 3],
-    /// How it is installed.
-    package: &'static str,
+    /// Of which package CI installs it, if it does.
+    package: Option<&'static str>,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool {
         name: "the SAM CLI",
         asked: &[&["sam", "--version"]],
         tested: [1, 170, 0],
-        package: "aws-sam-cli",
+        package: Some("aws-sam-cli"),
     },
     Tool {
         name: "cargo-lambda",
         asked: &[&["cargo-lambda", "lambda", "--version"]],
         tested: [1, 9, 2],
-        package: "cargo-lambda",
+        package: Some("cargo-lambda"),
     },
     Tool {
         name: "zig",
@@ -46,7 +46,13 @@ const TOOLS: [Tool; 3] = [
             &["python3", "-m", "ziglang", "version"],
         ],
         tested: [0, 17, 1],
-        package: "ziglang",
+        package: Some("ziglang"),
+    },
+    Tool {
+        name: "version 2 of the AWS CLI",
+        asked: &[&["aws", "--version"]],
+        tested: [2, 0, 0],
+        package: None,
     },
 ];
 
@@ -265,10 +271,10 @@ fn not_examined(what: &str, error: &CallError) -> Finding {
 /// What is wrong with a tool.
 fn tool(tool: &Tool) -> Option<Finding> {
     let wanted = shown(tool.tested);
-    let install = format!(
-        "pip install {}=={wanted}, and have it on the PATH",
-        tool.package
-    );
+    let install = match tool.package {
+        Some(_) => "`bash .ci/tools target/ci`, and `export PATH=\"$PWD/target/ci/sam/bin:$PATH\"`",
+        None => "take AWS's installer, and have `aws` on the PATH",
+    };
     let Some(said) = tool.asked.iter().find_map(|asked| said(asked)) else {
         let asked = tool.asked.first().map(|asked| asked.join(" "));
         return Some(Finding::error(
@@ -286,7 +292,7 @@ fn tool(tool: &Tool) -> Option<Finding> {
         Finding::warning(
             "tool-old",
             format!(
-                "{} is older than the version that this repository is built with.",
+                "{} is older than the version that deployments are tested with.",
                 tool.name
             ),
             format!("it says `{}`; tested is {wanted}", said.trim()),
@@ -347,7 +353,10 @@ mod tests {
     #[test]
     fn the_versions_are_those_that_ci_installs() {
         for tool in TOOLS {
-            let pinned = format!("{}=={}", tool.package, shown(tool.tested));
+            let Some(package) = tool.package else {
+                continue;
+            };
+            let pinned = format!("{package}=={}", shown(tool.tested));
             assert!(CI.contains(&pinned), "{pinned}");
         }
     }
@@ -361,6 +370,14 @@ mod tests {
                 Some([1, 9, 2]),
             ),
             ("0.17.1\n", Some([0, 17, 1])),
+            (
+                "aws-cli/2.31.0 Python/3.13.7 Linux/6.8.0\n",
+                Some([2, 31, 0]),
+            ),
+            (
+                "aws-cli/1.45.11 Python/3.11.2 Linux/6.8.0\n",
+                Some([1, 45, 11]),
+            ),
             ("0.17.0-dev.12\n", Some([0, 17, 0])),
             ("nothing", None),
         ] {

@@ -12,10 +12,11 @@ struct Tools {
     folder: PathBuf,
 }
 
-const SAID: [(&str, &str); 4] = [
+const SAID: [(&str, &str); 5] = [
     ("sam", "SAM CLI, version 1.170.0"),
     ("cargo-lambda", "cargo-lambda 1.9.2 (a9c5d8e 2026-11-02Z)"),
     ("zig", "0.17.1"),
+    ("aws", "aws-cli/2.31.0 Python/3.13.7 Linux/6.8.0"),
     ("rustc", env!("CARGO_MANIFEST_DIR")),
 ];
 
@@ -61,7 +62,7 @@ fn an_account_and_tools_that_can_deploy_have_nothing_wrong() {
 #[test]
 fn a_tool_that_is_missing_or_old_is_named() {
     let (stage, tools) = (stage(), Tools::new("tools"));
-    for (tool, said) in SAID.iter().take(3) {
+    for (tool, said) in SAID.iter().take(4) {
         tools.remove(tool);
         tools.told(&stage, &[], &[]).is_only("tool-missing");
         tools.says(tool, said);
@@ -70,6 +71,7 @@ fn a_tool_that_is_missing_or_old_is_named() {
         ("sam", "SAM CLI, version 1.99.0"),
         ("cargo-lambda", "cargo-lambda 1.8.6"),
         ("zig", "0.9.1"),
+        ("aws", "aws-cli/1.45.11 Python/3.11.2 Linux/6.8.0"),
     ] {
         tools.says(tool, old);
         tools.told(&stage, &[], &[]).is_only("tool-old");

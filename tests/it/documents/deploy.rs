@@ -1,0 +1,97 @@
+//! The page on deployments from its keys to the first payment, in its own order, on a stack whose
+//! keys table has no merchant. What stands before the keys makes the stack, which is there already.
+
+use serde_json::{Value, json};
+
+use super::{CommandRun, DEPLOY, answer};
+use crate::documents::{MERCHANT_KEY, merchant_certificate};
+
+/// The order of the page; the README's stands already.
+const ORDER: (&str, &str) = ("TEA-0001", "TEA-0007");
+
+pub(super) fn is_followed(
+    testbed: &mut CommandRun,
+    detail: &impl Fn(&str) -> String,
+    admin: &impl Fn(&str, Value),
+) {
+    let here = [("ap-east-1", local::engine::REGION)];
+    testbed.run(DEPLOY, "export AWS_REGION", &here);
+    let preflight = "cargo client preflight --stack \"$STACK\"";
+    let any = format!("{preflight} || test $? -ge 3");
+    testbed.run(DEPLOY, preflight, &[(preflight, &any)]);
+    let parameters = super::printed::root().join("infra/parameters/example.yaml");
+    let parameters = parameters.to_str().expect("text");
+    let parameters = [("infra/parameters/example.yaml", parameters)];
+    testbed.run(DEPLOY, "cp infra/parameters", &parameters);
+    testbed.run(DEPLOY, "sed -i", &[]);
+    let live = std::fs::read_to_string(testbed.shell.path("live.yaml")).expect("the file");
+    assert!(live.contains("DeletionProtection: \"true\"\n"), "{live}");
+
+    testbed.run(DEPLOY, "export WECHATPAY_MCHID", &[]);
+    testbed.run(DEPLOY, "export MERCHANT_SIGNING_KEY_ID", &[]);
+    let told = testbed.run(DEPLOY, "echo \"${WECHATPAY_MCHID:?}", &[]);
+    assert_eq!(told.split_whitespace().count(), 4, "{told}");
+    let none = "aws dynamodb delete-item --table-name \"$KEYS_TABLE\" --key \"{\\\"pk\\\":{\\\"S\\\":\\\"merchant#$WECHATPAY_MCHID\\\"}}\"";
+    testbed.shell.run(none, "").expect("no merchant");
+
+    let (mchid, apiv3_key) = (detail("mchid"), detail("apiv3_key"));
+    testbed.run_with(DEPLOY, "(umask 077", &[], &apiv3_key);
+    let name = [("NAME", "Tea")];
+    testbed.run(DEPLOY, "cargo client keys csr --merchant-name", &name);
+    let request = std::fs::read_to_string(testbed.shell.path("merchant.csr")).expect("a request");
+    assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+    // A key that is imported has another origin than the stack's own.
+    let imported = merchant_certificate(MERCHANT_KEY, &mchid, &"C".repeat(40));
+    testbed.shell.write("apiclient_cert.pem", &imported);
+    let own = "OWN=\"$MERCHANT_SIGNING_KEY_ID\"; export OWN";
+    testbed.shell.run(own, "").expect("kept");
+    let external = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
+                    --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
+    testbed.shell.run(external, "").expect("a KMS key");
+    testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
+    testbed.run(DEPLOY, "cargo client keys import", &[]);
+    let back = "export MERCHANT_SIGNING_KEY_ID=\"$OWN\"";
+    testbed.shell.run(back, "").expect("the stack's own key");
+    let certificate = merchant_certificate(&request, &mchid, &detail("merchant_serial"));
+    testbed.shell.write("apiclient_cert.pem", &certificate);
+    let public_key = detail("wechatpay_public_key");
+    testbed.shell.write("pub_key.pem", &public_key);
+    let id = detail("wechatpay_public_key_id");
+    let id = [("PUB_KEY_ID_...", id.as_str())];
+    testbed.run(DEPLOY, "cargo client setup merchant", &id);
+    // The shop of `cargo local` has its key.
+    let client = [
+        ("shop-1", "cafe-1"),
+        ("--client-id shop", "--client-id cafe"),
+        ("shop.json", "cafe.json"),
+    ];
+    testbed.run(DEPLOY, "cargo client setup client", &client);
+
+    let doctor = "cargo client doctor --stack \"$STACK\"";
+    let warned = format!("{doctor} || test $? -eq 3");
+    let told = testbed.run(DEPLOY, doctor, &[(doctor, &warned)]);
+    assert!(told.contains("errors: 0"), "{told}");
+    testbed.run(DEPLOY, "export CLIENT_SETTINGS", &client[2..]);
+    let told = testbed.run(DEPLOY, "cargo client create", &[ORDER]);
+    assert!(told.contains("weixin://"), "{told}");
+    admin("pay", json!({ "order": ORDER.1 }));
+    testbed.await_told(
+        &format!("cargo client events {}", ORDER.1),
+        "\"to\": \"paid\"",
+    );
+    let told = testbed.run(DEPLOY, "cargo client get", &[ORDER]);
+    assert_eq!(answer(&told)["state"], "paid", "{told}");
+    let events = answer(&testbed.run(DEPLOY, "cargo client events", &[ORDER]));
+    let events = events["events"].as_array().expect("events");
+    let paid = events.iter().find(|event| event["to"] == "paid");
+    assert_eq!(paid.expect("an event")["cause"]["kind"], "notice");
+    let refund = answer(&testbed.run(DEPLOY, "cargo client refund TEA", &[ORDER]));
+    assert_eq!(refund["amount_fen"], 100, "{refund}");
+    testbed.await_told(
+        &format!("cargo client refunds {}", ORDER.1),
+        "\"state\": \"succeeded\"",
+    );
+    testbed.run(DEPLOY, "cargo client refunds", &[ORDER]);
+    let forget = "unset MERCHANT_SIGNING_KEY_ID OWN";
+    testbed.shell.run(forget, "").expect("forgotten");
+}
