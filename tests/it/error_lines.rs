@@ -116,7 +116,7 @@ const STAGES: &[(Stage, &[Line])] = &[
     (
         || the_merchant_is_refused().boxed_local(),
         &[line(
-            "wechat_client::api",
+            "wechat_client::api::answer",
             "WeChat Pay refuses the merchant, and not this request alone",
             &["refusal", "what_to_do", "wechat_request_id"],
             "Orders and refunds wait and go on by themselves",
@@ -132,7 +132,7 @@ const STAGES: &[(Stage, &[Line])] = &[
                 "the alarms `callbacks-unverified` and `answers-unverified`",
             ),
             line(
-                "wechat_client::api",
+                "wechat_client::api::answer",
                 "an answer was not believed",
                 &["error", "what_to_do", "wechat_request_id"],
                 "the alarms `callbacks-unverified` and `answers-unverified`",

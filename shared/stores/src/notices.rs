@@ -10,9 +10,12 @@
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status
 //! follows which.
 
+mod decide;
 mod item;
 pub mod money;
+mod read;
 mod record;
+mod write;
 
 use std::fmt;
 
@@ -24,7 +27,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::{
         UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder,
     },
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use payments::model::ids::OrderNo;
 use runtime::aws::AwsError;
@@ -173,249 +176,6 @@ impl Notices {
             table: table.into(),
             mchid: mchid.into(),
         }
-    }
-
-    /// Writes down that a notice failed. One that is parked or decided stays so, and so does one
-    /// that settled meanwhile.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn failed(&self, notice: &FailedNotice<'_>) -> Result<(), NoticesError> {
-        let update = self
-            .write(notice.notice_id, notice.order_no, notice.now)
-            .update_expression(set_expression(
-                notice.order_no,
-                "event_type = :event_type, message = :message, retries = :retries, \
-                 next_retry_at = :next_retry_at, last_error = :last_error, \
-                 first_seen_at = if_not_exists(first_seen_at, :now) REMOVE expires_at",
-            ))
-            .condition_expression(
-                "attribute_not_exists(pk) OR #status = :status OR (#status = :ok AND updated_at < :now)",
-            )
-            .expression_attribute_values(":status", status(NoticeStatus::Pending))
-            .expression_attribute_values(":ok", status(NoticeStatus::Settled))
-            .expression_attribute_values(":event_type", text(notice.event_type))
-            .expression_attribute_values(":message", text(notice.message))
-            .expression_attribute_values(":retries", number(notice.retries))
-            .expression_attribute_values(":next_retry_at", number(notice.next_retry_at.0))
-            .expression_attribute_values(":last_error", text(notice.last_error));
-        written("write down a failed notice", update.send().await).map(drop)
-    }
-
-    /// Parks a notice once; an existing record keeps its text. Returns whether an operator has
-    /// decided.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn parked(&self, notice: &ParkedNotice<'_>) -> Result<ParkedStatus, NoticesError> {
-        let update = self
-            .write(notice.notice_id, notice.order_no, notice.now)
-            .update_expression(set_expression(
-                notice.order_no,
-                "event_type = :event_type, message = :message, what_to_do = :what_to_do, \
-                 first_seen_at = if_not_exists(first_seen_at, :now) REMOVE next_retry_at, expires_at",
-            ))
-            .condition_expression(
-                "attribute_not_exists(pk) OR #status IN (:pending, :ok) \
-                 OR (#status = :status AND attribute_not_exists(message))",
-            )
-            .expression_attribute_values(":status", status(NoticeStatus::Parked))
-            .expression_attribute_values(":pending", status(NoticeStatus::Pending))
-            .expression_attribute_values(":ok", status(NoticeStatus::Settled))
-            .expression_attribute_values(":event_type", text(notice.event_type))
-            .expression_attribute_values(":message", text(notice.message))
-            .expression_attribute_values(":what_to_do", text(notice.what_to_do));
-        Ok(match written("park a notice", update.send().await)? {
-            UpdateOutcome::Updated => ParkedStatus::Waiting,
-            UpdateOutcome::ConditionFailed(found) => match item::status(&found)? {
-                NoticeStatus::Decided => ParkedStatus::Decided,
-                NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
-                    ParkedStatus::Waiting
-                }
-            },
-        })
-    }
-
-    /// Records that a notice which may have failed before has settled. Does nothing if it has no
-    /// record, or if the record waits for an operator.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn settled(
-        &self,
-        notice_id: &str,
-        order_no: Option<&OrderNo>,
-        now: UnixSeconds,
-    ) -> Result<(), NoticesError> {
-        let update = self
-            .write(notice_id, order_no, now)
-            .update_expression(set_expression(
-                order_no,
-                "expires_at = :expires_at REMOVE next_retry_at",
-            ))
-            .condition_expression("#status = :pending")
-            .expression_attribute_values(":status", status(NoticeStatus::Settled))
-            .expression_attribute_values(":pending", status(NoticeStatus::Pending))
-            .expression_attribute_values(":expires_at", expires_at(now));
-        written("write down a settled notice", update.send().await).map(drop)
-    }
-
-    /// Records that a notice has settled which had an earlier attempt, whether that attempt left a
-    /// record or crashed before. An existing text stays; a record that waits for an operator or was
-    /// decided is unchanged.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn settled_at_last(&self, notice: &SettledNotice<'_>) -> Result<(), NoticesError> {
-        let update = self
-            .write(notice.notice_id, notice.order_no, notice.now)
-            .update_expression(set_expression(
-                notice.order_no,
-                "event_type = if_not_exists(event_type, :event_type), \
-                 message = if_not_exists(message, :message), \
-                 retries = if_not_exists(retries, :retries), \
-                 first_seen_at = if_not_exists(first_seen_at, :now), expires_at = :expires_at \
-                 REMOVE next_retry_at",
-            ))
-            .condition_expression("attribute_not_exists(pk) OR #status = :pending")
-            .expression_attribute_values(":status", status(NoticeStatus::Settled))
-            .expression_attribute_values(":pending", status(NoticeStatus::Pending))
-            .expression_attribute_values(":event_type", text(notice.event_type))
-            .expression_attribute_values(":message", text(notice.message))
-            .expression_attribute_values(":retries", number(notice.retries))
-            .expression_attribute_values(":expires_at", expires_at(notice.now));
-        written("write down a settled notice", update.send().await).map(drop)
-    }
-
-    /// Notices of one status, from the beginning or from where a page before ended.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn list(
-        &self,
-        of: NoticeStatus,
-        from: Option<NextPage>,
-    ) -> Result<NoticePage, NoticesError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("by_status")
-            .key_condition_expression("#status = :status")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":status", status(of))
-            .set_exclusive_start_key(from.map(|page| page.0))
-            .limit(Self::PAGE)
-            .send()
-            .await
-            .map_err(|error| unavailable("list notices", error))?;
-        let ours = self.pk_prefix();
-        let notices = page
-            .items()
-            .iter()
-            // The index holds the notices of every merchant that shares the table.
-            .filter(|found| item::pk(found).is_some_and(|pk| pk.starts_with(&ours)))
-            .map(item::read)
-            .collect::<Result<_, _>>()?;
-        Ok(NoticePage {
-            notices,
-            next: page.last_evaluated_key.map(NextPage),
-        })
-    }
-
-    /// How many notices wait for an operator. DynamoDB counts: none is read into memory. It reads
-    /// at most [`Self::COUNTED_PAGES_MAX`] pages of a megabyte, so for very many notices the result
-    /// is a lower bound: at least 1 while pages are left, because other merchants' notices may fill
-    /// those that were read.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn count_parked(&self) -> Result<u64, NoticesError> {
-        let (mut count, mut from) = (0_u64, None);
-        for _ in 0..Self::COUNTED_PAGES_MAX {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("by_status")
-                .select(Select::Count)
-                .key_condition_expression("#status = :status")
-                // The index holds the notices of every merchant that shares the table.
-                .filter_expression("begins_with(pk, :ours)")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", status(NoticeStatus::Parked))
-                .expression_attribute_values(":ours", text(self.pk_prefix()))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| unavailable("count notices", error))?;
-            count = count.saturating_add(u64::try_from(page.count).unwrap_or_default());
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(count);
-            }
-        }
-        Ok(count.max(1))
-    }
-
-    /// Reads one notice consistently.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn get(&self, notice_id: &str) -> Result<Option<Notice>, NoticesError> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", text(self.pk(notice_id)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| unavailable("read a notice", error))?;
-        got.item().map(item::read).transpose()
-    }
-
-    /// Records an operator's decision about a pending or parked notice. It changes nothing else:
-    /// refunds move money, the API changes orders.
-    ///
-    /// # Errors
-    /// [`NoticesError`].
-    pub async fn decide(
-        &self,
-        notice_id: &str,
-        who: &str,
-        why: &str,
-        now: UnixSeconds,
-    ) -> Result<DecideOutcome, NoticesError> {
-        let update = self
-            .write(notice_id, None, now)
-            .update_expression(set_expression(
-                None,
-                "decided_by = :who, decided_why = :why, expires_at = :expires_at REMOVE next_retry_at",
-            ))
-            .condition_expression("#status IN (:pending, :parked)")
-            .expression_attribute_values(":status", status(NoticeStatus::Decided))
-            .expression_attribute_values(":pending", status(NoticeStatus::Pending))
-            .expression_attribute_values(":parked", status(NoticeStatus::Parked))
-            .expression_attribute_values(":who", text(who))
-            .expression_attribute_values(":why", text(why))
-            .expression_attribute_values(":expires_at", expires_at(now));
-        let found = match written("write down a decision", update.send().await)? {
-            UpdateOutcome::Updated => return Ok(DecideOutcome::Written),
-            UpdateOutcome::ConditionFailed(found) if found.is_empty() => {
-                return Ok(DecideOutcome::Unknown);
-            }
-            UpdateOutcome::ConditionFailed(found) => item::read(&found)?,
-        };
-        // The first answer was lost and the SDK asked again: what is found is what we wrote.
-        let is_ours = found.decided_by.as_deref() == Some(who)
-            && found.decided_why.as_deref() == Some(why)
-            && found.updated_at == now;
-        Ok(if is_ours {
-            DecideOutcome::Written
-        } else {
-            DecideOutcome::Closed(Box::new(found))
-        })
     }
 
     /// The update of one record, with the values that [`set_expression`] names.

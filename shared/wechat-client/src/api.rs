@@ -7,12 +7,16 @@
 //! sent twice is sent to the other host when the first gives no answer that counts
 //! ([`WechatApi::call_either`]).
 
+mod answer;
 mod bill;
 mod breaker;
 mod bucket;
 mod causes;
 pub mod certificates;
+mod exchange;
+mod host_health;
 mod hosts;
+mod limits;
 mod settings;
 mod wire;
 
@@ -24,23 +28,19 @@ use std::{
 use payments::news::call_outcome::CallOutcome;
 use runtime::{
     backoff::Backoff,
-    call_keys::{CallKeys, KeySource},
-    clock::{Clock, Deadline},
+    call_keys::KeySource,
+    clock::Clock,
     random::Random,
     signer::{MerchantSigner, SignWith},
 };
 use tokio::sync::OnceCell;
-use tracing::{debug, error, info, warn};
+use tracing::warn;
 use wechatpay::{
     FieldKey, RequestId,
-    api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
-    sign::authorization,
-    verify::VerifyError,
+    api::{Call, Method, Outgoing, Repeat},
 };
 
-use breaker::{BreakerEvent, CallReport};
 use hosts::Failover;
-use wire::{HttpAnswer, HttpResult, build_client};
 
 pub use crate::not_sent::NotSent;
 pub use bucket::Bucket;
@@ -176,21 +176,6 @@ impl WechatApi {
         self.0.calls_per_s
     }
 
-    /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a
-    /// refund, if so. A caller with many calls starts the next one when this is small, because a
-    /// call that waits uses up its own time.
-    pub fn turn_in_ms(&self, for_a_refund: bool) -> i64 {
-        let now_ms = self.0.clock.now_ms();
-        let refunds = for_a_refund.then_some(&self.0.refunds);
-        let buckets = [Some(&self.0.calls), self.0.kms_signatures.as_ref(), refunds];
-        let wait_ms = |bucket: &Mutex<Bucket>| {
-            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            bucket.wait_ms(now_ms)
-        };
-        let waits_ms = buckets.into_iter().flatten().map(wait_ms);
-        waits_ms.max().unwrap_or_default()
-    }
-
     /// The key that personal fields are encrypted to for WeChat Pay: the one that
     /// `Wechatpay-Serial` of every call names.
     ///
@@ -295,278 +280,11 @@ impl WechatApi {
         }
     }
 
-    /// Signs a request, sends it to one host, and reads what comes back. All within the deadline,
-    /// waiting for the limits on calls and signatures too. The keys are those
-    /// that were read for it.
-    ///
-    /// # Errors
-    /// [`NotSent`] when nothing left for WeChat Pay.
-    async fn exchange(
-        &self,
-        outgoing: Outgoing,
-        host: Host,
-        deadline: &Deadline,
-    ) -> Result<(Arc<dyn CallKeys>, HttpResult), NotSent> {
-        self.wait_for(&self.0.calls, deadline).await?;
-        let keys = self.0.keys.current().await?;
-        let (request, left) = self.signed(outgoing, host, keys.as_ref(), deadline).await?;
-        let request = request
-            .header("wechatpay-serial", keys.response_serial())
-            .timeout(left);
-        let sent_at_ms = self.0.clock.now_ms();
-        let received = match request.send().await {
-            Ok(response) => HttpAnswer::read(response).await,
-            Err(error) => Err(error),
-        };
-        self.watch(host, sent_at_ms, received.as_ref().err());
-        Ok((keys, received))
-    }
-
-    /// A request to one host, signed by the merchant's key, and how long it may still take.
-    ///
-    /// # Errors
-    /// [`NotSent`], also when the deadline is over once it is signed.
-    async fn signed(
-        &self,
-        outgoing: Outgoing,
-        host: Host,
-        keys: &dyn CallKeys,
-        deadline: &Deadline,
-    ) -> Result<(reqwest::RequestBuilder, Duration), NotSent> {
-        let signer = self.signer_by(keys, deadline).await?;
-        let authorization = authorization(
-            &signer,
-            &self.0.mchid,
-            &outgoing,
-            self.0.clock.now(),
-            &self.0.random.nonce(),
-        )
-        .await?;
-        let http = self
-            .0
-            .http
-            .get_or_try_init(|| async { build_client() })
-            .await?;
-        let left = deadline.left();
-        if left.is_zero() {
-            return Err(NotSent::TooLate);
-        }
-        let request = self.request(http, host, outgoing);
-        Ok((request.header("authorization", authorization), left))
-    }
-
-    fn request(
-        &self,
-        http: &reqwest::Client,
-        host: Host,
-        outgoing: Outgoing,
-    ) -> reqwest::RequestBuilder {
-        let base = match host {
-            Host::Main => &self.0.hosts.main,
-            Host::Backup => &self.0.hosts.backup,
-        };
-        let method = match outgoing.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-        };
-        http.request(method, format!("{base}{}", outgoing.path_and_query))
-            .header("accept", "application/json")
-            .header("content-type", "application/json")
-            .body(outgoing.body)
-    }
-
-    /// Tells the host's breaker how a call went. A broken connection proves nothing: WeChat Pay
-    /// closes idle ones, and a request that is sent into that moment is lost with a host that is
-    /// well.
-    fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
-        let answered = match error {
-            None => true,
-            Some(error) if error.is_connect() || error.is_timeout() => false,
-            Some(_) => return,
-        };
-        let seen = CallReport {
-            sent_at_ms,
-            at_ms: self.0.clock.now_ms(),
-            answered,
-        };
-        // The lock is released before the log needs it.
-        let turn = self.failover().record(host, seen);
-        match turn {
-            Some(BreakerEvent::Opened { unanswered, of }) => {
-                warn!(
-                    ?host,
-                    unanswered,
-                    of,
-                    HostsAvoided = self.hosts_avoided(),
-                    "a host of WeChat Pay does not answer: the other is asked first"
-                );
-            }
-            Some(BreakerEvent::Closed) => info!(
-                ?host,
-                HostsAvoided = self.hosts_avoided(),
-                "a host of WeChat Pay answers again"
-            ),
-            None => {}
-        }
-    }
-
-    /// Tells the log that no answer came. The error is one without its URL, whose path names an
-    /// order.
-    fn tell_unanswered(&self, host: Host, error: &reqwest::Error) {
-        warn!(
-            ?host,
-            cause = causes::of_no_answer(error),
-            %error,
-            WechatCallsFailed = 1,
-            HostsAvoided = self.hosts_avoided(),
-            "WeChat Pay did not answer"
-        );
-    }
-
-    /// The signer, when it is its turn.
-    async fn signer_by(
-        &self,
-        keys: &dyn CallKeys,
-        deadline: &Deadline,
-    ) -> Result<MerchantSigner, NotSent> {
-        if let Some(signatures) = &self.0.kms_signatures {
-            self.wait_for(signatures, deadline).await?;
-        }
-        Ok(keys.signer(&self.0.sign_with).await?)
-    }
-
-    /// Takes a token, and waits until it is valid. It does not wait if less than [`CALL_MIN`] would
-    /// be left: a host without enough time to answer would be blamed for the time spent here.
-    async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline: &Deadline) -> Result<(), NotSent> {
-        let now_ms = self.0.clock.now_ms();
-        let wait_max = deadline.left().saturating_sub(CALL_MIN);
-        let wait_ms_max = i64::try_from(wait_max.as_millis()).unwrap_or(i64::MAX);
-        let wait_ms = bucket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(now_ms, wait_ms_max)
-            .ok_or(NotSent::Busy)?;
-        if wait_ms > 0 {
-            debug!(wait_ms, "a call is held back to keep to the limits");
-            self.0.clock.sleep(millis(wait_ms)).await;
-        }
-        Ok(())
-    }
-
     fn failover(&self) -> MutexGuard<'_, Failover> {
         self.0
             .failover
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Verifies and parses the answer. An unknown serial reloads the keys once: WeChat Pay may have
-    /// rotated them. Every call other than a query (`asks`) is logged: without WeChat Pay's
-    /// `Request-ID` nothing can be disputed.
-    async fn verify_and_parse<C: Call>(
-        &self,
-        keys: &dyn CallKeys,
-        received: &HttpAnswer,
-        asks: bool,
-    ) -> CallOutcome<C::Answer> {
-        let now = self.0.clock.now();
-        let read = |keys: &wechatpay::verify::VerificationKeys| {
-            read_answer::<C>(
-                received.status,
-                received.headers.clone(),
-                &received.body,
-                keys,
-                now,
-            )
-        };
-        let answer = match read(keys.verification()) {
-            Err(CallFailure::Unverified(VerifyError::UnknownSerial { serial, .. })) => {
-                match self.0.keys.refreshed(&serial).await {
-                    Ok(keys) => read(keys.verification()),
-                    // The call was made, but its result is unknown without keys.
-                    Err(error) => return CallOutcome::Unknown(error.to_string()),
-                }
-            }
-            answer => answer,
-        };
-        let request_id = received
-            .request_id
-            .as_ref()
-            .map_or("none", RequestId::as_str);
-        let status = received.status;
-        match answer {
-            Ok(value) => {
-                if asks {
-                    debug!(
-                        wechat_request_id = request_id,
-                        status, "WeChat Pay answered"
-                    );
-                } else {
-                    info!(
-                        wechat_request_id = request_id,
-                        status,
-                        WechatCallsDone = 1,
-                        "WeChat Pay did what it was asked"
-                    );
-                }
-                CallOutcome::Done(value)
-            }
-            Err(CallFailure::Refused(refusal)) => {
-                // Told here, since any call may be the first that meets it.
-                if let Some(what_to_do) = refusal.what_to_do() {
-                    error!(
-                        wechat_request_id = request_id,
-                        %refusal,
-                        what_to_do,
-                        cause = causes::of_persons(&refusal),
-                        WechatCallsFailed = 1,
-                        MerchantRefusals = causes::is_of_merchant(&refusal).then_some(1),
-                        "WeChat Pay refuses the merchant, and not this request alone"
-                    );
-                } else {
-                    // A refusal caused by the request itself is not a failure of the call.
-                    let cause = causes::of_passing(&refusal);
-                    warn!(
-                        wechat_request_id = request_id,
-                        %refusal,
-                        cause,
-                        WechatCallsFailed = cause.map(|_| 1),
-                        "WeChat Pay refused"
-                    );
-                }
-                CallOutcome::Refused(refusal.told_under(received.request_id.clone()))
-            }
-            Err(CallFailure::Unverified(error)) => {
-                let cause = error.name();
-                // A probe is WeChat Pay's test of our verification. Anything else is a problem of a
-                // key, the clock or an attacker in between, and makes every further answer fail
-                // too.
-                if matches!(error, VerifyError::Probe { .. }) {
-                    warn!(wechat_request_id = request_id, cause, %error, WechatCallsFailed = 1, "an answer was not believed");
-                } else {
-                    error!(
-                        wechat_request_id = request_id,
-                        cause,
-                        %error,
-                        what_to_do = "see which of WeChat Pay's keys is missing here, whether our clock is right, and what lies between WeChat Pay and us",
-                        WechatCallsFailed = 1,
-                        AnswersUnverified = 1,
-                        "an answer was not believed"
-                    );
-                }
-                CallOutcome::Unknown(cause.to_owned())
-            }
-            Err(CallFailure::Unreadable(error)) => {
-                warn!(
-                    wechat_request_id = request_id,
-                    %error,
-                    cause = "unreadable",
-                    WechatCallsFailed = 1,
-                    "a verified answer could not be read"
-                );
-                CallOutcome::Unreadable(error)
-            }
-        }
     }
 }
 
@@ -598,11 +316,6 @@ fn goes_to_the_other_host<T>(answer: &CallOutcome<T>) -> bool {
         CallOutcome::Refused(refusal) => refusal.repeat() == Repeat::WithBackoff,
         CallOutcome::Unknown(_) => true,
     }
-}
-
-/// Milliseconds as a duration; zero if negative.
-fn millis(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
 #[cfg(test)]

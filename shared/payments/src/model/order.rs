@@ -1,12 +1,15 @@
 //! An order as it is stored, and its states.
 
+mod prepay;
+mod product;
+mod rejection;
+
+pub use prepay::{PayParams, Prepay, PrepayDelivery, WrongValue, prepay_delivery};
+pub use product::Product;
+pub use rejection::{OrderRefusal, Rejection};
+
 use serde::{Deserialize, Serialize};
-use strict_json::{Null, Object, Wrong};
-use wechatpay::{
-    UnixSeconds,
-    api::{PrepayValue, Refusal},
-    pay::{AppParams, JsapiParams, MiniProgramParams},
-};
+use wechatpay::UnixSeconds;
 
 use crate::model::{
     fingerprint::Fingerprint,
@@ -14,69 +17,6 @@ use crate::model::{
     money::Fen,
     next_check::NextCheck,
 };
-
-/// Where the payer pays. Our API calls it a product. WeChat Pay has only four: a mini program pays
-/// by JSAPI.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Product {
-    /// A QR code that the payer scans.
-    Native,
-    /// A page inside WeChat.
-    Jsapi,
-    /// A mini program inside WeChat.
-    MiniProgram,
-    /// A mobile app of the merchant's.
-    App,
-    /// A page in a mobile browser outside WeChat.
-    H5,
-}
-
-impl Product {
-    /// The name in our API, table and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Jsapi => "jsapi",
-            Self::MiniProgram => "mini_program",
-            Self::App => "app",
-            Self::H5 => "h5",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        [
-            Self::Native,
-            Self::Jsapi,
-            Self::MiniProgram,
-            Self::App,
-            Self::H5,
-        ]
-        .into_iter()
-        .find(|product| product.name() == name)
-    }
-
-    /// WeChat Pay's name for it in notices and bills (`trade_type`, 交易类型): a mini program pays
-    /// by JSAPI.
-    pub const fn trade_type(self) -> &'static str {
-        match self {
-            Self::Native => "NATIVE",
-            Self::Jsapi | Self::MiniProgram => "JSAPI",
-            Self::App => "APP",
-            Self::H5 => "MWEB",
-        }
-    }
-
-    /// The product whose prepay route is called.
-    pub const fn at_wechat(self) -> wechatpay::api::PrepayProduct {
-        match self {
-            Self::Native => wechatpay::api::PrepayProduct::Native,
-            Self::Jsapi | Self::MiniProgram => wechatpay::api::PrepayProduct::Jsapi,
-            Self::App => wechatpay::api::PrepayProduct::App,
-            Self::H5 => wechatpay::api::PrepayProduct::H5,
-        }
-    }
-}
 
 /// An order under a merchant number.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,87 +196,6 @@ pub enum OrderState {
     PaidAfterClose(Payment),
 }
 
-/// Why an order was rejected. It decides what happens to a payment under its number.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Rejection {
-    /// WeChat Pay refused to create it, with this text. Orders that an earlier version rejected
-    /// have none.
-    Refused(Option<OrderRefusal>),
-    /// Another system that shares the merchant number has used the order's number at WeChat Pay.
-    /// Payments there are that system's.
-    NumberUsedElsewhere,
-}
-
-impl Rejection {
-    /// The name in the table.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "refused",
-            Self::NumberUsedElsewhere => "number_used_elsewhere",
-        }
-    }
-
-    /// The reason by its name, with WeChat Pay's refusal as stored.
-    pub fn named(name: &str, told: Option<OrderRefusal>) -> Option<Self> {
-        [Self::Refused(told), Self::NumberUsedElsewhere]
-            .into_iter()
-            .find(|reason| reason.name() == name)
-    }
-
-    /// The answer to its client.
-    pub fn told(&self) -> OrderRefusal {
-        match self {
-            Self::Refused(Some(told)) => told.clone(),
-            Self::Refused(None) => OrderRefusal {
-                code: "UNKNOWN".to_owned(),
-                message: "its reason was not kept when it was refused".to_owned(),
-            },
-            Self::NumberUsedElsewhere => OrderRefusal {
-                code: "OUT_TRADE_NO_USED".to_owned(),
-                message: "the number is in use at WeChat Pay for an order that was not made here"
-                    .to_owned(),
-            },
-        }
-    }
-}
-
-/// WeChat Pay's final refusal of an order, as the client got it first. Only for the order's own
-/// client: the free text may repeat what a payer or client wrote.
-#[derive(Clone, Eq, PartialEq)]
-pub struct OrderRefusal {
-    /// Its code, as it came.
-    pub code: String,
-    pub message: String,
-}
-
-impl OrderRefusal {
-    /// The text for the client, the same every time.
-    pub fn detail(&self) -> String {
-        format!(
-            "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
-            self.code, self.message
-        )
-    }
-}
-
-impl From<&Refusal> for OrderRefusal {
-    fn from(refusal: &Refusal) -> Self {
-        Self {
-            code: refusal.raw_code.clone(),
-            message: refusal.message.clone(),
-        }
-    }
-}
-
-/// Shows the code only.
-impl std::fmt::Debug for OrderRefusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RefusalTold")
-            .field("code", &self.code)
-            .finish_non_exhaustive()
-    }
-}
-
 impl OrderState {
     /// The name in our API, table and logs.
     pub const fn name(&self) -> &'static str {
@@ -384,82 +243,6 @@ impl OrderState {
     }
 }
 
-/// What a payer needs to pay, and until when.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prepay {
-    /// What the client passes to the payer's device.
-    #[serde(flatten)]
-    pub params: PayParams,
-    /// When WeChat Pay stops accepting it (Unix seconds).
-    pub expires_at: UnixSeconds,
-}
-
-impl Prepay {
-    /// Subtracted from a prepay value's life, so that a value still works when the payer uses it.
-    const MARGIN_S: i64 = 30;
-
-    /// Reads it as it is stored.
-    ///
-    /// # Errors
-    /// [`Wrong`] when it is something else.
-    pub fn stored(text: &str) -> Result<Self, Wrong> {
-        let mut members = Object::read(text.as_bytes(), Null::Absent)?;
-        let expires_at = members.take("expires_at")?;
-        Ok(Self {
-            params: members.rest()?,
-            expires_at,
-        })
-    }
-
-    /// A value received at `now`. It expires with its own life or with the order, whichever is
-    /// first.
-    pub fn issued(
-        params: PayParams,
-        product: Product,
-        now: UnixSeconds,
-        order_expires_at: UnixSeconds,
-    ) -> Self {
-        let life_ends = now
-            .0
-            .saturating_add(product.at_wechat().value_life_s())
-            .saturating_sub(Self::MARGIN_S);
-        Self {
-            params,
-            expires_at: UnixSeconds(life_ends.min(order_expires_at.0)),
-        }
-    }
-}
-
-/// The data that starts the payment on the payer's device, by product.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PayParams {
-    /// Native: the text to draw as a QR code.
-    CodeUrl(String),
-    /// H5: the page to open.
-    H5Url(String),
-    /// JSAPI: for `getBrandWCPayRequest`, signed.
-    Jsapi(JsapiParams),
-    /// Mini program: for `wx.requestPayment`, signed.
-    MiniProgram(MiniProgramParams),
-    /// APP: for `PayReq`, signed.
-    App(AppParams),
-}
-
-/// What WeChat Pay's answer still needs before a payer can use it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PrepayDelivery {
-    /// Nothing: pass it on as received.
-    AsIs(PayParams),
-    /// The merchant's second signature over this `prepay_id`.
-    Sign(String),
-}
-
-/// WeChat Pay answered one product's call with another product's value.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("WeChat Pay answered a {0} order with another product's value")]
-pub struct WrongValue(pub &'static str);
-
 /// A payment that arrived for an order.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
@@ -467,28 +250,6 @@ pub struct Payment {
     pub transaction_id: TransactionId,
     /// When it was paid, by WeChat Pay's clock (`success_time`).
     pub paid_at: UnixSeconds,
-}
-
-/// The value that the payer can use, or what must be signed first.
-///
-/// # Errors
-/// If the value is not of the product's kind.
-pub fn prepay_delivery(product: Product, value: PrepayValue) -> Result<PrepayDelivery, WrongValue> {
-    match (product, value) {
-        (Product::Native, PrepayValue::CodeUrl(url)) => {
-            Ok(PrepayDelivery::AsIs(PayParams::CodeUrl(url)))
-        }
-        (Product::H5, PrepayValue::H5Url(url)) => Ok(PrepayDelivery::AsIs(PayParams::H5Url(url))),
-        (Product::Jsapi | Product::MiniProgram | Product::App, PrepayValue::PrepayId(id)) => {
-            Ok(PrepayDelivery::Sign(id))
-        }
-        (Product::Native, PrepayValue::PrepayId(_) | PrepayValue::H5Url(_))
-        | (Product::H5, PrepayValue::PrepayId(_) | PrepayValue::CodeUrl(_))
-        | (
-            Product::Jsapi | Product::MiniProgram | Product::App,
-            PrepayValue::CodeUrl(_) | PrepayValue::H5Url(_),
-        ) => Err(WrongValue(product.name())),
-    }
 }
 
 #[cfg(test)]

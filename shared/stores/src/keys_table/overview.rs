@@ -233,7 +233,7 @@ fn webhook(item: &Item, client_id: &str) -> WebhookOverview {
         client_id: client_id.to_owned(),
         origin: text(item, "url").as_deref().and_then(origin),
         secrets: secrets.map_or(0, Vec::len),
-        secrets_made: super::webhook::secrets_made(item),
+        secrets_made: super::webhook::item::secrets_made(item),
         state: text(item, "state"),
         why: text(item, "why"),
         since: number_of(item, "since").map(UnixSeconds),

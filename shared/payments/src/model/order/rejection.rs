@@ -1,0 +1,84 @@
+//! Why an order is rejected.
+
+use wechatpay::api::Refusal;
+
+/// Why an order was rejected. It decides what happens to a payment under its number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rejection {
+    /// WeChat Pay refused to create it, with this text. Orders that an earlier version rejected
+    /// have none.
+    Refused(Option<OrderRefusal>),
+    /// Another system that shares the merchant number has used the order's number at WeChat Pay.
+    /// Payments there are that system's.
+    NumberUsedElsewhere,
+}
+
+impl Rejection {
+    /// The name in the table.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::NumberUsedElsewhere => "number_used_elsewhere",
+        }
+    }
+
+    /// The reason by its name, with WeChat Pay's refusal as stored.
+    pub fn named(name: &str, told: Option<OrderRefusal>) -> Option<Self> {
+        [Self::Refused(told), Self::NumberUsedElsewhere]
+            .into_iter()
+            .find(|reason| reason.name() == name)
+    }
+
+    /// The answer to its client.
+    pub fn told(&self) -> OrderRefusal {
+        match self {
+            Self::Refused(Some(told)) => told.clone(),
+            Self::Refused(None) => OrderRefusal {
+                code: "UNKNOWN".to_owned(),
+                message: "its reason was not kept when it was refused".to_owned(),
+            },
+            Self::NumberUsedElsewhere => OrderRefusal {
+                code: "OUT_TRADE_NO_USED".to_owned(),
+                message: "the number is in use at WeChat Pay for an order that was not made here"
+                    .to_owned(),
+            },
+        }
+    }
+}
+
+/// WeChat Pay's final refusal of an order, as the client got it first. Only for the order's own
+/// client: the free text may repeat what a payer or client wrote.
+#[derive(Clone, Eq, PartialEq)]
+pub struct OrderRefusal {
+    /// Its code, as it came.
+    pub code: String,
+    pub message: String,
+}
+
+impl OrderRefusal {
+    /// The text for the client, the same every time.
+    pub fn detail(&self) -> String {
+        format!(
+            "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
+            self.code, self.message
+        )
+    }
+}
+
+impl From<&Refusal> for OrderRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            code: refusal.raw_code.clone(),
+            message: refusal.message.clone(),
+        }
+    }
+}
+
+/// Shows the code only.
+impl std::fmt::Debug for OrderRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefusalTold")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,124 @@
+//! Verifying and reading an answer, and what the log says of it.
+
+use payments::news::call_outcome::CallOutcome;
+use runtime::call_keys::CallKeys;
+use tracing::{debug, error, info, warn};
+use wechatpay::{
+    RequestId,
+    api::{Call, CallFailure, read_answer},
+    verify::VerifyError,
+};
+
+use super::wire::HttpAnswer;
+use super::{WechatApi, causes};
+
+impl WechatApi {
+    /// Verifies and parses the answer. An unknown serial reloads the keys once: WeChat Pay may have
+    /// rotated them. Every call other than a query (`asks`) is logged: without WeChat Pay's
+    /// `Request-ID` nothing can be disputed.
+    pub(super) async fn verify_and_parse<C: Call>(
+        &self,
+        keys: &dyn CallKeys,
+        received: &HttpAnswer,
+        asks: bool,
+    ) -> CallOutcome<C::Answer> {
+        let now = self.0.clock.now();
+        let read = |keys: &wechatpay::verify::VerificationKeys| {
+            read_answer::<C>(
+                received.status,
+                received.headers.clone(),
+                &received.body,
+                keys,
+                now,
+            )
+        };
+        let answer = match read(keys.verification()) {
+            Err(CallFailure::Unverified(VerifyError::UnknownSerial { serial, .. })) => {
+                match self.0.keys.refreshed(&serial).await {
+                    Ok(keys) => read(keys.verification()),
+                    // The call was made, but its result is unknown without keys.
+                    Err(error) => return CallOutcome::Unknown(error.to_string()),
+                }
+            }
+            answer => answer,
+        };
+        let request_id = received
+            .request_id
+            .as_ref()
+            .map_or("none", RequestId::as_str);
+        let status = received.status;
+        match answer {
+            Ok(value) => {
+                if asks {
+                    debug!(
+                        wechat_request_id = request_id,
+                        status, "WeChat Pay answered"
+                    );
+                } else {
+                    info!(
+                        wechat_request_id = request_id,
+                        status,
+                        WechatCallsDone = 1,
+                        "WeChat Pay did what it was asked"
+                    );
+                }
+                CallOutcome::Done(value)
+            }
+            Err(CallFailure::Refused(refusal)) => {
+                // Told here, since any call may be the first that meets it.
+                if let Some(what_to_do) = refusal.what_to_do() {
+                    error!(
+                        wechat_request_id = request_id,
+                        %refusal,
+                        what_to_do,
+                        cause = causes::of_persons(&refusal),
+                        WechatCallsFailed = 1,
+                        MerchantRefusals = causes::is_of_merchant(&refusal).then_some(1),
+                        "WeChat Pay refuses the merchant, and not this request alone"
+                    );
+                } else {
+                    // A refusal caused by the request itself is not a failure of the call.
+                    let cause = causes::of_passing(&refusal);
+                    warn!(
+                        wechat_request_id = request_id,
+                        %refusal,
+                        cause,
+                        WechatCallsFailed = cause.map(|_| 1),
+                        "WeChat Pay refused"
+                    );
+                }
+                CallOutcome::Refused(refusal.told_under(received.request_id.clone()))
+            }
+            Err(CallFailure::Unverified(error)) => {
+                let cause = error.name();
+                // A probe is WeChat Pay's test of our verification. Anything else is a problem of a
+                // key, the clock or an attacker in between, and makes every further answer fail
+                // too.
+                if matches!(error, VerifyError::Probe { .. }) {
+                    warn!(wechat_request_id = request_id, cause, %error, WechatCallsFailed = 1, "an answer was not believed");
+                } else {
+                    error!(
+                        wechat_request_id = request_id,
+                        cause,
+                        %error,
+                        what_to_do = "see which of WeChat Pay's keys is missing here, whether our clock is right, and what lies between WeChat Pay and us",
+                        WechatCallsFailed = 1,
+                        AnswersUnverified = 1,
+                        "an answer was not believed"
+                    );
+                }
+                CallOutcome::Unknown(cause.to_owned())
+            }
+            Err(CallFailure::Unreadable(error)) => {
+                warn!(
+                    wechat_request_id = request_id,
+                    %error,
+                    cause = "unreadable",
+                    WechatCallsFailed = 1,
+                    "a verified answer could not be read"
+                );
+                CallOutcome::Unreadable(error)
+            }
+        }
+    }
+}

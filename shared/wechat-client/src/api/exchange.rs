@@ -1,0 +1,94 @@
+//! One exchange with a host: a request is signed and sent, and what comes back is read.
+
+use std::{sync::Arc, time::Duration};
+
+use runtime::{call_keys::CallKeys, clock::Deadline};
+use wechatpay::{
+    api::{Method, Outgoing},
+    sign::authorization,
+};
+
+use super::wire::{HttpAnswer, HttpResult, build_client};
+use super::{Host, NotSent, WechatApi};
+
+impl WechatApi {
+    /// Signs a request, sends it to one host, and reads what comes back. All within the deadline,
+    /// waiting for the limits on calls and signatures too. The keys are those
+    /// that were read for it.
+    ///
+    /// # Errors
+    /// [`NotSent`] when nothing left for WeChat Pay.
+    pub(super) async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        host: Host,
+        deadline: &Deadline,
+    ) -> Result<(Arc<dyn CallKeys>, HttpResult), NotSent> {
+        self.wait_for(&self.0.calls, deadline).await?;
+        let keys = self.0.keys.current().await?;
+        let (request, left) = self.signed(outgoing, host, keys.as_ref(), deadline).await?;
+        let request = request
+            .header("wechatpay-serial", keys.response_serial())
+            .timeout(left);
+        let sent_at_ms = self.0.clock.now_ms();
+        let received = match request.send().await {
+            Ok(response) => HttpAnswer::read(response).await,
+            Err(error) => Err(error),
+        };
+        self.watch(host, sent_at_ms, received.as_ref().err());
+        Ok((keys, received))
+    }
+
+    /// A request to one host, signed by the merchant's key, and how long it may still take.
+    ///
+    /// # Errors
+    /// [`NotSent`], also when the deadline is over once it is signed.
+    pub(super) async fn signed(
+        &self,
+        outgoing: Outgoing,
+        host: Host,
+        keys: &dyn CallKeys,
+        deadline: &Deadline,
+    ) -> Result<(reqwest::RequestBuilder, Duration), NotSent> {
+        let signer = self.signer_by(keys, deadline).await?;
+        let authorization = authorization(
+            &signer,
+            &self.0.mchid,
+            &outgoing,
+            self.0.clock.now(),
+            &self.0.random.nonce(),
+        )
+        .await?;
+        let http = self
+            .0
+            .http
+            .get_or_try_init(|| async { build_client() })
+            .await?;
+        let left = deadline.left();
+        if left.is_zero() {
+            return Err(NotSent::TooLate);
+        }
+        let request = self.request(http, host, outgoing);
+        Ok((request.header("authorization", authorization), left))
+    }
+
+    fn request(
+        &self,
+        http: &reqwest::Client,
+        host: Host,
+        outgoing: Outgoing,
+    ) -> reqwest::RequestBuilder {
+        let base = match host {
+            Host::Main => &self.0.hosts.main,
+            Host::Backup => &self.0.hosts.backup,
+        };
+        let method = match outgoing.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        http.request(method, format!("{base}{}", outgoing.path_and_query))
+            .header("accept", "application/json")
+            .header("content-type", "application/json")
+            .body(outgoing.body)
+    }
+}

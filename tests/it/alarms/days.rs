@@ -1,0 +1,491 @@
+//! Reconciled days: missing, failed, unreadable, and what runs find.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::{
+    model::bill_date::BillDate,
+    reconcile::run::{FundState, Run, RunState},
+};
+use stores::queues::ReconcileWork;
+use testbed::{Fault as AwsFault, Match, Service};
+use wechatpay_simulator::{
+    Endpoint, Fault, PlantedDifference as BillDifference, Rule, WantedDifference,
+};
+
+use super::{MINUTE, Watch, asked_for, daily};
+use crate::{
+    runbooks,
+    support::{MCHID, Testbed, native_for},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever_other_days_were_run()
+ {
+    const ALARM: &str = "reconciliation-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let sweeps = async |watch: &mut Watch| {
+        for _ in 0..3 {
+            testbed.advance(MINUTE).await;
+            watch.of(testbed.sweep()).await;
+        }
+    };
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
+    sweeps(&mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+    let next = day.plus_days(2);
+    testbed.until(next, 12, 56).await;
+    sweeps(&mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM), "it is 12:59");
+    // Somebody runs the day before again, which is not the one that is missing.
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.until(next, 13, 0).await;
+    watch.of(testbed.sweep()).await;
+    testbed.until(next, 13, 2).await;
+    assert!(watch.is_met(ALARM), "{:?}", watch.met());
+    // The next day has begun: nothing is better than it was.
+    testbed.until(day.plus_days(3), 3, 0).await;
+    sweeps(&mut watch).await;
+    assert!(watch.is_met(ALARM));
+    asked_for(&testbed, &mut watch, day.plus_days(1)).await;
+    sweeps(&mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+    // Whoever runs it once more, and waits for its bill, has not lost the run before.
+    let admin = testbed.wechat.admin();
+    admin
+        .add_fault(Rule::always(Fault::StatementCreating))
+        .unwrap();
+    asked_for(&testbed, &mut watch, day.plus_days(1)).await;
+    sweeps(&mut watch).await;
+    assert!(!watch.not_quiet().contains(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_nobody_reconciled_calls_for_a_week_whatever_day_takes_its_place_and_so_does_each_other()
+ {
+    const ALARM: &str = "reconciliation-missing";
+    const EARLIER: &str = "earlier-day-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let of = |watch: &Watch| [ALARM, EARLIER].map(|alarm| watch.is_met(alarm));
+    let first = testbed.fresh_day().await;
+    for number in 0..9 {
+        let day = first.plus_days(number);
+        testbed.until(day.plus_days(1), 10, 30).await;
+        if !matches!(number, 1 | 4) {
+            daily(&testbed, &mut watch, day).await;
+        }
+        testbed.until(day.plus_days(1), 13, 0).await;
+        for _ in 0..2 {
+            watch.of(testbed.sweep()).await;
+            testbed.advance(MINUTE).await;
+        }
+        let is_missing = matches!(number, 1 | 4);
+        let has_earlier = matches!(number, 2..=7);
+        assert_eq!(of(&watch), [is_missing, has_earlier], "day {number}");
+        if number == 5 {
+            // Of the two days that are missing, one is run; a preview of the other is not enough.
+            asked_for(&testbed, &mut watch, first.plus_days(4)).await;
+            testbed.begin_day(first.plus_days(1), true).await;
+            watch.of(testbed.work_off_days()).await;
+        }
+    }
+    assert!(
+        !watch.not_quiet().contains(EARLIER),
+        "it is older than that"
+    );
+    let page = runbooks::page("reconciliation.md");
+    let (_, section) = page
+        .split_once("## `reconciliation-missing`, `earlier-day-missing`")
+        .expect("a section");
+    for told in [
+        "the alarm `earlier-day-missing`",
+        "`days that were not reconciled in time`",
+        "--name \"$STACK-daily\"",
+    ] {
+        assert!(section.contains(told), "{told}");
+    }
+}
+
+/// The item of a day's run in the table.
+type Record = HashMap<String, AttributeValue>;
+
+fn record_key(day: BillDate) -> Record {
+    let text = |value: String| AttributeValue::S(value);
+    Record::from([
+        ("pk".to_owned(), text(format!("day#{MCHID}#{day}"))),
+        ("sk".to_owned(), text("run".to_owned())),
+    ])
+}
+
+async fn record_of(testbed: &Testbed, day: BillDate) -> Record {
+    let read = testbed.dynamo().get_item();
+    let read = read.table_name(&testbed.tables.reconciliation);
+    let read = read.set_key(Some(record_key(day))).send().await;
+    read.unwrap().item.expect("the day's record")
+}
+
+fn damaged(record: &Record) -> Record {
+    let mut damaged = record.clone();
+    let body = AttributeValue::S("no JSON".to_owned());
+    damaged.insert("body".to_owned(), body);
+    damaged
+}
+
+async fn write(testbed: &Testbed, record: &Record) {
+    let put = testbed.dynamo().put_item();
+    let put = put.table_name(&testbed.tables.reconciliation);
+    put.set_item(Some(record.clone())).send().await.unwrap();
+}
+
+async fn delete_record(testbed: &Testbed, day: BillDate) {
+    let delete = testbed.dynamo().delete_item();
+    let delete = delete.table_name(&testbed.tables.reconciliation);
+    delete.set_key(Some(record_key(day))).send().await.unwrap();
+}
+
+/// A stack whose last three days were reconciled, at 13:00 after the last of them. Gives the first.
+async fn three_days(testbed: &Testbed, watch: &mut Watch) -> BillDate {
+    let first = testbed.fresh_day().await;
+    for number in 0..3 {
+        let day = first.plus_days(number);
+        testbed.until(day.plus_days(1), 10, 30).await;
+        daily(testbed, watch, day).await;
+    }
+    testbed.until(first.plus_days(3), 13, 0).await;
+    first
+}
+
+/// A sweep, and the rest of its minute. Gives the days of which it does not know whether they were
+/// reconciled.
+async fn sweep_minute(testbed: &Testbed, watch: &mut Watch) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for line in watch.lines_of(testbed.sweep()).await {
+        if line["message"] == "it is not known whether the day was reconciled" {
+            unknown.push(line["date"].as_str().expect("a date").to_owned());
+        }
+    }
+    testbed.advance(MINUTE).await;
+    unknown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_of_an_earlier_day_says_nothing_of_other_days_and_is_that_days_alarm() {
+    const ALARM: &str = "reconciliation-missing";
+    const EARLIER: &str = "earlier-day-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let first = three_days(&testbed, &mut watch).await;
+    let middle = first.plus_days(1);
+    let record = record_of(&testbed, middle).await;
+    write(&testbed, &damaged(&record)).await;
+    for number in 0..4 {
+        let unknown = sweep_minute(&testbed, &mut watch).await;
+        assert_eq!(unknown, [middle.to_string()]);
+        assert!(!watch.not_quiet().contains(ALARM), "{number}");
+        assert_eq!(watch.is_met(EARLIER), number > 0, "{number}: it may pass");
+    }
+    write(&testbed, &record).await;
+    for _ in 0..3 {
+        assert_eq!(sweep_minute(&testbed, &mut watch).await, [""; 0]);
+    }
+    assert!(!watch.not_quiet().contains(EARLIER));
+    // Beside a day that nobody reconciled it hides nothing.
+    delete_record(&testbed, middle).await;
+    let record = record_of(&testbed, first.plus_days(2)).await;
+    write(&testbed, &damaged(&record)).await;
+    sweep_minute(&testbed, &mut watch).await;
+    assert!(watch.is_met(EARLIER));
+    assert!(!watch.not_quiet().contains(ALARM), "it may pass");
+    let page = runbooks::page("reconciliation.md");
+    assert!(page.contains("A record that cannot be read counts as that day\n  only"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alarm_of_an_earlier_day_stays_while_no_sweep_can_read_whether_its_cause_stands() {
+    const ALARM: &str = "reconciliation-missing";
+    const EARLIER: &str = "earlier-day-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let first = three_days(&testbed, &mut watch).await;
+    delete_record(&testbed, first.plus_days(1)).await;
+    for _ in 0..2 {
+        sweep_minute(&testbed, &mut watch).await;
+        assert!(watch.is_met(EARLIER));
+    }
+    let runs = Match::operation(Service::DynamoDb, "BatchGetItem");
+    testbed.wire.break_all(runs, AwsFault::Denied);
+    for number in 0..4 {
+        sweep_minute(&testbed, &mut watch).await;
+        assert_eq!(watch.is_met(ALARM), number > 0, "{number}");
+        assert!(watch.is_met(EARLIER), "{number}: its day is still missing");
+    }
+    testbed.wire.mend();
+    for _ in 0..3 {
+        sweep_minute(&testbed, &mut watch).await;
+        assert!(watch.is_met(EARLIER));
+    }
+    assert!(!watch.not_quiet().contains(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_record_no_sweep_can_read_is_an_alarm_and_one_read_that_fails_is_none() {
+    const ALARM: &str = "reconciliation-missing";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
+    let record = record_of(&testbed, day).await;
+    let damaged = damaged(&record);
+    let write = async |item: &Record| write(&testbed, item).await;
+    let sweep = async |watch: &mut Watch| {
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+    };
+    sweep(&mut watch).await;
+    for _ in 0..2 {
+        write(&damaged).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM), "it may pass");
+        write(&record).await;
+        sweep(&mut watch).await;
+        assert!(!watch.not_quiet().contains(ALARM));
+    }
+    write(&damaged).await;
+    for number in 0..4 {
+        sweep(&mut watch).await;
+        assert_eq!(watch.is_met(ALARM), number > 0, "{number}");
+    }
+    watch.says(
+        "it is not known whether the day was reconciled",
+        "reconciliation.md",
+    );
+    write(&record).await;
+    for _ in 0..3 {
+        sweep(&mut watch).await;
+    }
+    assert!(!watch.not_quiet().contains(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
+    for (repairs, dry_run, is_missing) in [
+        ("true", true, true),
+        ("false", true, false),
+        // An operator starts a real run.
+        ("false", false, false),
+    ] {
+        let mut testbed = Testbed::start().await;
+        testbed.set_reconcile("RECONCILE_REPAIRS", repairs);
+        let mut watch = Watch::by(&testbed.clock);
+        let day = testbed.fresh_day().await;
+        testbed.until(day.plus_days(1), 10, 30).await;
+        testbed.begin_day(day, dry_run).await;
+        watch.of(testbed.work_off_days()).await;
+        testbed.until(day.plus_days(1), 13, 0).await;
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+        assert_eq!(
+            watch.is_met("reconciliation-missing"),
+            is_missing,
+            "{repairs} {dry_run}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    let admin = testbed.wechat.admin();
+    admin
+        .add_fault(Rule::always(Fault::StatementCreating))
+        .unwrap();
+    for (hour, minute) in [(10, 30), (11, 0), (12, 45)] {
+        testbed.until(day.plus_days(1), hour, minute).await;
+        asked_for(&testbed, &mut watch, day).await;
+        assert!(!watch.not_quiet().contains("bill-late"), "{hour}:{minute}");
+    }
+    let again_s = testbed.hidden.times_s().last().copied().unwrap();
+    assert!(
+        (890..=900).contains(&again_s),
+        "at 13:00, not in {again_s} s"
+    );
+    testbed.until(day.plus_days(1), 13, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(watch.is_met("bill-late"));
+    testbed.until(day.plus_days(1), 13, 30).await;
+    assert!(watch.is_met("bill-late"), "until it is asked for again");
+    admin.clear_faults(None);
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 15, 0).await;
+    assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_the_day_is_done() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    let late = Rule::always(Fault::StatementCreating).at(Endpoint::FundFlowBill);
+    testbed.wechat.admin().add_fault(late).unwrap();
+    // Nobody has run the day before, whose movements are asked for first.
+    testbed.until(day.plus_days(1), 10, 30).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(!watch.not_quiet().contains("bill-late"), "it is 10:31");
+    testbed.until(day.plus_days(1), 13, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
+    assert!(watch.is_met("bill-late"));
+    let run = testbed.run_of(day).await;
+    let again = ReconcileWork::FundsV1 {
+        date: day,
+        run_id: run.id,
+    };
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Waiting));
+    let row = runbooks::row("reconciliation.md", "`done`, `funds` `waiting`");
+    assert!(row.contains("the alarm `bill-late`"), "{row}");
+
+    testbed.wechat.admin().clear_faults(None);
+    testbed.send_work(&again).await;
+    watch.of(testbed.work_off_days()).await;
+    testbed.until(day.plus_days(1), 15, 0).await;
+    assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+/// A day whose bill has a wrong hash whenever it is fetched, four times half an hour apart: the
+/// alarm is met after the last one. Gives the day's record then.
+async fn fails_at(bill: Endpoint, alarm: &str) -> Run {
+    let of_days = ["day-failed", "fund-side-failed"];
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let wrong = Rule::always(Fault::WrongHash).at(bill);
+    testbed.wechat.admin().add_fault(wrong).unwrap();
+    let run_id = "fails".to_owned();
+    let mut work = ReconcileWork::DayV1 {
+        date: day,
+        dry_run: false,
+        run_id: run_id.clone(),
+        requested_at_ms: Some(testbed.clock.now_ms()),
+    };
+    for fetched in 1..=4 {
+        testbed.send_work(&work).await;
+        watch.of(testbed.work_off_days()).await;
+        if bill == Endpoint::FundFlowBill {
+            let run_id = run_id.clone();
+            work = ReconcileWork::FundsV1 { date: day, run_id };
+        }
+        testbed.advance(MINUTE * 30).await;
+        for one in of_days {
+            let is_met = fetched == 4 && one == alarm;
+            assert_eq!(watch.is_met(one), is_met, "{one}, fetched {fetched} times");
+            assert!(is_met || !watch.not_quiet().contains(one), "{one}");
+        }
+    }
+    testbed.clock.advance(MINUTE * 60 * 20);
+    assert!(watch.is_met(alarm), "the next day's failure has not come");
+    testbed.clock.advance(MINUTE * 60 * 2);
+    assert!(!watch.not_quiet().contains(alarm), "it calls again");
+    testbed.run_of(day).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_fails_and_a_fund_side_that_fails_are_each_their_own_alarm_and_not_the_others() {
+    let run = fails_at(Endpoint::TradeBill, "day-failed").await;
+    assert_eq!(run.state, RunState::Failed);
+    let run = fails_at(Endpoint::FundFlowBill, "fund-side-failed").await;
+    let funds = run.funds.expect("a fund side").state;
+    assert_eq!((run.state, funds), (RunState::Done, FundState::Failed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_ones_is_none() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let mut day = testbed.fresh_day().await;
+    let mut run = async |day: BillDate| {
+        testbed.until(day.plus_days(1), 10, 30).await;
+        for again in [false, true] {
+            testbed.begin_day(day, false).await;
+            assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+            testbed.advance(MINUTE * 5).await;
+            assert_eq!(watch.is_met("differences-opened"), !again, "{day} {again}");
+            assert!(watch.is_met("open-differences"));
+            testbed.advance(MINUTE * 25).await;
+            assert!(!watch.not_quiet().contains("differences-opened"), "{day}");
+        }
+    };
+    for number in 0..2 {
+        // A payment for an unknown order.
+        let order = format!("GONE-{number}");
+        testbed.post_order(&native_for(&order, 700)).await;
+        testbed.in_silence(testbed.pay(&order)).await;
+        testbed.forget(&order).await;
+        run(day).await;
+        day = testbed.fresh_day().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_that_died_had_found_is_an_alarm_of_the_run_that_takes_the_day_over() {
+    const ALARM: &str = "differences-opened";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.post_order(&native_for("GONE-1", 700)).await;
+    testbed.in_silence(testbed.pay("GONE-1")).await;
+    testbed.forget("GONE-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let run = testbed.reconcile(day, false).await;
+    // It wrote its differences down, and neither counted them nor came to its end.
+    testbed
+        .write_run(&Run {
+            state: RunState::Running,
+            version: run.version + 1,
+            ..run
+        })
+        .await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.advance(MINUTE * 5).await;
+    assert!(watch.is_met(ALARM));
+    // The day is done now.
+    testbed.advance(MINUTE * 25).await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.advance(MINUTE * 5).await;
+    assert!(!watch.is_met(ALARM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_that_no_run_repairs_are_an_alarm_while_the_repairs_of_others_fail() {
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid_in_silence("ORDER-2").await;
+    let appid = "wx0000000000000000".to_owned();
+    let altered = BillDifference::AlterAppid { appid };
+    testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let books = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    testbed.wire.break_all(books, AwsFault::ServiceFault);
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 1);
+    testbed.advance(MINUTE * 5).await;
+    assert!(watch.is_met("differences-opened"));
+}
