@@ -332,8 +332,8 @@ impl CommandRun {
 pub(crate) const MERCHANT_KEY: &str =
     include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
-/// A certificate with this number, such as the merchant platform gives: of a private key, or of what
-/// a request asks for. [`MERCHANT_KEY`] signs it in either case.
+/// A certificate with this number, such as the merchant platform gives: of a private key, or of
+/// what a request asks for. [`MERCHANT_KEY`] signs it in either case.
 pub(crate) fn merchant_certificate(of: &str, mchid: &str, serial_no: &str) -> String {
     const MAKE: &str = "
 import datetime, sys

@@ -64,8 +64,8 @@ impl RefreshError {
             Self::Guards(_) => false,
             // Another process changed the item: it is read again at the next check.
             Self::Keys(KeysError::Changed { .. }) => false,
-            // A stack whose keys are not set up yet, which takes days. `cargo client doctor` says so,
-            // and whatever needs the keys fails by itself.
+            // The keys of this stack are not set up yet, which takes days. `cargo client doctor`
+            // says so, and whatever needs the keys fails by itself.
             Self::Keys(KeysError::NoMerchant { .. }) => false,
             Self::Keys(error) => !error.is_transient(),
             Self::Download(error) => !error.is_transient(),

@@ -11,9 +11,9 @@
 //! the limit adds what it has counted to one item of the guards table, which returns the sum of
 //! all. So a client costs one write for each hundredth of its limit that it uses. What a sandbox
 //! has not added when a window ends it adds in a later one, and it begins with some piece of a part
-//! by chance: so the sum is right on average, however many sandboxes share a client's requests. With
-//! slow answers there may be a thousand, each of which sees two requests in a window. In a single
-//! window the sum is off by about a tenth then, and by less with fewer sandboxes.
+//! by chance. So the sum is right on average, however many sandboxes share a client's requests.
+//! With slow answers there may be a thousand, each of which sees two requests in a window. In a
+//! single window the sum is off by about a tenth then, and by less with fewer sandboxes.
 //!
 //! **Never slower.** The write runs beside what the request does anyway, and its answer counts for
 //! the requests after it. If it fails or takes long, the client is let through: a limit that cannot

@@ -191,11 +191,13 @@ const LEFT: &str = "
 ## What would take it further down
 
 - The event of a payment or a closing is an item of its own, and the transaction that writes it with its order is charged twice. Kept in
-  the order's item, as the first two are, it would be one conditional write: 4 units less for each. The Pipe must know it one release
-  before it is written, or a release that is taken back loses events.
-- An order's item is some 1.2 KB once it has its prepay value, so each later write of it is two units. Most of it are the sealed
-  body and the two early events, whose stored form earlier versions read.
-- Callbacks by a function URL in place of the API Gateway: 0.90 less, and without its throttling and its access log.
+  the order's item, as the first two are, it would be one conditional write of 4 units less: some 2.75 USD. The Pipe must know it
+  one release before it is written, or a release that is taken back loses events.
+- An order's item is some 1.3 KB, so each write of it is two units. Under 1 KB it would be some 2.75 USD less after that. Most of it are
+  the sealed body and the early events, whose stored form the release before has to read: it, too, takes two releases.
+- Callbacks by a function URL in place of the API Gateway: 0.90 USD less, and without its throttling and its access log.
+
+All of them together would meet the goal.
 ";
 
 fn by_flow(page: &mut String, sealed: &Counted) -> std::fmt::Result {
@@ -391,7 +393,7 @@ fn all_prices(page: &mut String) -> std::fmt::Result {
     let looked_up = PRICES["looked_up"].as_str().expect("a date");
     writeln!(
         page,
-        "## Prices\n\nLooked up on {looked_up}, of a million each; of alarms, metrics and keys one for a month. DynamoDB's are those on demand. A price without\n\"yes\" was not seen at its source, and is what is known of it from elsewhere or from another Region:\n\n| Region | of | price | verified | source |\n|---|---|---|---|---|"
+        "## Prices\n\nLooked up on {looked_up}, of a million each; of alarms, metrics and keys one for a month. DynamoDB's are those on demand. \"Yes\"\nhas been seen in a stored copy of its source, or of a page that cites it. Any other is what is known of it, and may be wrong:\n\n| Region | of | price | verified | source |\n|---|---|---|---|---|"
     )?;
     for (region, of_region) in PRICES["regions"].as_object().expect("Regions") {
         let currency = of_region["currency"].as_str().expect("a currency");
