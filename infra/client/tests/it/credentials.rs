@@ -76,6 +76,7 @@ impl Home {
         command
             .env("HOME", &self.folder)
             .env_remove("AWS_PROFILE")
+            .env_remove("AWS_DEFAULT_REGION")
             .env_remove("AWS_CONFIG_FILE")
             .env_remove("AWS_SHARED_CREDENTIALS_FILE")
             .envs(variables.iter().copied());
