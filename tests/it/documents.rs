@@ -542,7 +542,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         assert!(of_machine.contains(&id), "{finding:#}");
     }
 
-    deploy::is_followed(&mut testbed, &detail, &admin);
+    deploy::is_followed(&mut testbed, &api, &detail, &admin);
     testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
 
     // DEPLOY.md: the certificate by which CloudFront shows who it is.

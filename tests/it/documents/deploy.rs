@@ -11,6 +11,7 @@ const ORDER: (&str, &str) = ("TEA-0001", "TEA-0007");
 
 pub(super) fn is_followed(
     testbed: &mut CommandRun,
+    api: &str,
     detail: &impl Fn(&str) -> String,
     admin: &impl Fn(&str, Value),
 ) {
@@ -59,11 +60,13 @@ pub(super) fn is_followed(
     let id = detail("wechatpay_public_key_id");
     let id = [("PUB_KEY_ID_...", id.as_str())];
     testbed.run(DEPLOY, "cargo client setup merchant", &id);
-    // The shop of `cargo local` has its key.
+    // The shop of `cargo local` has its key; and the engine's own address leads to it on AWS alone.
+    let settings = ("shop.json", "cafe.json");
     let client = [
         ("shop-1", "cafe-1"),
         ("--client-id shop", "--client-id cafe"),
-        ("shop.json", "cafe.json"),
+        ("$(output ApiUrl)", api),
+        settings,
     ];
     testbed.run(DEPLOY, "cargo client setup client", &client);
 
@@ -71,7 +74,7 @@ pub(super) fn is_followed(
     let warned = format!("{doctor} || test $? -eq 3");
     let told = testbed.run(DEPLOY, doctor, &[(doctor, &warned)]);
     assert!(told.contains("errors: 0"), "{told}");
-    testbed.run(DEPLOY, "export CLIENT_SETTINGS", &client[2..]);
+    testbed.run(DEPLOY, "export CLIENT_SETTINGS", &[settings]);
     let told = testbed.run(DEPLOY, "cargo client create", &[ORDER]);
     assert!(told.contains("weixin://"), "{told}");
     admin("pay", json!({ "order": ORDER.1 }));
