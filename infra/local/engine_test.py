@@ -429,7 +429,8 @@ class Releases(unittest.TestCase):
                         self.assertEqual(runs["Environment"]["Variables"]["LOG_LEVEL"], level)
                         self.assertEqual(runs["Version"], str(times))
                         kept = [each["Version"] for each in functions.list_versions_by_function(**named)["Versions"]]
-                        self.assertEqual(kept, ["$LATEST", str(times)])
+                        # The version before is there to go back to.
+                        self.assertEqual(kept, ["$LATEST", *(str(version) for version in range(1, times + 1))])
                 sources = functions.list_event_source_mappings()["EventSourceMappings"]
                 self.assertEqual(len(sources), 4)
                 for source in sources:

@@ -88,7 +88,7 @@ def content_type(answer):
 INVOCATIONS = [
     ("create-order", "an order without a signature", problem(401, "no_signature")),
     # Its key is looked up in the keys table and not found there.
-    ("manage-order", "a query signed with an unknown key", problem(401, "unknown_key")),
+    ("manage-order", "a query signed long ago", problem(401, "signature_stale")),
     ("receive-callback", "a callback without WeChat's headers", not_acknowledged(400, "missing_header")),
     # The order of the second message is looked up and not found, so nothing is left to do for it.
     (
