@@ -9,7 +9,7 @@
 //! ```
 //! use wechatpay::api::{PrepayAmount, PrepayBody};
 //! use wechatpay::{
-//!     ApiV3Key, Call, LocalKey, Plaintext, Prepay, PrepayValue, Product, SignedHeaders,
+//!     ApiV3Key, Call, LocalKey, Plaintext, PrepayCall, PrepayProduct, PrepayValue, SignedHeaders,
 //!     UnixSeconds, VerificationKeys, authorization, callback, read_answer,
 //! };
 //! # const APICLIENT_KEY: &str = include_str!("../vectors/keys/manual-merchant.pem");
@@ -40,8 +40,8 @@
 //!
 //! // An order, to be paid by scanning a QR code. Keep `order.body()`: a repeat must send the same
 //! // bytes.
-//! let order = Prepay::new(
-//!     Product::Native,
+//! let order = PrepayCall::new(
+//!     PrepayProduct::Native,
 //!     &PrepayBody {
 //!         appid: "wxd678efh567hg6787".into(),
 //!         mchid: "1900007291".into(),
@@ -61,7 +61,7 @@
 //! // comes back:
 //! # let response = Received::of(ANSWER);
 //! let headers = SignedHeaders::read(|name| response.header(name));
-//! let value = read_answer::<Prepay>(200, headers, ANSWER_BODY, &keys, now)?;
+//! let value = read_answer::<PrepayCall>(200, headers, ANSWER_BODY, &keys, now)?;
 //! let PrepayValue::CodeUrl(code_url) = value else {
 //!     return Err("a native order has a code_url".into());
 //! };
