@@ -16,13 +16,10 @@ fn requests(order_nos: &[&str]) -> Vec<String> {
 /// Orders that wait for the queue.
 async fn reserve(testbed: &Testbed, order_nos: &[&str]) {
     for order_no in order_nos {
-        let asked = testbed.client.post_with(
-            "/v1/orders",
-            &native(order_no),
-            &[("prefer", "respond-async")],
-            testbed,
+        assert_eq!(
+            testbed.post_order_async(&native(order_no)).await.status,
+            202
         );
-        assert_eq!(testbed.send(asked).await.status, 202);
     }
 }
 

@@ -248,14 +248,7 @@ async fn a_number_reused_on_other_terms_is_refused_and_the_order_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
     let testbed = Testbed::start().await;
-    let accepted = testbed
-        .send(testbed.client.post_with(
-            "/v1/orders",
-            &native("ORDER-1"),
-            &[("prefer", "respond-async")],
-            &testbed,
-        ))
-        .await;
+    let accepted = testbed.post_order_async(&native("ORDER-1")).await;
     assert_eq!(
         (accepted.status, accepted.header("location")),
         (202, Some("/v1/orders/ORDER-1"))
@@ -397,13 +390,8 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
     };
     assert_eq!(told(&again), told(&refused));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &body,
-        &[("prefer", "respond-async")],
-        &testbed,
-    );
-    assert_eq!(told(&testbed.send(asked).await), told(&refused));
+    let asked = testbed.post_order_async(&body).await;
+    assert_eq!(told(&asked), told(&refused));
     assert_eq!(
         testbed.wechat.admin().requests()[&Endpoint::PrepayJsapi],
         1,
@@ -434,13 +422,7 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
 async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
     let testbed = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &body,
-        &[("prefer", "respond-async")],
-        &testbed,
-    );
-    assert_eq!(testbed.send(asked).await.status, 202);
+    assert_eq!(testbed.post_order_async(&body).await.status, 202);
     assert_eq!(testbed.work_off().await, 0);
     let told = testbed.post_order(&body).await;
     let detail = told.body["detail"].as_str().unwrap_or_default();
@@ -544,14 +526,7 @@ async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
     testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
-    let answer = testbed
-        .send(testbed.client.post_with(
-            "/v1/orders",
-            &native("ORDER-2"),
-            &[("prefer", "respond-async")],
-            &testbed,
-        ))
-        .await;
+    let answer = testbed.post_order_async(&native("ORDER-2")).await;
     assert_eq!(answer.status, 503);
 }
 

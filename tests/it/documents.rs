@@ -329,6 +329,10 @@ impl CommandRun {
     }
 }
 
+/// Another signing key than the stack's, into which one can be imported.
+const EXTERNAL_KEY: &str = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
+                            --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
+
 pub(crate) const MERCHANT_KEY: &str =
     include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
@@ -589,9 +593,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let request = std::fs::read_to_string(testbed.shell.path("merchant.csr")).expect("a request");
     assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
     // The stack's own key was born in KMS.
-    let external = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
-                    --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
-    testbed.shell.run(external, "").expect("a KMS key");
+    testbed.shell.run(EXTERNAL_KEY, "").expect("a KMS key");
     let told = testbed.run(
         "keys.md",
         "cargo client keys import --merchant-key-file",

@@ -13,13 +13,10 @@ use crate::support::{Testbed, native, number};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
     let testbed = Testbed::start().await;
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("ORDER-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
+    assert_eq!(
+        testbed.post_order_async(&native("ORDER-1")).await.status,
+        202
     );
-    assert_eq!(testbed.send(asked).await.status, 202);
     let seen = testbed.order("ORDER-1").await;
     assert_eq!(
         testbed.work_off().await,
@@ -49,13 +46,7 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
     let testbed = Testbed::start().await;
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("ORDER-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
-    );
-    testbed.send(asked).await;
+    testbed.post_order_async(&native("ORDER-1")).await;
     let seen = testbed.order("ORDER-1").await;
     let now = testbed.clock.now();
     let first = testbed
@@ -110,13 +101,7 @@ async fn a_202_says_how_the_order_stands() {
     body["expires_in_s"] = json!(86_400);
     testbed.post_order(&body).await;
     testbed.advance(Duration::from_secs(7_201)).await;
-    let renewal = testbed.client.post_with(
-        "/v1/orders",
-        &body,
-        &[("prefer", "respond-async")],
-        &testbed,
-    );
-    let accepted = testbed.send(renewal).await;
+    let accepted = testbed.post_order_async(&body).await;
     assert_eq!(
         (accepted.status, &accepted.body["state"]),
         (202, &json!("awaiting_payment"))
@@ -137,13 +122,10 @@ async fn a_202_says_how_the_order_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_loses_the_lease_to_another_is_shown_what_that_one_got() {
     let testbed = Testbed::start().await;
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("ORDER-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
+    assert_eq!(
+        testbed.post_order_async(&native("ORDER-1")).await.status,
+        202
     );
-    assert_eq!(testbed.send(asked).await.status, 202);
     let take = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
     testbed.wire.break_next(take.clone(), Fault::Held);
     let body = native("ORDER-1");

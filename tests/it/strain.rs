@@ -385,13 +385,10 @@ async fn an_answer_that_is_not_to_be_believed_is_followed_by_the_same_question_a
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_question_has_no_answer_nothing_is_done_about_the_order() {
     let testbed = Testbed::start().await;
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("ORDER-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
+    assert_eq!(
+        testbed.post_order_async(&native("ORDER-1")).await.status,
+        202
     );
-    assert_eq!(testbed.send(asked).await.status, 202);
     let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::TimeOutAfterOperation { hold_ms: 10 }))

@@ -116,13 +116,10 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
         .map(|n| format!("ORDER-{n}"))
         .filter(|order_no| next_check::shard_of(&number(order_no)) == 3);
     for order_no in of_one_part.take(40) {
-        let asked = testbed.client.post_with(
-            "/v1/orders",
-            &native(&order_no),
-            &[("prefer", "respond-async")],
-            &testbed,
+        assert_eq!(
+            testbed.post_order_async(&native(&order_no)).await.status,
+            202
         );
-        assert_eq!(testbed.send(asked).await.status, 202);
     }
     testbed.advance(Duration::from_secs(60)).await;
     let report = testbed.sweep().await;

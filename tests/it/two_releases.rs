@@ -109,13 +109,7 @@ async fn no_write_of_a_payment_its_refunds_or_its_day_loses_what_a_later_version
     let testbed = Testbed::start().await;
     // Reserved, and not yet with WeChat Pay.
     let asked = native("ORDER-1");
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &asked,
-        &[("prefer", "respond-async")],
-        &testbed,
-    );
-    assert_eq!(testbed.send(asked).await.status, 202);
+    assert_eq!(testbed.post_order_async(&asked).await.status, 202);
     let mut places = a_later_version_adds_to_everything(&testbed).await;
     assert_eq!(testbed.work_off().await, 0);
     testbed.pay("ORDER-1").await;
@@ -164,13 +158,10 @@ async fn no_decision_about_a_difference_loses_what_a_later_version_added() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_a_later_version_stays_in_its_queue_and_one_with_more_in_it_is_worked_off() {
     let testbed = Testbed::start().await;
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("ORDER-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
+    assert_eq!(
+        testbed.post_order_async(&native("ORDER-1")).await.status,
+        202
     );
-    assert_eq!(testbed.send(asked).await.status, 202);
     let bodies: Vec<String> = [
         json!({"v": "issue.v2", "order_no": "ORDER-1"}),
         json!({"v": "refund.v2", "order_no": "ORDER-1", "refund_no": "r1"}),
@@ -308,13 +299,10 @@ async fn what_this_version_stores_is_left_for_the_next_one() {
     Box::pin(testbed.paid("PARTLY-1")).await;
     Box::pin(testbed.refunded("PARTLY-1", "r1", 40)).await;
     assert_eq!(testbed.refund("PARTLY-1", "r2", 20).await.status, 202);
-    let asked = testbed.client.post_with(
-        "/v1/orders",
-        &native("RESERVED-1"),
-        &[("prefer", "respond-async")],
-        &testbed,
+    assert_eq!(
+        testbed.post_order_async(&native("RESERVED-1")).await.status,
+        202
     );
-    assert_eq!(testbed.send(asked).await.status, 202);
     let stored = Stored {
         at_s: testbed.clock.now().0,
         orders: kept(&testbed, &testbed.tables.orders).await,

@@ -26,7 +26,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use runtime::aws::Aws;
 use runtime::clock::Clock;
 
 use crate::api::CommandResult;
@@ -186,9 +185,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let account = Account::named(&mut args)?;
     args.finish()?;
     let clock = Clock::system();
-    let settings = account.settings(&clock).await?;
-    let aws = Aws::new(&settings, &clock);
-    let calls = AwsCalls::new(settings, clock.clone())?;
+    let (aws, calls) = AwsCalls::beside_sdk(&account, &clock).await?;
     let subject = format!("stack {name} in {}", calls.region());
 
     progress(Check::Stack);

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use runtime::aws::Aws;
 use runtime::clock::Clock;
 use stores::queues::{DeadLetter, DeadLetters, QueueError};
 
@@ -71,9 +70,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     args.finish()?;
 
     let clock = Clock::system();
-    let settings = account.settings(&clock).await?;
-    let aws = Aws::new(&settings, &clock);
-    let calls = AwsCalls::new(settings, clock.clone())?;
+    let (aws, calls) = AwsCalls::beside_sdk(&account, &clock).await?;
     let Some(stack) = Stack::described(&calls, &name).await? else {
         return Err(stack::missing(&name, calls.region()).cause.into());
     };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use stores::keys_table::change::{MerchantChange, SignerCertificate, Validity};
+use stores::keys_table::{
+    VerificationEntry, VerificationKind,
+    change::{MerchantChange, SignerCertificate, Validity},
+};
 use wechatpay::certificates::ends;
 use wechatpay_simulator::SigningMode;
 
@@ -83,4 +86,25 @@ async fn the_last_platform_certificate_that_ends_within_thirty_days_is_an_alarm_
         five_minutes(&testbed, &mut watch).await;
     }
     assert!(!watch.not_quiet().contains(ALARM), "reconcile fetched it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_certificate_that_has_ended_beside_a_public_key_is_missed_by_nobody() {
+    const ALARM: &str = "platform-certificate-ends";
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let keys = testbed.keys.merchant().await.unwrap();
+    let is_public_key = |it: &VerificationEntry| it.kind == VerificationKind::PublicKey;
+    assert!(keys.entries.iter().any(is_public_key));
+    let certificates = keys.entries.iter().filter_map(|it| ends(&it.pem).ok());
+    let end = certificates.max().expect("a platform certificate");
+    let left_s = end.since(testbed.clock.now()).unsigned_abs();
+    testbed.advance(Duration::from_secs(left_s - 86_400)).await;
+    five_minutes(&testbed, &mut watch).await;
+    assert!(watch.is_met(ALARM));
+    testbed.advance(Duration::from_secs(2 * 86_400)).await;
+    for _ in 0..16 {
+        five_minutes(&testbed, &mut watch).await;
+    }
+    assert!(!watch.not_quiet().contains(ALARM));
 }

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandRun, DEPLOY, answer};
-use crate::documents::{MERCHANT_KEY, merchant_certificate};
+use super::{CommandRun, DEPLOY, EXTERNAL_KEY, MERCHANT_KEY, answer, merchant_certificate};
 
 /// The order of the page; the README's stands already.
 const ORDER: (&str, &str) = ("TEA-0001", "TEA-0007");
@@ -46,9 +45,7 @@ pub(super) fn is_followed(
     testbed.shell.write("apiclient_cert.pem", &imported);
     let own = "OWN=\"$MERCHANT_SIGNING_KEY_ID\"; export OWN";
     testbed.shell.run(own, "").expect("kept");
-    let external = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
-                    --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
-    testbed.shell.run(external, "").expect("a KMS key");
+    testbed.shell.run(EXTERNAL_KEY, "").expect("a KMS key");
     testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
     testbed.run(DEPLOY, "cargo client keys import", &[]);
     let back = "export MERCHANT_SIGNING_KEY_ID=\"$OWN\"";

@@ -321,6 +321,13 @@ impl Testbed {
         self.send(self.client.post("/v1/orders", body, self)).await
     }
 
+    /// The same, which the queue is to go on with.
+    pub(crate) async fn post_order_async(&self, body: &Value) -> ApiAnswer {
+        let prefer = [("prefer", "respond-async")];
+        let request = self.client.post_with("/v1/orders", body, &prefer, self);
+        self.send(request).await
+    }
+
     /// The usual client reads an order.
     pub(crate) async fn get_order(&self, order_no: &str) -> ApiAnswer {
         self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))

@@ -12,13 +12,14 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use reqwest::header::DATE;
 use reqwest::{Method, StatusCode};
-use runtime::aws::AwsSettings;
+use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::xml::Element;
+use crate::cloud::Account;
 
 /// Time for one attempt.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -145,6 +146,16 @@ pub(crate) struct AwsCalls {
 }
 
 impl AwsCalls {
+    /// An account by the SDK, and the same by calls for which there is no SDK here.
+    pub(crate) async fn beside_sdk(
+        account: &Account,
+        clock: &Clock,
+    ) -> Result<(Aws, Self), Box<dyn std::error::Error>> {
+        let settings = account.settings(clock).await?;
+        let aws = Aws::new(&settings, clock);
+        Ok((aws, Self::new(settings, clock.clone())?))
+    }
+
     pub(crate) fn new(
         settings: AwsSettings,
         clock: Clock,

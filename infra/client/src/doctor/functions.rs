@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::aws_calls::{AwsCalls, CallError, LAMBDA};
@@ -53,7 +54,7 @@ struct Alias {
 #[serde(rename_all = "PascalCase")]
 struct Routing {
     #[serde(default)]
-    additional_version_weights: Option<BTreeMap<String, f64>>,
+    additional_version_weights: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 impl Alias {

@@ -65,9 +65,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let account = Account::named(&mut args)?;
     args.finish()?;
     let clock = Clock::system();
-    let settings = account.settings(&clock).await?;
-    let aws = Aws::new(&settings, &clock);
-    let calls = AwsCalls::new(settings, clock.clone())?;
+    let (aws, calls) = AwsCalls::beside_sdk(&account, &clock).await?;
     let Some(stack) = Stack::read(&calls, &name).await? else {
         return Err(missing(&name, calls.region()).cause.into());
     };

@@ -1,9 +1,10 @@
 //! The merchant's record and WeChat Pay.
 
+use serde_json::Value;
 use wechatpay_simulator::{Endpoint, Fault, Rule, SigningMode, TradeState};
 
 use super::front::Change;
-use super::stage::{Stage, Stored, stage};
+use super::stage::{STACK, Stage, Stored, stage};
 
 const STRANGER: &str = include_str!("../../../../../shared/wechatpay/vectors/keys/stranger.pem");
 const STRANGER_S_PUBLIC: &str =
@@ -172,8 +173,13 @@ fn certificates_that_end_soon_are_found() {
         let file = certificate(&stage, "platform", &serial, days, None);
         setup(&["add-wechat-key", "--platform-certificate", &file]);
         let told = stage.doctor();
+        // Nothing was fetched yet, which hides no end.
+        let status = stage.examined(&[], 0, &["keys", "status", "--stack", STACK]);
         setup(&["remove-wechat-key", "--id", &serial]);
         told.is_only("platform-certificate-ends");
+        let keys = status.report["keys"].as_array().unwrap();
+        let is_told = |key: &Value| key["finding"]["id"] == "platform-certificate-ends";
+        assert!(keys.iter().any(is_told), "{:#}", status.report);
         assert_eq!(told.report["findings"][0]["severity"], severity);
     }
     // The next one is there.
