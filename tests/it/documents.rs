@@ -46,7 +46,11 @@ const NETWORK: &str = r#"aws cloudformation deploy --stack-name wechatpay-networ
 const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stack-name wechatpay-backup --template-file infra/backup.yaml \
   --capabilities CAPABILITY_IAM --parameter-overrides Mchid="$WECHATPAY_MCHID" CopiesOnly=true"#;
 const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
-  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN"#;
+  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN AlarmTopicArn=TOPIC_ARN"#;
+
+/// What tells which backup failed, and why.
+const BACKUP_FAILURES: &str = r#"aws logs filter-log-events --log-group-name /aws/events/wechatpay-backup --filter-pattern '{ $.detail.state != "COMPLETED" }' \
+  --start-time "$(($(date +%s) * 1000 - 172800000))" --query 'events[].message' --output text"#;
 
 /// The command of infra/DEPLOY.md that deploys CloudFront and WAF.
 const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name wechatpay-edge --template-file infra/edge.yaml \
@@ -77,7 +81,7 @@ const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 38] = [
+const NOT_RUN: [(&str, &str); 39] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -187,6 +191,7 @@ const NOT_RUN: [(&str, &str); 38] = [
         BACKUPS,
         "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
     ),
+    (BACKUP_FAILURES, "the engine has no backups"),
     (
         "aws acm import-certificate --region us-east-1 --certificate fileb://edge.pem --private-key fileb://edge.key --certificate-chain \
          fileb://edge-ca.pem",
@@ -425,8 +430,11 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
     }
     let mut looked_for = 0;
     for it in printed::all() {
-        if it.text.contains("/aws/vendedlogs/") {
-            continue; // the API's own log, whose form the template gives
+        if ["/aws/vendedlogs/", "/aws/events/"]
+            .iter()
+            .any(|group| it.text.contains(group))
+        {
+            continue; // the API's own log, whose form the template gives, and AWS's events
         }
         for condition in it.text.split("$.").skip(1) {
             let (field, rest) = condition.split_once(" = ").expect("a comparison");

@@ -134,10 +134,16 @@ def translated():
 
 def beside(resources):
     """What is wrong with the templates beside this one, by their names."""
-    page = (ROOT / "infra" / "runbooks" / "keys.md").read_text()
     for name in rules_beside.TAGS:
+        page = page_of(name)
         for violation in rules_beside.violations(name, yaml_parse((ROOT / name).read_text()), page, resources):
             yield name, violation
+
+
+def page_of(name):
+    """The page that says what a template's alarms mean; empty for one that has none."""
+    page = rules_beside.PAGES.get(name)
+    return (ROOT / page).read_text() if page else ""
 
 
 def violations(parameters, resources):

@@ -1,6 +1,7 @@
 """The templates beside template.yaml: a budget for the account, the record of who changed a stack's keys, subnets with fixed
 addresses, backups, and the edge."""
 
+import json
 import re
 
 import rules_everywhere
@@ -14,6 +15,8 @@ TAGS = {
     "infra/edge.yaml": ACCOUNTS,
     "infra/network.yaml": ACCOUNTS,
 }
+# Where it stands what their alarms mean.
+PAGES = {"infra/audit.yaml": "infra/runbooks/keys.md", "infra/backup.yaml": "infra/runbooks/restore.md"}
 
 # What changes who may use a key, or whether it can be used.
 OF_KEYS = {
@@ -57,7 +60,7 @@ def violations(name, document, page, main_resources):
         case "infra/audit.yaml":
             yield from audit(document["Resources"], page, main_resources)
         case "infra/backup.yaml":
-            yield from backup(document["Resources"], main_resources)
+            yield from backup(document["Resources"], page, main_resources)
         case "infra/network.yaml":
             yield from network(document)
         case _:
@@ -150,8 +153,9 @@ def described(value):
             return value
 
 
-def backup(resources, main_resources):
-    """What carries the stack's tags is backed up each day, kept under a key of its own, and copied where it is said to."""
+def backup(resources, page, main_resources):
+    """What carries the stack's tags is backed up each day, kept under a key of its own, and copied where it is said to. Somebody is
+    told where it is not."""
     for name in ("Key", "Vault"):
         if not is_kept(resources[name]):
             yield f"{name} goes with the stack, and the backups with it"
@@ -197,9 +201,69 @@ def backup(resources, main_resources):
         or "Policies" in role
     ):
         yield "the role of the backups is somebody else's, or may do more than back up"
-    for name in ("Plan", "Selection", "Role"):
-        if resources[name].get("Condition") != "HasPlan":
+    for name, resource in resources.items():
+        if name not in ("Key", "Vault") and resource.get("Condition") != "HasPlan":
             yield f"{name} is there where copies alone are kept"
+    yield from told_of_backups(resources, page)
+
+
+def told_of_backups(resources, page):
+    """How each backup and each copy ended is written down, and a person is called for one that failed and for a day without one."""
+    rule = resources["Ended"]
+    own_rule = own_arn("events", "rule/${AWS::StackName}")
+    lines = own_arn("logs", "log-group:${Lines}")
+    if rule["Properties"]["Name"] != {"Fn::Sub": "${AWS::StackName}"} or rule["Properties"]["EventPattern"] != {
+        "source": ["aws.backup"],
+        "detail-type": ["Backup Job State Change", "Copy Job State Change"],
+        "detail": {
+            "state": ["COMPLETED", "FAILED", "ABORTED", "EXPIRED", "PARTIAL"],
+            "$or": [
+                {"backupVaultName": [ref("Vault")]},
+                {"sourceBackupVaultArn": [{"Fn::GetAtt": ["Vault", "BackupVaultArn"]}]},
+            ],
+        },
+    }:
+        yield "the rule takes no events of these backups and their copies, or those of others"
+    if rule["Properties"]["Targets"] != [{"Id": "lines", "Arn": lines}] or rule.get("DependsOn") != "LinesPolicy":
+        yield "the events are written nowhere, or before they may be"
+    if resources["Lines"]["Properties"]["LogGroupName"] != {"Fn::Sub": "/aws/events/${AWS::StackName}"}:
+        yield "EventBridge writes to groups below /aws/events alone"
+    policy = resources["LinesPolicy"]["Properties"]
+    begin = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Resource": "${Lines.Arn}"}
+    writes = {"ArnEquals": {"aws:SourceArn": text_of(own_rule)}}
+    statements = [
+        {"Sid": "Begin", **begin, "Action": "logs:CreateLogStream"},
+        {"Sid": "Write", **begin, "Action": "logs:PutLogEvents", "Condition": writes},
+    ]
+    if policy["PolicyName"] != {"Fn::Sub": "${AWS::StackName}-events"} or json.loads(text_of(policy["PolicyDocument"])) != {
+        "Version": "2012-10-17",
+        "Statement": statements,
+    }:
+        yield "somebody else than the rule may write the events, or it may not"
+    made = '{ ($.detail.state = "COMPLETED") && ($.detail.backupVaultName = "*") }'
+    tells = {"Fn::If": ["HasAlarmTopic", [ref("AlarmTopicArn")], ref("AWS::NoValue")]}
+    at_once = ("GreaterThanThreshold", 0, 300, 1, 1, "notBreaching")
+    for name, pattern, watched, actions in (
+        ("Failed", '{ $.detail.state != "COMPLETED" }', at_once, {"AlarmActions"}),
+        ("Made", made, ("LessThanThreshold", 1, 3600, 30, 30, "breaching"), {"AlarmActions", "OKActions"}),
+    ):
+        filtered = resources[name]["Properties"]
+        metric = {"MetricNamespace": ref("AWS::StackName"), "MetricName": name, "MetricValue": "1", "DefaultValue": 0}
+        if filtered != {"LogGroupName": ref("Lines"), "FilterPattern": pattern, "MetricTransformations": [metric]}:
+            yield f"{name} is not counted from the events"
+        alarm = resources["FailedAlarm" if name == "Failed" else "MissingAlarm"]["Properties"]
+        settings = ("ComparisonOperator", "Threshold", "Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData")
+        if tuple(alarm[setting] for setting in settings) != watched or (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            alarm["Statistic"],
+        ) != (ref("AWS::StackName"), name, "Sum"):
+            yield f"no alarm watches {name}"
+        if any(alarm.get(action) != (tells if action in actions else None) for action in ("AlarmActions", "OKActions")):
+            yield f"{name} is told to nobody"
+        called = text_of(alarm["AlarmName"]).removeprefix("${AWS::StackName}-")
+        if f"`...-{called}`" not in page or not text_of(alarm["AlarmDescription"]).endswith("(infra/runbooks/restore.md)"):
+            yield f"infra/runbooks/restore.md does not say what {called} means"
 
 
 # AWS's own policies of CloudFront: what is cached, and what is handed on.

@@ -82,8 +82,9 @@ def partition(document):
                 continue
             if "arn:aws" in text:
                 yield f"{place} names one partition: write arn:${{AWS::Partition}}"
-            # What CloudTrail writes as the source of an event is the same everywhere.
+            # What CloudTrail writes as the source of an event is the same everywhere, and so are those principals in a policy's text.
             rest = re.sub(r'eventSource = "[a-z]+\.amazonaws\.com"', "", text)
+            rest = re.sub(rf'"Service": "({"|".join(SAME)})\.amazonaws\.com"', "", rest)
             if "amazonaws" in rest and not ENDPOINT.fullmatch(rest) and text not in SAME_PRINCIPAL:
                 yield f"{place} names one partition: write ${{AWS::URLSuffix}}"
             if REGION.search(text):

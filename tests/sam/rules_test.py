@@ -397,7 +397,7 @@ class Beside(unittest.TestCase):
 
     def unseen(self, name, kinds, free):
         template = yaml_parse((rules.ROOT / name).read_text())
-        page = (rules.ROOT / "infra" / "runbooks" / "keys.md").read_text()
+        page = rules.page_of(name)
         resources = document()["Resources"]
         self.assertEqual(list(rules_beside.violations(name, template, page, resources)), [])
         tried = 0
@@ -447,16 +447,20 @@ class Beside(unittest.TestCase):
             self.assertTrue(list(rules_beside.network(changed)), name)
 
     def test_no_value_of_the_backups_can_be_changed(self):
-        kinds = {"AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::IAM::Role"}
+        template = yaml_parse((rules.ROOT / "infra/backup.yaml").read_text())
+        kinds = {resource["Type"] for resource in template["Resources"].values()} - {"AWS::KMS::Key", "AWS::Backup::BackupVault"}
         free = {"Description", "Version", "BackupPlanName", "SelectionName", "StartWindowMinutes", "CompletionWindowMinutes"}
-        self.assertEqual(list(self.unseen("infra/backup.yaml", kinds, free)), [])
-        resources = yaml_parse((rules.ROOT / "infra/backup.yaml").read_text())["Resources"]
-        for name, field in (("Key", "DeletionPolicy"), ("Vault", "UpdateReplacePolicy"), ("Plan", "Condition"), ("Role", "Condition")):
+        self.assertEqual(list(self.unseen("infra/backup.yaml", kinds, free | {"RetentionInDays"})), [])
+        resources, page = template["Resources"], rules.page_of("infra/backup.yaml")
+        fields = [("Key", "DeletionPolicy"), ("Vault", "UpdateReplacePolicy"), ("Ended", "DependsOn")]
+        fields.extend((name, "Condition") for name, resource in resources.items() if name not in ("Key", "Vault"))
+        for name, field in fields:
             changed = copy.deepcopy(resources)
             del changed[name][field]
-            self.assertTrue(list(rules_beside.backup(changed, document()["Resources"])), (name, field))
+            self.assertTrue(list(rules_beside.backup(changed, page, document()["Resources"])), (name, field))
+        self.assertTrue(list(rules_beside.backup(resources, "", document()["Resources"])))
         resources["Vault"]["Properties"]["EncryptionKeyArn"] = {"Ref": "StorageKey"}
-        self.assertTrue(list(rules_beside.backup(resources, document()["Resources"])))
+        self.assertTrue(list(rules_beside.backup(resources, page, document()["Resources"])))
 
     def test_no_value_of_the_budget_can_be_changed(self):
         free = {"BudgetName", "BudgetType", "TimeUnit", "ComparisonOperator", "ThresholdType"}
