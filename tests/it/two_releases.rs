@@ -29,6 +29,9 @@ const LATER: &str = "added_later";
 /// Where an item lies: its table and its key.
 type Place = (String, BTreeMap<String, String>);
 
+/// Where something was added, and of a record where in it.
+type Added = (Place, Vec<String>);
+
 async fn all(testbed: &Testbed, table: &str) -> Vec<Item> {
     let scanned = testbed.dynamo().scan().table_name(table).send().await;
     scanned.expect("a table").items.unwrap_or_default()
@@ -50,7 +53,7 @@ fn record(item: &Item) -> Option<Value> {
 }
 
 /// A later version adds something to every item there is, and says where.
-async fn a_later_version_adds_to_everything(testbed: &Testbed) -> Vec<Place> {
+async fn a_later_version_adds_to_everything(testbed: &Testbed) -> Vec<Added> {
     let tables = &testbed.tables;
     let mut places = Vec::new();
     for table in [
@@ -66,42 +69,67 @@ async fn a_later_version_adds_to_everything(testbed: &Testbed) -> Vec<Place> {
                 update = update.key(name, AttributeValue::S(value.clone()));
             }
             // An item of a day has what is new in its record: it is written as a whole.
-            let added = match record(&item) {
+            let (name, value, paths) = match record(&item) {
                 Some(mut record) => {
-                    record[LATER] = json!({"by": "a later version"});
-                    Some(("body", record.to_string()))
+                    let paths = added_to(&record);
+                    for path in &paths {
+                        let part = record.pointer_mut(path).expect("a part");
+                        part[LATER] = json!({"by": "a later version"});
+                    }
+                    ("body", record.to_string(), paths)
                 }
-                None if is_day => None,
-                None => Some((LATER, "a later version".to_owned())),
+                None if is_day => continue,
+                None => (LATER, "a later version".to_owned(), Vec::new()),
             };
-            let Some((name, value)) = added else { continue };
             let update = update
                 .update_expression("SET #a = :a")
                 .expression_attribute_names("#a", name)
                 .expression_attribute_values(":a", AttributeValue::S(value));
             update.send().await.expect("a table");
-            places.push(place);
+            places.push((place, paths));
         }
     }
     places
 }
 
+/// Where a later version adds something to a record: to itself, to what it is about, to both sides,
+/// to its refund, and to each step of its history.
+fn added_to(record: &Value) -> Vec<String> {
+    let parts = ["", "/about", "/there", "/here", "/refund"];
+    let steps = record["history"].as_array().map_or(0, Vec::len);
+    let mut paths: Vec<String> = parts.map(str::to_owned).to_vec();
+    paths.extend((0..steps).map(|step| format!("/history/{step}")));
+    paths.retain(|path| record.pointer(path).is_some_and(Value::is_object));
+    paths
+}
+
+/// Whether a record has still all that was added to it.
+fn has_all(record: &Value, added: &[String]) -> bool {
+    added.iter().all(|path| {
+        let part = record.pointer(path);
+        part.is_some_and(|part| part[LATER] == json!({"by": "a later version"}))
+    })
+}
+
 /// Those of these places whose item has lost what was added. Gone are none.
-async fn lost(testbed: &Testbed, places: &[Place]) -> Vec<Place> {
+async fn lost(testbed: &Testbed, places: &[Added]) -> Vec<Place> {
     let mut found = BTreeMap::new();
     let tables: std::collections::BTreeSet<&String> =
-        places.iter().map(|(table, _)| table).collect();
+        places.iter().map(|((table, _), _)| table).collect();
     for table in tables {
         for item in all(testbed, table).await {
-            let has = match record(&item) {
-                Some(record) => record[LATER] == json!({"by": "a later version"}),
-                None => item.contains_key(LATER),
-            };
-            found.insert(place(table, &item), has);
+            found.insert(place(table, &item), item);
         }
     }
-    let kept = |place: &&Place| found.get(*place) != Some(&true);
-    places.iter().filter(kept).cloned().collect()
+    let has = |(place, paths): &&Added| {
+        found.get(place).is_some_and(|item| match record(item) {
+            Some(record) => has_all(&record, paths),
+            None => item.contains_key(LATER),
+        })
+    };
+    let is_lost = |added: &&Added| !has(added);
+    let lost = places.iter().filter(is_lost);
+    lost.map(|(place, _)| place.clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +165,10 @@ async fn no_decision_about_a_difference_loses_what_a_later_version_added() {
     let places = a_later_version_adds_to_everything(&testbed).await;
     let of_days = places
         .iter()
-        .filter(|(table, _)| *table == testbed.tables.reconciliation);
-    assert!(of_days.count() > 0, "{places:?}");
+        .filter(|((table, _), _)| *table == testbed.tables.reconciliation);
+    let within: usize = of_days.map(|(_, paths)| paths.len()).sum();
+    // Itself, what it is about, a side, its refund and some steps.
+    assert!(within > 6, "{places:?}");
     Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
     Box::pin(desk.decides("wang", "approve", "asked the payer")).await;
     assert_eq!(Box::pin(testbed.work_off_days()).await, 0);

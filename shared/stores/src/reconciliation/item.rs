@@ -13,8 +13,8 @@
 //! `body` is what is read; the other attributes are for conditions, and for people who look into
 //! the table. Nothing here expires.
 //!
-//! An item is written as a whole. What a later version adds is a member of `body`, beside the
-//! others: every write of a run or a difference keeps it.
+//! An item is written as a whole. What a later version adds is a member of `body` or of a part of
+//! it, beside the others: every write of a run or a difference keeps it (`WrittenLater`).
 
 use std::collections::BTreeMap;
 
