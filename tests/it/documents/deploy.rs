@@ -27,6 +27,19 @@ pub(super) fn is_followed(
     let live = std::fs::read_to_string(testbed.shell.path("live.yaml")).expect("the file");
     assert!(live.contains("DeletionProtection: \"true\"\n"), "{live}");
 
+    let topic = testbed.run(DEPLOY, "aws sns create-topic", &[]);
+    let topic = topic.trim();
+    assert!(topic.ends_with(":wechatpay-alarms"), "{topic}");
+    testbed.run(DEPLOY, "aws sns subscribe", &[("TOPIC_ARN", topic)]);
+    testbed.run(DEPLOY, "account=", &[]);
+    let role = testbed.run(DEPLOY, "aws iam create-role", &[]);
+    assert!(role.trim().ends_with(":role/wechatpay-operator"), "{role}");
+    testbed.run(DEPLOY, "for policy in", &[]);
+    let attached = "aws iam list-attached-role-policies --role-name \"$STACK-operator\"";
+    let attached = answer(&testbed.shell.run(attached, "").expect("policies"));
+    let attached = attached["AttachedPolicies"].as_array().map(Vec::len);
+    assert_eq!(attached, Some(2));
+
     testbed.run(DEPLOY, "export WECHATPAY_MCHID", &[]);
     testbed.run(DEPLOY, "export MERCHANT_SIGNING_KEY_ID", &[]);
     let told = testbed.run(DEPLOY, "echo \"${WECHATPAY_MCHID:?}", &[]);
