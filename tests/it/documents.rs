@@ -133,11 +133,11 @@ const NOT_RUN: [(&str, &str); 39] = [
     ),
     (
         "cargo lambda watch --invoke-address 127.0.0.1 --env-file .aws-sam/local.env",
-        "it stays, and builds; flows::sandbox has a test of what it does unlike Lambda",
+        "it stays, and builds; tests/sam/prove.py runs it without that, and flows::sandbox has a test of what it does unlike Lambda",
     ),
     (
         "cargo lambda invoke process-payment --invoke-address 127.0.0.1 --data-file tests/fixtures/events/process-payment.json",
-        "it calls what the command before keeps running",
+        "tests/sam/prove.py runs it for this function and others",
     ),
     ("bash .ci/tools target/ci", "`.ci/run` runs it"),
     (

@@ -7,10 +7,10 @@ Run it after `sam build`, with the Python that the SAM CLI is installed in:
 
 The functions run against a local AWS engine with empty tables, so their calls are real. They run in containers
 if a Docker engine answers or can be started (as root). `sam local start-api` then serves every route before the stack of
-`cargo local`, as README.md says: a signed order is created, paid at the simulator, and told by its callback. Where no
-engine is installed, or the kernel forbids containers, the functions run under the runtime interface emulator that comes
-with the SAM CLI, without `sam local invoke` and `start-api`. The output says which. Exit status 0 means that every
-answer was right.
+`cargo local`, as README.md says: a signed order is created, paid at the simulator, and told by its callback; and the
+events are played once more by `cargo lambda watch`. Where no engine is installed, or the kernel forbids containers, the
+functions run under the runtime interface emulator that comes with the SAM CLI, without `sam local invoke` and
+`start-api`. The output says which. Exit status 0 means that every answer was right.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import emulator
 import local_aws
 import local_stack
 import template
+import watched
 from failure import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +113,10 @@ INVOCATIONS = [
     ("console", "a day without a token", problem(401, "no_person")),
 ]
 
+# Those whose answer is the same whatever the tables hold, and whether or not the console is open.
+OF_NO_TABLE = {"create-order", "manage-order", "receive-callback", "process-payment", "send-webhook"}
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--engine", choices=["auto", "docker", "emulator"], default="auto")
@@ -150,8 +155,13 @@ def main():
                 answered(local_stack.answered_routes(api))
             with verdict("start-api", "an order, its payment and its callback", words) as answered:
                 answered(local_stack.paid_order(api, running, folder / "client.json"))
+            by_watch = stack.enter_context(watched.started(folder, proof, WORK))
+            for function, holds, check in INVOCATIONS:
+                if function in OF_NO_TABLE:
+                    with verdict(f"{function} (w)", holds, check) as answered:
+                        answered(by_watch(function, EVENTS / f"{function}.json"))
     if docker:
-        print("SAM local testing works: `sam local invoke` and `sam local start-api`, in Docker containers")
+        print("SAM local testing works: `sam local invoke` and `start-api` in Docker containers, and `cargo lambda watch` without (w)")
     else:
         print("the functions that SAM built work; NOT run: `sam local invoke` and `start-api`, for want of Docker")
 
