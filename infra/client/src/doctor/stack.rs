@@ -212,7 +212,7 @@ pub(crate) fn missing(name: &str, region: &str) -> Finding {
         "stack-missing",
         format!("There is no stack {name} in {region}, so nothing of it can be examined."),
         "DescribeStacks: it does not exist",
-        "deploy it (README.md, Deploy), or name another stack (--stack) or region (AWS_REGION)",
+        "deploy it (infra/DEPLOY.md, Deploy), or name another stack (--stack) or region (AWS_REGION)",
     )
 }
 
@@ -240,14 +240,38 @@ pub(crate) fn state(stack: &Stack) -> Option<Finding> {
             "run this again when it has ended",
         ))
     } else {
+        let next_step = after_failure(&stack.name, status);
         Some(Finding::error(
             "stack-failed",
             "The stack is not whole: a deployment or deletion failed.",
             evidence,
-            "`aws cloudformation describe-stack-events` says what failed first. A first deployment that failed is deleted \
-             and repeated under the same name; one in UPDATE_ROLLBACK_FAILED goes on with `aws cloudformation \
-             continue-update-rollback`",
+            next_step,
         ))
+    }
+}
+
+/// How a stack that is not whole becomes whole again, with the commands.
+fn after_failure(name: &str, status: &str) -> String {
+    let events = format!(
+        "`aws cloudformation describe-stack-events --stack-name {name}` says what failed first"
+    );
+    let wait = format!("aws cloudformation wait stack-delete-complete --stack-name {name}");
+    let delete = format!("`aws cloudformation delete-stack --stack-name {name} && {wait}`");
+    match status {
+        // AWS updates no stack whose first deployment failed.
+        "CREATE_FAILED" | "ROLLBACK_FAILED" | "ROLLBACK_COMPLETE" => format!(
+            "{events}: mend that, delete the stack by {delete}, and deploy again under the same name (infra/DEPLOY.md, Deploy)"
+        ),
+        "DELETE_IN_PROGRESS" => format!(
+            "wait for it by `{wait}`, then deploy it again (infra/DEPLOY.md, Deploy), or name another stack (--stack)"
+        ),
+        "DELETE_FAILED" => {
+            format!("{events}: mend that, and delete the stack once more by {delete}")
+        }
+        "UPDATE_ROLLBACK_FAILED" => format!(
+            "{events}: mend that, then `aws cloudformation continue-update-rollback --stack-name {name}`, and deploy again"
+        ),
+        _ => format!("{events}: mend that, and deploy again"),
     }
 }
 

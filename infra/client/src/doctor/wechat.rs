@@ -229,6 +229,18 @@ impl<'a> Merchant<'a> {
                     .to_owned(),
             );
         }
+        // An order names the same address, and would be refused for it.
+        if examined
+            .findings
+            .iter()
+            .any(|told| told.id == "notify-url-refused")
+        {
+            examined.not_proved.push(
+                "An order can be made with each appid: none was tried, because of an error above."
+                    .to_owned(),
+            );
+            return examined;
+        }
         let host = if main { Host::Main } else { Host::Backup };
         for appid in self
             .stack
@@ -681,7 +693,7 @@ fn refused(stack: &Stack, host: Host, refusal: &Refusal) -> Finding {
             "notify-url-refused",
             "WeChat Pay does not take the address for callbacks.",
             evidence,
-            "deploy with a NotifyUrl that is https, public, and has no query",
+            "deploy with a NotifyUrl that is https, public, without a query, and of 255 letters at most",
         );
     }
     Finding::error(

@@ -2,7 +2,7 @@
 //! a secret and its context after a prefix, or the local engine's; the queue service is one that
 //! stores its messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ struct Services {
     /// The local engine's key service, in place of the stand-in.
     kms: Option<String>,
     sent: Mutex<Vec<Value>>,
+    /// What was asked for: `dynamodb:GetItem`, say.
+    calls: Mutex<BTreeSet<String>>,
     /// Whether the queue's policy denies this account to send.
     denies_sending: AtomicBool,
     /// The operation of the key service whose next answer gets lost.
@@ -73,6 +75,7 @@ impl Cloud {
             dynamodb: engine.endpoint().trim_start_matches("http://").to_owned(),
             kms,
             sent: Mutex::default(),
+            calls: Mutex::default(),
             denies_sending: AtomicBool::default(),
             loses: Mutex::default(),
         });
@@ -198,6 +201,11 @@ impl Cloud {
         self.services.denies_sending.store(true, Ordering::SeqCst);
     }
 
+    /// What was asked for since the last time: `dynamodb:GetItem`, say.
+    pub(crate) fn take_calls(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.services.calls.lock().unwrap())
+    }
+
     /// What the queues were sent.
     pub(crate) fn sent(&self) -> Vec<Value> {
         self.services.sent.lock().unwrap().clone()
@@ -227,6 +235,14 @@ fn answer(mut stream: TcpStream, services: &Services) {
     let mut body = vec![0; fields["content-length"].parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
     let (service, operation) = fields["x-amz-target"].split_once('.').unwrap();
+    let permission = match service {
+        "TrentService" => "kms",
+        "AmazonSQS" => "sqs",
+        dynamodb if dynamodb.starts_with("DynamoDB") => "dynamodb",
+        other => panic!("nobody here is asked for {other}"),
+    };
+    let call = format!("{permission}:{operation}");
+    services.calls.lock().unwrap().insert(call);
     let engine = match service {
         "TrentService" => services.kms.as_ref(),
         dynamodb if dynamodb.starts_with("DynamoDB") => Some(&services.dynamodb),

@@ -2,6 +2,7 @@
 //! simulator. Each way of being wrong is brought about, and that finding comes and no other.
 
 mod account;
+mod findings;
 pub(crate) mod front;
 mod keys_status;
 mod preflight;

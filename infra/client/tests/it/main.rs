@@ -9,6 +9,7 @@ mod credentials;
 mod doctor;
 mod keys;
 mod notices;
+mod policies;
 mod redrive;
 mod resend;
 mod server;

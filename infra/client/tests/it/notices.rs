@@ -12,6 +12,7 @@ use stores::order_table::ParkedStatus;
 use wechatpay::UnixSeconds;
 
 use crate::cloud::{Cloud, MCHID, told};
+use crate::policies::{are_those_of, run_all};
 
 const QUEUE: &str = "http://127.0.0.1/payment-results";
 const MESSAGE: &str = r#"{"v":"callback.v1","headers":{},"body":"still encrypted"}"#;
@@ -311,4 +312,19 @@ async fn the_commands_say_what_they_need() {
         "{}",
         told(&output)
     );
+}
+
+#[tokio::test]
+async fn the_policy_for_it_has_the_calls_that_it_makes_and_no_other() {
+    let ledger = Ledger::start("policy").await;
+    ledger.cloud.take_calls();
+    let commands: [&[&str]; 4] = [
+        &["list"],
+        &["show", "PARKED"],
+        &["redrive", "FAILED", "--queue-url", QUEUE],
+        &["decide", "PARKED", "--who", "li", "--why", "refunded"],
+    ];
+    let runs = commands.map(|arguments| (arguments, ledger.run(arguments)));
+    run_all(&ledger.cloud, "notices", &[], runs);
+    are_those_of("NoticesPolicy", ledger.cloud.take_calls());
 }

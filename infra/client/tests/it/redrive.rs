@@ -17,6 +17,7 @@ use stores::queues::Queue;
 use crate::cloud::told;
 use crate::doctor::front::Change;
 use crate::doctor::stage::{STACK, Stage, stage};
+use crate::policies::actions;
 
 const SEND: &str = "AmazonSQS.SendMessage";
 const DELETE: &str = "AmazonSQS.DeleteMessage";
@@ -451,21 +452,6 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
         assert_eq!(output.status.code(), Some(status), "{}", told(&output));
         assert!(told(&output).contains(reason), "{}", told(&output));
     }
-}
-
-/// The actions of a policy for people in the template.
-fn actions(policy: &str) -> BTreeSet<String> {
-    let template = include_str!("../../../../template.yaml");
-    let (_, rest) = template.split_once(&format!("\n  {policy}:\n")).unwrap();
-    let block = rest.split("\n\n").next().unwrap();
-    let words = block.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == ':'));
-    let is_action = |word: &&str| {
-        word.split_once(':').is_some_and(|(service, action)| {
-            ["sqs", "dynamodb", "kms", "cloudformation", "pipes"].contains(&service)
-                && action.starts_with(|letter: char| letter.is_ascii_uppercase())
-        })
-    };
-    words.filter(is_action).map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! `keys status`: every key with its age and its end, and no secret.
 
+use runtime::clock::Clock;
 use serde_json::Value;
 use standard_webhooks::Secret;
 use stores::keys_table::KeysTable;
 
 use super::front::Change;
 use super::stage::{STACK, Stage, Stored, block_on, stage};
+use super::wechat::certificate;
 use crate::cloud::told;
 
 const STATUS: [&str; 4] = ["keys", "status", "--stack", STACK];
@@ -283,4 +285,83 @@ fn a_kms_key_or_a_record_that_is_not_as_it_should_be_is_named() {
     );
     is_only(&stage, &[], "merchant", "merchant-not-set-up", "error");
     stage.store(&Stored::right(&stage));
+}
+
+#[test]
+fn a_secret_of_more_than_a_year_is_named() {
+    let stage = stage();
+    let made = |days: i64| {
+        let at = Clock::system().now().0 - days * 86_400;
+        stage.change_record(
+            "SET apiv3[0].added_at = :at",
+            &format!("{{':at': {{'N': '{at}'}}}}"),
+        );
+    };
+    made(366);
+    is_only(&stage, &[], "apiv3-key", "apiv3-key-old", "warning");
+    made(364);
+    let told = stage.examined(&[], 0, &STATUS);
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    stage.store(&Stored::right(&stage));
+}
+
+#[test]
+fn a_key_of_wechat_pay_s_that_is_no_key_or_was_not_refreshed_is_named() {
+    let stage = stage();
+    stage.change_record(
+        "SET verification = list_append(verification, :more)",
+        "{':more': {'L': [{'M': {'id': {'S': 'PUB_KEY_ID_02'}, 'kind': {'S': 'public_key'}, 'pem': {'S': 'no key'}}}]}}",
+    );
+    let id = "wechat-key-unusable";
+    is_only(&stage, &[], "wechat-public-key", id, "error");
+    stage.store(&Stored::right(&stage));
+
+    let serial = format!("6B05{}", "0".repeat(36));
+    let file = certificate(&stage, "refreshed", &serial, 300, None);
+    stage.setup(&["add-wechat-key", "--platform-certificate", &file]);
+    let fetched = |days: i64| {
+        let at = Clock::system().now().0 - days * 86_400;
+        stage.change_record(
+            "SET certificates_fetched_at = :at",
+            &format!("{{':at': {{'N': '{at}'}}}}"),
+        );
+    };
+    fetched(1);
+    let told = stage.examined(&[], 0, &STATUS);
+    fetched(3);
+    let id = "certificates-stale";
+    is_only(&stage, &[], "platform-certificate", id, "warning");
+    stage.change_record("REMOVE certificates_fetched_at", "");
+    stage.store(&Stored::right(&stage));
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+}
+
+#[test]
+fn a_private_key_that_is_not_there_or_that_kms_will_delete_is_named() {
+    let stage = stage();
+    stage.change_record("REMOVE signer.sealed, signer.sealed_at", "");
+    let id = "sealed-merchant-key-missing";
+    is_only(&stage, &[], "sealed-merchant-key", id, "error");
+    stage.store(&Stored::right(&stage));
+
+    let signing = stage.output("MerchantSigningKeyId").to_owned();
+    let ends_in = |days: i64| {
+        let at = Clock::system().now().0 + days * 86_400 + 3600;
+        let ends = format!(r#""KeyState": "Enabled", "ValidTo": {at}"#);
+        let asked = ["TrentService.DescribeKey", &signing];
+        Change::replace(&asked, r#""KeyState": "Enabled""#, &ends)
+    };
+    let by_kms = Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let id = "merchant-key-material-ends";
+    let soon = [ends_in(20), by_kms.clone()];
+    is_only(&stage, &soon, "merchant-private-key", id, "warning");
+    // Later, and of a key that signs nothing.
+    for changes in [&[ends_in(40), by_kms][..], &[ends_in(20)]] {
+        let told = stage.examined(changes, 0, &STATUS);
+        assert_eq!(told.status, Some(0), "{:#}", told.report);
+    }
 }

@@ -295,6 +295,36 @@ impl Stage {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs `setup` for the merchant.
+    #[track_caller]
+    pub(crate) fn setup(&self, arguments: &[&str]) {
+        let deployment = [
+            "--mchid",
+            &self.wechat.details.mchid,
+            "--keys-table",
+            self.output("KeysTableName"),
+            "--secrets-key-id",
+            self.output("SecretsKeyId"),
+        ];
+        let output = self.plain(&[&["setup"], arguments, &deployment].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+
+    /// Changes the merchant's record by an update expression, whatever it says.
+    pub(crate) fn change_record(&self, expression: &str, values: &str) {
+        let mchid = &self.wechat.details.mchid;
+        let values = if values.is_empty() {
+            String::new()
+        } else {
+            format!(", ExpressionAttributeValues={values}")
+        };
+        self.aws(&format!(
+            "c('dynamodb').update_item(TableName='tea-keys', Key={{'pk': {{'S': 'merchant#{mchid}'}}}}, \
+             UpdateExpression='{expression}'{values})"
+        ));
+    }
+
     /// Runs another of the program's commands where AWS answers otherwise.
     #[track_caller]
     pub(crate) fn plain_where(

@@ -12,16 +12,6 @@ const STRANGER_S_PUBLIC: &str =
 
 const PARAMETERS: &str = "Action=DescribeStacks";
 
-/// The keys table as it is, changed by an update expression; what it was is stored by the next
-/// stage.
-fn change_record(stage: &Stage, expression: &str, values: &str) {
-    let mchid = &stage.wechat.details.mchid;
-    stage.aws(&format!(
-        "c('dynamodb').update_item(TableName='tea-keys', Key={{'pk': {{'S': 'merchant#{mchid}'}}}}, \
-         UpdateExpression='{expression}', ExpressionAttributeValues={values})"
-    ));
-}
-
 /// A certificate for the merchant's key, such as `apiclient_cert.pem`, or for a new key.
 pub(super) fn certificate(
     stage: &Stage,
@@ -85,21 +75,40 @@ fn a_merchant_that_is_not_set_up_or_whose_keys_do_not_open_is_found() {
     stage.doctor().is_only("merchant-not-set-up");
     stage.store(&Stored::right(&stage));
 
-    change_record(
-        &stage,
+    stage.change_record(
         "SET apiv3[0].sealed = :broken",
         "{':broken': {'B': b'broken'}}",
     );
     stage.doctor().is_only("merchant-keys-unreadable");
     stage.store(&Stored::right(&stage));
 
-    change_record(
-        &stage,
+    stage.change_record(
         "SET response_serial = :other",
         "{':other': {'S': 'PUB_KEY_ID_0000000000000000000000000000'}}",
     );
     stage.doctor().is_only("wechat-key-unknown");
     stage.store(&Stored::right(&stage));
+
+    // One entry that is no key. The others count.
+    stage.change_record(
+        "SET verification = list_append(verification, :more)",
+        "{':more': {'L': [{'M': {'id': {'S': 'PUB_KEY_ID_02'}, 'kind': {'S': 'public_key'}, 'pem': {'S': 'no key'}}}]}}",
+    );
+    stage.doctor().is_only("wechat-key-unusable");
+    stage.store(&Stored::right(&stage));
+}
+
+#[test]
+fn a_key_in_kms_that_may_not_sign_is_found() {
+    let stage = stage();
+    let by_kms = Change::replace(
+        &[PARAMETERS],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let denied = Change::refuse(&["TrentService.Sign"], 400, "AccessDeniedException");
+    let told = stage.doctor_where(&[by_kms, denied]);
+    told.is_only("request-not-signed");
 }
 
 #[test]
@@ -151,31 +160,14 @@ fn a_key_that_wechat_pay_has_replaced_is_found_until_the_new_one_is_registered()
 #[test]
 fn certificates_that_end_soon_are_found() {
     let stage = stage();
-    let mchid = stage.wechat.details.mchid.clone();
-    let setup = |arguments: &[&str]| {
-        let deployment = [
-            "--mchid",
-            &mchid,
-            "--keys-table",
-            "tea-keys",
-            "--secrets-key-id",
-            stage.output("SecretsKeyId"),
-        ];
-        let output = stage.plain(&[&["setup"], arguments, &deployment].concat());
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    };
     for (days, severity, serial) in [(20, "warning", "6B01"), (-1, "error", "6B02")] {
         let serial = format!("{serial}000000000000000000000000000000000001");
         let file = certificate(&stage, "platform", &serial, days, None);
-        setup(&["add-wechat-key", "--platform-certificate", &file]);
+        stage.setup(&["add-wechat-key", "--platform-certificate", &file]);
         let told = stage.doctor();
         // Nothing was fetched yet, which hides no end.
         let status = stage.examined(&[], 0, &["keys", "status", "--stack", STACK]);
-        setup(&["remove-wechat-key", "--id", &serial]);
+        stage.setup(&["remove-wechat-key", "--id", &serial]);
         told.is_only("platform-certificate-ends");
         let keys = status.report["keys"].as_array().unwrap();
         let is_told = |key: &Value| key["finding"]["id"] == "platform-certificate-ends";
@@ -187,7 +179,7 @@ fn certificates_that_end_soon_are_found() {
     let new = format!("6B04{}", "0".repeat(36));
     for (serial, days) in [(&old, 20), (&new, 300)] {
         let file = certificate(&stage, "platform", serial, days, None);
-        setup(&["add-wechat-key", "--platform-certificate", &file]);
+        stage.setup(&["add-wechat-key", "--platform-certificate", &file]);
     }
     stage.doctor().is_well();
     stage.store(&Stored::right(&stage));
@@ -275,6 +267,11 @@ fn what_wechat_pay_answers_otherwise_than_it_should_is_found() {
             "field-from-wechat-closed",
         ),
         (
+            altered(serde_json::json!("no object")),
+            Endpoint::SecurityEcho,
+            "echo-unreadable",
+        ),
+        (
             refused(403, "RULE_LIMIT"),
             Endpoint::SecurityEcho,
             "echo-refused",
@@ -321,6 +318,27 @@ fn a_callback_that_does_not_arrive_is_found() {
     let told = stage.doctor_with(&[], &["--callback-within-s", "1"]);
     stage.wechat.admin().clear_faults(None);
     told.is_only("callback-not-arrived");
+
+    let denied = Change::refuse(
+        &["DynamoDB_20120810.GetItem", "tea-notices"],
+        400,
+        "AccessDeniedException",
+    );
+    stage.doctor_where(&[denied]).is_only("callback-not-seen");
+}
+
+#[test]
+fn an_address_for_callbacks_that_wechat_pay_does_not_take_is_found_and_no_order_tried_with_it() {
+    let stage = stage();
+    let base = stage.receiver.base.clone();
+    // More than its 255 letters.
+    let long = format!("{base}/{}", "a".repeat(255));
+    let before = stage.wechat.admin().orders().len();
+    let told = stage.doctor_where(&[Change::replace(&[PARAMETERS], &base, &long)]);
+    told.is_only("notify-url-refused");
+    assert_eq!(stage.wechat.admin().orders().len(), before);
+    let not_proved = told.report["not_proved"].to_string();
+    assert!(not_proved.contains("with each appid"), "{not_proved}");
 }
 
 #[test]
