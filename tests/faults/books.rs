@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use testbed::MCHID;
 
 use crate::deployment::Deployment;
@@ -68,14 +68,7 @@ impl Records {
             let sk = text(&item, "sk").to_owned();
             match sk.split('#').next().unwrap_or_default() {
                 "order" => {
-                    let early = item.get("early_events").and_then(Value::as_array);
-                    book.events.extend(
-                        early
-                            .into_iter()
-                            .flatten()
-                            .filter_map(Value::as_object)
-                            .cloned(),
-                    );
+                    book.events.extend(embedded_events(&item));
                     book.order = Some(item);
                 }
                 "event" => book.events.push(item),
@@ -183,6 +176,43 @@ pub(crate) fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 /// A number attribute; 0 when there is none.
 pub(crate) fn number(item: &Item, name: &str) -> i64 {
     item.get(name).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// The events that an order's item embeds, as items of events have them. An earlier version of it
+/// has a map for each.
+fn embedded_events(order: &Item) -> Vec<Item> {
+    let mut events: Vec<Item> = Vec::new();
+    let early = order.get("early_events").and_then(Value::as_array);
+    for early in early.into_iter().flatten() {
+        let event = match early {
+            Value::String(stored) => {
+                let stored: Value = serde_json::from_str(stored).expect("an event");
+                let by = stored["by"].as_str().expect("a cause");
+                let (cause_kind, cause_id) = by.split_once(':').expect("a kind and an id");
+                let before = events.last().map_or(json!(""), |event| event["to"].clone());
+                json!({
+                    "version": stored["v"],
+                    "subject": "order",
+                    "from": before,
+                    "to": stored["to"],
+                    "cause_kind": cause_kind,
+                    "cause_id": cause_id,
+                    "at": stored["at"],
+                    "trace": stored["trace"],
+                    "wechat_request_id": stored["wechat_request_id"],
+                    "decision": stored["decision"],
+                })
+            }
+            other => other.clone(),
+        };
+        events.extend(event.as_object().cloned());
+    }
+    if let Some(version) = order.get("event_version") {
+        let mut latest = order.clone();
+        latest.insert("version".to_owned(), version.clone());
+        events.push(latest);
+    }
+    events
 }
 
 /// An item of DynamoDB's JSON as plain JSON. Binary values stay Base64.

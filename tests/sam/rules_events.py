@@ -23,7 +23,8 @@ FIELDS = {
     "decision": "S",
 }
 
-# An event's item; and the order's own, in which its first two events are.
+# An event's item; and the order's own where it embeds the event of its step (`OrderChange::embedded_event`): then `to` is the
+# state, which it is not when the event is an item of its own. A Pipe takes five patterns at most.
 FILTERS = [
     {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "event#"}]}}}},
     {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": ["order"]}}}},
@@ -33,6 +34,25 @@ FILTERS = [
             "Keys": {"sk": {"S": ["order"]}},
             "OldImage": {"state": {"S": ["reserved"]}},
             "NewImage": {"state": {"S": ["awaiting_payment"]}},
+        },
+    },
+    {
+        "eventName": ["MODIFY"],
+        "dynamodb": {
+            "Keys": {"sk": {"S": ["order"]}},
+            "OldImage": {"state": {"S": ["reserved", "awaiting_payment"]}},
+            "NewImage": {"state": {"S": ["closing"]}, "to": {"S": ["closing"]}},
+        },
+    },
+    {
+        "eventName": ["MODIFY"],
+        "dynamodb": {
+            "Keys": {"sk": {"S": ["order"]}},
+            "OldImage": {"state": {"S": ["reserved", "awaiting_payment", "closing"]}},
+            "NewImage": {
+                "state": {"S": ["paid", "closed", "rejected"]},
+                "to": {"S": ["paid", "closed", "rejected"]},
+            },
         },
     },
 ]

@@ -1,6 +1,8 @@
 //! Reserving an order's number, and finding out who calls WeChat Pay for it.
 
-use flows::{api_request::ApiRequest, authenticate::Caller, problem::Problem};
+use flows::{
+    api_request::ApiRequest, authenticate::Caller, problem::Problem, stored_body::BodyFacts,
+};
 use payments::{
     model::order::{IssueLease, Order},
     rules::{
@@ -44,12 +46,19 @@ pub(crate) async fn reserve(
     let origin = &request.origin;
     let respond_async = request.incoming.prefers_async();
     let now = app.clock.now();
+    let expires_at = asked.terms.expires_at(now);
     let call = PrepayCall::new(
         asked.terms.product.at_wechat(),
-        &asked.prepay_body(&app.merchant, asked.terms.expires_at(now)),
+        &asked.prepay_body(&app.merchant, expires_at),
     );
     let body = call.body().to_vec();
-    let sealed_body = app.bodies.seal(&asked.order_no, &body).await?;
+    let facts = BodyFacts {
+        order_no: &asked.order_no,
+        appid: &asked.terms.appid,
+        amount: asked.terms.amount,
+        expires_at,
+    };
+    let sealed_body = app.bodies.seal(facts, &body).await?;
     let id = app.random.id();
     let issue_lease = if respond_async {
         IssueLease::none(id)

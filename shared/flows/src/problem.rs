@@ -10,7 +10,7 @@ use std::error::Error;
 
 use http::{Response, StatusCode, header};
 use payments::{
-    model::{ids::BadNumber, order::OrderRefusal},
+    model::{ids::BadNumber, order_refusal::OrderRefusal},
     rules::{request::BadRequest, reserve_refund::RefundRejected},
 };
 use serde_json::json;

@@ -20,6 +20,7 @@ use crate::{attributes::text, notices::Notices};
 mod change;
 pub mod check_index;
 pub mod day_index;
+mod embedded;
 mod error;
 mod fields;
 mod issue;

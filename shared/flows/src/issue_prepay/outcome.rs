@@ -1,10 +1,13 @@
 //! What an attempt to get a prepay value finds out, and what comes of it.
 
 use payments::{
-    model::order::{Order, OrderRefusal, WrongValue},
+    model::{
+        order::{Order, WrongValue},
+        order_refusal::OrderRefusal,
+    },
     rules::issue_order::IssueFailure,
 };
-use stores::{fields::FieldError, order_table::TableError};
+use stores::order_table::TableError;
 use wechat_client::api::NotSent;
 use wechatpay::{
     RequestId, UnixSeconds,
@@ -12,7 +15,7 @@ use wechatpay::{
     sign::SignError,
 };
 
-use crate::{problem::Problem, query_order::QueryError};
+use crate::{problem::Problem, query_order::QueryError, stored_body::BodyError};
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +69,7 @@ impl Finding {
 pub enum IssueError {
     /// The stored body could not be opened or sealed.
     #[error("the order's stored body could not be opened")]
-    Body(#[from] FieldError),
+    Body(#[from] BodyError),
     /// The call could not be sent.
     #[error("WeChat Pay could not be called")]
     NotSent(#[from] NotSent),

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use payments::{
-    model::order::{Order, OrderRefusal, OrderState, Rejection},
+    model::{
+        order::{Order, OrderState, Rejection},
+        order_refusal::OrderRefusal,
+    },
     rules::change::OrderChange,
 };
 use stores::order_table::{ApplyOutcome, TableError};

@@ -28,22 +28,14 @@ impl IssueFlow {
             PrepayDelivery::AsIs(params) => params,
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
-        let IssuedPrepay {
-            prepay,
-            event,
-            next_check,
-        } = IssuedPrepay::new(&order, params, &context.told_under(told_under));
+        let issued = IssuedPrepay::new(&order, params, &context.told_under(told_under));
         let order_no = order.order_no.as_str();
-        match self
-            .orders
-            .store_prepay(&order, &prepay, event.as_ref(), next_check)
-            .await?
-        {
+        match self.orders.store_prepay(&order, &issued).await? {
             WriteOutcome::Written(order) => {
                 info!(
                     order_no,
                     product = order.product.name(),
-                    renewed = event.is_none(),
+                    renewed = issued.event.is_none(),
                     wechat_request_id = told_under.map(RequestId::as_str),
                     PrepaysIssued = 1,
                     PrepaysPutOff = 0,

@@ -3,11 +3,12 @@
 //! A queue that fails is none of them: who calls in the console must know what was kept.
 
 use stores::{
-    fields::FieldError, guards::GuardsError, keys_table::KeysError, order_table::TableError,
+    guards::GuardsError, keys_table::KeysError, order_table::TableError,
     reconciliation::ReconciliationError, undelivered::UndeliveredError,
 };
 
 use super::Problem;
+use crate::stored_body::BodyError;
 
 impl From<TableError> for Problem {
     fn from(error: TableError) -> Self {
@@ -27,8 +28,8 @@ impl From<KeysError> for Problem {
     }
 }
 
-impl From<FieldError> for Problem {
-    fn from(error: FieldError) -> Self {
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
         Self::unavailable(&error)
     }
 }

@@ -7,7 +7,7 @@ use wechatpay::{RequestId, UnixSeconds};
 use crate::model::{
     decision::OperatorDecision,
     ids::{OrderNo, RefundNo, TransactionId},
-    order::OrderRefusal,
+    order_refusal::OrderRefusal,
 };
 
 /// Why an order changed, with an id to look it up.

@@ -9,5 +9,6 @@ pub mod merchant;
 pub mod money;
 pub mod next_check;
 pub mod order;
+pub mod order_refusal;
 pub mod parked;
 pub mod refund;

@@ -6,7 +6,7 @@ mod rejection;
 
 pub use prepay::{PayParams, Prepay, PrepayDelivery, WrongValue, prepay_delivery};
 pub use product::Product;
-pub use rejection::{OrderRefusal, Rejection};
+pub use rejection::Rejection;
 
 use serde::{Deserialize, Serialize};
 use wechatpay::UnixSeconds;
@@ -14,6 +14,7 @@ use wechatpay::UnixSeconds;
 use crate::model::{
     fingerprint::Fingerprint,
     ids::{ClientId, OrderNo, TransactionId},
+    journal::Event,
     money::Fen,
     next_check::NextCheck,
 };
@@ -33,8 +34,9 @@ pub struct Order {
     /// SHA-256 of the client's request, to detect a number that is reused for something else.
     pub fingerprint: Fingerprint,
     /// The exact body for WeChat Pay's prepay call, encrypted. Every issue and renewal sends the
-    /// same bytes: WeChat Pay refuses another body under the same number.
-    pub sealed_body: Vec<u8>,
+    /// same bytes: WeChat Pay refuses another body under the same number. `None` once no further
+    /// call can come: it names a payer, so it is not kept for longer.
+    pub sealed_body: Option<Vec<u8>>,
     /// When the order was reserved.
     pub created_at: UnixSeconds,
     /// The last moment of payment (`time_expire`).
@@ -50,8 +52,9 @@ pub struct Order {
     /// Counts the changes of the order and of everything under it. Every change names the version
     /// that it was decided on.
     pub version: u64,
-    /// The trace that the order was made under (W3C trace id).
-    pub trace: String,
+    /// The latest change of the order alone, which its item embeds. `None` for an order of an
+    /// earlier version, all of whose later events are items of their own.
+    pub latest_event: Option<Event>,
     /// When the sweep checks the order next. A non-final state always has one.
     pub due: Option<NextCheck>,
 }

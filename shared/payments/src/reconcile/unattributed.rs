@@ -117,7 +117,7 @@ fn order_from_payment(
         amount: money.total,
         // There was no request, so no request is ever a repeat of it.
         fingerprint: Fingerprint([0; 32]),
-        sealed_body: Vec::new(),
+        sealed_body: None,
         created_at,
         expires_at: created_at,
         issue_lease: IssueLease::none(context.cause.id().to_owned()),
@@ -125,7 +125,7 @@ fn order_from_payment(
         state,
         refunds: RefundTally::NONE,
         version: event.version,
-        trace: context.trace.clone(),
+        latest_event: None,
         due: None,
     };
     let due = schedule::next_order_check(&order, &order.state, context.at);

@@ -1,4 +1,4 @@
-//! A change of an order and of its parts, which one transaction writes.
+//! A change of an order and of its parts, which is written whole or not at all.
 
 use crate::{
     model::{
@@ -44,8 +44,8 @@ impl ParkedPaymentChange {
     }
 }
 
-/// A change of an order and of its parts, to be written in one transaction on the version that it
-/// was decided on.
+/// A change of an order and of its parts, to be written at once, on the version that it was decided
+/// on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderChange {
     /// The order before; its version is the one that must still hold.
@@ -171,13 +171,58 @@ impl OrderChange {
             .map_or(self.from.version, |event| event.version)
     }
 
+    /// The event that the order's item embeds: this change then is one conditional write of that
+    /// item, where an event's own item takes a transaction, which DynamoDB charges twice. `None`
+    /// where other items change with the order, and for orders of earlier versions.
+    ///
+    /// The Pipe in `template.yaml` publishes an embedded event by the step of the order's state, so
+    /// these steps are those of its filters.
+    pub fn embedded_event(&self) -> Option<&Event> {
+        self.from.latest_event.as_ref()?;
+        let [event] = self.events.as_slice() else {
+            return None;
+        };
+        let is_alone =
+            self.refund.is_none() && self.parked_payment.is_none() && self.parked.is_none();
+        let is_published = match (&self.from.state, &self.to) {
+            (
+                OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing,
+                OrderState::Paid(_) | OrderState::Closed | OrderState::Rejected(_),
+            )
+            | (OrderState::Reserved | OrderState::AwaitingPayment(_), OrderState::Closing) => true,
+            (
+                OrderState::Reserved
+                | OrderState::AwaitingPayment(_)
+                | OrderState::Closing
+                | OrderState::Closed
+                | OrderState::Rejected(_)
+                | OrderState::Paid(_)
+                | OrderState::PartiallyRefunded(_)
+                | OrderState::Refunded(_)
+                | OrderState::PaidAfterClose(_),
+                OrderState::Reserved
+                | OrderState::AwaitingPayment(_)
+                | OrderState::Closing
+                | OrderState::Closed
+                | OrderState::Rejected(_)
+                | OrderState::Paid(_)
+                | OrderState::PartiallyRefunded(_)
+                | OrderState::Refunded(_)
+                | OrderState::PaidAfterClose(_),
+            ) => false,
+        };
+        (is_alone && is_published && event.subject == Subject::Order).then_some(event)
+    }
+
     /// The order after the change is written.
     pub fn order_after(&self) -> Order {
+        let latest_event = self.embedded_event().or(self.from.latest_event.as_ref());
         Order {
             state: self.to.clone(),
             refunds: self.refunds,
             version: self.version(),
             due: self.due(),
+            latest_event: latest_event.cloned(),
             ..self.from.clone()
         }
     }

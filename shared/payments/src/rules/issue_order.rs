@@ -67,6 +67,9 @@ pub struct IssuedPrepay {
     pub event: Option<Event>,
     /// The order's next check.
     pub next_check: Option<NextCheck>,
+    /// Whether the value lasts as long as the order, so that none follows and WeChat Pay's request
+    /// body is needed no more.
+    pub is_last: bool,
 }
 
 impl IssuedPrepay {
@@ -75,6 +78,7 @@ impl IssuedPrepay {
         let prepay = Prepay::issued(params, order.product, context.at, order.expires_at);
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
         Self {
+            is_last: prepay.expires_at >= order.expires_at,
             prepay,
             next_check: schedule::next_order_check(order, &awaiting, context.at),
             event: OrderChange::new(order, awaiting, context).events.pop(),

@@ -32,6 +32,8 @@ impl NewOrder {
     ) -> Self {
         let now = context.at;
         let terms = &asked.terms;
+        let state = OrderState::Reserved;
+        let event = context.event(1, Subject::Order, None, state.name());
         let order = Order {
             order_no: asked.order_no.clone(),
             client_id: client_id.clone(),
@@ -39,19 +41,20 @@ impl NewOrder {
             appid: terms.appid.clone(),
             amount: terms.amount,
             fingerprint: terms.fingerprint(),
-            sealed_body,
+            sealed_body: Some(sealed_body),
             created_at: now,
             expires_at: terms.expires_at(now),
             issue_lease,
             issued: false,
-            state: OrderState::Reserved,
+            state,
             refunds: RefundTally::NONE,
-            version: 1,
-            trace: context.trace.clone(),
+            version: event.version,
+            // The release before this one reads no embedded events; the next one makes them.
+            latest_event: None,
             due: None,
         };
         Self {
-            event: context.event(order.version, Subject::Order, None, order.state.name()),
+            event,
             order: Order {
                 due: schedule::next_order_check(&order, &order.state, now),
                 ..order

@@ -1,14 +1,15 @@
-//! Writing what the rules decided: an order, its events, and the refund or parked payment that
-//! moves with it, in one transaction on the version that was read.
+//! Writing what the rules decided, on the version that was read: an order with the event that its
+//! item embeds by one conditional write, or an order, its events, and the refund or parked payment
+//! that moves with it by one transaction.
 
 use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{Put, TransactWriteItem, Update},
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use payments::{
     model::{
         decision::PayerPaid,
-        journal::Subject,
+        journal::{Event, Subject},
         money::Fen,
         next_check::NextCheck,
         order::{OrderState, Rejection},
@@ -25,7 +26,9 @@ use crate::{
 };
 
 use super::{
-    ApplyOutcome, OrderTable, TableError, item,
+    ApplyOutcome, OrderTable, TableError,
+    embedded::Embedding,
+    item,
     keys::{self, day_shard, due_shard},
     refund_day, refund_item, unavailable,
 };
@@ -39,11 +42,11 @@ impl OrderTable {
     pub async fn apply(&self, change: &OrderChange) -> Result<ApplyOutcome, TableError> {
         let order = &change.from;
         let pk = self.pk(&order.order_no);
-        let mut writes = vec![
-            TransactWriteItem::builder()
-                .update(self.order_update(&pk, change)?)
-                .build(),
-        ];
+        let update = self.order_update(&pk, change)?;
+        if let Some(event) = change.embedded_event() {
+            return self.update_alone(update, event).await;
+        }
+        let mut writes = vec![TransactWriteItem::builder().update(update).build()];
         let at = change
             .events
             .last()
@@ -86,6 +89,41 @@ impl OrderTable {
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         self.transact(writes).await
+    }
+
+    /// Writes an order with the event that it embeds.
+    async fn update_alone(
+        &self,
+        update: Update,
+        event: &Event,
+    ) -> Result<ApplyOutcome, TableError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(ApplyOutcome::Applied);
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
+                let found = found.item().map(item::read).transpose()?;
+                // The first answer was lost and the SDK asked again: this is what we wrote.
+                Ok(match found.and_then(|found| found.latest_event) {
+                    Some(latest) if latest == *event => ApplyOutcome::Applied,
+                    Some(_) | None => ApplyOutcome::VersionMoved,
+                })
+            }
+            Some(UpdateItemError::TransactionConflictException(_)) => Err(TableError::Conflict),
+            Some(_) | None => Err(unavailable("write a change of an order alone", error)),
+        }
     }
 
     /// The ledger writes of a change whose refund went to the merchant's own account, or whose
@@ -162,18 +200,7 @@ impl OrderTable {
 
     fn order_update(&self, pk: &str, change: &OrderChange) -> Result<Update, TableError> {
         let mut set = "SET #state = :to, version = :next".to_owned();
-        // A prepay value belongs to the state that a payer can pay in.
-        let mut remove = match &change.to {
-            OrderState::AwaitingPayment(_) => Vec::new(),
-            OrderState::Reserved
-            | OrderState::Paid(_)
-            | OrderState::PartiallyRefunded(_)
-            | OrderState::Refunded(_)
-            | OrderState::Closing
-            | OrderState::Closed
-            | OrderState::Rejected(_)
-            | OrderState::PaidAfterClose(_) => vec!["prepay"],
-        };
+        let mut remove = removed_in(&change.to, change.from.latest_event.is_some());
         let mut update = Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
@@ -215,6 +242,17 @@ impl OrderTable {
                 .expression_attribute_values(":refunded", number(tally.refunded_fen))
                 .expression_attribute_values(":count", number(tally.count))
                 .expression_attribute_values(":next_refund_at", number(tally.next_at.0));
+        }
+        if let (Some(event), Some(latest)) = (change.embedded_event(), &change.from.latest_event) {
+            let embedding = Embedding::new(latest, event);
+            set.push_str(embedding.set);
+            remove.extend(embedding.remove);
+            for (name, attribute) in [("#from", "from"), ("#to", "to"), ("#at", "at")] {
+                update = update.expression_attribute_names(name, attribute);
+            }
+            for (name, value) in embedding.values {
+                update = update.expression_attribute_values(name, value);
+            }
         }
         let (set, remove, update) = with_due(change.due(), set, &mut remove, update);
         Ok(update
@@ -288,6 +326,42 @@ impl OrderTable {
             .expression_attribute_values(":to", text(change.to.name()))
             .build()?)
     }
+}
+
+/// The attributes that an order does not have in this state. A prepay value belongs to the state
+/// that a payer can pay in; the request body and the lease belong to those in which WeChat Pay may
+/// be asked for a value. A call under the lease may still be under way while the order closes.
+fn removed_in(state: &OrderState, embeds_events: bool) -> Vec<&'static str> {
+    let removed: &[&'static str] = match state {
+        OrderState::AwaitingPayment(_) => &[],
+        OrderState::Reserved => &["prepay"],
+        // An item of an earlier version stays as the release that made it can read it.
+        OrderState::Closing if embeds_events => &["prepay", "sealed_body"],
+        OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closed
+        | OrderState::Rejected(_)
+        | OrderState::PaidAfterClose(_)
+            if embeds_events =>
+        {
+            &[
+                "prepay",
+                "sealed_body",
+                "attempt_id",
+                "attempt_until",
+                "attempt_count",
+            ]
+        }
+        OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::Rejected(_)
+        | OrderState::PaidAfterClose(_) => &["prepay"],
+    };
+    removed.to_vec()
 }
 
 /// The money that an event is about.

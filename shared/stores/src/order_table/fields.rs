@@ -43,6 +43,10 @@ impl<'a> Fields<'a> {
         bytes_of(self.item, name).ok_or_else(|| self.damaged(name))
     }
 
+    pub(super) fn optional_bytes(&self, name: &str) -> Option<&'a [u8]> {
+        bytes_of(self.item, name)
+    }
+
     /// WeChat Pay's number of a refund, which it has once WeChat Pay has answered.
     pub(super) fn refund_id(&self) -> Result<Option<RefundId>, TableError> {
         self.optional("refund_id")

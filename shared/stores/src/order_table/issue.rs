@@ -1,16 +1,18 @@
 //! The lease of whoever calls WeChat Pay for an order, and the prepay value that comes of it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::model::{
-    journal::Event,
-    next_check::NextCheck,
-    order::{IssueLease, Order, OrderState, Prepay},
+use payments::{
+    model::order::{IssueLease, Order, OrderState},
+    rules::issue_order::IssuedPrepay,
 };
 use wechatpay::UnixSeconds;
 
 use crate::attributes::{number, text};
 
-use super::{OrderTable, TableError, WriteOutcome, item, keys::due_shard};
+use super::{
+    OrderTable, TableError, WriteOutcome, change::set_and_remove, embedded::Embedding, item,
+    keys::due_shard,
+};
 
 impl OrderTable {
     /// Takes the right to call WeChat Pay for an order, if its lease still is the one in `order`
@@ -51,18 +53,16 @@ impl OrderTable {
         .await
     }
 
-    /// Stores a prepay value under the lease that got it, and ends the lease. `event` is for an
-    /// order that was `reserved`; renewing a value changes no state and has no event.
+    /// Stores a prepay value under the lease that got it, and ends the lease.
     ///
     /// # Errors
     /// [`TableError`].
     pub async fn store_prepay(
         &self,
         order: &Order,
-        prepay: &Prepay,
-        event: Option<&Event>,
-        due: Option<NextCheck>,
+        issued: &IssuedPrepay,
     ) -> Result<WriteOutcome, TableError> {
+        let prepay = &issued.prepay;
         let mut values = vec![
             (":attempt", text(&order.issue_lease.id)),
             (":from", text(order.state.name())),
@@ -75,36 +75,52 @@ impl OrderTable {
         let mut set =
             "SET #state = :awaiting, prepay = :prepay, issued = :issued, attempt_until = :free"
                 .to_owned();
-        if let Some(due) = due {
+        let mut remove = Vec::new();
+        if let Some(due) = issued.next_check {
             set.push_str(", due_shard = :due_shard, due_at = :due_at");
             values.push((":due_shard", text(due_shard(due.shard))));
             values.push((":due_at", number(due.at.0)));
         }
-        if let Some(event) = event {
-            // The event itself, and again as the item's own attributes, which the table's stream
-            // publishes.
-            set.push_str(
-                ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
-                 cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",
-            );
-            values.extend([
-                (":next", number(event.version)),
-                (":event", AttributeValue::L(vec![item::event_map(event)])),
-                (":was", text(event.from.as_deref().unwrap_or_default())),
-                (":becomes", text(&event.to)),
-                (":cause_kind", text(event.cause.kind())),
-                (":cause_id", text(event.cause.id())),
-                (":at", number(event.at.0)),
-                // No person decides on it; an order of an earlier version has no such attribute.
-                (":decision", text("")),
-            ]);
+        // An item of an earlier version stays as the release that made it can read it.
+        if issued.is_last && order.latest_event.is_some() {
+            remove.push("sealed_body");
+        }
+        match (&issued.event, &order.latest_event) {
+            (Some(event), Some(latest)) => {
+                let embedding = Embedding::new(latest, event);
+                set.push_str(", version = :next");
+                set.push_str(embedding.set);
+                values.push((":next", number(event.version)));
+                values.extend(embedding.values);
+                remove.extend(embedding.remove);
+            }
+            (Some(event), None) => {
+                set.push_str(
+                    ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
+                     cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",
+                );
+                values.extend([
+                    (":next", number(event.version)),
+                    (":event", AttributeValue::L(vec![item::event_map(event)])),
+                    (":was", text(event.from.as_deref().unwrap_or_default())),
+                    (":becomes", text(&event.to)),
+                    (":cause_kind", text(event.cause.kind())),
+                    (":cause_id", text(event.cause.id())),
+                    (":at", number(event.at.0)),
+                    // No operator decides on it; an order of an earlier version has no such
+                    // attribute.
+                    (":decision", text("")),
+                ]);
+            }
+            // Renewing a value changes no state and has no event.
+            (None, Some(_) | None) => {}
         }
         let condition = "attempt_id = :attempt AND #state = :from AND version = :version";
         let written = self
             .update(
                 "store the prepay value",
                 &order.order_no,
-                &set,
+                &set_and_remove(set, &remove),
                 condition,
                 values,
             )

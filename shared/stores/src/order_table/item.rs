@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `pk`, `sk` | `order#<mchid>#<order_no>`, `order` |
 //! | `order_no`, `client_id`, `product`, `appid`, `amount_fen`, `fingerprint` | what was asked for |
-//! | `sealed_body` | WeChat Pay's prepay body, sealed by the fields key |
+//! | `sealed_body` | WeChat Pay's prepay body, sealed by the fields key; absent once no further call can need it |
 //! | `created_at`, `expires_at` | Unix seconds |
-//! | `attempt_id`, `attempt_until`, `attempt_count` | the lease for calling WeChat Pay |
+//! | `attempt_id`, `attempt_until`, `attempt_count` | the lease for calling WeChat Pay; absent at the order's end |
 //! | `state`, `version` | where it stands, and after how many changes |
 //! | `issued` | true once it had a prepay value |
 //! | `rejected_for` | why it was rejected; absent on one that an earlier version rejected: WeChat Pay refused it |
@@ -14,8 +14,8 @@
 //! | `prepay` | JSON: value or signed parameters, with its expiry |
 //! | `transaction_id`, `paid_at` | the booked payment |
 //! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
-//! | `subject`, `subject_id`, `from`, `to`, `cause_kind`, `cause_id`, `at` | the latest of the early events, for the stream |
-//! | `early_events` | the events up to `awaiting_payment`; later ones are items of their own, `event#<version>` |
+//! | `subject`, `subject_id`, `from`, `to`, `cause_kind`, `cause_id`, `at`, `trace`, `decision`, `wechat_request_id` | the latest event that the item embeds, for the stream too |
+//! | `event_version`, `early_events` | its version, and the embedded events before it (embedded.rs); other events are items of their own, `event#<version>` |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
 //! | `day_shard`, `day_id` | the index by Beijing day of payment; it carries what day_index.rs says |
 //!
@@ -33,10 +33,8 @@ use payments::{
         journal::{Cause, Event, Subject},
         money::Fen,
         next_check::NextCheck,
-        order::{
-            IssueLease, Order, OrderRefusal, OrderState, Payment, Prepay, Product, RefundTally,
-            Rejection,
-        },
+        order::{IssueLease, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection},
+        order_refusal::OrderRefusal,
         parked::{ParkedPayment, ParkedState},
     },
     rules::webhook::OutgoingEvent,
@@ -46,6 +44,7 @@ use wechatpay::{RequestId, UnixSeconds};
 use crate::attributes::{Item, number, text};
 
 use super::{
+    embedded::{self, EARLY_EVENTS, EVENT_VERSION},
     error::TableError,
     fields::Fields,
     keys::{ORDER_SK, due_shard},
@@ -65,10 +64,6 @@ pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
             "fingerprint".to_owned(),
             AttributeValue::B(Blob::new(order.fingerprint.0)),
         ),
-        (
-            "sealed_body".to_owned(),
-            AttributeValue::B(Blob::new(order.sealed_body.clone())),
-        ),
         ("created_at".to_owned(), number(order.created_at.0)),
         ("expires_at".to_owned(), number(order.expires_at.0)),
         ("attempt_id".to_owned(), text(&order.issue_lease.id)),
@@ -79,12 +74,19 @@ pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
         ("attempt_count".to_owned(), number(order.issue_lease.count)),
         ("state".to_owned(), text(order.state.name())),
         ("version".to_owned(), number(order.version)),
-        ("trace".to_owned(), text(&order.trace)),
-        (
-            "early_events".to_owned(),
-            AttributeValue::L(vec![event_map(event)]),
-        ),
     ]);
+    if let Some(body) = &order.sealed_body {
+        let body = AttributeValue::B(Blob::new(body.clone()));
+        item.insert("sealed_body".to_owned(), body);
+    }
+    let early = match &order.latest_event {
+        Some(latest) => {
+            item.insert(EVENT_VERSION.to_owned(), number(latest.version));
+            Vec::new()
+        }
+        None => vec![event_map(event)],
+    };
+    item.insert(EARLY_EVENTS.to_owned(), AttributeValue::L(early));
     if let OrderState::AwaitingPayment(prepay) = &order.state {
         item.insert("prepay".to_owned(), text(prepay_text(prepay)));
     }
@@ -118,40 +120,26 @@ pub(super) fn read(item: &Item) -> Result<Order, TableError> {
                 .try_into()
                 .map_err(|_| fields.damaged("fingerprint"))?,
         ),
-        sealed_body: fields.bytes("sealed_body")?.to_vec(),
+        sealed_body: fields.optional_bytes("sealed_body").map(<[u8]>::to_vec),
         created_at: UnixSeconds(fields.number("created_at")?),
         expires_at: UnixSeconds(fields.number("expires_at")?),
-        issue_lease: IssueLease {
-            id: fields.text("attempt_id")?.to_owned(),
-            until: UnixSeconds(fields.number("attempt_until")?),
-            count: fields.number("attempt_count")?,
-        },
+        issue_lease: fields.issue_lease()?,
         issued: item.contains_key("issued"),
         state: fields.state()?,
         refunds: fields.refunds()?,
         version: fields.number("version")?,
-        trace: fields.text("trace")?.to_owned(),
+        latest_event: embedded::latest(&fields)?,
         due: fields.due()?,
     })
 }
 
-/// The events inside an item: an order's early ones, or the one that an `event#` item is.
+/// The events inside an item: those that an order embeds, or the one that an `event#` item is.
 pub(super) fn events(item: &Item) -> Result<Vec<Event>, TableError> {
     let fields = Fields { item };
-    match item.get("early_events") {
-        Some(AttributeValue::L(list)) => list
-            .iter()
-            .map(|value| {
-                value
-                    .as_m()
-                    .map_err(|_| fields.damaged("early_events"))
-                    .and_then(|map| event(&Fields { item: map }))
-            })
-            .collect(),
-        Some(_) => Err(fields.damaged("early_events")),
-        None if fields.text("sk")?.starts_with("event#") => Ok(vec![event(&fields)?]),
-        None => Ok(Vec::new()),
+    if fields.text("sk")?.starts_with("event#") {
+        return Ok(vec![event(&fields)?]);
     }
+    embedded::events(&fields)
 }
 
 /// The item of a later event.
@@ -196,7 +184,7 @@ pub(super) fn outgoing(
     })
 }
 
-/// An event as a value inside an order's item.
+/// An event as a value inside the item of an order of an earlier version.
 pub(super) fn event_map(event: &Event) -> AttributeValue {
     let mut map = event_attributes_alone(event);
     map.insert("subject".to_owned(), text(event.subject.kind()));
@@ -244,7 +232,7 @@ fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
 const DECISION: &str = "decision";
 
 /// Never left out: what maps the stream to events takes a text from each.
-fn decision_text(event: &Event) -> String {
+pub(super) fn decision_text(event: &Event) -> String {
     let decision = event.decision.as_ref();
     decision.map_or_else(String::new, OperatorDecision::to_text)
 }
@@ -277,7 +265,7 @@ fn event_attributes_alone(event: &Event) -> Item {
 
 /// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
 /// versions have none.
-const WECHAT_REQUEST_ID: &str = "wechat_request_id";
+pub(super) const WECHAT_REQUEST_ID: &str = "wechat_request_id";
 /// The attribute with the time of a refund's next call to WeChat Pay, on its event. Events of
 /// earlier versions have none.
 const NEXT_TRY_AT: &str = "next_try_at";
@@ -286,7 +274,8 @@ pub(super) const REFUSAL_CODE: &str = "refusal_code";
 /// The attribute with WeChat Pay's message, on the same two.
 pub(super) const REFUSAL_MESSAGE: &str = "refusal_message";
 
-fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
+/// The event in an item's attributes, or in a map inside one.
+pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
     let cause = Cause::of(
         fields.text("cause_kind")?,
         fields.text("cause_id")?.to_owned(),
@@ -361,6 +350,18 @@ impl Fields<'_> {
             }),
             "paid_after_close" => OrderState::PaidAfterClose(self.payment()?),
             _ => return Err(self.damaged("state")),
+        })
+    }
+
+    /// An order that came to its end has none.
+    fn issue_lease(&self) -> Result<IssueLease, TableError> {
+        let Some(id) = self.optional("attempt_id") else {
+            return Ok(IssueLease::none(String::new()));
+        };
+        Ok(IssueLease {
+            id: id.to_owned(),
+            until: UnixSeconds(self.number("attempt_until")?),
+            count: self.number("attempt_count")?,
         })
     }
 

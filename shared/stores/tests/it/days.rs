@@ -43,7 +43,7 @@ pub(crate) const BEFORE: UnixSeconds = UnixSeconds(MIDNIGHT.0 - 1);
 /// An empty orders table, a manual clock and a wire to count on.
 pub(crate) struct Bench {
     pub(crate) clock: Clock,
-    wire: FaultyTransport,
+    pub(crate) wire: FaultyTransport,
     pub(crate) tables: Tables,
     pub(crate) engine: DynamoEngine,
 }
@@ -119,7 +119,7 @@ impl Bench {
         (self.read(order).await, refund)
     }
 
-    async fn read(&self, order: &Order) -> Order {
+    pub(crate) async fn read(&self, order: &Order) -> Order {
         let read = self.table().read(&order.order_no).await;
         read.expect("read").expect("an order")
     }
@@ -191,7 +191,7 @@ async fn day_of(table: &OrderTable, date: &str) -> Vec<DayLine> {
     lines
 }
 
-fn order(order_no: &str) -> Order {
+pub(crate) fn order(order_no: &str) -> Order {
     let order_no = OrderNo::parse(order_no).expect("a number");
     Order {
         client_id: ClientId::new("shop"),
@@ -199,7 +199,7 @@ fn order(order_no: &str) -> Order {
         appid: "wx1".to_owned(),
         amount: Fen::new(100).expect("fen"),
         fingerprint: Fingerprint([7; 32]),
-        sealed_body: b"sealed".to_vec(),
+        sealed_body: Some(b"sealed".to_vec()),
         created_at: NOW,
         expires_at: UnixSeconds(NOW.0 + 900),
         issue_lease: IssueLease::first("a".to_owned(), NOW),
@@ -207,13 +207,13 @@ fn order(order_no: &str) -> Order {
         state: OrderState::Reserved,
         refunds: RefundTally::NONE,
         version: 1,
-        trace: "t".to_owned(),
+        latest_event: Some(because().event(1, Subject::Order, None, "reserved")),
         due: Some(schedule::refund_check_at(&order_no, NOW.plus_s(60))),
         order_no,
     }
 }
 
-fn transaction(order_no: &str) -> TransactionId {
+pub(crate) fn transaction(order_no: &str) -> TransactionId {
     TransactionId::parse(&format!("42{order_no}")).expect("a number")
 }
 
@@ -224,7 +224,7 @@ fn facts() -> MerchantFacts {
     }
 }
 
-fn because() -> ChangeContext {
+pub(crate) fn because() -> ChangeContext {
     ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: "t".to_owned(),

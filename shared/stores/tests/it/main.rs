@@ -3,6 +3,7 @@
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod days;
+mod embedded;
 mod evidence;
 mod fields;
 mod keys_table;

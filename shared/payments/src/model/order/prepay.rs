@@ -37,22 +37,21 @@ impl Prepay {
         })
     }
 
-    /// A value received at `now`. It expires with its own life or with the order, whichever is
-    /// first.
+    /// A value received at `now`. It expires with the order if it lives as long, else some time
+    /// before its own end.
     pub fn issued(
         params: PayParams,
         product: Product,
         now: UnixSeconds,
         order_expires_at: UnixSeconds,
     ) -> Self {
-        let life_ends = now
-            .0
-            .saturating_add(product.at_wechat().value_life_s())
-            .saturating_sub(Self::MARGIN_S);
-        Self {
-            params,
-            expires_at: UnixSeconds(life_ends.min(order_expires_at.0)),
-        }
+        let life_ends = now.plus_s(product.at_wechat().value_life_s());
+        let expires_at = if life_ends >= order_expires_at {
+            order_expires_at
+        } else {
+            life_ends.plus_s(-Self::MARGIN_S)
+        };
+        Self { params, expires_at }
     }
 }
 

@@ -256,3 +256,34 @@ fn a_wrong_value_is_the_orders_fault_only_where_a_field_of_the_order_is_named() 
         assert_eq!(came_to, expected, "{field}");
     }
 }
+
+#[test]
+fn a_value_that_lives_as_long_as_its_order_is_the_last_and_a_shorter_one_ends_before_its_life_does()
+{
+    use crate::rules::settle_trade::tests::order;
+    let order = order(OrderState::Reserved);
+    let life_s = order.product.at_wechat().value_life_s();
+    let params = || PayParams::CodeUrl("weixin://x".into());
+    for (left_s, value_ends_s, is_last) in [
+        (life_s, life_s, true),
+        (60, 60, true),
+        (life_s + 1, life_s - 30, false),
+        (2 * life_s, life_s - 30, false),
+    ] {
+        let context = ChangeContext {
+            cause: crate::model::journal::Cause::Request("req-1".into()),
+            trace: String::new(),
+            at: order.expires_at.plus_s(-left_s),
+            request_id: None,
+        };
+        let issued = IssuedPrepay::new(&order, params(), &context);
+        assert_eq!(issued.prepay.expires_at.since(context.at), value_ends_s);
+        assert_eq!(issued.is_last, is_last, "{left_s} s before the order's end");
+        let awaiting = Order {
+            state: OrderState::AwaitingPayment(issued.prepay),
+            ..order.clone()
+        };
+        let just_before = order.expires_at.plus_s(-1);
+        assert_eq!(awaiting.needs_prepay(just_before), !is_last);
+    }
+}

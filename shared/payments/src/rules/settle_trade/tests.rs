@@ -32,7 +32,7 @@ pub(crate) fn order(state: OrderState) -> Order {
         appid: "wxa".into(),
         amount: Fen::new(100).unwrap(),
         fingerprint: Fingerprint([1; 32]),
-        sealed_body: Vec::new(),
+        sealed_body: None,
         created_at: UnixSeconds(999_000),
         expires_at: UnixSeconds(1_007_200),
         issue_lease: IssueLease::none("none".into()),
@@ -40,7 +40,7 @@ pub(crate) fn order(state: OrderState) -> Order {
         state,
         refunds: RefundTally::NONE,
         version: 5,
-        trace: "0af7651916cd43dd8448eb211c80319c".into(),
+        latest_event: None,
         due: None,
     }
 }

@@ -1,0 +1,40 @@
+//! WeChat Pay's refusal of an order, in its words.
+
+use wechatpay::api::Refusal;
+
+/// WeChat Pay's final refusal of an order, as the client got it first. Only for the order's own
+/// client: the free text may repeat what a payer or client wrote.
+#[derive(Clone, Eq, PartialEq)]
+pub struct OrderRefusal {
+    /// Its code, as it came.
+    pub code: String,
+    pub message: String,
+}
+
+impl OrderRefusal {
+    /// The text for the client, the same every time.
+    pub fn detail(&self) -> String {
+        format!(
+            "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
+            self.code, self.message
+        )
+    }
+}
+
+impl From<&Refusal> for OrderRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            code: refusal.raw_code.clone(),
+            message: refusal.message.clone(),
+        }
+    }
+}
+
+/// Shows the code only.
+impl std::fmt::Debug for OrderRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OrderRefusal")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}

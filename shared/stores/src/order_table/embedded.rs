@@ -1,0 +1,170 @@
+//! The events that an order's item embeds: those of changes of the order alone.
+//!
+//! The latest of them stands in the item's own attributes, from which the table's stream publishes
+//! it; `event_version` is its version. Those before it are in `early_events`, oldest first, each as
+//! one JSON text without what follows from the others. Short, since an item of more than 1 KB makes
+//! each write of it dearer (`infra/COST.md`).
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::{
+    decision::OperatorDecision,
+    journal::{Cause, Event, Subject},
+};
+use serde::{Deserialize, Serialize};
+use strict_json::Null;
+use wechatpay::{RequestId, UnixSeconds};
+
+use super::{
+    error::TableError,
+    fields::Fields,
+    item::{WECHAT_REQUEST_ID, cause_text, decision_text, event},
+};
+use crate::attributes::{number, text};
+
+/// The version of the latest embedded event.
+pub(super) const EVENT_VERSION: &str = "event_version";
+/// The embedded events before the latest.
+pub(super) const EARLY_EVENTS: &str = "early_events";
+
+/// An event that others followed. Its subject is the order, and its state before is the state after
+/// the event before it. It has no refusal: nothing embedded follows a rejection.
+#[derive(Serialize, Deserialize)]
+struct EarlyEvent {
+    #[serde(rename = "v")]
+    version: u64,
+    to: String,
+    /// The cause: `request:<id>`.
+    by: String,
+    /// Unix seconds.
+    at: i64,
+    trace: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wechat_request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
+}
+
+/// The part of an update that embeds an event.
+pub(super) struct Embedding {
+    /// Follows `SET` and at least one assignment. It names `#from`, `#to` and `#at`.
+    pub(super) set: &'static str,
+    pub(super) values: Vec<(&'static str, AttributeValue)>,
+    /// What the event before had and this one has not.
+    pub(super) remove: Option<&'static str>,
+}
+
+impl Embedding {
+    /// Embeds `event` in an item whose latest event is `latest`.
+    pub(super) fn new(latest: &Event, event: &Event) -> Self {
+        let mut values = vec![
+            (":event_version", number(event.version)),
+            (":earlier", AttributeValue::L(vec![early(latest)])),
+            (":was", text(event.from.as_deref().unwrap_or_default())),
+            (":becomes", text(&event.to)),
+            (":cause_kind", text(event.cause.kind())),
+            (":cause_id", text(event.cause.id())),
+            (":at", number(event.at.0)),
+            (":trace", text(&event.trace)),
+            (":decision", text(decision_text(event))),
+        ];
+        let (set, remove) = match &event.request_id {
+            Some(request_id) => {
+                values.push((":wechat_request_id", text(request_id.as_str())));
+                (
+                    ", event_version = :event_version, early_events = list_append(early_events, :earlier), \
+                     #from = :was, #to = :becomes, cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, \
+                     trace = :trace, decision = :decision, wechat_request_id = :wechat_request_id",
+                    None,
+                )
+            }
+            None => (
+                ", event_version = :event_version, early_events = list_append(early_events, :earlier), \
+                 #from = :was, #to = :becomes, cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, \
+                 trace = :trace, decision = :decision",
+                Some(WECHAT_REQUEST_ID),
+            ),
+        };
+        Self {
+            set,
+            values,
+            remove,
+        }
+    }
+}
+
+/// The latest embedded event; `None` for an item of an earlier version.
+pub(super) fn latest(fields: &Fields<'_>) -> Result<Option<Event>, TableError> {
+    if !fields.item.contains_key(EVENT_VERSION) {
+        return Ok(None);
+    }
+    Ok(Some(Event {
+        version: fields.number(EVENT_VERSION)?,
+        ..event(fields)?
+    }))
+}
+
+/// All embedded events, oldest first.
+pub(super) fn events(fields: &Fields<'_>) -> Result<Vec<Event>, TableError> {
+    let mut events = Vec::new();
+    match fields.item.get(EARLY_EVENTS) {
+        Some(AttributeValue::L(list)) => {
+            for value in list {
+                events.push(read_early(fields, value, events.last())?);
+            }
+        }
+        Some(_) => return Err(fields.damaged(EARLY_EVENTS)),
+        None => {}
+    }
+    events.extend(latest(fields)?);
+    Ok(events)
+}
+
+fn early(event: &Event) -> AttributeValue {
+    let early = EarlyEvent {
+        version: event.version,
+        to: event.to.clone(),
+        by: cause_text(&event.cause),
+        at: event.at.0,
+        trace: event.trace.clone(),
+        wechat_request_id: event
+            .request_id
+            .as_ref()
+            .map(|request_id| request_id.as_str().to_owned()),
+        decision: event.decision.as_ref().map(OperatorDecision::to_text),
+    };
+    // It cannot fail: the type holds texts and whole numbers only.
+    text(serde_json::to_string(&early).unwrap_or_default())
+}
+
+/// An item of an earlier version has maps with an event's attributes.
+fn read_early(
+    fields: &Fields<'_>,
+    value: &AttributeValue,
+    before: Option<&Event>,
+) -> Result<Event, TableError> {
+    let damaged = || fields.damaged(EARLY_EVENTS);
+    let stored = match value {
+        AttributeValue::M(map) => return event(&Fields { item: map }),
+        AttributeValue::S(stored) => stored,
+        _ => return Err(damaged()),
+    };
+    let early: EarlyEvent =
+        strict_json::read(stored.as_bytes(), Null::Absent).map_err(|_| damaged())?;
+    let (kind, id) = early.by.split_once(':').ok_or_else(damaged)?;
+    Ok(Event {
+        version: early.version,
+        subject: Subject::Order,
+        from: before.map(|before| before.to.clone()),
+        to: early.to,
+        cause: Cause::of(kind, id.to_owned()).ok_or_else(damaged)?,
+        at: UnixSeconds(early.at),
+        trace: early.trace,
+        request_id: early.wechat_request_id.as_deref().and_then(RequestId::read),
+        refusal: None,
+        next_try_at: None,
+        decision: early
+            .decision
+            .as_deref()
+            .and_then(OperatorDecision::of_text),
+    })
+}
