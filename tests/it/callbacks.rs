@@ -364,10 +364,9 @@ async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
     let testbed = Testbed::start().await;
-    testbed.wire.break_all(
-        Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders),
-        AwsFault::ServiceFault,
-    );
+    testbed
+        .wire
+        .break_all(testbed.order_changes(), AwsFault::ServiceFault);
     let answer = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     testbed.wire.mend();
@@ -432,13 +431,13 @@ async fn a_conflict_with_another_transaction_is_tried_again_and_never_taken_for_
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
-    let transaction = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    let change = testbed.order_changes();
     testbed
         .wire
-        .break_after(transaction.clone(), 0, 2, AwsFault::Conflict);
+        .break_after(change.clone(), 0, 2, AwsFault::Conflict);
     assert_eq!(testbed.work_off().await, 0);
     assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
-    assert!(testbed.wire.count(&transaction) >= 3);
+    assert!(testbed.wire.count(&change) >= 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,10 +445,9 @@ async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
-    testbed.wire.break_next(
-        Match::operation(Service::DynamoDb, "TransactWriteItems"),
-        AwsFault::LostAnswer,
-    );
+    testbed
+        .wire
+        .break_next(testbed.order_changes(), AwsFault::LostAnswer);
     while testbed.work_off().await > 0 {}
     assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
     assert_eq!(testbed.journal("ORDER-1").await.len(), 3);

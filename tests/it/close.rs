@@ -116,7 +116,7 @@ async fn whoever_dies_while_closing_leaves_it_to_the_sweep() {
     for writes in 0..2 {
         let testbed = Testbed::start().await;
         testbed.post_order(&native("ORDER-1")).await;
-        let write = Match::operation(Service::DynamoDb, "TransactWriteItems");
+        let write = testbed.order_changes();
         testbed
             .wire
             .break_after(write, writes, 1, AwsFault::DieAfter);

@@ -8,10 +8,6 @@ use testbed::{Fault, Match, Service};
 
 use crate::support::{MAX_RECEIVE_COUNT, MCHID, Testbed, native};
 
-fn transactions() -> Match {
-    Match::operation(Service::DynamoDb, "TransactWriteItems")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
     let testbed = Testbed::start().await;
@@ -26,7 +22,9 @@ async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
-    testbed.wire.break_all(transactions(), Fault::ServiceFault);
+    testbed
+        .wire
+        .break_all(testbed.order_changes(), Fault::ServiceFault);
     assert_eq!(testbed.work_off().await, 1);
     let record = testbed.notices().await.remove(0);
     assert_eq!(
@@ -81,7 +79,9 @@ async fn a_record_that_an_earlier_version_named_by_the_queue_s_id_closes_once_it
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
-    testbed.wire.break_all(transactions(), Fault::ServiceFault);
+    testbed
+        .wire
+        .break_all(testbed.order_changes(), Fault::ServiceFault);
     assert_eq!(testbed.work_off().await, 1);
     // It did not open at the try before, which was that version's.
     let message_id = testbed.result_ids().await.remove(0);
@@ -118,7 +118,9 @@ async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_l
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
-    testbed.wire.break_all(transactions(), Fault::ServiceFault);
+    testbed
+        .wire
+        .break_all(testbed.order_changes(), Fault::ServiceFault);
     for _ in 0..MAX_RECEIVE_COUNT {
         assert_eq!(testbed.work_off().await, 1);
     }

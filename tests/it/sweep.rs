@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use payments::model::next_check;
-use testbed::{Fault as AwsFault, Match, Service};
+use testbed::Fault as AwsFault;
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
 use crate::support::{Testbed, TestbedOptions, native, number};
@@ -33,10 +33,9 @@ async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value() {
     let testbed = Testbed::start().await;
-    testbed.wire.break_next(
-        Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders),
-        AwsFault::DieBefore,
-    );
+    testbed
+        .wire
+        .break_next(testbed.order_changes(), AwsFault::DieBefore);
     let died = testbed
         .wire
         .run_until_crash(testbed.post_order(&native("ORDER-1")))
@@ -186,7 +185,7 @@ async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
     let failing = Rule::always(Fault::ServerErrorBefore { status: 500 });
     admin.add_fault(failing).unwrap();
     // The claim is the first update of the order, the way back the second.
-    let updates = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
+    let updates = testbed.order_changes();
     testbed.wire.break_after(updates, 1, 1, AwsFault::DieBefore);
     assert!(
         testbed

@@ -24,7 +24,10 @@ use payments::{
         order::{Order, OrderState},
     },
     news::call_outcome::is_transient_refusal,
-    rules::schedule::{is_past_payment_time, next_order_check, sooner_order_check},
+    rules::{
+        close_order::{CloseEligibility, close_eligibility},
+        schedule::{is_past_payment_time, next_order_check, sooner_order_check},
+    },
 };
 use stores::{
     order_table::{
@@ -163,16 +166,18 @@ impl Checks<'_> {
             (Some(due), Some(next)) if due.at <= now => next,
             _ => return Ok(CheckOutcome::NotOurs),
         };
+        if is_past_payment_time(&order, now) && close_eligibility(&order) == CloseEligibility::Open
+        {
+            return match self.app.close_flow.claim(&order, &self.origin).await? {
+                Some(order) => self.close(order).await,
+                None => Ok(CheckOutcome::NotOurs),
+            };
+        }
         if !self.app.orders.claim(&order, next).await? {
             return Ok(CheckOutcome::NotOurs);
         }
         match &order.state {
             OrderState::Closing => self.close(order).await,
-            OrderState::Reserved | OrderState::AwaitingPayment(_)
-                if is_past_payment_time(&order, now) =>
-            {
-                self.close(order).await
-            }
             OrderState::Reserved
             | OrderState::AwaitingPayment(_)
             | OrderState::Paid(_)

@@ -80,6 +80,18 @@ impl CloseFlow {
         }
     }
 
+    /// Takes an order that is due to be closed to `closing`. Only one process can, so this is its
+    /// claim, and it moves the next check too. `None` if the order has changed since it was read.
+    ///
+    /// # Errors
+    /// [`CloseError`].
+    pub async fn claim(&self, order: &Order, origin: &Origin) -> Result<Option<Order>, CloseError> {
+        let context = self.books.context(origin);
+        let change = OrderChange::new(order, OrderState::Closing, &context);
+        let is_written = self.books.write(&change).await?;
+        Ok(is_written.then(|| change.order_after()))
+    }
+
     /// Closes an order, within the time given.
     ///
     /// # Errors

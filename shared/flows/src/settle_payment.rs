@@ -59,6 +59,10 @@ impl SettleFlow {
         notice: &TradeNotice,
         origin: &Origin,
     ) -> Result<SettleOutcome, OrderStoreError> {
+        // Most checks of unpaid orders end here, so they read no order.
+        if settle_trade::is_still_open(notice) {
+            return Ok(SettleOutcome::StillOpen);
+        }
         self.settle_by(settle_trade::settle_trade, notice, origin)
             .await
     }

@@ -5,16 +5,13 @@
 //! other attributes and every body say anyway. Releases before it stored the body itself, which
 //! begins with `{`, as no zlib stream does.
 
-#[cfg(test)]
-use flate2::{Compress, Compression, FlushCompress};
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use payments::model::{ids::OrderNo, money::Fen, order::Order};
 use stores::fields::{FieldError, FieldSeal};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 /// More bytes than any body has: the longest field of our API is a few KB.
 const BODY_BYTES_MAX: usize = 32 * 1024;
-#[cfg(test)]
 /// Bytes that packing adds to a body without anything to save: a header and a sum.
 const OVERHEAD_BYTES: usize = 64;
 
@@ -41,6 +38,8 @@ pub enum BodyError {
     /// The order has a prepay value for as long as it can be paid, or can be paid no more.
     #[error("the order's body was removed, since no call can need it")]
     Removed,
+    #[error("the body could not be packed")]
+    NotPacked,
     #[error(
         "the stored body does not unpack with what the order says; a newer release may have written it"
     )]
@@ -58,8 +57,8 @@ impl StoredBodies {
     /// # Errors
     /// [`BodyError`].
     pub async fn seal(&self, facts: BodyFacts<'_>, body: &[u8]) -> Result<Vec<u8>, BodyError> {
-        // The release before this one unpacks nothing; the next one packs.
-        Ok(self.fields.seal(&context(facts.order_no), body).await?)
+        let packed = pack(facts, body).ok_or(BodyError::NotPacked)?;
+        Ok(self.fields.seal(&context(facts.order_no), &packed).await?)
     }
 
     /// Opens and unpacks the body that is stored with an order.
@@ -109,7 +108,6 @@ fn dictionary(facts: BodyFacts<'_>) -> String {
     )
 }
 
-#[cfg(test)]
 fn pack(facts: BodyFacts<'_>, body: &[u8]) -> Option<Vec<u8>> {
     let mut packed = Vec::with_capacity(body.len().checked_add(OVERHEAD_BYTES)?);
     let mut zlib = Compress::new(Compression::best(), true);

@@ -13,8 +13,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The release before while there is no tag: the first commit that keeps in a record what a later
-/// version added (`WrittenLater`), which one before it loses.
+/// The release before while there is no tag: the first commit that reads the orders that this one
+/// makes (`stores::order_table::embedded`, `flows::stored_body`).
 const RECORDED: &str = include_str!("commit");
 /// Everything, from the root.
 const FOLDER: &str = "target/previous";

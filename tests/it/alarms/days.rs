@@ -482,7 +482,7 @@ async fn differences_that_no_run_repairs_are_an_alarm_while_the_repairs_of_other
     let altered = BillDifference::AlterAppid { appid };
     testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
     testbed.until(day.plus_days(1), 10, 30).await;
-    let books = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    let books = testbed.order_changes();
     testbed.wire.break_all(books, AwsFault::ServiceFault);
     testbed.begin_day(day, false).await;
     assert_eq!(watch.of(testbed.work_off_days()).await, 1);

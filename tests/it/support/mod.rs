@@ -30,7 +30,7 @@ use stores::{
     reconciliation::ReconciliationTable,
 };
 use testbed::{
-    AwsEngines, Fault, FaultyTransport, Match, Tables,
+    AwsEngines, Fault, FaultyTransport, Match, Service, Tables,
     environment::{
         AWS_IN_PROCESS, Environment, REQUESTS, RESULTS, SECRETS_KEY_ID, WEBHOOKS, WORK, environment,
     },
@@ -329,6 +329,11 @@ impl Testbed {
     }
 
     /// The usual client reads an order.
+    /// Writes of changes of orders alone, and of their leases and next checks.
+    pub(crate) fn order_changes(&self) -> Match {
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&self.tables.orders)
+    }
+
     pub(crate) async fn get_order(&self, order_no: &str) -> ApiAnswer {
         self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))
             .await

@@ -34,8 +34,6 @@ pub struct Call {
     /// The table (of a transaction: of its first item), the queue's URL, the key's id, or bucket
     /// and key as in a path.
     pub resource: String,
-    /// How many items a transaction writes; 1 for all else.
-    pub items: usize,
     /// Whether it is a read that must see every write before it (`ConsistentRead`).
     pub consistent: bool,
 }
@@ -418,7 +416,6 @@ fn call_of(asked: &AwsRequest<'_>) -> Call {
         service: asked.service,
         operation: asked.operation.clone(),
         resource: resource.to_owned(),
-        items: transaction.map_or(1, Vec::len),
         consistent: asked.json().get("ConsistentRead") == Some(&Value::Bool(true)),
     }
 }

@@ -125,7 +125,7 @@ fn order_from_payment(
         state,
         refunds: RefundTally::NONE,
         version: event.version,
-        latest_event: None,
+        latest_event: Some(event.clone()),
         due: None,
     };
     let due = schedule::next_order_check(&order, &order.state, context.at);

@@ -49,8 +49,7 @@ impl NewOrder {
             state,
             refunds: RefundTally::NONE,
             version: event.version,
-            // The release before this one reads no embedded events; the next one makes them.
-            latest_event: None,
+            latest_event: Some(event.clone()),
             due: None,
         };
         Self {

@@ -36,6 +36,14 @@ pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     }
 }
 
+/// Whether the news changes no order, known or not, in whatever state: it is not paid yet.
+pub fn is_still_open(notice: &TradeNotice) -> bool {
+    match &notice.outcome {
+        TradeOutcome::Unpaid => true,
+        TradeOutcome::Paid(_) | TradeOutcome::Closed => false,
+    }
+}
+
 /// A payment that is older than its order by this much, in seconds, is not the order's. A smaller
 /// difference may be due to different clocks.
 const OLDER_S: i64 = 60;
