@@ -268,6 +268,7 @@ PEOPLE = {
                 for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
             },
         ),
+        items("KeysTable", {"DeleteItem"}, "webhook#*"),
     ],
     "NoticesPolicy": [
         FIND,

@@ -9,6 +9,7 @@ use x509_cert::der::{DecodePem, Encode};
 use x509_cert::request::CertReq;
 
 use crate::cloud::{Cloud, MCHID, told};
+use crate::policies::{are_those_of, run_all};
 
 const KEY: &str =
     include_str!("../../../../shared/wechatpay/tests/merchant_files/apiclient_key.pem");
@@ -405,4 +406,85 @@ async fn a_certificate_request_is_signed_by_kms_and_names_the_merchant() {
         refused(&output, reason);
         assert!(output.stdout.is_empty(), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
+    let cloud = Cloud::start_with_kms("policy").await;
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    cloud.take_calls();
+    let files = Files::of(&cloud, "policy", KEY, CERTIFICATE);
+    let apiv3 = cloud.write("apiv3", "0123456789abcdef0123456789abcdef");
+    let second = cloud.write("second", &"2".repeat(32));
+    let public = format!("PUB_KEY_ID_01={}", cloud.write("pub.pem", PUBLIC_KEY));
+    let platform = cloud.write("platform.pem", STRANGER_S_CERTIFICATE);
+    let (settings, secret) = (cloud.path("shop.json"), cloud.path("webhook.secret"));
+    let signing_key = ["--signing-key-id", key_id.as_str()];
+    let pair = files.options();
+    let import = [
+        &["import"],
+        &pair[..],
+        &signing_key,
+        &["--remove-sealed-key"],
+    ]
+    .concat();
+    let seal = [&["seal"], &pair[..]].concat();
+    let first = [
+        &["merchant", "--wechatpay-public-key", &public][..],
+        &["--apiv3-key-file", &apiv3],
+        &pair[..],
+    ]
+    .concat();
+    let certified = [&["merchant"], &pair[2..], &signing_key].concat();
+    let csr = [
+        &["csr", "--merchant-name", "Tea", "--mchid", MCHID],
+        &signing_key[..],
+    ]
+    .concat();
+    let show = [&["show"], &signing_key[..]].concat();
+    let client = ["client", "--keyid", "shop-1", "--client-id", "shop"];
+    let api = ["--api-url", "https://api.example.com"];
+    let client = [&client[..], &api, &["--settings", &settings]].concat();
+    let webhook = ["webhook", "--client", "shop"];
+    let made = [
+        "--url",
+        "https://shop.example/hooks",
+        "--secret-to",
+        &secret,
+    ];
+    let made = [&webhook[..], &made].concat();
+    // What is there already is compared.
+    let again = [&webhook[..], &["--secret-file", &secret]].concat();
+    let off = [&webhook[..], &["--off"]].concat();
+    let setup: [&[&str]; 8] = [
+        &first,
+        &["merchant", "--apiv3-key-file", &apiv3],
+        &["merchant", "--apiv3-key-file", &second],
+        &["add-wechat-key", "--platform-certificate", &platform],
+        &[
+            "remove-wechat-key",
+            "--id",
+            "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2",
+        ],
+        &["remove-apiv3-key", "--version", "1"],
+        &client,
+        &["limit", "--keyid", "shop-1", "--requests-per-s", "5"],
+    ];
+    let mut of_setup = Vec::from(setup.map(|arguments| (arguments, cloud.setup(arguments))));
+    let keys: [&[&str]; 2] = [&seal, &import];
+    let mut of_keys = Vec::from(keys.map(|arguments| (arguments, cloud.keys_command(arguments))));
+    of_keys.push((&csr[..], cloud.run(&[&["keys"], &csr[..]].concat())));
+    let rest: [&[&str]; 6] = [
+        &certified,
+        &show,
+        &made,
+        &again,
+        &off,
+        &["revoke", "--keyid", "shop-1"],
+    ];
+    of_setup.extend(rest.map(|arguments| (arguments, cloud.setup(arguments))));
+    run_all(&cloud, "setup", &[], of_setup);
+    // Their ages are `doctor`'s to read.
+    run_all(&cloud, "keys", &["status"], of_keys);
+    are_those_of("SetUpPolicy", cloud.take_calls());
 }
