@@ -78,11 +78,16 @@ NETWORK = {
 }
 
 
+# What Lambda ends them by, which it does days after a stack has left its VPC.
+LEAVING = {"ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface"}
+
+
 def in_vpc(function):
     itself = own_arn("lambda", f"function:${{AWS::StackName}}-{kebab(function)}")
     return [
-        grant("*", NETWORK, when="HasVpc"),
-        grant("*", NETWORK, {"ArnEquals": {"lambda:SourceFunctionArn": itself}}, "HasVpc", "Deny"),
+        grant("*", NETWORK - LEAVING, when="HasVpc"),
+        grant("*", LEAVING),
+        grant("*", NETWORK, {"ArnEquals": {"lambda:SourceFunctionArn": itself}}, effect="Deny"),
     ]
 
 
@@ -209,14 +214,18 @@ SERVICES = {
             sends("OrderEventsDlq"),
         ],
     ),
-    # No hook is called, no topic sent to, no package read.
+    # No hook is called, no topic sent to, no package read, and no function of another stack moved whose name begins alike.
     "ReleaseRole": (
         "codedeploy",
         None,
         [
-            grant(
-                own_arn("lambda", "function:${AWS::StackName}-*")["Fn::Sub"],
-                {f"lambda:{call}" for call in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")},
+            *(
+                grant(
+                    own_arn("lambda", f"function:${{AWS::StackName}}-{kebab(function)}{version}")["Fn::Sub"],
+                    {f"lambda:{call}" for call in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")},
+                )
+                for function in GRANTS
+                for version in ("", ":live")
             ),
             grant("*", {"cloudwatch:DescribeAlarms"}),
         ],
@@ -259,6 +268,7 @@ PEOPLE = {
     "SetUpPolicy": [
         FIND,
         grant("KeysTable", {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"}),
+        items("KeysTable", {"DeleteItem"}, "webhook#*"),
         grant("SecretsKey", {"kms:Encrypt"}),
         unseals(["apiv3-key", "client-key", "webhook-secret"]),
         grant(
@@ -268,7 +278,6 @@ PEOPLE = {
                 for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
             },
         ),
-        items("KeysTable", {"DeleteItem"}, "webhook#*"),
     ],
     "NoticesPolicy": [
         FIND,
