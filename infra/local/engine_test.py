@@ -392,6 +392,43 @@ class OnTheEngine(unittest.TestCase):
         # The queue's own time-out is three minutes.
         self.assertLess(pause_s, 30)
 
+    def test_the_rule_of_the_backups_takes_how_those_of_its_vault_and_their_copies_ended_and_nothing_else(self):
+        resources = deploy.read_template(os.path.join(ROOT, "infra", "backup.yaml"))["Resources"]
+        vault, other = (f"arn:aws:backup:us-east-1:000000000000:backup-vault:{name}" for name in ("own", "other"))
+
+        def filled(value):
+            match value:
+                case {"Ref": "Vault"}:
+                    return "own"
+                case {"Fn::GetAtt": ["Vault", "BackupVaultArn"]}:
+                    return vault
+                case dict():
+                    return {key: filled(inner) for key, inner in value.items()}
+                case list():
+                    return [filled(inner) for inner in value]
+                case _:
+                    return value
+
+        pattern = json.dumps(filled(resources["Ended"]["Properties"]["EventPattern"]))
+        events = self.engine.client("events")
+        of_own, of_other = {"backupVaultName": "own"}, {"backupVaultName": "other"}
+        copied = {"sourceBackupVaultArn": vault, "destinationBackupVaultArn": other}
+        brought = {"sourceBackupVaultArn": other, "destinationBackupVaultArn": vault}
+        ended = ("COMPLETED", "FAILED", "ABORTED", "EXPIRED", "PARTIAL")
+        for kind, detail, taken in (
+            ("Backup", of_own, ended),
+            ("Copy", copied, ended),
+            ("Backup", of_other, ()),
+            ("Copy", brought, ()),
+            ("Restore", of_own, ()),
+        ):
+            for state in (*ended, "CREATED", "PENDING", "RUNNING", "ABORTING"):
+                event = {"id": "1", "version": "0", "account": "000000000000", "region": "us-east-1", "resources": []}
+                event |= {"time": "2026-08-01T20:10:00Z", "source": "aws.backup", "detail-type": f"{kind} Job State Change"}
+                event |= {"detail": {"state": state, **detail}}
+                found = events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+                self.assertEqual(found, state in taken, (kind, state, detail))
+
     def test_the_reader_is_told_what_was_added_to_the_engine(self):
         told = " ".join(self.stack.deployed["adaptations"])
         subjects = ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: ", "Releases: ")
