@@ -14,7 +14,7 @@ Without options it plays every flow with every call struck in every way, every p
 good many random runs. Within `cargo test` it plays a share of the longest. That it finds what it should is shown by
 `cargo known-bugs`.
 
-  --seeds N       so many random runs (default: 20000; within `cargo test` 1000)
+  --seeds N       so many random runs (default: 20000; within `cargo test` 250)
   --from N        the seed of the first of them (default: 1)
   --seed N        plays one random run and prints its steps
   --flow NAME     plays one flow with every call struck; with --call and --fault one case, printed
@@ -184,7 +184,7 @@ impl Given {
             None => None,
         };
         let seeds = match (self.long, &self.with_previous) {
-            (false, _) => 1_000,
+            (false, _) => 250,
             (true, Some(_)) => 2_000,
             (true, None) => 20_000,
         };

@@ -159,6 +159,9 @@ impl ServicesState {
         for (name, value) in assignments(asked) {
             item.insert(name, value);
         }
+        for name in removed(asked) {
+            item.remove(name);
+        }
         Ok(json!({"Attributes": item}))
     }
 
@@ -175,10 +178,8 @@ impl ServicesState {
 /// here reads a journal.
 fn assignments(asked: &Value) -> Vec<(String, Value)> {
     let expression = text(asked, "/UpdateExpression");
-    let assigned = expression
-        .strip_prefix("SET ")
-        .unwrap_or_default()
-        .split(", ");
+    let set = expression.strip_prefix("SET ").unwrap_or_default();
+    let assigned = set.split(" REMOVE ").next().unwrap_or_default().split(", ");
     let pairs = assigned.filter_map(|part| part.split_once(" = "));
     let resolved = pairs.filter_map(|(name, value)| {
         let name = asked
@@ -189,6 +190,14 @@ fn assignments(asked: &Value) -> Vec<(String, Value)> {
         Some((name.to_owned(), value.clone()))
     });
     resolved.collect()
+}
+
+/// What `... REMOVE name, name` removes.
+fn removed(asked: &Value) -> impl Iterator<Item = &str> {
+    let (_, names) = text(asked, "/UpdateExpression")
+        .split_once(" REMOVE ")
+        .unwrap_or_default();
+    names.split(", ").filter(|name| !name.is_empty())
 }
 
 /// A text inside a JSON value; empty when it is not there.
@@ -210,7 +219,7 @@ mod tests {
     #[test]
     fn an_update_assigns_values_under_their_real_names() {
         let asked = json!({
-            "UpdateExpression": "SET #state = :to, version = :next, early_events = list_append(early_events, :event)",
+            "UpdateExpression": "SET #state = :to, early_events = list_append(early_events, :event), version = :next REMOVE prepay, sealed_body",
             "ExpressionAttributeNames": {"#state": "state"},
             "ExpressionAttributeValues": {":to": {"S": "paid"}, ":next": {"N": "2"}, ":event": {"L": []}},
         });
@@ -219,6 +228,7 @@ mod tests {
             ("version".to_owned(), json!({"N": "2"})),
         ];
         assert_eq!(assignments(&asked), expected);
+        assert!(removed(&asked).eq(["prepay", "sealed_body"]));
     }
 
     #[test]
