@@ -37,7 +37,7 @@ use console::Stranger;
 use finding::{Examined, Finding, Severity};
 use report::Report;
 use stack::Stack;
-use wechat::{Merchant, Wishes};
+use wechat::Merchant;
 
 /// How long WeChat Pay's callback may take: it is sent at once, and again after 15 s twice.
 const CALLBACK_WITHIN_S: u64 = 45;
@@ -123,13 +123,6 @@ struct Examination<'a> {
 
 impl Examination<'_> {
     async fn run(&self, check: Check, before: &[Finding]) -> Result<Examined, CallError> {
-        let wishes = Wishes {
-            callback_within: self.callback_within,
-            certificate: self.certificate.as_deref(),
-            is_unreachable: before
-                .iter()
-                .any(|told| told.id == "notify-url-unreachable"),
-        };
         let (calls, stack) = (self.calls, self.stack);
         Ok(match check {
             Check::Stack => {
@@ -154,8 +147,18 @@ impl Examination<'_> {
                     console::examine(calls, stack, &self.stranger, token).await
                 }
             },
-            Check::Merchant => self.merchant.stored(&wishes).await.into(),
-            Check::Wechat => self.merchant.examine(&wishes).await,
+            Check::Merchant => self
+                .merchant
+                .stored(self.certificate.as_deref())
+                .await
+                .into(),
+            Check::Wechat => {
+                let is_unreachable = before
+                    .iter()
+                    .any(|found| found.id == "notify-url-unreachable");
+                let callback_within = (!is_unreachable).then_some(self.callback_within);
+                self.merchant.examine(callback_within).await
+            }
         })
     }
 }

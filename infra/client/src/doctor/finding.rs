@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// The runbook that findings about keys and certificates lead to.
+pub(crate) const KEYS_PAGE: &str = "infra/runbooks/keys.md";
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
