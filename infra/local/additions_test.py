@@ -126,7 +126,7 @@ class Deliveries(unittest.TestCase):
         self.deliver(record(1))
         self.assertEqual((self.events, self.dead), (["1"], []))
 
-    def test_a_record_that_cannot_be_brought_is_told_to_the_dead_letter_queue_and_holds_up_no_other(self):
+    def test_a_record_that_cannot_be_delivered_goes_to_the_dead_letter_queue_and_holds_up_no_other(self):
         self.refusals = 3
         self.deliver(record(1), record(2))
         self.assertEqual(self.events, ["2"])

@@ -429,13 +429,13 @@ class OnTheEngine(unittest.TestCase):
                 found = events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
                 self.assertEqual(found, state in taken, (kind, state, detail))
 
-    def test_the_reader_is_told_what_was_added_to_the_engine(self):
+    def test_what_was_added_to_the_engine_is_printed(self):
         told = " ".join(self.stack.deployed["adaptations"])
         subjects = ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: ", "Releases: ")
         for subject in subjects:
             self.assertIn(subject, told)
 
-    def test_what_is_told_to_have_no_effect_has_none(self):
+    def test_what_is_listed_as_without_effect_has_none(self):
         """When the engine learns one of them, its sentence goes, and this test says so."""
         functions = self.stack.engine.client("lambda")
         names = [function["FunctionName"] for function in functions.list_functions()["Functions"]]

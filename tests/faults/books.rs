@@ -48,16 +48,16 @@ pub(crate) struct OrderRecords {
 impl Records {
     /// Everything as it is now. Scans are a tenth of a case's time, so they are made again only
     /// after a write.
-    pub(crate) fn read(scene: &Deployment) -> Arc<Self> {
-        scene.records(|| Self::scan(scene))
+    pub(crate) fn read(deployment: &Deployment) -> Arc<Self> {
+        deployment.records(|| Self::scan(deployment))
     }
 
-    fn scan(scene: &Deployment) -> Self {
+    fn scan(deployment: &Deployment) -> Self {
         let mut books = Self::default();
         let prefix = format!("order#{MCHID}#");
-        for item in scene
+        for item in deployment
             .cloud
-            .scan(&scene.tables.orders)
+            .scan(&deployment.tables.orders)
             .iter()
             .map(plain_item)
         {
@@ -78,13 +78,13 @@ impl Records {
                 other => panic!("an item of a kind that the harness does not know: {other}"),
             }
         }
-        books.notices = scene
+        books.notices = deployment
             .cloud
-            .scan(&scene.tables.notices)
+            .scan(&deployment.tables.notices)
             .iter()
             .map(plain_item)
             .collect();
-        books.days = days(scene);
+        books.days = days(deployment);
         for book in books.orders.values_mut() {
             book.events.sort_by_key(|event| number(event, "version"));
         }
@@ -129,10 +129,10 @@ impl DayRecords {
     }
 }
 
-fn days(scene: &Deployment) -> BTreeMap<String, DayRecords> {
+fn days(deployment: &Deployment) -> BTreeMap<String, DayRecords> {
     let mut days: BTreeMap<String, DayRecords> = BTreeMap::new();
     let prefix = format!("day#{MCHID}#");
-    let scanned = scene.cloud.scan(&scene.tables.reconciliation);
+    let scanned = deployment.cloud.scan(&deployment.tables.reconciliation);
     for item in scanned.iter().map(plain_item) {
         let of_the_list = ["followed#", "followed-from#"];
         if of_the_list

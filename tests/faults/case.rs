@@ -1,4 +1,4 @@
-//! One case: a scene, a script, a flow or a seed, and what the checks say in the end.
+//! One case: a deployment, a script, a flow or a seed, and what the checks say in the end.
 
 use std::{
     cell::RefCell,
@@ -48,8 +48,8 @@ pub(crate) fn flow(flow: &Flow, turns: Turns, script: Box<dyn Policy>) -> CaseRe
     run(async {
         let mut scenario = Scenario::new(Deployment::set(1, turns).await);
         (flow.before)(&mut scenario).await;
-        scenario.scene.recycle(); // every function starts cold: its first calls are crash points, too
-        scenario.scene.director.follow(script);
+        scenario.deployment.recycle(); // every function starts cold: its first calls are crash points, too
+        scenario.deployment.director.follow(script);
         (flow.acts)(&mut scenario).await;
         end(&mut scenario, flow.after, flow.ends).await;
         scenario
@@ -61,16 +61,19 @@ pub(crate) fn race(race: &Race, turns: Turns, script: Box<dyn Policy>) -> CaseRe
     run(async {
         let mut scenario = Scenario::new(Deployment::set(1, turns).await);
         (race.before)(&mut scenario).await;
-        scenario.scene.director.follow(script);
-        let (scene, asked) = (Arc::clone(&scenario.scene), ConcurrentAnswers::default());
+        scenario.deployment.director.follow(script);
+        let (deployment, asked) = (
+            Arc::clone(&scenario.deployment),
+            ConcurrentAnswers::default(),
+        );
         let [one, other] = race.sides;
         let both = async {
             futures_util::join!(
-                on_side(0, one(&scene, &asked)),
-                on_side(1, other(&scene, &asked))
+                on_side(0, one(&deployment, &asked)),
+                on_side(1, other(&deployment, &asked))
             )
         };
-        scene.act("both sides at once", both).await;
+        deployment.act("both sides at once", both).await;
         scenario.take_answers(asked);
         end(&mut scenario, race.after, race.ends).await;
         scenario
@@ -79,11 +82,11 @@ pub(crate) fn race(race: &Race, turns: Turns, script: Box<dyn Policy>) -> CaseRe
 
 /// No more faults from here: run until quiet, then check.
 async fn end(scenario: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
-    scenario.scene.director.follow(Box::new(InOrder));
+    scenario.deployment.director.follow(Box::new(InOrder));
     scenario
-        .scene
+        .deployment
         .director
-        .tell("-- nothing goes wrong from here on");
+        .print("-- nothing goes wrong from here on");
     checks::at_any_moment(scenario);
     scenario.run_until_quiet(Until::Soon).await;
     after(scenario).await;
@@ -109,9 +112,9 @@ pub(crate) fn run(case: impl Future<Output = Scenario>) -> CaseResult {
         runtime.block_on(async {
             let scenario = tokio::time::timeout(HANGS_AFTER, case).await.ok()?;
             Some(CaseResult {
-                steps: scenario.scene.director.steps(),
-                calls: scenario.scene.director.calls(),
-                invocations: scenario.scene.rollout.invocations(),
+                steps: scenario.deployment.director.steps(),
+                calls: scenario.deployment.director.calls(),
+                invocations: scenario.deployment.rollout.invocations(),
                 violations: scenario.violations,
             })
         })

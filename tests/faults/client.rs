@@ -32,7 +32,7 @@ pub(crate) struct PendingRequest {
     pub(crate) tries: u32,
     /// The answer that counts, once it has come.
     pub(crate) answer: Option<ApiAnswer>,
-    /// When it is asked for again, by the scene's clock in Unix milliseconds.
+    /// When it is asked for again, by the deployment's clock in Unix milliseconds.
     pub(crate) again_ms: i64,
 }
 
@@ -52,30 +52,30 @@ impl Client {
         }
     }
 
-    /// The request for a wish, signed at `now_s`.
+    /// A pending request, signed at `now_s`.
     pub(crate) fn request(
         &self,
-        wish: &PendingRequest,
+        pending: &PendingRequest,
         now_s: i64,
         nonce: &str,
     ) -> Request<Vec<u8>> {
-        let body = wish
+        let body = pending
             .body
             .as_ref()
             .map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let mut headers: Vec<(&str, &[u8])> = wish
+        let mut headers: Vec<(&str, &[u8])> = pending
             .headers
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()))
             .collect();
-        if wish.body.is_some() {
+        if pending.body.is_some() {
             headers.push(("content-type", b"application/json"));
         }
         let unsigned = message_signatures::Request {
-            method: wish.method,
+            method: pending.method,
             scheme: "https",
             authority: AUTHORITY,
-            path: &wish.path,
+            path: &pending.path,
             query: None,
             headers: &headers,
             body: &body,
@@ -84,13 +84,13 @@ impl Client {
             keyid: &self.keyid,
             created_s: now_s,
             expires_s: None,
-            nonce: (wish.method == "POST").then_some(nonce),
+            nonce: (pending.method == "POST").then_some(nonce),
         };
         let fields =
             sign(&unsigned, &params, &self.key, &Profile::MERCHANT_API).expect("a signature");
         let mut request = Request::builder()
-            .method(wish.method)
-            .uri(&wish.path)
+            .method(pending.method)
+            .uri(&pending.path)
             .header("host", AUTHORITY);
         for (name, value) in &headers {
             request = request.header(*name, *value);

@@ -36,12 +36,12 @@ const ATTEMPT_LIMIT_MS: i64 = 3_000;
 /// The same for S3, which is sent more at once (`S3_ATTEMPT_LIMIT`).
 const S3_ATTEMPT_LIMIT_MS: i64 = 10_000;
 
-/// The engines of one scene.
+/// The engines of one deployment.
 pub(crate) struct Cloud {
     engines: AwsEngines,
     /// What each index was last read as, by the question without its time.
     indexes: Mutex<BTreeMap<String, String>>,
-    /// The scene's own clock; those of the sandboxes may differ from it.
+    /// The deployment's own clock; those of the sandboxes may differ from it.
     clock: Clock,
 }
 
@@ -76,7 +76,7 @@ impl Cloud {
         let mut scanned: Value = serde_json::from_str(&reply.body).expect("JSON");
         assert!(
             scanned.get("LastEvaluatedKey").is_none(),
-            "a scene fits into one page"
+            "a deployment fits into one page"
         );
         match scanned["Items"].take() {
             Value::Array(items) => items,
@@ -243,7 +243,7 @@ impl HttpConnector for SandboxConnector {
     }
 }
 
-/// A call of `function`, as the director knows it.
+/// A call of `function`, as the director has it.
 fn call_of(asked: &AwsRequest<'_>, function: Function) -> Call {
     let body = asked.json();
     let about = match asked.service {

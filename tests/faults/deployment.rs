@@ -46,7 +46,7 @@ use crate::{
     sandbox::{Sandbox, Site, clock_at, move_to},
 };
 
-/// When each scene begins: noon of 1 August 2026 in Beijing.
+/// When each deployment begins: noon of 1 August 2026 in Beijing.
 pub(crate) const BEGIN_S: i64 = NOW.0;
 /// How long Lambda lets an invocation run.
 const INVOCATION_MS: i64 = 30_000;
@@ -55,7 +55,7 @@ const RECONCILE_MS: i64 = 900_000;
 
 /// A deployment, and what was seen of it.
 pub(crate) struct Deployment {
-    /// The scene's own clock. A sandbox may be ahead of it or behind.
+    /// The deployment's own clock. A sandbox may be ahead of it or behind.
     pub(crate) clock: Clock,
     pub(crate) director: CallScheduler,
     pub(crate) cloud: Arc<Cloud>,
@@ -108,7 +108,7 @@ pub(crate) struct CallbackAnswer {
 pub(crate) struct ShownPrepay {
     pub(crate) order_no: String,
     pub(crate) value: String,
-    /// Until when it is to work, as the client was told; Unix milliseconds.
+    /// Until when it is to work, as its client was answered; Unix milliseconds.
     pub(crate) until_ms: i64,
 }
 
@@ -134,7 +134,7 @@ impl Default for Poll {
 }
 
 impl Deployment {
-    /// Sets a scene; `turns` say of which release each invocation is. Sandboxes are built when
+    /// Sets one up; `turns` say of which release each invocation is. Sandboxes are built when
     /// they are needed.
     pub(crate) async fn set(seed: u64, turns: Turns) -> Arc<Self> {
         fastrand::seed(seed);
@@ -185,9 +185,9 @@ impl Deployment {
             simulator: wechat.addr.to_string(),
             environment: Mutex::new(variables(&tables, &notify_url)),
             releases: Releases::seeded(seed),
-            scene_clock: clock.clone(),
+            deployment_clock: clock.clone(),
         };
-        let scene = Arc::new(Self {
+        let deployment = Arc::new(Self {
             clock,
             director,
             cloud,
@@ -209,9 +209,9 @@ impl Deployment {
             records: Mutex::default(),
             listening: OnceLock::new(),
         });
-        let listening = listen(listener, Arc::downgrade(&scene));
-        scene.listening.set(listening).expect("set once");
-        scene
+        let listening = listen(listener, Arc::downgrade(&deployment));
+        deployment.listening.set(listening).expect("set once");
+        deployment
     }
 
     /// WeChat Pay's own side.
@@ -219,8 +219,8 @@ impl Deployment {
         self.wechat.admin()
     }
 
-    /// How far the clocks of the sandboxes to come are ahead of the scene's, in milliseconds; the
-    /// last one goes on.
+    /// How far the clocks of the sandboxes to come are ahead of the deployment's, in milliseconds;
+    /// the last one goes on.
     pub(crate) fn skew(&self, ahead_ms: Vec<i64>) {
         self.state().ahead_ms = ahead_ms;
     }
@@ -283,11 +283,11 @@ impl Deployment {
     }
 
     /// A client asks, once. `None` when no answer came.
-    pub(crate) async fn ask(&self, wish: &PendingRequest) -> Option<ApiAnswer> {
+    pub(crate) async fn ask(&self, pending: &PendingRequest) -> Option<ApiAnswer> {
         let request = self
             .client
-            .request(wish, self.clock.now().0, &self.random.nonce());
-        let function = if wish.method == "POST" && wish.path == "/v1/orders" {
+            .request(pending, self.clock.now().0, &self.random.nonce());
+        let function = if pending.method == "POST" && pending.path == "/v1/orders" {
             Function::CreateOrder
         } else {
             Function::ManageOrder
@@ -485,11 +485,11 @@ impl Deployment {
     /// Runs `work` with its calls taking turns.
     pub(crate) async fn act<T>(&self, what: impl Into<String>, work: impl Future<Output = T>) -> T {
         self.director
-            .tell(format!("{} {}", self.time(), what.into()));
+            .print(format!("{} {}", self.time(), what.into()));
         self.director.run(work).await
     }
 
-    /// The scene's time as `+00:01:02.345` since its beginning.
+    /// The deployment's time as `+00:01:02.345` since its beginning.
     pub(crate) fn time(&self) -> String {
         let ms = self.clock.now_ms() - BEGIN_S * 1000;
         let (s, ms) = (ms / 1000, ms % 1000);
@@ -570,23 +570,23 @@ pub(crate) fn webhook_id(event: &Value) -> String {
 }
 
 /// Where callbacks arrive, over real HTTP.
-fn listen(listener: TcpListener, scene: std::sync::Weak<Deployment>) -> JoinHandle<()> {
+fn listen(listener: TcpListener, deployment: std::sync::Weak<Deployment>) -> JoinHandle<()> {
     let app = Router::new()
         .route("/v1/callbacks/wechatpay", post(arrive))
-        .with_state(scene);
+        .with_state(deployment);
     tokio::spawn(async move { axum::serve(listener, app).await.expect("a listener") })
 }
 
 async fn arrive(
-    State(scene): State<std::sync::Weak<Deployment>>,
+    State(deployment): State<std::sync::Weak<Deployment>>,
     headers: HeaderMap,
     body: String,
 ) -> http::StatusCode {
     let texts = headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))));
-    let status = match scene.upgrade() {
-        Some(scene) => scene.receive(texts.collect(), &body).await,
+    let status = match deployment.upgrade() {
+        Some(deployment) => deployment.receive(texts.collect(), &body).await,
         None => 503,
     };
     http::StatusCode::from_u16(status).expect("a status")
@@ -598,7 +598,8 @@ fn variables(tables: &Tables, notify_url: &str) -> Environment {
         ("MERCHANT_SIGNER", "sealed"),
         ("NOTIFY_URL", notify_url),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
-        // Which may be so on this machine only; the calls themselves go to the scene's own engines.
+        // Which is allowed on this machine only; the calls themselves go to the deployment's own
+        // engines.
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ("CONSOLE_AUTH", "jwt"),
         ("CONSOLE_GROUP", CONSOLE_GROUP),

@@ -156,8 +156,8 @@ impl CallScheduler {
         self.state().calls
     }
 
-    /// Tells a step of the run.
-    pub(crate) fn tell(&self, step: impl Into<String>) {
+    /// Prints a step of the run.
+    pub(crate) fn print(&self, step: impl Into<String>) {
         self.state().steps.push(step.into());
     }
 

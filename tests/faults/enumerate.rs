@@ -78,7 +78,7 @@ pub(crate) fn every_point(
             &cases,
             |case| strike(flow, turns, case.at, case.strike),
             |position, (struck, outcome)| {
-                tell(
+                print(
                     (flow, turns),
                     &cases[position],
                     struck.as_ref(),
@@ -90,7 +90,7 @@ pub(crate) fn every_point(
         );
     }
     report.flow(calls.len());
-    report.tell(&format!(
+    report.print(&format!(
         "flow {}: {} calls, {} cases, {} violations ({:.1} s)",
         flow.name,
         calls.len(),
@@ -111,7 +111,7 @@ fn points(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
     })
 }
 
-fn tell(
+fn print(
     (flow, turns): (&Flow, Turns),
     case: &Case,
     struck: Option<&Call>,

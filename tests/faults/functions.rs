@@ -13,7 +13,7 @@
     clippy::expect_used,
     clippy::large_futures,
     clippy::panic,
-    reason = "what a scene cannot do without ends the case, with what it was"
+    reason = "what a deployment cannot do without ends the case, with what it was"
 )]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -73,7 +73,7 @@ pub enum App {
     Reconcile(Box<reconcile::app::App>),
     /// Shows days to people.
     Console(Box<console::app::App>),
-    /// Tells clients of changes.
+    /// Sends changes to clients.
     SendWebhook(Box<send_webhook::app::App>),
 }
 

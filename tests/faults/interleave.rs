@@ -111,7 +111,7 @@ pub(crate) fn every_way(
         jobs = further;
     }
     report.race();
-    report.tell(&format!(
+    report.print(&format!(
         "race {}: {cases} cases, {} violations ({:.1} s)",
         race.name,
         report.violations() - before,

@@ -20,7 +20,7 @@
     clippy::large_futures,
     clippy::panic,
     clippy::print_stdout,
-    reason = "what a scene cannot do without ends the case, with what it was; progress is for people"
+    reason = "what a deployment cannot do without ends the case, with what it was; progress is for people"
 )]
 
 mod books;

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     pub(crate) with_previous: Option<Option<String>>,
     /// Which invocation is one of which release, if that was given.
     pub(crate) turns: Option<Turns>,
-    /// The check whose first violation is looked for.
+    /// The check whose first violation is searched for.
     pub(crate) find: Option<String>,
     /// Whether all there is to be played is, as it is not within `cargo test`.
     pub(crate) long: bool,

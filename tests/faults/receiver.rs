@@ -56,7 +56,7 @@ impl Got {
     }
 }
 
-/// The receiver of one scene.
+/// The receiver of one deployment.
 pub(crate) struct Receiver(Mutex<State>);
 
 struct State {
@@ -139,13 +139,13 @@ pub(crate) struct Door {
     pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
     pub(crate) clock: SandboxClock,
-    pub(crate) scene_clock: Clock,
+    pub(crate) deployment_clock: Clock,
     pub(crate) receiver: Arc<Receiver>,
 }
 
 impl Carry for Door {
     async fn carry(&self, request: &Message) -> Option<Vec<u8>> {
-        let asked_ms = self.scene_clock.now_ms();
+        let asked_ms = self.deployment_clock.now_ms();
         let call = Call {
             function: Function::SendWebhook,
             service: Service::Receiver,
@@ -156,7 +156,7 @@ impl Carry for Door {
         };
         let (fate, turn) = self.director.pass(&self.line, call).await;
         // Others had so much time before this call that its caller has given it up.
-        let waited_ms = self.scene_clock.now_ms() - asked_ms;
+        let waited_ms = self.deployment_clock.now_ms() - asked_ms;
         if fate.is_none() && waited_ms > WAITED_MS {
             self.clock.advance_ms(waited_ms);
             return None;

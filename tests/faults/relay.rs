@@ -42,7 +42,7 @@ pub(crate) struct Ends {
     pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
     pub(crate) clock: SandboxClock,
-    pub(crate) scene_clock: Clock,
+    pub(crate) deployment_clock: Clock,
     /// `127.0.0.1:port` of the simulator.
     pub(crate) simulator: String,
     pub(crate) exchanges: Arc<Exchanges>,
@@ -89,10 +89,10 @@ async fn serve(mut stream: TcpStream, ends: impl Carry) {
 impl Carry for Ends {
     /// To the simulator.
     async fn carry(&self, request: &Message) -> Option<Vec<u8>> {
-        let asked_ms = self.scene_clock.now_ms();
+        let asked_ms = self.deployment_clock.now_ms();
         let (fate, turn) = self.director.pass(&self.line, self.call(request)).await;
         // Others had so much time before this call that its caller has given it up.
-        let waited_ms = self.scene_clock.now_ms() - asked_ms;
+        let waited_ms = self.deployment_clock.now_ms() - asked_ms;
         if fate.is_none() && waited_ms > CALL_LIMIT_MS {
             self.clock.advance_ms(waited_ms);
             return None;

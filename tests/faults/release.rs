@@ -89,7 +89,7 @@ impl SandboxClock {
 const WITHOUT_PREVIOUS: &str =
     "the release before is not in this build: `cargo faults --with-previous` makes one";
 
-/// The functions of the releases in one scene.
+/// The functions of the releases in one deployment.
 pub(crate) struct Releases {
     this: functions::Functions,
     #[cfg(with_previous)]

@@ -51,8 +51,8 @@ impl Report {
         !self.search.as_ref().is_some_and(found)
     }
 
-    /// Tells how far the run is.
-    pub(crate) fn tell(&self, line: &str) {
+    /// Prints how far the run is.
+    pub(crate) fn print(&self, line: &str) {
         if self.search.is_none() {
             println!("{line}");
         }
@@ -89,7 +89,7 @@ impl Report {
                     search.others.insert(violation.check);
                 }
             }
-            self.tell(&format!(
+            self.print(&format!(
                 "VIOLATION {name}: {}: {} | cargo faults {replay}",
                 violation.check, violation.found
             ));
@@ -101,7 +101,7 @@ impl Report {
     pub(crate) fn harness_fault(&mut self, what: &str) {
         self.count(false);
         self.violations += 1;
-        self.tell(&format!("HARNESS {what}"));
+        self.print(&format!("HARNESS {what}"));
     }
 
     /// Counts the seeds that were run, and their time.

@@ -23,13 +23,13 @@ pub(crate) struct Sandbox {
     pub(crate) line: Liveness,
     /// Its own clock.
     pub(crate) clock: SandboxClock,
-    /// How far its clock is ahead of the scene's, in milliseconds.
+    /// How far its clock is ahead of the deployment's, in milliseconds.
     pub(crate) ahead_ms: i64,
     pub(crate) app: FunctionApp,
     _relay: Relay,
 }
 
-/// Where sandboxes of one scene are built.
+/// Where sandboxes of one deployment are built.
 pub(crate) struct Site {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) director: CallScheduler,
@@ -40,7 +40,7 @@ pub(crate) struct Site {
     /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
     pub(crate) environment: Mutex<Environment>,
     pub(crate) releases: Releases,
-    pub(crate) scene_clock: Clock,
+    pub(crate) deployment_clock: Clock,
 }
 
 impl Site {
@@ -65,7 +65,7 @@ impl Site {
                     line: line.clone(),
                     director: self.director.clone(),
                     clock: clock.clone(),
-                    scene_clock: self.scene_clock.clone(),
+                    deployment_clock: self.deployment_clock.clone(),
                     receiver: Arc::clone(&self.receiver),
                 })
                 .await
@@ -81,7 +81,7 @@ impl Site {
                     line: line.clone(),
                     director: self.director.clone(),
                     clock: clock.clone(),
-                    scene_clock: self.scene_clock.clone(),
+                    deployment_clock: self.deployment_clock.clone(),
                     simulator: self.simulator.clone(),
                     exchanges: Arc::clone(&self.exchanges),
                 })

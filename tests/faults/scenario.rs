@@ -18,17 +18,17 @@ use crate::{
 
 /// All queues that Lambda polls.
 const QUEUES: [&str; 4] = [REQUESTS, RESULTS, WORK, WEBHOOKS];
-/// How many times something may be due before a scene is held to be restless.
+/// How many times something may be due before a deployment counts as one that never becomes quiet.
 const ROUNDS_MAX: u32 = 2_000;
-/// How long a scene is given to do what does not wait for a payer.
+/// How long a deployment is given to do what does not wait for a payer.
 const SOON: Duration = Duration::from_secs(20 * 60);
 /// Time limit of a test: WeChat Pay closes unpaid orders after seven days by itself.
 const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
 
-/// A scene being played.
+/// A flow that runs in its deployment.
 pub(crate) struct Scenario {
-    pub(crate) scene: Arc<Deployment>,
-    pub(crate) wishes: Vec<PendingRequest>,
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) pending_requests: Vec<PendingRequest>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -46,10 +46,10 @@ pub(crate) struct ConcurrentAnswers(Mutex<Vec<(PendingRequest, Option<ApiAnswer>
 
 impl ConcurrentAnswers {
     /// A client asks for something, once.
-    pub(crate) async fn ask(&self, scene: &Deployment, wish: PendingRequest) {
-        let answer = scene.ask(&wish).await;
+    pub(crate) async fn ask(&self, deployment: &Deployment, pending: PendingRequest) {
+        let answer = deployment.ask(&pending).await;
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push((wish, answer));
+        asked.push((pending, answer));
     }
 }
 
@@ -63,10 +63,10 @@ pub(crate) enum Until {
 }
 
 impl Scenario {
-    pub(crate) fn new(scene: Arc<Deployment>) -> Self {
+    pub(crate) fn new(deployment: Arc<Deployment>) -> Self {
         Self {
-            scene,
-            wishes: Vec::new(),
+            deployment,
+            pending_requests: Vec::new(),
             violations: Vec::new(),
         }
     }
@@ -87,54 +87,58 @@ impl Scenario {
     }
 
     /// The client asks for something, once. What has no answer that counts is asked for again when
-    /// time passes. Gives the position of the wish.
-    pub(crate) async fn wish(&mut self, wish: PendingRequest) -> usize {
-        self.wishes.push(wish);
-        let position = self.wishes.len() - 1;
+    /// time passes. Gives the position of the pending.
+    pub(crate) async fn request(&mut self, pending: PendingRequest) -> usize {
+        self.pending_requests.push(pending);
+        let position = self.pending_requests.len() - 1;
         self.ask_again(position).await;
         position
     }
 
     async fn ask_again(&mut self, position: usize) {
-        let wish = self.wishes[position].clone();
-        let name = format!("{} {}", wish.method, wish.path);
-        let answer = self.scene.act(name, self.scene.ask(&wish)).await;
-        self.tell_answer(&wish, answer.as_ref());
+        let pending = self.pending_requests[position].clone();
+        let name = format!("{} {}", pending.method, pending.path);
+        let answer = self
+            .deployment
+            .act(name, self.deployment.ask(&pending))
+            .await;
+        self.log_answer(&pending, answer.as_ref());
         if let Some(answer) = &answer {
-            checks::of_an_answer(self, &wish, answer);
+            checks::of_an_answer(self, &pending, answer);
         }
-        self.wishes[position].take(answer, self.scene.clock.now_ms());
+        self.pending_requests[position].take(answer, self.deployment.clock.now_ms());
     }
 
     /// Takes what clients were answered while something else happened. What has no answer that
     /// counts is asked for again.
     pub(crate) fn take_answers(&mut self, asked: ConcurrentAnswers) {
-        for (mut wish, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.tell_answer(&wish, answer.as_ref());
+        for (mut pending, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.log_answer(&pending, answer.as_ref());
             if let Some(answer) = &answer {
-                checks::of_an_answer(self, &wish, answer);
+                checks::of_an_answer(self, &pending, answer);
             }
-            wish.take(answer, self.scene.clock.now_ms());
-            self.wishes.push(wish);
+            pending.take(answer, self.deployment.clock.now_ms());
+            self.pending_requests.push(pending);
         }
     }
 
-    fn tell_answer(&self, wish: &PendingRequest, answer: Option<&ApiAnswer>) {
-        let told = answer.map_or("no answer".to_owned(), |answer| {
+    fn log_answer(&self, pending: &PendingRequest, answer: Option<&ApiAnswer>) {
+        let outcome = answer.map_or("no answer".to_owned(), |answer| {
             let state = answer.body["state"].as_str().unwrap_or_default();
             format!("{} {}{state}", answer.status, answer.code())
         });
-        self.scene
-            .director
-            .tell(format!("    {} {} -> {told}", wish.method, wish.path));
+        self.deployment.director.print(format!(
+            "    {} {} -> {outcome}",
+            pending.method, pending.path
+        ));
     }
 
     /// What the client is shown of an order, asked for until there is an answer.
     pub(crate) async fn shown(&mut self, order_no: &str) -> ApiAnswer {
         let position = self
-            .wish(PendingRequest::get(format!("/v1/orders/{order_no}")))
+            .request(PendingRequest::get(format!("/v1/orders/{order_no}")))
             .await;
-        self.wishes[position]
+        self.pending_requests[position]
             .answer
             .clone()
             .expect("nothing is struck here, so the first answer counts")
@@ -144,23 +148,24 @@ impl Scenario {
     pub(crate) async fn pay_as_shown(&mut self, order_no: &str) {
         let shown = self.shown(order_no).await;
         let value = self
-            .scene
+            .deployment
             .shown()
             .into_iter()
             .rev()
             .find(|shown| shown.order_no == order_no);
         let paid = match &value {
             Some(shown) => self
-                .scene
+                .deployment
                 .wechat()
                 .pay(&shown.value, &PayOptions::default())
                 .err()
                 .map(|error| error.to_string()),
             None => Some("no value was ever shown".to_owned()),
         };
-        self.scene
-            .director
-            .tell(format!("{} the payer pays {order_no}", self.scene.time()));
+        self.deployment.director.print(format!(
+            "{} the payer pays {order_no}",
+            self.deployment.time()
+        ));
         self.require(
             "the value that is shown can be paid with",
             paid.is_none(),
@@ -177,10 +182,11 @@ impl Scenario {
 
     /// A payer pays an order by its number.
     pub(crate) async fn pay(&mut self, order_no: &str) {
-        self.scene
-            .director
-            .tell(format!("{} the payer pays {order_no}", self.scene.time()));
-        self.scene
+        self.deployment.director.print(format!(
+            "{} the payer pays {order_no}",
+            self.deployment.time()
+        ));
+        self.deployment
             .wechat()
             .pay(order_no, &PayOptions::default())
             .expect("an order that can be paid");
@@ -200,9 +206,9 @@ impl Scenario {
     /// duplicate_payment ORDER-1`). `kept` is how many events are on record as undelivered.
     pub(crate) fn state(&self, name: &str) -> String {
         if name == "kept" {
-            return self.scene.kept().len().to_string();
+            return self.deployment.kept().len().to_string();
         }
-        let books = Records::read(&self.scene);
+        let books = Records::read(&self.deployment);
         if let Some(what) = name.strip_prefix("day") {
             let day = books.days.values().next();
             return day.map_or("none".to_owned(), |day| day.state(what.trim()));
@@ -228,7 +234,7 @@ impl Scenario {
     }
 
     pub(crate) fn parked_payment(&self, order_no: &str) -> String {
-        let books = Records::read(&self.scene);
+        let books = Records::read(&self.deployment);
         let parked = books
             .orders
             .get(order_no)
@@ -240,29 +246,29 @@ impl Scenario {
 
     /// WeChat Pay sends what is due.
     pub(crate) async fn deliver(&self) {
-        self.scene
-            .act("WeChat Pay sends what is due", self.scene.deliver())
+        self.deployment
+            .act("WeChat Pay sends what is due", self.deployment.deliver())
             .await;
     }
 
     /// Time passes.
     pub(crate) async fn pass(&self, by: Duration) {
-        self.scene
-            .act(format!("{} s pass", by.as_secs()), self.scene.pass(by))
+        self.deployment
+            .act(format!("{} s pass", by.as_secs()), self.deployment.pass(by))
             .await;
     }
 
     /// Lambda polls every queue once. Events come into theirs as soon as there is a webhook.
     pub(crate) async fn poll(&self) -> usize {
-        if self.scene.has_webhook() {
-            self.scene.pipe();
+        if self.deployment.has_webhook() {
+            self.deployment.pipe();
         }
         let mut count = 0;
         for url in QUEUES {
             let name = url.rsplit('/').next().unwrap_or_default();
             count += self
-                .scene
-                .act(format!("Lambda polls {name}"), self.scene.poll(url))
+                .deployment
+                .act(format!("Lambda polls {name}"), self.deployment.poll(url))
                 .await;
         }
         count
@@ -270,21 +276,29 @@ impl Scenario {
 
     /// Lambda polls the queue of requests once.
     pub(crate) async fn poll_requests(&self) {
-        self.scene
-            .act("Lambda polls payment-requests", self.scene.poll(REQUESTS))
+        self.deployment
+            .act(
+                "Lambda polls payment-requests",
+                self.deployment.poll(REQUESTS),
+            )
             .await;
     }
 
     /// Lambda polls the queue of callbacks once.
     pub(crate) async fn poll_results(&self) {
-        self.scene
-            .act("Lambda polls payment-results", self.scene.poll(RESULTS))
+        self.deployment
+            .act(
+                "Lambda polls payment-results",
+                self.deployment.poll(RESULTS),
+            )
             .await;
     }
 
     /// One run of the sweep.
     pub(crate) async fn sweep(&self) {
-        self.scene.act("the sweep runs", self.scene.sweep()).await;
+        self.deployment
+            .act("the sweep runs", self.deployment.sweep())
+            .await;
     }
 
     /// Lets everything run by itself: WeChat Pay repeats its callbacks, the client its requests,
@@ -294,13 +308,14 @@ impl Scenario {
             Until::Soon => SOON,
             Until::TheEnd => IN_THE_END,
         };
-        let end_ms = self.scene.clock.now_ms() + i64::try_from(given.as_millis()).expect("days");
+        let end_ms =
+            self.deployment.clock.now_ms() + i64::try_from(given.as_millis()).expect("days");
         for _ in 0..ROUNDS_MAX {
             self.deliver().await;
-            self.repeat_wishes().await;
+            self.repeat_pending().await;
             while self.poll().await > 0 {}
-            let now_ms = self.scene.clock.now_ms();
-            if Records::read(&self.scene)
+            let now_ms = self.deployment.clock.now_ms();
+            if Records::read(&self.deployment)
                 .due()
                 .any(|(due_s, _)| due_s * 1000 <= now_ms)
             {
@@ -327,7 +342,7 @@ impl Scenario {
     /// is due.
     async fn differences_move(&mut self) -> bool {
         let states = |scenario: &Self| -> Vec<u64> {
-            let books = Records::read(&scenario.scene);
+            let books = Records::read(&scenario.deployment);
             let all = books.days.values().flat_map(|day| &day.differences);
             all.filter(|one| !one["refund"].is_null())
                 .filter_map(|one| one["version"].as_u64())
@@ -344,7 +359,7 @@ impl Scenario {
 
     /// The sweep runs once a minute.
     async fn next_minute(&self) {
-        let into_ms = self.scene.clock.now_ms() % 60_000;
+        let into_ms = self.deployment.clock.now_ms() % 60_000;
         let wait_ms = u64::try_from(60_000 - into_ms).expect("less than a minute");
         // What WeChat Pay sends within the minute is sent on the way.
         self.step_by_step(Duration::from_millis(wait_ms)).await;
@@ -353,19 +368,21 @@ impl Scenario {
     /// Passes time, but stops wherever WeChat Pay has something to send: it signs with its own
     /// time.
     pub(crate) async fn step_by_step(&self, by: Duration) {
-        let end_ms = self.scene.clock.now_ms() + i64::try_from(by.as_millis()).expect("a minute");
+        let end_ms =
+            self.deployment.clock.now_ms() + i64::try_from(by.as_millis()).expect("a minute");
         while let Some(next_ms) = self.next_at_wechat_ms().filter(|next_ms| *next_ms < end_ms) {
-            let wait_ms = u64::try_from(next_ms - self.scene.clock.now_ms()).unwrap_or_default();
+            let wait_ms =
+                u64::try_from(next_ms - self.deployment.clock.now_ms()).unwrap_or_default();
             self.pass(Duration::from_millis(wait_ms)).await;
         }
-        let left_ms = u64::try_from(end_ms - self.scene.clock.now_ms()).unwrap_or_default();
+        let left_ms = u64::try_from(end_ms - self.deployment.clock.now_ms()).unwrap_or_default();
         self.pass(Duration::from_millis(left_ms)).await;
     }
 
-    async fn repeat_wishes(&mut self) {
-        for position in 0..self.wishes.len() {
-            let wish = &self.wishes[position];
-            if wish.is_open() && wish.again_ms <= self.scene.clock.now_ms() {
+    async fn repeat_pending(&mut self) {
+        for position in 0..self.pending_requests.len() {
+            let pending = &self.pending_requests[position];
+            if pending.is_open() && pending.again_ms <= self.deployment.clock.now_ms() {
                 self.ask_again(position).await;
             }
         }
@@ -373,23 +390,26 @@ impl Scenario {
 
     /// When something happens next, in Unix milliseconds.
     fn next_ms(&self, until: Until) -> Option<i64> {
-        let wishes = self.wishes.iter().filter(|wish| wish.is_open());
+        let pending_requests = self
+            .pending_requests
+            .iter()
+            .filter(|pending| pending.is_open());
         let messages: Vec<i64> = self
-            .scene
+            .deployment
             .cloud
             .queues()
             .waiting()
             .iter()
             .map(|(_, message)| message.visible_ms)
             .collect();
-        let books = Records::read(&self.scene);
+        let books = Records::read(&self.deployment);
         let due = books
             .due()
             .filter(|(_, moves)| *moves || until == Until::TheEnd);
         // The sweep runs at the next full minute.
         let due = due.map(|(due_s, _)| (due_s + 59) / 60 * 60_000);
-        wishes
-            .map(|wish| wish.again_ms)
+        pending_requests
+            .map(|pending| pending.again_ms)
             .chain(messages)
             .chain(self.next_at_wechat_ms())
             .chain(due)
@@ -397,7 +417,7 @@ impl Scenario {
     }
 
     fn next_at_wechat_ms(&self) -> Option<i64> {
-        let wechat = self.scene.wechat();
+        let wechat = self.deployment.wechat();
         let callbacks = wechat
             .callbacks()
             .into_iter()

@@ -40,7 +40,7 @@ const FAULTS_MAX: usize = 4;
 const DAYS_ONE_IN: u8 = 10;
 
 /// How often progress is reported.
-const TELL_EACH: usize = 250;
+const PRINT_EACH: usize = 250;
 /// So many seeds are played twice, to see that the same seed is the same run.
 const PLAYED_TWICE: u64 = 10;
 
@@ -72,8 +72,8 @@ pub(crate) fn run(
             let replay = format!("--seed {seed}{}", turns(seed).option());
             report.case(&format!("seed {seed}"), &outcome, &replay);
             done += 1;
-            if done % TELL_EACH == 0 || done == seeds.len() {
-                report.tell(&format!(
+            if done % PRINT_EACH == 0 || done == seeds.len() {
+                report.print(&format!(
                     "seeds: {done} of {}, {} violations ({:.1} s, {:.1} a second)",
                     seeds.len(),
                     report.violations() - before,
@@ -93,7 +93,7 @@ pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
         let mut dice = Rng::with_seed(seed);
         let mut scenario = Scenario::new(Deployment::set(seed, turns).await);
         let skews = (0..40).map(|_| dice.i64(-SKEW_MS..=SKEW_MS)).collect();
-        scenario.scene.skew(skews);
+        scenario.deployment.skew(skews);
         let faults = dice.usize(0..=FAULTS_MAX);
         let chance = Chance {
             dice: dice.fork(),
@@ -102,8 +102,8 @@ pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
             faults,
             again: None,
         };
-        scenario.scene.director.follow(Box::new(chance));
-        let lost = misfortunes_of_callbacks(&scenario, &mut dice);
+        scenario.deployment.director.follow(Box::new(chance));
+        let lost = callback_faults(&scenario, &mut dice);
         let orders: Vec<Value> = (0..dice.usize(1..=3))
             .map(|n| order(n, &mut dice))
             .collect();
@@ -112,15 +112,15 @@ pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
             checks::at_any_moment(&mut scenario);
             time_passes(&scenario, &mut dice).await;
         }
-        scenario.scene.wechat().clear_faults(None);
-        scenario.scene.director.follow(Box::new(InOrder));
+        scenario.deployment.wechat().clear_faults(None);
+        scenario.deployment.director.follow(Box::new(InOrder));
         scenario
-            .scene
+            .deployment
             .director
-            .tell("-- nothing goes wrong from here on");
+            .print("-- nothing goes wrong from here on");
         scenario.run_until_quiet(Until::Soon).await;
         scenario
-            .scene
+            .deployment
             .wechat()
             .set_refund_outcome(RefundOutcome::Success);
         if dice.bool() {
@@ -128,7 +128,7 @@ pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
                 // One that is closed or was never made cannot be paid.
                 drop(
                     scenario
-                        .scene
+                        .deployment
                         .wechat()
                         .pay(&number(order), &PayOptions::default()),
                 );
@@ -181,7 +181,7 @@ impl Policy for Chance {
 }
 
 /// What WeChat Pay's callbacks meet on their way. Whether some are lost for good.
-fn misfortunes_of_callbacks(scenario: &Scenario, dice: &mut Rng) -> bool {
+fn callback_faults(scenario: &Scenario, dice: &mut Rng) -> bool {
     let faults = [
         WechatFault::ProbeCallback,
         WechatFault::OutOfOrderCallback,
@@ -226,30 +226,33 @@ fn order(n: usize, dice: &mut Rng) -> Value {
 /// Some things happen at once.
 async fn moment(scenario: &mut Scenario, orders: &[Value], lost: bool, dice: &mut Rng) {
     if dice.u8(..10) == 0 {
-        scenario.scene.director.tell("every idle sandbox is gone");
-        scenario.scene.recycle();
+        scenario
+            .deployment
+            .director
+            .print("every idle sandbox is gone");
+        scenario.deployment.recycle();
     }
     if dice.bool() {
-        somebody_at_wechat(scenario, &number(any(orders, dice)), lost, dice);
+        operator_at_wechat(scenario, &number(any(orders, dice)), lost, dice);
         scenario.deliver().await;
     }
-    let scene = Arc::clone(&scenario.scene);
+    let deployment = Arc::clone(&scenario.deployment);
     let asked = ConcurrentAnswers::default();
     let (names, acts): (Vec<String>, Vec<LocalBoxFuture<'_, ()>>) = (0..dice.usize(1..=3))
-        .map(|_| act(&scene, any(orders, dice), &asked, dice))
+        .map(|_| act(&deployment, any(orders, dice), &asked, dice))
         .unzip();
-    scene.act(names.join(" | "), join_all(acts)).await;
+    deployment.act(names.join(" | "), join_all(acts)).await;
     scenario.take_answers(asked);
 }
 
 /// A payer or the merchant's staff act at WeChat Pay, if possible. If callbacks get lost, only
 /// actions that a query can find: others are found by the bills alone.
-fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
-    let wechat = scenario.scene.wechat();
+fn operator_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
+    let wechat = scenario.deployment.wechat();
     let options = PayOptions::default();
     // A payer has what a client was shown, be it the newest value or not, and nothing else.
     let shown: Vec<String> = scenario
-        .scene
+        .deployment
         .shown()
         .into_iter()
         .filter(|shown| shown.order_no == order_no)
@@ -270,15 +273,15 @@ fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mu
             wechat.pay_again(order_no, &options).is_ok(),
         ),
         10 => {
-            let wish = ConsoleRefund {
+            let pending = ConsoleRefund {
                 order: order_no.to_owned(),
                 refund_fen: dice.i64(1..400),
-                notify_url: Some(scenario.scene.notify_url.clone()),
+                notify_url: Some(scenario.deployment.notify_url.clone()),
                 ..ConsoleRefund::default()
             };
             (
                 "the merchant's staff refund a part of",
-                wechat.console_refund(&wish).is_ok(),
+                wechat.console_refund(&pending).is_ok(),
             )
         }
         _ => {
@@ -291,18 +294,18 @@ fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mu
             ];
             let outcome = outcomes[dice.usize(..outcomes.len())];
             wechat.set_refund_outcome(outcome);
-            scenario.scene.director.tell(format!(
+            scenario.deployment.director.print(format!(
                 "{} refunds come to {outcome:?} from now on",
-                scenario.scene.time()
+                scenario.deployment.time()
             ));
             return;
         }
     };
     if done {
         scenario
-            .scene
+            .deployment
             .director
-            .tell(format!("{} {what} {order_no}", scenario.scene.time()));
+            .print(format!("{} {what} {order_no}", scenario.deployment.time()));
     }
 }
 
@@ -316,36 +319,45 @@ fn number(order: &Value) -> String {
 
 /// One of the things that happen at once: what it is called, and it.
 fn act<'a>(
-    scene: &'a Arc<Deployment>,
+    deployment: &'a Arc<Deployment>,
     order: &Value,
     asked: &'a ConcurrentAnswers,
     dice: &mut Rng,
 ) -> (String, LocalBoxFuture<'a, ()>) {
     let order_no = number(order);
-    let ask = |wish: PendingRequest| {
-        let name = format!("{} {}", wish.method, wish.path);
-        (name, asked.ask(scene, wish).boxed_local())
+    let ask = |pending: PendingRequest| {
+        let name = format!("{} {}", pending.method, pending.path);
+        (name, asked.ask(deployment, pending).boxed_local())
     };
     match dice.u8(..24) {
         0..=5 => {
-            let wish = PendingRequest::post("/v1/orders", order.clone());
-            let wish = if dice.u8(..3) == 0 {
-                wish.with("prefer", "respond-async")
+            let pending = PendingRequest::post("/v1/orders", order.clone());
+            let pending = if dice.u8(..3) == 0 {
+                pending.with("prefer", "respond-async")
             } else {
-                wish
+                pending
             };
-            ask(if dice.u8(..4) == 0 { wish.once() } else { wish })
+            ask(if dice.u8(..4) == 0 {
+                pending.once()
+            } else {
+                pending
+            })
         }
         6 | 7 => ask(PendingRequest::get(format!("/v1/orders/{order_no}")).or("order_not_found")),
         8 => ask(close(&order_no)),
         9..=11 => ask(refund(&order_no, order, dice)),
         12 => ask(decision(&order_no, dice)),
-        13..=15 => ("the sweep runs".to_owned(), scene.sweep().boxed_local()),
+        13..=15 => (
+            "the sweep runs".to_owned(),
+            deployment.sweep().boxed_local(),
+        ),
         16 => {
-            let callback = scene.wechat().signed_callback(&order_no, &Damage::None);
+            let callback = deployment
+                .wechat()
+                .signed_callback(&order_no, &Damage::None);
             let copy = async move {
                 if let Some(callback) = callback {
-                    scene.receive_signed(&callback).await;
+                    deployment.receive_signed(&callback).await;
                 }
             };
             (
@@ -365,7 +377,7 @@ fn act<'a>(
                 url.rsplit('/').next().unwrap_or_default()
             );
             let poll = async move {
-                scene.poll_as(url, &how).await;
+                deployment.poll_as(url, &how).await;
             };
             (name, poll.boxed_local())
         }
@@ -389,15 +401,15 @@ fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> PendingRequest {
         (paid_fen * n / 5).max(1)
     };
     let body = json!({"refund_no": format!("R{n}"), "amount_fen": amount_fen});
-    let mut wish = PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body);
+    let mut pending = PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body);
     for refusal in [
         "order_not_found",
         "order_not_paid",
         "refund_exceeds_payment",
     ] {
-        wish = wish.or(refusal);
+        pending = pending.or(refusal);
     }
-    wish
+    pending
 }
 
 /// A person decides about a refund, whether or not it needs one.
@@ -412,7 +424,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
         _ => ("payer-paid", json!({"who": "Li", "why": "by bank"})),
     };
     let path = format!("/v1/orders/{order_no}/refunds/R{}/{what}", dice.u8(1..=4));
-    let mut wish = PendingRequest::post(path, body);
+    let mut pending = PendingRequest::post(path, body);
     for refusal in [
         "order_not_found",
         "refund_not_found",
@@ -420,9 +432,9 @@ fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
         "refund_needs_two_persons",
         "wechatpay_refused",
     ] {
-        wish = wish.or(refusal);
+        pending = pending.or(refusal);
     }
-    wish
+    pending
 }
 
 async fn time_passes(scenario: &Scenario, dice: &mut Rng) {

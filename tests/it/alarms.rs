@@ -210,7 +210,7 @@ async fn a_release_is_taken_back_for_what_fails_on_our_side_and_for_no_bad_day_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own() {
+async fn an_error_with_an_alarm_of_its_own_does_not_set_off_the_one_for_error_lines() {
     let (testbed, mut watch) = well(1).await;
     let admin = testbed.wechat.admin();
     let revoked = Rule::always(Fault::Refuse {
@@ -241,7 +241,7 @@ async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own
     assert!(!watch.not_quiet().contains("new-error-lines"));
 }
 
-/// The look at certificates of each five minutes.
+/// The check of certificates each five minutes.
 async fn five_minutes(testbed: &Testbed, watch: &mut Watch) {
     watch.of(testbed.certificates()).await;
     testbed.advance(MINUTE * 5).await;

@@ -295,7 +295,7 @@ async fn the_nonce_and_the_order_are_written_side_by_side_and_wechat_pay_is_aske
         testbed.wechat.admin().reset_requests();
         let write = Match::operation(Service::DynamoDb, "PutItem");
         testbed.wire.break_all(write.clone().on(held), Fault::Held);
-        let look = async {
+        let check = async {
             let calls = testbed.on_the_wire(&Match::any(), 2).await;
             let asked = testbed.wechat.admin().requests();
             let writes = testbed.wire.count(&write);
@@ -303,7 +303,7 @@ async fn the_nonce_and_the_order_are_written_side_by_side_and_wechat_pay_is_aske
             (calls, writes, asked.values().sum::<u64>())
         };
         let order = native(order_no);
-        let (answer, seen) = futures_util::join!(testbed.post_order(&order), look);
+        let (answer, seen) = futures_util::join!(testbed.post_order(&order), check);
         assert_eq!(
             seen,
             (2, 2, 0),

@@ -89,13 +89,13 @@ async fn ten_records_of_a_batch_are_worked_on_side_by_side_and_no_more() {
     testbed.wire.forget();
     let reads = reads_of_orders(&testbed);
     testbed.wire.break_all(reads.clone(), Fault::Held);
-    let look = async {
+    let check = async {
         let begun = testbed.on_the_wire(&reads, 10).await;
         testbed.wire.mend();
         begun
     };
     let bodies = requests(&order_nos);
-    let (failed, begun) = futures_util::join!(testbed.process_batch(&bodies, 30_000), look);
+    let (failed, begun) = futures_util::join!(testbed.process_batch(&bodies, 30_000), check);
     assert_eq!(begun, 10, "so many were read before any had an answer");
     assert!(failed.is_empty());
     assert_eq!(testbed.wire.count(&reads), 12, "the others took their turn");

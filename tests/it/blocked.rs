@@ -31,7 +31,7 @@ async fn state(testbed: &Testbed, order_no: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_of_the_merchant_for_ten_minutes_loses_no_order_and_people_are_told() {
+async fn a_block_of_the_merchant_for_ten_minutes_loses_no_order_and_is_logged_as_an_error() {
     let testbed = Testbed::start().await;
     let admin = testbed.wechat.admin();
     admin.add_fault(refuse(403, "NO_AUTH")).unwrap();
@@ -42,12 +42,12 @@ async fn a_block_of_the_merchant_for_ten_minutes_loses_no_order_and_people_are_t
         (202, &json!("reserved")),
         "{answer:?}"
     );
-    let told = lines.take("ERROR");
-    assert_eq!(told.len(), 1, "{told:?}");
-    let told = told[0].to_string();
+    let errors = lines.take("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let errors = errors[0].to_string();
     assert!(
-        told.contains("NO_AUTH") && told.contains("what_to_do"),
-        "{told}"
+        errors.contains("NO_AUTH") && errors.contains("what_to_do"),
+        "{errors}"
     );
     minutes(&testbed, 9).await;
     assert_eq!(state(&testbed, "ORDER-1").await, "reserved");

@@ -63,7 +63,7 @@ impl Testbed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
+async fn an_unannounced_rotation_loses_no_callback() {
     let testbed = Testbed::by_certificate().await;
     assert_eq!(
         testbed.certificates().await,
@@ -103,7 +103,7 @@ async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_under_an_unknown_certificate_is_told_too() {
+async fn an_answer_under_an_unknown_certificate_is_reported_too() {
     let testbed = Testbed::by_certificate().await;
     assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
     let admin = testbed.wechat.admin();
@@ -189,7 +189,7 @@ async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
+async fn a_certificate_query_without_an_answer_is_repeated_at_the_next_check() {
     let testbed = Testbed::by_certificate().await;
     let down = Rule::times(Fault::ServerErrorBefore { status: 503 }, 1);
     testbed.wechat.admin().add_fault(down).expect("a rule");
@@ -198,7 +198,7 @@ async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_whose_keys_are_not_set_up_yet_calls_nobody() {
+async fn a_stack_whose_keys_are_not_set_up_yet_sets_off_no_alarm() {
     let testbed = Testbed::by_certificate().await;
     let key = format!("merchant#{MCHID}");
     let removed = testbed.dynamo().delete_item();
@@ -209,13 +209,20 @@ async fn a_stack_whose_keys_are_not_set_up_yet_calls_nobody() {
     let lines = Lines::default();
     let refreshed = lines.of(testbed.certificates()).await;
     assert_eq!(refreshed, RefreshOutcome::Failed);
-    let told = lines.take_all();
-    assert!(told.iter().all(|line| line["level"] != "ERROR"), "{told:?}");
+    let logged = lines.take_all();
+    assert!(
+        logged.iter().all(|line| line["level"] != "ERROR"),
+        "{logged:?}"
+    );
     let is_named = |line: &Value| {
         line["error"]
             .as_str()
             .is_some_and(|error| error.contains(MCHID))
     };
-    let warned = told.iter().filter(|line| line["level"] == "WARN");
-    assert_eq!(warned.filter(|line| is_named(line)).count(), 1, "{told:?}");
+    let warned = logged.iter().filter(|line| line["level"] == "WARN");
+    assert_eq!(
+        warned.filter(|line| is_named(line)).count(),
+        1,
+        "{logged:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! A client that sends too much is held up, and nobody else is.
+//! A client that sends too much is held up, and no other client is.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ async fn limited_to(client_requests_per_s: u32) -> Testbed {
 }
 
 impl Testbed {
-    /// What `client` is answered when it looks at an order so many times.
-    async fn looks(&self, client: &Client, times: usize) -> Vec<u16> {
+    /// What `client` is answered when it reads an order so many times.
+    async fn read_order(&self, client: &Client, times: usize) -> Vec<u16> {
         let mut answers = Vec::new();
         for _ in 0..times {
             let answer = self.send(client.get("/v1/orders/ORDER-1", self)).await;
@@ -43,14 +43,14 @@ impl Testbed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_over_its_limit_is_answered_429_without_a_call_and_nobody_else_is() {
+async fn a_client_over_its_limit_is_answered_429_without_a_call_and_no_other_client_is() {
     let testbed = limited_to(3).await;
     let other = testbed.another_client("other").await;
     assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 201);
     let lines = Lines::default();
     lines
         .of(async {
-            assert_eq!(testbed.looks(&testbed.client, 30).await, [200; 30]);
+            assert_eq!(testbed.read_order(&testbed.client, 30).await, [200; 30]);
             testbed.advance(Duration::from_secs(3)).await;
             testbed.wire.forget();
             for _ in 0..20 {
@@ -68,14 +68,18 @@ async fn a_client_over_its_limit_is_answered_429_without_a_call_and_nobody_else_
     assert_eq!(warned[0]["function"], "manage-order");
     assert_eq!(warned[0]["ClientsLimited"], 1);
 
-    assert_eq!(testbed.looks(&other, 30).await, [404; 30], "another client");
+    assert_eq!(
+        testbed.read_order(&other, 30).await,
+        [404; 30],
+        "another client"
+    );
     assert_eq!(
         testbed.post_order(&native("ORDER-2")).await.status,
         201,
         "who looks too often still makes orders"
     );
     testbed.advance(Duration::from_secs(7)).await;
-    assert_eq!(testbed.looks(&testbed.client, 1).await, [200]);
+    assert_eq!(testbed.read_order(&testbed.client, 1).await, [200]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,21 +112,21 @@ async fn who_only_names_another_s_key_uses_up_nothing_of_that_client_s_limit() {
         *forged.uri_mut() = "/v1/orders/ORDER-2".parse().unwrap();
         assert_eq!(testbed.send(forged).await.code(), "wrong_signature");
     }
-    assert_eq!(testbed.looks(&testbed.client, 30).await, [200; 30]);
-    assert_eq!(testbed.looks(&testbed.client, 1).await, [429]);
+    assert_eq!(testbed.read_order(&testbed.client, 30).await, [200; 30]);
+    assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_sandboxes_count_together_and_a_new_one_hears_of_it_with_its_first_part() {
+async fn all_sandboxes_count_together_and_a_new_one_learns_the_count_with_its_first_part() {
     let mut testbed = limited_to(20).await;
     testbed.post_order(&native("ORDER-1")).await;
-    assert_eq!(testbed.looks(&testbed.client, 120).await, [200; 120]);
+    assert_eq!(testbed.read_order(&testbed.client, 120).await, [200; 120]);
     testbed.start_new_sandboxes();
-    assert_eq!(testbed.looks(&testbed.client, 80).await, [200; 80]);
-    assert_eq!(testbed.looks(&testbed.client, 1).await, [429]);
+    assert_eq!(testbed.read_order(&testbed.client, 80).await, [200; 80]);
+    assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
     testbed.start_new_sandboxes();
     assert_eq!(
-        testbed.looks(&testbed.client, 3).await,
+        testbed.read_order(&testbed.client, 3).await,
         [200, 200, 429],
         "a hundredth of the limit gets through before it is told"
     );
@@ -132,9 +136,9 @@ async fn all_sandboxes_count_together_and_a_new_one_hears_of_it_with_its_first_p
 async fn counting_costs_a_write_for_each_hundredth_of_the_limit() {
     let testbed = limited_to(100).await;
     testbed.post_order(&native("ORDER-1")).await;
-    testbed.looks(&testbed.client, 9).await;
+    testbed.read_order(&testbed.client, 9).await;
     assert_eq!(testbed.counts_written(), 0, "a quiet client costs nothing");
-    testbed.looks(&testbed.client, 91).await;
+    testbed.read_order(&testbed.client, 91).await;
     assert_eq!(testbed.counts_written(), 10);
 }
 
@@ -160,14 +164,14 @@ async fn a_request_waits_for_no_counting_before_its_own_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_cannot_be_told_refuses_nobody() {
+async fn a_limit_whose_count_cannot_be_read_refuses_no_request() {
     let testbed = limited_to(1).await;
     testbed.post_order(&native("ORDER-1")).await;
     let counting = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.guards);
     testbed.wire.break_all(counting, Fault::Denied);
     let lines = Lines::default();
-    let looks = lines.of(testbed.looks(&testbed.client, 12)).await;
-    assert_eq!(looks, [200; 12]);
+    let read_order = lines.of(testbed.read_order(&testbed.client, 12)).await;
+    assert_eq!(read_order, [200; 12]);
     assert!(lines.take("ERROR").is_empty());
 }
 
@@ -178,16 +182,16 @@ async fn a_key_may_have_a_limit_of_its_own() {
     let set = testbed.keys.limit_client(&testbed.client.keyid, Some(2));
     set.await.unwrap();
     testbed.post_order(&native("ORDER-1")).await;
-    assert_eq!(testbed.looks(&testbed.client, 20).await, [200; 20]);
-    assert_eq!(testbed.looks(&testbed.client, 1).await, [429]);
-    assert_eq!(testbed.looks(&other, 10).await, [404; 10]);
-    assert_eq!(testbed.looks(&other, 1).await, [429]);
+    assert_eq!(testbed.read_order(&testbed.client, 20).await, [200; 20]);
+    assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
+    assert_eq!(testbed.read_order(&other, 10).await, [404; 10]);
+    assert_eq!(testbed.read_order(&other, 1).await, [429]);
 
     let set = testbed.keys.limit_client(&testbed.client.keyid, None);
     set.await.unwrap();
     testbed.advance(Duration::from_secs(60)).await;
-    assert_eq!(testbed.looks(&testbed.client, 10).await, [200; 10]);
-    assert_eq!(testbed.looks(&testbed.client, 1).await, [429]);
+    assert_eq!(testbed.read_order(&testbed.client, 10).await, [200; 10]);
+    assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
     assert!(testbed.keys.limit_client("nobody", Some(2)).await.is_err());
 }
 
@@ -198,7 +202,7 @@ async fn sandboxes_of_which_each_sees_few_requests_in_a_window_count_them_too() 
     testbed.wire.forget();
     // A part is two requests, and each window brings one.
     for _ in 0..6 {
-        assert_eq!(testbed.looks(&testbed.client, 1).await, [200]);
+        assert_eq!(testbed.read_order(&testbed.client, 1).await, [200]);
         testbed.advance(WINDOW).await;
     }
     assert_eq!(testbed.counts_written(), 3);
@@ -211,8 +215,8 @@ async fn a_count_that_takes_long_holds_no_answer_up() {
     let counting = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.guards);
     testbed.wire.break_all(counting, Fault::Held);
     let lines = Lines::default();
-    let looks = lines.of(testbed.looks(&testbed.client, 1)).await;
-    assert_eq!(looks, [200]);
+    let read_order = lines.of(testbed.read_order(&testbed.client, 1)).await;
+    assert_eq!(read_order, [200]);
     assert_eq!(lines.take("WARN").len(), 1);
     testbed.wire.mend();
 }

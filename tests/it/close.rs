@@ -112,7 +112,7 @@ async fn while_wechat_pay_is_down_an_order_waits_in_closing_and_the_sweep_goes_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_dies_while_closing_leaves_it_to_the_sweep() {
+async fn a_crash_while_closing_leaves_it_to_the_sweep() {
     for writes in 0..2 {
         let testbed = Testbed::start().await;
         testbed.post_order(&native("ORDER-1")).await;
@@ -169,7 +169,7 @@ async fn an_order_that_was_paid_in_its_last_second_is_found_paid_when_it_is_to_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_never_came_to_wechat_pay_is_closed_once_nobody_can_be_making_it() {
+async fn an_order_that_never_came_to_wechat_pay_is_closed_once_no_process_can_be_making_it() {
     let testbed = Testbed::start().await;
     testbed.wire.break_next(
         Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders),

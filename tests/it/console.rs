@@ -54,7 +54,7 @@ fn header<'a>(answer: &'a Response<String>, name: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
+async fn without_a_verified_token_nothing_is_shown_whatever_headers_say() {
     let testbed = Testbed::start().await;
     testbed.a_month().await;
     let day = format!("/console/{}", testbed.day(1));
@@ -98,7 +98,7 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_kept_by_nobody_and_may_run_nothing() {
+async fn pages_are_not_cached_and_may_run_nothing() {
     let testbed = Testbed::start().await;
     testbed.a_month().await;
     let day = format!("/console/{}", testbed.day(1));
@@ -217,8 +217,7 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_somebody_is_called()
-{
+async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_sets_off_an_alarm() {
     let testbed = Testbed::start().await;
     // Older than what the alarm on open differences counts.
     let old = testbed.day(60);
@@ -319,7 +318,7 @@ async fn each_day_since_the_first_known_one_that_no_run_has_done_is_red_in_the_c
         )
     };
     let days: Vec<i64> = (4..9).chain(10..19).collect();
-    // Of the last seven days every page tells; the page of one of them only of the others.
+    // Every page names the last seven days; the page of one of them only the others.
     assert_eq!(red(1).await, (days.clone(), 4));
     assert_eq!(red(5).await, (days, 3));
     // A month that ends within the gap, and one that ends at the first run.
@@ -545,10 +544,10 @@ async fn the_file_leaves_the_function_byte_for_byte() {
     let rows: Vec<&str> = file.lines().skip(1).collect();
     let chosen = rows.iter().filter(|row| row.contains(",amount_differs,"));
     assert_eq!((rows.len(), chosen.count()), (2, 2), "of that kind alone");
-    let told = answer["headers"]["content-disposition"]
+    let disposition = answer["headers"]["content-disposition"]
         .as_str()
         .expect("a name");
-    assert!(told.contains("-amount_differs.csv"), "{told}");
+    assert!(disposition.contains("-amount_differs.csv"), "{disposition}");
     let refused = testbed.console_event(&event("kind=other")).await;
     assert_eq!(
         (&refused["statusCode"], &refused["isBase64Encoded"]),
@@ -684,7 +683,7 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
+async fn a_repair_after_the_sums_were_counted_is_shown_beside_what_is_open() {
     let testbed = Testbed::start().await;
     testbed.a_month().await;
     let says_so = async || {

@@ -85,7 +85,7 @@ fn count_of(date: BillDate) -> usize {
 /// A day's run that is through, with what each difference makes of its sums.
 async fn write_run(table: &ReconciliationTable, all: &[Difference]) {
     let date = all[0].date;
-    let mut told = Gaps::default();
+    let mut accounted_for = Gaps::default();
     let mut gaps = BTreeMap::new();
     for one in all {
         let gap = Gap {
@@ -93,7 +93,7 @@ async fn write_run(table: &ReconciliationTable, all: &[Difference]) {
             ..Gap::default()
         };
         let mut of_one = Gaps::default();
-        for gaps in [&mut told, &mut of_one] {
+        for gaps in [&mut accounted_for, &mut of_one] {
             gaps.add("NATIVE", gap);
         }
         gaps.insert(one.id.clone(), of_one);
@@ -104,7 +104,7 @@ async fn write_run(table: &ReconciliationTable, all: &[Difference]) {
     run.state = RunState::Done;
     run.funds.as_mut().expect("a fund side").state = FundState::Done;
     let mut part = PartDone {
-        told: Some(told),
+        accounted_for: Some(accounted_for),
         gaps_of: Some("once".to_owned()),
         ..PartDone::default()
     };
@@ -265,14 +265,14 @@ async fn reads_the_month(endpoint: &str) {
     for (date, charted) in [(day(DAYS), 16), (day(1), 30)] {
         let page = format!("/console/{date}");
         let shown = console.get(&page, "").await;
-        let is_told = |other: &BillDate| {
+        let is_shown = |other: &BillDate| {
             let link = format!("href=\"/console/{other}\" aria-label");
             let column = shown.split(&link).nth(1);
             let column = column.and_then(|rest| rest.split('>').next());
-            let told = format!("{} differences not done", count_of(*other));
-            column.is_some_and(|column| column.contains(&told))
+            let shown = format!("{} differences not done", count_of(*other));
+            column.is_some_and(|column| column.contains(&shown))
         };
-        assert_eq!(days().filter(is_told).count(), charted, "{date}");
+        assert_eq!(days().filter(is_shown).count(), charted, "{date}");
         console.get(&page, "kind=amount_differs&state=open").await;
     }
     let (whole, grown) = (peak_bytes(), peak_bytes() - before);
@@ -299,9 +299,9 @@ async fn a_month_of_20_000_differences_is_shown_listed_and_filed_within_the_func
         .output();
     let child = child.expect("a process");
     let said = String::from_utf8_lossy(&child.stdout);
-    let told = String::from_utf8_lossy(&child.stderr);
+    let printed = String::from_utf8_lossy(&child.stderr);
     assert!(
         child.status.success() && said.contains("1 passed"),
-        "{said} {told}"
+        "{said} {printed}"
     );
 }

@@ -39,16 +39,16 @@ async fn pictures(browser: &mut Browser, name: &str) {
     browser.likes_dark(false).await;
 }
 
-/// Looks at the page on a phone's screen, where nothing may stick out, and goes back to the desk.
+/// Shows the page on a phone's screen, where nothing may stick out, and goes back to the desktop.
 async fn is_narrow_enough(browser: &mut Browser, name: &str) {
-    browser.look_on(NARROW).await;
+    browser.set_screen(NARROW).await;
     browser.wait("innerWidth === 400").await;
     let widths = "[document.documentElement.scrollWidth, \
         [...document.querySelectorAll('body *')].filter(e => !e.closest('.chart, .hidden, table thead') \
         && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))]";
     assert_eq!(browser.value(widths).await, json!([400, []]), "{name}");
     pictures(browser, &format!("{name}-narrow")).await;
-    browser.look_on(Screen::DESK).await;
+    browser.set_screen(Screen::DESKTOP).await;
 }
 
 /// Writes into a field, over what is there.
@@ -62,7 +62,7 @@ async fn fill(browser: &mut Browser, selector: &str, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_persons_read_what_differs_and_let_the_money_go_back() {
-    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
         return;
     };
     let testbed = Testbed::start().await;
@@ -177,7 +177,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
-    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
         return;
     };
     let testbed = Testbed::start().await;
@@ -208,7 +208,7 @@ const COLOURS: &str = "[...document.querySelectorAll('.figure:last-child .sum, .
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_is_red_only_while_something_of_it_is_open() {
-    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
         return;
     };
     let testbed = Testbed::start().await;
@@ -262,7 +262,7 @@ async fn a_sum_is_red_only_while_something_of_it_is_open() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
-    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
         return;
     };
     let testbed = Testbed::start().await;
@@ -288,11 +288,11 @@ async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
     testbed.until(testbed.day(0), 10, 45).await;
     browser.open(&format!("{url}/console?again")).await;
     browser.wait(&opened(format!("/console/{yesterday}"))).await;
-    let told = browser.value(first).await;
-    assert_eq!(told[0], "banner bad", "{told}");
+    let banner = browser.value(first).await;
+    assert_eq!(banner[0], "banner bad", "{banner}");
     assert!(
-        told[1].as_str().expect("text").contains("Not reconciled"),
-        "{told}"
+        banner[1].as_str().expect("text").contains("Not reconciled"),
+        "{banner}"
     );
     pictures(&mut browser, "overdue").await;
 
@@ -307,14 +307,14 @@ async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
     }
     browser.open(&format!("{url}/console/{before}")).await;
     browser.wait(&opened(format!("/console/{before}"))).await;
-    let told = browser.value(first).await;
-    assert_eq!(told[0], "banner bad", "{told}");
+    let banner = browser.value(first).await;
+    assert_eq!(banner[0], "banner bad", "{banner}");
     assert!(
-        told[1]
+        banner[1]
             .as_str()
             .expect("text")
             .contains("is not reconciled"),
-        "{told}"
+        "{banner}"
     );
     let above = "document.querySelector('#missing').getBoundingClientRect().top < document.querySelector('h1').getBoundingClientRect().top";
     assert_eq!(browser.value(above).await, json!(true));
@@ -445,7 +445,7 @@ async fn a_day_of_three(testbed: &Testbed) -> BillDate {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_show_who_acts_next_from_an_explanation_by_two_and_from_an_abnormal_refund_to_the_end()
  {
-    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
         return;
     };
     let testbed = Testbed::start().await;
@@ -491,14 +491,14 @@ async fn two_explain_and_a_third_opens_it_again(browser: &mut Browser, url: Stri
             assert!(side.contains(&words), "{words} is not in: {side}");
         }
     }
-    let look = "A person: look, then explain";
-    page.shows("Open", RED, look).await;
-    let told = page
+    let next = "A person: look, then explain";
+    page.shows("Open", RED, next).await;
+    let text = page
         .presses("li", "explain", "the shop moved its appid")
         .await;
     assert!(
-        told.contains("a second, different person has to approve"),
-        "{told}"
+        text.contains("a second, different person has to approve"),
+        "{text}"
     );
     page.shows(
         "Explanation proposed",
@@ -507,16 +507,16 @@ async fn two_explain_and_a_third_opens_it_again(browser: &mut Browser, url: Stri
     )
     .await;
     pictures(page.browser, "explanation-proposed").await;
-    let told = page
+    let text = page
         .presses("wang", "approve", "seen in the contract")
         .await;
-    assert!(told.contains("approved by two persons"), "{told}");
+    assert!(text.contains("approved by two persons"), "{text}");
     page.shows("Explained", GREEN, "Nobody").await;
-    let told = page
+    let text = page
         .presses("zhao", "reopen", "that contract is over")
         .await;
-    assert!(told.contains("open again"), "{told}");
-    page.shows("Open", RED, look).await;
+    assert!(text.contains("open again"), "{text}");
+    page.shows("Open", RED, next).await;
     let happened = page.happened().await;
     assert_eq!(happened[0][0], "Found", "{happened:?}");
     assert_eq!(
@@ -593,7 +593,7 @@ async fn an_abnormal_refund_goes_to_the_merchant_and_its_payer_is_paid(
     is_narrow_enough(page.browser, "payer-paid").await;
     // All of a day in three seconds: what was decided stands before what came of it.
     let happened = page.happened().await;
-    let told: Vec<[String; 2]> = happened
+    let steps: Vec<[String; 2]> = happened
         .iter()
         .map(|[what, who, _]| [without_ids(what), of_whom(who)])
         .collect();
@@ -636,7 +636,7 @@ async fn an_abnormal_refund_goes_to_the_merchant_and_its_payer_is_paid(
         ],
         ["Explained", "by run"],
     ];
-    assert_eq!(told, expected.map(|step| step.map(str::to_owned)));
+    assert_eq!(steps, expected.map(|step| step.map(str::to_owned)));
     for (what, why) in [
         (
             "sent to the merchant’s own account",

@@ -87,11 +87,11 @@ async fn a_function_with_a_bug() {
     ended.expect("events");
 }
 
-/// Lambda's side of its runtime API: events to hand over, and what it was told of each.
+/// Lambda's side of its runtime API: events to hand over, and the answer to each.
 #[derive(Default)]
 struct Lambda {
     handed: AtomicUsize,
-    told: Mutex<Vec<(String, Value)>>,
+    reported: Mutex<Vec<(String, Value)>>,
 }
 
 const EVENTS: usize = 2;
@@ -104,7 +104,7 @@ async fn serve(State(lambda): State<Arc<Lambda>>, request: Request) -> Response<
             .await
             .expect("a body");
         let body = serde_json::from_slice(&body).expect("JSON");
-        lambda.told.lock().expect("no panic").push((path, body));
+        lambda.reported.lock().expect("no panic").push((path, body));
         answer = answer.status(StatusCode::ACCEPTED);
         return answer.body(String::new()).expect("an answer");
     }
@@ -144,19 +144,19 @@ async fn a_function_that_panics_says_where_fails_its_event_and_takes_the_next_on
         .spawn()
         .expect("a process");
     let is_done = async {
-        while lambda.told.lock().expect("no panic").len() < EVENTS {
+        while lambda.reported.lock().expect("no panic").len() < EVENTS {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    // What was told shows whether it took too long.
+    // The answers show whether it took too long.
     drop(tokio::time::timeout(Duration::from_secs(120), is_done).await);
     function.kill().expect("a process that runs");
     let output = function.wait_with_output().expect("its output");
     let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
 
-    let told = std::mem::take(&mut *lambda.told.lock().expect("no panic"));
-    let [(failed, why), (answered, answer)] = &told[..] else {
-        panic!("{told:?}\n{out}\n{err}");
+    let reported = std::mem::take(&mut *lambda.reported.lock().expect("no panic"));
+    let [(failed, why), (answered, answer)] = &reported[..] else {
+        panic!("{reported:?}\n{out}\n{err}");
     };
     assert!(failed.ends_with("/invocation/event-0/error"), "{failed}");
     let why = why["errorMessage"].as_str().expect("words");

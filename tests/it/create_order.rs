@@ -131,7 +131,7 @@ async fn an_h5_order_is_answered_with_a_page_to_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_a_dead_value() {
+async fn thirty_two_racing_creates_with_one_key_make_one_order_and_none_gets_a_dead_value() {
     let testbed = Testbed::start().await;
     let mut body = native("unused");
     body.as_object_mut().unwrap().remove("order_no");
@@ -357,7 +357,7 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
+async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_answered_with_its_code() {
     let testbed = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
     let refused = testbed.post_order(&body).await;
@@ -384,14 +384,14 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
     assert_eq!(refused.status, 422);
     testbed.advance(Duration::from_secs(3_600)).await;
     let again = testbed.post_order(&body).await;
-    let told = |answer: &ApiAnswer| {
+    let status_and_detail = |answer: &ApiAnswer| {
         let body = &answer.body;
         (answer.status, body["code"].clone(), body["detail"].clone())
     };
-    assert_eq!(told(&again), told(&refused));
+    assert_eq!(status_and_detail(&again), status_and_detail(&refused));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let asked = testbed.post_order_async(&body).await;
-    assert_eq!(told(&asked), told(&refused));
+    assert_eq!(status_and_detail(&asked), status_and_detail(&refused));
     assert_eq!(
         testbed.wechat.admin().requests()[&Endpoint::PrepayJsapi],
         1,
@@ -424,11 +424,11 @@ async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
     let body = refused_by_wechat("ORDER-1");
     assert_eq!(testbed.post_order_async(&body).await.status, 202);
     assert_eq!(testbed.work_off().await, 0);
-    let told = testbed.post_order(&body).await;
-    let detail = told.body["detail"].as_str().unwrap_or_default();
+    let answer = testbed.post_order(&body).await;
+    let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(
-        told.status == 422 && detail.contains("OPENID_MISMATCH"),
-        "{told:?}"
+        answer.status == 422 && detail.contains("OPENID_MISMATCH"),
+        "{answer:?}"
     );
     assert_eq!(
         testbed.get_order("ORDER-1").await.body["rejection"]["detail"],

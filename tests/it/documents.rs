@@ -76,7 +76,7 @@ aws pipes delete-pipe --name "$STACK-order-events"
 while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do sleep 5; done
 aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
 
-/// That which tells why a first deployment failed.
+/// The command that shows why a first deployment failed.
 const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
@@ -270,10 +270,11 @@ impl CommandRun {
             );
             script = script.replace(stands_for, value);
         }
-        let told = self.shell.run(&script, input);
-        let told = told.unwrap_or_else(|told| panic!("{}: `{script}`\n{told}", one.document));
+        let printed = self.shell.run(&script, input);
+        let printed =
+            printed.unwrap_or_else(|printed| panic!("{}: `{script}`\n{printed}", one.document));
         self.ran.insert(one);
-        told
+        printed
     }
 
     /// What is printed, not run, not a mention of what was run, and not named above.
@@ -302,7 +303,7 @@ impl CommandRun {
     /// Waits until a refund is in this state.
     fn await_refund(&self, order_no: &str, state: &str) {
         let script = format!("cargo client refund-status {order_no} r1");
-        self.await_told(&script, &format!("\"state\": \"{state}\""));
+        self.await_output(&script, &format!("\"state\": \"{state}\""));
     }
 
     /// Waits until the money that came for an order is parked, and gives its notice's id.
@@ -313,21 +314,21 @@ impl CommandRun {
         let id = format!("payment#{}", payment.as_str().expect("a payment"));
         let table = "NOTICES_TABLE=\"$(output NoticesTableName)\"";
         let script = format!("{table} cargo client notices show '{id}'");
-        self.await_told(&script, "\"status\": \"parked\"");
+        self.await_output(&script, "\"status\": \"parked\"");
         id
     }
 
     /// Waits until a command says this.
-    fn await_told(&self, script: &str, wanted: &str) -> String {
+    fn await_output(&self, script: &str, wanted: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(180);
         loop {
-            let told = self.shell.run(script, "").unwrap_or_else(|told| told);
-            if told.contains(wanted) {
-                return told;
+            let printed = self.shell.run(script, "").unwrap_or_else(|printed| printed);
+            if printed.contains(wanted) {
+                return printed;
             }
             assert!(
                 Instant::now() < deadline,
-                "`{script}` never says {wanted}: {told}"
+                "`{script}` never says {wanted}: {printed}"
             );
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -361,8 +362,8 @@ print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).d
         .args(["-c", MAKE, MERCHANT_KEY, mchid, serial_no, of])
         .output()
         .expect("Python");
-    let told = String::from_utf8(made.stderr).expect("text");
-    assert!(made.status.success(), "{told}");
+    let printed = String::from_utf8(made.stderr).expect("text");
+    assert!(made.status.success(), "{printed}");
     String::from_utf8(made.stdout).expect("text")
 }
 
@@ -378,10 +379,10 @@ fn pay(testbed: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
     create(testbed, order_no);
     admin("pay", json!({ "order": order_no }));
     let get = format!("cargo client get {order_no}");
-    testbed.await_told(&get, "\"state\": \"paid\"");
+    testbed.await_output(&get, "\"state\": \"paid\"");
 }
 
-/// Creates an order whose callback tells of another amount.
+/// Creates an order whose callback has another amount.
 fn pay_wrongly(testbed: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
     create(testbed, order_no);
     let alter = json!({ "amount": { "total": 77, "payer_total": 77 } });
@@ -406,7 +407,7 @@ fn has_curl() -> bool {
 }
 
 /// Every field that a query or a filter names is in some line that a function logged, and so is
-/// every text that is looked for.
+/// every text that is searched for.
 fn what_is_asked_of_lines_is_in_them(lines: &str) {
     let lines: Vec<Value> = lines
         .lines()
@@ -414,7 +415,7 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
         .collect();
     let has = |field: &str| lines.iter().any(|line| !line[field].is_null());
     let says = |field: &str, text: &str| lines.iter().any(|line| line[field] == text);
-    // What the template's alarms look at is held to the lines that write it where alarms are
+    // What the template's alarms watch is compared with the lines that write it where alarms are
     // tested.
     let template = std::fs::read_to_string(printed::root().join("template.yaml")).expect("it");
     let is_counted =
@@ -428,7 +429,7 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
             assert!(has(field), "{}: no line has {field}", query.document);
         }
     }
-    let mut looked_for = 0;
+    let mut checked = 0;
     for it in printed::all() {
         if ["/aws/vendedlogs/", "/aws/events/"]
             .iter()
@@ -438,21 +439,21 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
         }
         for condition in it.text.split("$.").skip(1) {
             let (field, rest) = condition.split_once(" = ").expect("a comparison");
-            let told = format!("{}: no line has {field} = {rest}", it.document);
+            let printed = format!("{}: no line has {field} = {rest}", it.document);
             match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-                Some((text, _)) => assert!(says(field, text), "{told}"),
-                None => assert!(is_counted(field), "{told}"),
+                Some((text, _)) => assert!(says(field, text), "{printed}"),
+                None => assert!(is_counted(field), "{printed}"),
             }
-            looked_for += 1;
+            checked += 1;
         }
     }
-    assert!(looked_for > 0, "no filter was found");
+    assert!(checked > 0, "no filter was found");
 }
 
 /// The API's answer in a command's output.
-fn answer(told: &str) -> Value {
-    let begin = told.find(['{', '[']).expect("an answer");
-    let mut values = serde_json::Deserializer::from_str(&told[begin..]).into_iter();
+fn answer(printed: &str) -> Value {
+    let begin = printed.find(['{', '[']).expect("an answer");
+    let mut values = serde_json::Deserializer::from_str(&printed[begin..]).into_iter();
     values.next().expect("an answer").expect("JSON")
 }
 
@@ -489,27 +490,27 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let client_settings = [("shop.json", settings.as_str())];
     testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
     testbed.run(ON_CALL, "cargo client help", &[]);
-    let told = testbed.run(ON_CALL, "aws cloudformation describe-stacks", &[]);
-    assert!(told.contains("ReconcileAt"), "{told}");
+    let printed = testbed.run(ON_CALL, "aws cloudformation describe-stacks", &[]);
+    assert!(printed.contains("ReconcileAt"), "{printed}");
 
     // A payment by hand.
     let first = "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0001";
     testbed.run("README.md", first, &[]);
     admin("pay", json!({ "order": "TEA-0001" }));
-    testbed.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
+    testbed.await_output("cargo client get TEA-0001", "\"state\": \"paid\"");
     testbed.run("README.md", "cargo client get TEA-0001", &[]);
-    let told = testbed.run("README.md", "cargo client refund TEA-0001", &[]);
-    assert!(told.contains("\"state\": \"closed\""), "{told}");
+    let printed = testbed.run("README.md", "cargo client refund TEA-0001", &[]);
+    assert!(printed.contains("\"state\": \"closed\""), "{printed}");
     let curl = testbed.run("README.md", "cargo client sign POST", &[]);
     if has_curl() {
-        let told = testbed.shell.run(&curl, "").expect("curl");
-        assert!(told.contains("HTTP/1.1 201"), "{told}");
+        let printed = testbed.shell.run(&curl, "").expect("curl");
+        assert!(printed.contains("HTTP/1.1 201"), "{printed}");
     }
     let tea = [("ORDER_NO", "TEA-0001")];
-    let told = testbed.run("notices.md", "cargo client get ORDER_NO", &tea);
-    assert_eq!(answer(&told)["order_no"], "TEA-0001");
-    let told = testbed.run("notices.md", "cargo client events ORDER_NO", &tea);
-    assert!(told.contains("\"version\": 3"), "{told}");
+    let printed = testbed.run("notices.md", "cargo client get ORDER_NO", &tea);
+    assert_eq!(answer(&printed)["order_no"], "TEA-0001");
+    let printed = testbed.run("notices.md", "cargo client events ORDER_NO", &tea);
+    assert!(printed.contains("\"version\": 3"), "{printed}");
 
     // doctor.md: the engine has no encryption, no point-in-time recovery and no topic for alarms,
     // which are warnings.
@@ -518,8 +519,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         "cargo client doctor --stack \"$STACK\"",
         find("cargo client doctor"),
     );
-    let told = testbed.run("doctor.md", doctor.0, &[(doctor.0, &doctor.1)]);
-    let report = answer(&told);
+    let printed = testbed.run("doctor.md", doctor.0, &[(doctor.0, &doctor.1)]);
+    let report = answer(&printed);
     let findings = report["findings"].as_array().expect("findings");
     // The simulated merchant has a number and no certificate.
     for finding in findings {
@@ -560,8 +561,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     // DEPLOY.md: the certificate by which CloudFront shows who it is.
     testbed.run("infra/DEPLOY.md", "openssl req", &[]);
     let proof = "openssl verify -purpose sslclient -CAfile edge-ca.pem edge.pem";
-    let told = testbed.shell.run(proof, "").expect("a certificate");
-    assert!(told.contains("edge.pem: OK"), "{told}");
+    let printed = testbed.shell.run(proof, "").expect("a certificate");
+    assert!(printed.contains("edge.pem: OK"), "{printed}");
 
     // keys.md
     let mchid = detail("mchid");
@@ -588,11 +589,11 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     assert_eq!(again["merchant"]["apiv3_key_versions"], json!([1]));
     // Now its end is known.
-    let told = testbed.run("keys.md", "cargo client keys status --stack", &[]);
+    let printed = testbed.run("keys.md", "cargo client keys status --stack", &[]);
     let ends = "ok      merchant-certificate";
     assert!(
-        told.contains(ends) && told.contains("ends 2031-01-01"),
-        "{told}"
+        printed.contains(ends) && printed.contains("ends 2031-01-01"),
+        "{printed}"
     );
     testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
     testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
@@ -602,12 +603,12 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
     // The stack's own key was born in KMS.
     testbed.shell.run(EXTERNAL_KEY, "").expect("a KMS key");
-    let told = testbed.run(
+    let printed = testbed.run(
         "keys.md",
         "cargo client keys import --merchant-key-file",
         &[],
     );
-    assert!(told.contains("verifies"), "{told}");
+    assert!(printed.contains("verifies"), "{printed}");
     testbed.run("keys.md", "cargo client keys seal --", &[]);
     let added = "PUB_KEY_ID_0000000000000000000000000000000009";
     let add = "setup add-wechat-key --wechatpay-public-key";
@@ -661,8 +662,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     pay_wrongly(&testbed, &admin, "DOC-WRONG");
     let notice = testbed.await_notice(&simulator, "DOC-WRONG");
     let named = ("NOTICE_ID", notice.as_str());
-    let told = testbed.run("notices.md", "export WECHATPAY_MCHID", &[named]);
-    assert!(told.contains("amount differs"), "{told}");
+    let printed = testbed.run("notices.md", "export WECHATPAY_MCHID", &[named]);
+    assert!(printed.contains("amount differs"), "{printed}");
     testbed.run("notices.md", "export PAYMENT_RESULTS_QUEUE_URL", &[named]);
     let payment = format!("--transaction-id {}", notice.trim_start_matches("payment#"));
     testbed.run(
@@ -677,8 +678,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     pay_wrongly(&testbed, &admin, "DOC-DECIDED");
     let decided = testbed.await_notice(&simulator, "DOC-DECIDED");
     let decided = [("NOTICE_ID", decided.as_str())];
-    let told = testbed.run("notices.md", "cargo client notices decide", &decided);
-    assert!(told.contains("Lin Wei decided"), "{told}");
+    let printed = testbed.run("notices.md", "cargo client notices decide", &decided);
+    assert!(printed.contains("Lin Wei decided"), "{printed}");
 
     // refunds.md
     let one = |order_no| [("ORDER_NO", order_no), ("REFUND_NO", "r1")];
@@ -697,12 +698,12 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         }
     }
     admin("refunds/outcome", json!({ "outcome": "success" }));
-    let told = testbed.run(
+    let printed = testbed.run(
         "refunds.md",
         "cargo client refunds ORDER_NO",
         &one("DOC-RETRY"),
     );
-    assert!(told.contains("what_to_do"), "{told}");
+    assert!(printed.contains("what_to_do"), "{printed}");
     testbed.run(
         "refunds.md",
         "cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant",
@@ -722,7 +723,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     testbed.await_refund("DOC-RELEASE", "closed");
     // WeChat Pay has taken it.
-    testbed.await_told("cargo client refund-status DOC-RETRY r1", "\"refund_id\"");
+    testbed.await_output("cargo client refund-status DOC-RETRY r1", "\"refund_id\"");
 
     // dead-letters.md, webhooks.md
     testbed.run("dead-letters.md", "for queue in", &[]);
@@ -736,9 +737,9 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     testbed.shell.run(&request, "").expect("a dead letter");
     let requests = [("payment-results", "payment-requests")];
-    let told = testbed.run("dead-letters.md", "cargo client redrive", &requests);
-    assert!(told.contains("\"issue.v1\": 1"), "{told}");
-    assert!(told.contains("1 messages were moved back."), "{told}");
+    let printed = testbed.run("dead-letters.md", "cargo client redrive", &requests);
+    assert!(printed.contains("\"issue.v1\": 1"), "{printed}");
+    assert!(printed.contains("1 messages were moved back."), "{printed}");
     let unknown = dead("PaymentResults", "{}");
     testbed.shell.run(&unknown, "").expect("a dead letter");
     let receive = "aws sqs receive-message --queue-url \"$(output PaymentResultsDlqUrl)\"";
@@ -750,15 +751,15 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         "aws sqs delete-message",
         &[("HANDLE", &handle)],
     );
-    let told = testbed.run("dead-letters.md", "aws pipes describe-pipe", &[]);
-    assert_eq!(answer(&told)["CurrentState"], "RUNNING");
+    let printed = testbed.run("dead-letters.md", "aws pipes describe-pipe", &[]);
+    assert_eq!(answer(&printed)["CurrentState"], "RUNNING");
     let stream = "aws dynamodbstreams describe-stream --stream-arn \"$(output OrdersStreamArn)\"";
     let stream = answer(&testbed.shell.run(stream, "").expect("a stream"));
     let shard = &stream["StreamDescription"]["Shards"][0];
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let from = text(&shard["SequenceNumberRange"]["StartingSequenceNumber"]);
     let from = format!("--sequence-number {from}");
-    let told = testbed.run(
+    let printed = testbed.run(
         "dead-letters.md",
         "iterator=",
         &[
@@ -769,8 +770,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         ],
     );
     assert!(
-        told.contains("HTTP 202") || told.contains("HTTP 200"),
-        "{told}"
+        printed.contains("HTTP 202") || printed.contains("HTTP 200"),
+        "{printed}"
     );
     testbed.run("webhooks.md", "logs send-webhook", &[]);
     testbed.run("webhooks.md", "cargo client redrive webhooks", &[]);
@@ -800,31 +801,34 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     }
     testbed.run("functions.md", "aws cloudformation detect-stack-drift", &[]);
     testbed.run("reconciliation.md", "aws scheduler get-schedule", &[]);
-    let told = testbed.run("functions.md", "aws scheduler get-schedule", &[]);
+    let printed = testbed.run("functions.md", "aws scheduler get-schedule", &[]);
     assert!(
-        told.contains("ENABLED") && told.contains("\"claimed\""),
-        "{told}"
+        printed.contains("ENABLED") && printed.contains("\"claimed\""),
+        "{printed}"
     );
-    let told = testbed.run(DEPLOY, "aws lambda get-alias", &[]);
-    let alias = answer(&told);
-    assert_eq!(alias["Name"], "live", "{told}");
+    let printed = testbed.run(DEPLOY, "aws lambda get-alias", &[]);
+    let alias = answer(&printed);
+    assert_eq!(alias["Name"], "live", "{printed}");
     let version = text(&alias["FunctionVersion"]);
-    let told = testbed.run(DEPLOY, "aws lambda list-versions", &[("VERSION", &version)]);
+    let printed = testbed.run(DEPLOY, "aws lambda list-versions", &[("VERSION", &version)]);
     assert!(
-        told.contains(&format!("\"FunctionVersion\": \"{version}\"")),
-        "{told}"
+        printed.contains(&format!("\"FunctionVersion\": \"{version}\"")),
+        "{printed}"
     );
-    let told = testbed.run("functions.md", "logs reconcile", &[]);
-    assert!(told.contains("sweep done"), "{told}");
+    let printed = testbed.run("functions.md", "logs reconcile", &[]);
+    assert!(printed.contains("sweep done"), "{printed}");
     if has_curl() {
         let hosts = [
             ("https://api.mch.weixin.qq.com", simulator.as_str()),
             ("https://api2.mch.weixin.qq.com", simulator.as_str()),
         ];
-        let told = testbed.run("wechat-down.md", "curl --silent", &hosts);
+        let printed = testbed.run("wechat-down.md", "curl --silent", &hosts);
         // At the beginning of a line: logs of functions come in between, and an id may end so.
-        let refused = told.lines().filter(|line| line.starts_with("401 ")).count();
-        assert_eq!(refused, 2, "{told}");
+        let refused = printed
+            .lines()
+            .filter(|line| line.starts_with("401 "))
+            .count();
+        assert_eq!(refused, 2, "{printed}");
     }
     // A call that fails once is counted.
     let fault = json!({
@@ -838,27 +842,27 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     // reconciliation.md: the day is today's, whose bills the simulator gives.
     let day = wechatpay::time::beijing_day(runtime::clock::Clock::system().now());
     let of_day = [("2026-08-01", day.as_str())];
-    let told = testbed.run("reconciliation.md", "export WECHATPAY_MCHID", &of_day);
-    let run = told
+    let printed = testbed.run("reconciliation.md", "export WECHATPAY_MCHID", &of_day);
+    let run = printed
         .rfind("\n}")
-        .map(|end| &told[..end + 2])
+        .map(|end| &printed[..end + 2])
         .expect("a record");
     let run = answer(run);
     assert_eq!(run["state"], "done");
-    assert!(told.contains("duplicate_payment"), "{told}");
-    let told = testbed.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
-    assert!(told.contains("MessageId"), "{told}");
+    assert!(printed.contains("duplicate_payment"), "{printed}");
+    let printed = testbed.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
+    assert!(printed.contains("MessageId"), "{printed}");
     let sha1 = text(&run["bills"]["trade"]["sha1"]);
-    let told = testbed.run("reconciliation.md", "aws s3 cp", &[("<sha1>", &sha1)]);
-    assert!(told.starts_with(&sha1), "{told}");
+    let printed = testbed.run("reconciliation.md", "aws s3 cp", &[("<sha1>", &sha1)]);
+    assert!(printed.starts_with(&sha1), "{printed}");
     testbed.run("reconciliation.md", "logs reconcile", &[]);
-    let told = testbed.run("reconciliation.md", "output Mchid", &[]);
-    assert!(told.contains(&mchid), "{told}");
+    let printed = testbed.run("reconciliation.md", "output Mchid", &[]);
+    assert!(printed.contains(&mchid), "{printed}");
 
     // Money that went to the merchant: WeChat Pay has reported that, and a person records how the
     // payer was paid.
     let status = "cargo client refund-status DOC-MERCHANT r1";
-    testbed.await_told(status, "\"payer_owed\": true");
+    testbed.await_output(status, "\"payer_owed\": true");
     let paid = "cargo client refund-payer-paid";
     testbed.run("refunds.md", paid, &one("DOC-MERCHANT"));
 
@@ -876,8 +880,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     // restore.md, the whole page on the stack as it stands.
     testbed.run("restore.md", "mkdir -p stopped", &[]);
     testbed.run("restore.md", "export MOMENT", &[]);
-    let told = testbed.run("restore.md", "aws dynamodb query", &tea);
-    assert!(told.contains("#TEA-0001\""), "{told}");
+    let printed = testbed.run("restore.md", "aws dynamodb query", &tea);
+    assert!(printed.contains("#TEA-0001\""), "{printed}");
     for begin in ["backup=", "aws dynamodb wait"] {
         let each = "for table in orders notices reconciliation; do\n  ";
         testbed.run("restore.md", &format!("{each}{begin}"), &[]);
@@ -890,10 +894,10 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         "aws dynamodb get-item --table-name \"$STACK-reconciliation\" --output text --query Item.body.S \
          --key '{{\"pk\":{{\"S\":\"day#{mchid}#{day}\"}},\"sk\":{{\"S\":\"run\"}}}}'"
     );
-    testbed.await_told(&record, &format!("restore-{day}-"));
-    testbed.await_told(&record, "\"done\"");
-    let told = testbed.shell.run("cargo client get TEA-0001", "");
-    assert_eq!(answer(&told.expect("the order"))["refunded_fen"], 40);
+    testbed.await_output(&record, &format!("restore-{day}-"));
+    testbed.await_output(&record, "\"done\"");
+    let printed = testbed.shell.run("cargo client get TEA-0001", "");
+    assert_eq!(answer(&printed.expect("the order"))["refunded_fen"], 40);
     let again = "for table in orders notices reconciliation; do aws dynamodb delete-table";
     testbed.run("restore.md", again, &[]);
 

@@ -33,7 +33,7 @@ struct Line {
     /// Which module logs it.
     module: &'static str,
     message: &'static str,
-    /// What tells a person what it is about, why, and what to do.
+    /// What an operator needs: what it is about, why, and what to do.
     fields: &'static [&'static str],
     /// What its row says, and the stage shows.
     row: &'static str,
@@ -352,7 +352,7 @@ const STAGES: &[(Stage, &[Line])] = &[
         )],
     ),
     (
-        || a_refund_of_another_amount_is_told_of().boxed_local(),
+        || a_refund_of_another_amount_is_logged().boxed_local(),
         &[line(
             "flows::process_refund::settle",
             "refund parked for a person",
@@ -400,7 +400,7 @@ fn refuse(status: u16, code: &str) -> Fault {
     }
 }
 
-fn told<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
+fn named<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
     let lines = lines.iter();
     lines.filter(|line| line["message"] == message).collect()
 }
@@ -443,7 +443,7 @@ async fn messages_are_written_by_hand() -> Vec<Value> {
     webhooks.send("by hand").await;
     assert_eq!(lines.of(webhooks.work_off()).await, 1);
     let lines = lines.take("ERROR");
-    assert_eq!(told(&lines, "message needs a person").len(), 3);
+    assert_eq!(named(&lines, "message needs a person").len(), 3);
     lines
 }
 
@@ -493,10 +493,10 @@ async fn callbacks_are_not_acknowledged() -> Vec<Value> {
     let mut causes = Vec::new();
     let mut refused = async |status| {
         assert_eq!(lines.of(testbed.receive(&callback)).await.status, status);
-        let told = lines.take("ERROR");
-        let cause = told[0]["cause"].as_str().expect("a name").to_owned();
+        let errors = lines.take("ERROR");
+        let cause = errors[0]["cause"].as_str().expect("a name").to_owned();
         causes.push(cause);
-        told
+        errors
     };
     // No sandbox has read the keys so far.
     for (service, fault) in [
@@ -560,16 +560,16 @@ async fn services_fail_behind_the_api_and_the_console() -> Vec<Value> {
             .post_with("/v1/orders", &body, &later, &testbed);
         let answer = lines.of(testbed.send(ordered)).await;
         testbed.wire.mend();
-        let told = lines.take("ERROR");
-        assert_eq!(answer.status, 503, "{service:?} {fault:?}: {told:?}");
-        let error = told[0]["error"].as_str().expect("words");
+        let errors = lines.take("ERROR");
+        assert_eq!(answer.status, 503, "{service:?} {fault:?}: {errors:?}");
+        let error = errors[0]["error"].as_str().expect("words");
         assert!(
             error.contains(named.trim_matches('`')),
             "{service:?} {fault:?}: {error}"
         );
         let (_, row) = row_of("request failed on our side");
         assert!(row.contains(named), "{named}: {row}");
-        all.extend(told);
+        all.extend(errors);
     }
     let dynamo = Match::service(Service::DynamoDb);
     testbed.wire.break_all(dynamo, AwsFault::ServiceFault);
@@ -584,9 +584,9 @@ async fn services_fail_behind_the_api_and_the_console() -> Vec<Value> {
 }
 
 async fn a_webhook_fails_for_the_eighth_time() -> Vec<Value> {
-    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
-    scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-    assert_eq!(lines.of(scene.again("ORDER-1", 8)).await, 1);
+    let (testbed, lines) = (WebhookTestbed::start().await, Lines::default());
+    testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+    assert_eq!(lines.of(testbed.again("ORDER-1", 8)).await, 1);
     let lines = lines.take("ERROR");
     let error = lines[0]["error"].as_str().expect("words");
     assert!(error.contains("the receiver answered 502"), "{error}");
@@ -594,11 +594,11 @@ async fn a_webhook_fails_for_the_eighth_time() -> Vec<Value> {
 }
 
 async fn a_receiver_takes_nothing_for_half_an_hour() -> Vec<Value> {
-    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    let (testbed, lines) = (WebhookTestbed::start().await, Lines::default());
     for attempt in 2..=3 {
-        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-        assert_eq!(lines.of(scene.again("ORDER-1", attempt)).await, 1);
-        scene.clock.advance(HOUR / 2);
+        testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        assert_eq!(lines.of(testbed.again("ORDER-1", attempt)).await, 1);
+        testbed.clock.advance(HOUR / 2);
     }
     let lines = lines.take("ERROR");
     assert_eq!(lines[0]["answer"], "502");
@@ -609,8 +609,8 @@ async fn a_receiver_takes_nothing_for_half_an_hour() -> Vec<Value> {
 }
 
 async fn a_receiver_says_410_for_hours() -> Vec<Value> {
-    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
-    lines.of(scene.say_410_for_hours()).await;
+    let (testbed, lines) = (WebhookTestbed::start().await, Lines::default());
+    lines.of(testbed.say_410_for_hours()).await;
     lines.take("ERROR")
 }
 
@@ -638,14 +638,14 @@ async fn answers_about_orders_cannot_be_read() -> Vec<Value> {
             let order = testbed.order(order_no).await;
             assert_ne!(order.state.name(), "paid", "nothing is applied");
         }
-        let told_now = lines.take("ERROR");
-        let due = told(&told_now, "what is due needs a person");
+        let new_errors = lines.take("ERROR");
+        let due = named(&new_errors, "what is due needs a person");
         let [due] = due[..] else {
-            panic!("one line: {told_now:?}");
+            panic!("one line: {new_errors:?}");
         };
         let error = due["error"].as_str().expect("words");
         assert!(error.contains("cannot be read"), "{error}");
-        all.extend(told_now);
+        all.extend(new_errors);
     }
     assert!(page(PAGE).contains("`what is due needs a person` with `cannot be read`"));
     all.extend(an_item_is_damaged().await);
@@ -667,11 +667,11 @@ async fn an_item_is_damaged() -> Vec<Value> {
 }
 
 async fn certificates_are_refused() -> Vec<Value> {
-    let wishes = TestbedOptions {
+    let options = TestbedOptions {
         by_certificate: true,
         ..TestbedOptions::default()
     };
-    let (testbed, lines) = (Testbed::with(wishes).await, Lines::default());
+    let (testbed, lines) = (Testbed::with(options).await, Lines::default());
     let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(refuse(401, "SIGN_ERROR")))
@@ -695,9 +695,9 @@ async fn an_approved_refund_cannot_be_paid_out() -> Vec<Value> {
         panic!("one difference");
     };
     assert_eq!(stands.state, DifferenceState::Open);
-    let told = lines.take("ERROR");
-    assert_eq!(told[0]["id"], stands.id);
-    told
+    let errors = lines.take("ERROR");
+    assert_eq!(errors[0]["id"], stands.id);
+    errors
 }
 
 async fn what_two_persons_approved_is_refused() -> Vec<Value> {
@@ -746,13 +746,13 @@ async fn a_difference_that_waits_for_a_refund_is_damaged() -> Vec<Value> {
     let message = "a difference cannot be told how its refund stands";
     let reads = || Match::operation(Service::DynamoDb, "GetItem").on(&testbed.tables.orders);
     let mut all = Vec::new();
-    for (fault, is_told) in [(AwsFault::Denied, true), (AwsFault::ServiceFault, false)] {
+    for (fault, is_logged) in [(AwsFault::Denied, true), (AwsFault::ServiceFault, false)] {
         testbed.wire.break_all(reads(), fault);
         testbed.advance(MINUTE).await;
         lines.of(testbed.sweep()).await;
         testbed.wire.mend();
         let new = lines.take("ERROR");
-        assert_eq!(!told(&new, message).is_empty(), is_told, "{fault:?}");
+        assert_eq!(!named(&new, message).is_empty(), is_logged, "{fault:?}");
         all.extend(new);
     }
     let sk = format!("difference#{}", found.id);
@@ -760,7 +760,7 @@ async fn a_difference_that_waits_for_a_refund_is_damaged() -> Vec<Value> {
     testbed.advance(MINUTE).await;
     lines.of(testbed.sweep()).await;
     let new = lines.take("ERROR");
-    let [line] = &told(&new, message)[..] else {
+    let [line] = &named(&new, message)[..] else {
         panic!("{new:?}");
     };
     let (date, id) = (day.to_string(), found.id.as_str());
@@ -778,10 +778,10 @@ async fn parked_notices_may_not_be_read() -> Vec<Value> {
 }
 
 async fn events_cannot_be_sent_for_a_cause_of_ours() -> Vec<Value> {
-    let (scene, lines) = (WebhookTestbed::start().await, Lines::default());
+    let (testbed, lines) = (WebhookTestbed::start().await, Lines::default());
     let down = Match::service(Service::DynamoDb);
-    scene.wire.break_all(down, AwsFault::Denied);
-    assert_eq!(lines.of(scene.again("ORDER-1", 2)).await, 1);
+    testbed.wire.break_all(down, AwsFault::Denied);
+    assert_eq!(lines.of(testbed.again("ORDER-1", 2)).await, 1);
     lines.take("ERROR")
 }
 
@@ -806,9 +806,9 @@ async fn a_bill_is_of_no_use_four_times() -> Vec<Value> {
     }
     let run = testbed.run_of(day).await;
     assert_eq!(run.state, RunState::Failed);
-    let told = lines.take("ERROR");
-    assert_eq!(told[0]["error"], json!(run.trouble));
-    told
+    let errors = lines.take("ERROR");
+    assert_eq!(errors[0]["error"], json!(run.trouble));
+    errors
 }
 
 async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
@@ -829,7 +829,7 @@ async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     assert_eq!(app.stands().await.state, DifferenceState::Approved);
     testbed.advance(MINUTE * 2).await;
     lines.of(app.page("wang")).await;
-    let told = lines.take("ERROR");
+    let errors = lines.take("ERROR");
     testbed.wire.mend();
     app.page("zhao").await;
     assert_eq!(testbed.work_off_days().await, 0);
@@ -837,7 +837,7 @@ async fn an_approval_cannot_be_handed_over() -> Vec<Value> {
     assert_eq!(testbed.wechat.admin().refunds().len(), 0);
     testbed.work_off().await;
     assert_eq!(testbed.wechat.admin().refunds().len(), 1);
-    told
+    errors
 }
 
 async fn an_order_is_not_closed_for_an_hour() -> Vec<Value> {
@@ -853,16 +853,18 @@ async fn an_order_is_not_closed_for_an_hour() -> Vec<Value> {
         assert!(lines.take("ERROR").is_empty(), "it is tried again");
         lines.of(testbed.sweep()).await;
     }
-    let mut told = lines.take_all();
-    let why = told.iter().position(|line| line["WechatCallsFailed"] == 1);
-    let stuck = told.iter().position(|line| line["level"] == "ERROR");
-    assert!(why.is_some() && why < stuck, "{told:?}");
-    told.retain(|line| line["level"] == "ERROR");
+    let mut errors = lines.take_all();
+    let why = errors
+        .iter()
+        .position(|line| line["WechatCallsFailed"] == 1);
+    let stuck = errors.iter().position(|line| line["level"] == "ERROR");
+    assert!(why.is_some() && why < stuck, "{errors:?}");
+    errors.retain(|line| line["level"] == "ERROR");
     admin.clear_faults(None);
     testbed.advance(HOUR).await;
     testbed.sweep().await;
     assert_eq!(testbed.order("ORDER-1").await.state.name(), "closed");
-    told
+    errors
 }
 
 async fn an_order_is_forgotten_at_wechat_pay() -> Vec<Value> {
@@ -902,11 +904,11 @@ async fn a_refund_is_refused_for_an_hour() -> Vec<Value> {
     testbed.refund("ORDER-1", "R1", 100).await;
     lines.of(refunds::minutes(&testbed, 2)).await;
     let message = "a refund does not get on";
-    assert!(told(&lines.take("ERROR"), message).is_empty());
+    assert!(named(&lines.take("ERROR"), message).is_empty());
     testbed.advance(HOUR).await;
     lines.of(testbed.sweep()).await;
     let lines = lines.take("ERROR");
-    let refused = told(&lines, message)[0]["refusal"].to_string();
+    let refused = named(&lines, message)[0]["refusal"].to_string();
     assert!(refused.contains("NO_AUTH"), "{refused}");
     let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "NO_AUTH");
@@ -928,7 +930,7 @@ async fn the_balance_is_too_low() -> Vec<Value> {
     lines.take("ERROR")
 }
 
-async fn a_refund_of_another_amount_is_told_of() -> Vec<Value> {
+async fn a_refund_of_another_amount_is_logged() -> Vec<Value> {
     let (testbed, lines) = (refunds::processing().await, Lines::default());
     let admin = testbed.wechat.admin();
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
@@ -1032,7 +1034,7 @@ async fn each_line_that_calls_a_person_is_brought_about_and_says_what_the_page_p
 
 /// What is wrong with a line that was to be among these.
 fn amiss(line: &Line, all: &[Value]) -> Vec<String> {
-    let mut found = told(all, line.message);
+    let mut found = named(all, line.message);
     found.retain(|one| one["target"] == line.module);
     if found.is_empty() {
         return vec![format!(

@@ -42,14 +42,14 @@ async fn money_after_the_close_is_booked_and_gives_itself_back() {
     settle(&testbed, 3).await;
     let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "refunded");
-    let told: Vec<String> = testbed
+    let kinds: Vec<String> = testbed
         .journal("ORDER-1")
         .await
         .into_iter()
         .map(|event| event.to)
         .collect();
     assert_eq!(
-        told[3..],
+        kinds[3..],
         [
             "closed",
             "paid_after_close",
@@ -171,8 +171,8 @@ async fn a_closed_order_is_shown_as_closed_though_its_refunds_cannot_be_read() {
     let shown = testbed.get_order("ORDER-1").await;
     for answer in [&closed, &shown] {
         let body = &answer.body;
-        let told = (answer.status, body["state"].as_str());
-        assert_eq!(told, (200, Some("closed")), "{body}");
+        let answered = (answer.status, body["state"].as_str());
+        assert_eq!(answered, (200, Some("closed")), "{body}");
         // Whether a payer is owed is not known then, and not denied.
         assert_eq!(body["payer_owed_unknown"], true, "{body}");
     }
@@ -208,7 +208,7 @@ async fn a_paid_order_whose_refunds_cannot_be_read_is_shown_with_what_went_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
+async fn notices_that_only_resemble_payments_are_parked_and_pay_nothing() {
     for notice in [ManualNotice::ProfitSharing, ManualNotice::Combined] {
         let testbed = Testbed::start().await;
         testbed.post_order(&native("ORDER-1")).await;
@@ -261,7 +261,7 @@ async fn is_done_with(testbed: &Testbed, wanted: serde_json::Value) {
     assert_eq!(there.refunded_fen, 0);
 }
 
-/// The sweep is to look at a refund at once.
+/// The sweep is to check a refund at once.
 async fn make_due(testbed: &Testbed, refund_no: &str) {
     let order_no = number("ORDER-1");
     let text = |value: String| AttributeValue::S(value);
@@ -315,7 +315,7 @@ async fn late_money_is_done_with_when_a_later_refund_of_it_was_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it_fails_too() {
+async fn late_money_is_tracked_until_it_is_back_though_a_later_refund_of_it_fails_too() {
     let testbed = paid_after_close().await;
     let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
@@ -324,7 +324,7 @@ async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it
     admin.set_refund_outcome(RefundOutcome::Hold);
     assert_eq!(testbed.refund("ORDER-1", "R1", 100).await.status, 202);
     settle(&testbed, 1).await;
-    let is_looked_at = async || {
+    let is_checked = async || {
         testbed.advance(Duration::from_secs(7 * 3600)).await;
         testbed.sweep().await;
         testbed.work_off().await;
@@ -332,7 +332,7 @@ async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it
         let first = refunds.iter().find(|refund| refund["refund_no"] == late);
         first.unwrap().contains_key("due_at")
     };
-    assert!(is_looked_at().await, "R1 may fail");
+    assert!(is_checked().await, "R1 may fail");
     let held = admin
         .refunds_of("ORDER-1")
         .into_iter()
@@ -341,13 +341,10 @@ async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it
         .settle_refund(&held.unwrap().out_refund_no, RefundStatus::Closed)
         .unwrap();
     settle(&testbed, 1).await;
-    assert!(
-        is_looked_at().await,
-        "R1 failed, and its client alone knows"
-    );
+    assert!(is_checked().await, "R1 failed, and its client alone knows");
     admin.set_refund_outcome(RefundOutcome::Success);
     assert_eq!(testbed.refund("ORDER-1", "R2", 100).await.status, 202);
     settle(&testbed, 3).await;
     assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "refunded");
-    assert!(!is_looked_at().await, "it is back");
+    assert!(!is_checked().await, "it is back");
 }

@@ -33,7 +33,7 @@ async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
+async fn money_that_was_refunded_elsewhere_is_booked_and_logged_as_an_error() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "REFUND"});

@@ -153,7 +153,7 @@ async fn who_loses_the_lease_to_another_is_shown_what_that_one_got() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_was_closed_before_its_maker_heard_of_it_is_not_made_at_wechat_pay() {
+async fn an_order_that_was_closed_before_its_lease_holder_read_it_is_not_made_at_wechat_pay() {
     let testbed = Testbed::start().await;
     let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders);
     testbed.wire.break_next(reserve.clone(), Fault::LostAnswer);

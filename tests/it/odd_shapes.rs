@@ -200,7 +200,7 @@ async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 open"]
     );
     let difference = testbed.differences_of(day).await.remove(0);
@@ -217,7 +217,7 @@ async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_
         .unwrap();
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
     assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");

@@ -284,7 +284,7 @@ async fn a_redirect_that_came_back_is_forgotten_and_a_payer_who_then_has_the_mon
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
+async fn no_text_says_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     let testbed = Testbed::start().await;
     let difference = Box::pin(could_not_be_paid_out(&testbed)).await;
     let patch = json!({"user_received_account": "招商银行信用卡0403"});
@@ -331,18 +331,18 @@ async fn nobody_is_told_to_pay_a_payer_who_has_the_money_as_wechat_pay_says() {
     let owed = owed.next().expect("one waits for a person");
     assert_eq!(owed["status"], "parked");
     assert!(owed["what_to_do"].contains(DO_NOT), "{owed:?}");
-    // It is said from the books, whoever was killed before he said it first.
+    // It is logged from the books, whichever process was killed before it was logged first.
     testbed
         .advance(std::time::Duration::from_secs(6 * 3_600))
         .await;
     let lines = Lines::default();
     Box::pin(lines.of(testbed.sweep())).await;
-    let told = lines.take("ERROR");
+    let errors = lines.take("ERROR");
     let needs = |line: &&Value| line["message"] == "refund needs a person";
-    let told = told.iter().find(needs).expect("a line");
+    let errors = errors.iter().find(needs).expect("a line");
     assert!(
-        told["what_to_do"].as_str().unwrap().contains(DO_NOT),
-        "{told}"
+        errors["what_to_do"].as_str().unwrap().contains(DO_NOT),
+        "{errors}"
     );
 
     let said =

@@ -11,12 +11,12 @@ use crate::support::{Lines, Testbed, native};
 async fn ids(testbed: &Testbed, order_no: &str) -> Vec<(String, String)> {
     let answer = testbed.get(&format!("/v1/orders/{order_no}/events")).await;
     let events = answer.body["events"].as_array().unwrap().iter();
-    let told = events.filter_map(|event| {
+    let listed = events.filter_map(|event| {
         let id = event["wechat_request_id"].as_str()?.to_owned();
         let what = format!("{} {}", event["subject"].as_str()?, event["to"].as_str()?);
         Some((what, id))
     });
-    told.collect()
+    listed.collect()
 }
 
 fn has(lines: &[Value], id: &str) -> bool {
@@ -24,7 +24,7 @@ fn has(lines: &[Value], id: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_and_in_the_log() {
+async fn every_change_by_wechat_pay_s_news_has_its_request_id_in_the_journal_and_in_the_log() {
     let testbed = Testbed::start().await;
     let lines = Lines::default();
     lines
@@ -39,12 +39,12 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
         })
         .await;
     let logged = lines.take("INFO");
-    let told = [
+    let listed = [
         ids(&testbed, "ORDER-1").await,
         ids(&testbed, "ORDER-2").await,
     ]
     .concat();
-    let what: Vec<&str> = told.iter().map(|(what, _)| what.as_str()).collect();
+    let what: Vec<&str> = listed.iter().map(|(what, _)| what.as_str()).collect();
     assert_eq!(
         what,
         [
@@ -55,7 +55,7 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
             "order closed"
         ]
     );
-    for (what, id) in &told {
+    for (what, id) in &listed {
         assert!(has(&logged, id), "{what}: no line has {id}");
     }
     let callback = testbed
@@ -69,11 +69,15 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
         .find(|line| line["message"] == "notice taken from the queue");
     let paid = paid.unwrap();
     assert_eq!(paid["notice_id"], json!(callback));
-    assert_eq!(paid["wechat_request_id"], json!(told[1].1));
-    let mut different: Vec<&str> = told.iter().map(|(_, id)| id.as_str()).collect();
+    assert_eq!(paid["wechat_request_id"], json!(listed[1].1));
+    let mut different: Vec<&str> = listed.iter().map(|(_, id)| id.as_str()).collect();
     different.sort_unstable();
     different.dedup();
-    assert_eq!(different.len(), told.len(), "each is of a call of its own");
+    assert_eq!(
+        different.len(),
+        listed.len(),
+        "each is of a call of its own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,13 +92,13 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
     let lines = Lines::default();
     let report = lines.of(testbed.sweep()).await;
     assert_eq!(report.settled, 1);
-    let told = ids(&testbed, "ORDER-1").await;
-    assert_eq!(told[1].0, "order paid");
+    let listed = ids(&testbed, "ORDER-1").await;
+    assert_eq!(listed[1].0, "order paid");
     let logged = lines.take("INFO");
     let changed = logged
         .iter()
         .find(|line| line["message"] == "order changed");
-    assert_eq!(changed.unwrap()["wechat_request_id"], told[1].1);
+    assert_eq!(changed.unwrap()["wechat_request_id"], listed[1].1);
 
     let param_error = Fault::Refuse {
         status: 400,
@@ -110,13 +114,13 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
             .status,
         422
     );
-    let told = ids(&testbed, "ORDER-2").await;
-    assert_eq!((told.len(), told[0].0.as_str()), (1, "order rejected"));
+    let listed = ids(&testbed, "ORDER-2").await;
+    assert_eq!((listed.len(), listed[0].0.as_str()), (1, "order rejected"));
     let logged = lines.take("WARN");
     let rejected = logged
         .iter()
         .find(|line| line["message"] == "the order is rejected");
-    assert_eq!(rejected.unwrap()["wechat_request_id"], told[0].1);
+    assert_eq!(rejected.unwrap()["wechat_request_id"], listed[0].1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,8 +143,8 @@ async fn a_bill_is_logged_with_the_request_id_of_its_download_whether_it_is_sent
         .await;
     let logged = lines.take_all();
     let ids = |message: &str| -> Vec<&Value> {
-        let told = logged.iter().filter(|line| line["message"] == message);
-        told.map(|line| &line["wechat_request_id"]).collect()
+        let listed = logged.iter().filter(|line| line["message"] == message);
+        listed.map(|line| &line["wechat_request_id"]).collect()
     };
     let (refused, sent) = (
         ids("WeChat Pay refused to send a bill"),

@@ -62,7 +62,7 @@ fn given_back(testbed: &Testbed, order_no: &str) -> Vec<i64> {
 async fn booked(testbed: &Testbed, order_no: &str) -> (i64, i64) {
     let order = testbed.get_order(order_no).await;
     assert_eq!(order.status, 200, "{}", order.body);
-    // Neither is told of an order without a refund.
+    // Neither is logged for an order without a refund.
     let fen = |name: &str| order.body[name].as_i64().unwrap_or(0);
     (fen("refund_committed_fen"), fen("refunded_fen"))
 }
@@ -85,7 +85,7 @@ async fn what_was_paid_since_is_found_again_by_the_sweep_and_by_the_day_s_bills(
     assert_eq!(testbed.get_order("OPEN-1").await.body["state"], "paid");
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there AFTER-1 proposed"]
     );
     assert!(testbed.wechat.admin().refunds().is_empty());
@@ -161,10 +161,10 @@ async fn a_refund_that_was_on_its_way_at_that_moment_is_asked_about_and_not_sent
     assert_eq!(given_back(&testbed, "ON-WAY-1"), [40]);
 }
 
-/// The client finds its refund gone and asks for the same money under another number. Nobody here
-/// can know; WeChat Pay does, and gives back no more than was paid. A person gives the second one
-/// up, and the day's next run books the first. It is the same whether the second goes out at once
-/// or is held back until the bills are read.
+/// The client finds its refund gone and asks for the same money under another number. Our books
+/// cannot show this; WeChat Pay's do, and it gives back no more than was paid. A person gives the
+/// second one up, and the day's next run books the first. It is the same whether the second goes
+/// out at once or is held back until the bills are read.
 async fn the_same_money_under_another_number(order_no: &str, fen: i64, is_held: bool) {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
@@ -181,7 +181,7 @@ async fn the_same_money_under_another_number(order_no: &str, fen: i64, is_held: 
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, false).await;
     let open = format!("refund_there_unknown_here {order_no} open");
-    assert_eq!(testbed.told(day).await, [open]);
+    assert_eq!(testbed.difference_lines(day).await, [open]);
     assert_eq!(booked(&testbed, order_no).await, (fen, 0));
     assert_eq!(testbed.work_off().await, 0);
     testbed.sweep().await;
@@ -259,11 +259,11 @@ async fn an_order_that_is_gone_with_its_refund_is_taken_on_and_the_day_s_next_ru
     assert_eq!(testbed.get_order("GONE-9").await.body["state"], "paid");
     testbed.reconcile(day, false).await;
     assert_eq!(booked(&testbed, "GONE-9").await, (40, 40));
-    let told = testbed.told(day).await;
+    let found = testbed.difference_lines(day).await;
     for over in ["refund_there_unknown_here", "unknown_order_there"] {
         assert!(
-            told.contains(&format!("{over} GONE-9 repaired")),
-            "{told:?}"
+            found.contains(&format!("{over} GONE-9 repaired")),
+            "{found:?}"
         );
     }
     assert_eq!(testbed.refund("GONE-9", "R1", 40).await.status, 200);

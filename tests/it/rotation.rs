@@ -55,7 +55,7 @@ struct Traffic {
     secret: u8,
     orders: Vec<String>,
     /// The events that the receiver has.
-    told: BTreeSet<String>,
+    reported: BTreeSet<String>,
 }
 
 impl Traffic {
@@ -78,7 +78,7 @@ impl Traffic {
             receiver,
             secret: 1,
             orders: Vec::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
         };
         let url = WebhookUrl::parse(&traffic.receiver.url(), Reach::PublicAndLoopback);
         let keys = &traffic.testbed.keys;
@@ -94,8 +94,8 @@ impl Traffic {
         path
     }
 
-    /// An order, its payment, a refund of a part, and what is told of them; what functions have
-    /// cached stays, until the refund's callback a minute later.
+    /// An order, its payment, a refund of a part, and their notices; what functions have cached
+    /// stays, until the refund's callback a minute later.
     async fn flows(&mut self) {
         let lines = self.lines.clone();
         Box::pin(lines.of(self.round())).await;
@@ -114,21 +114,21 @@ impl Traffic {
         assert!((200..300).contains(&refund.status), "{refund:?}");
         assert_eq!(testbed.work_off().await, 0, "{order}");
         self.orders.push(order.clone());
-        self.tell().await;
+        self.report_new().await;
         self.pass(A_MINUTE).await;
         let testbed = &self.testbed;
         let refund = testbed.get_refund(&order, &format!("r-{order}")).await;
         assert_eq!(refund.body["state"], "succeeded", "{refund:?}");
-        self.tell().await;
+        self.report_new().await;
     }
 
     /// Each event of each order goes to the receiver, who verifies it.
-    async fn tell(&mut self) {
+    async fn report_new(&mut self) {
         let before = self.receiver.got().len();
         for order in &self.orders {
             for event in self.testbed.journal(order).await {
                 let id = format!("{order}_{}", event.version);
-                if !self.told.insert(id) {
+                if !self.reported.insert(id) {
                     continue;
                 }
                 let path = format!("/v1/orders/{order}/events/{}/replay", event.version);

@@ -135,8 +135,8 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
     testbed.forge_result(by_hand).await;
     for _ in 0..MAX_RECEIVE_COUNT {
         assert_eq!(lines.of(testbed.work_off()).await, 1);
-        let told = lines.take("ERROR");
-        let messages: Vec<_> = told.iter().map(|line| &line["message"]).collect();
+        let errors = lines.take("ERROR");
+        let messages: Vec<_> = errors.iter().map(|line| &line["message"]).collect();
         assert_eq!(messages, ["unknown message", "message needs a person"]);
     }
     assert_eq!(lines.of(testbed.work_off()).await, 0);
@@ -209,15 +209,15 @@ async fn a_request_during_an_outage_is_tried_for_eleven_hours_and_done_when_its_
     assert!(dead_requests.is_empty(), "{dead_requests:?}");
 }
 
-/// The lines at ERROR of one look at WeChat Pay's certificates.
+/// The lines at ERROR of one check of WeChat Pay's certificates.
 async fn certificates_fail(testbed: &Testbed, lines: &Lines) -> Value {
     let refreshed = lines.of(testbed.certificates()).await;
     assert_eq!(refreshed, reconcile::RefreshOutcome::Failed);
-    let mut told = lines.take("ERROR");
+    let mut errors = lines.take("ERROR");
     let message = "WeChat Pay's certificates were not refreshed";
-    told.retain(|line| line["message"] == message);
-    let [line] = &told[..] else {
-        panic!("one line: {told:?}");
+    errors.retain(|line| line["message"] == message);
+    let [line] = &errors[..] else {
+        panic!("one line: {errors:?}");
     };
     assert!(page("keys.md").contains(&format!("`{message}`")));
     assert!(
@@ -230,7 +230,7 @@ async fn certificates_fail(testbed: &Testbed, lines: &Lines) -> Value {
 }
 
 /// Something else answers in WeChat Pay's place, and signs nothing.
-async fn somebody_else_answers(testbed: &mut Testbed) {
+async fn an_impostor_answers(testbed: &mut Testbed) {
     let address = testbed.wechat.addr;
     testbed.wechat = start_wechat(testbed.clock.now(), 0);
     // The one before is still being shut down.
@@ -259,10 +259,10 @@ async fn by_certificate() -> Testbed {
 
 /// The last line at ERROR with this message. (What asks both hosts has two.)
 fn the_line(lines: &Lines, message: &str) -> Value {
-    let told = lines.take("ERROR");
-    let mut told_so = told.iter().filter(|line| line["message"] == message);
-    let line = told_so.next_back();
-    line.unwrap_or_else(|| panic!("no line `{message}`: {told:?}"))
+    let errors = lines.take("ERROR");
+    let mut reported = errors.iter().filter(|line| line["message"] == message);
+    let line = reported.next_back();
+    line.unwrap_or_else(|| panic!("no line `{message}`: {errors:?}"))
         .clone()
 }
 
@@ -309,7 +309,7 @@ async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_
             testbed.advance(Duration::from_secs(61)).await;
             assert_eq!(testbed.post_order(&native("ORDER-3")).await.status, 201);
         }
-        somebody_else_answers(&mut testbed).await;
+        an_impostor_answers(&mut testbed).await;
         lines.of(testbed.post_order(&native("ORDER-4"))).await;
         assert_eq!(the_line(&lines, NOT_BELIEVED)["cause"], "missing_header");
         row_says(
@@ -333,7 +333,7 @@ async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_
         &["they are refused"],
     );
 
-    // Our clock is wrong: WeChat Pay says so before its answers could look old.
+    // Our clock is wrong: WeChat Pay says so before its answers could count as old.
     testbed.clock.advance(Duration::from_secs(600));
     lines.of(testbed.post_order(&native("ORDER-2"))).await;
     let message = "WeChat Pay refuses the merchant, and not this request alone";
@@ -387,7 +387,7 @@ async fn certificates_that_do_not_open_or_are_not_wechat_pays_say_so_and_are_fet
     assert!(page("keys.md").contains("twelve hours\nafter the failure at the latest"));
 
     let mut testbed = by_certificate().await;
-    somebody_else_answers(&mut testbed).await;
+    an_impostor_answers(&mut testbed).await;
     let line = certificates_fail(&testbed, &Lines::default()).await;
     let error = line["error"].as_str().expect("words");
     assert!(

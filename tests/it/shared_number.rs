@@ -112,7 +112,7 @@ async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_whose_number_is_paid_by_other_money_is_closed_since_nobody_can_pay_it() {
+async fn an_order_whose_number_is_paid_by_other_money_is_closed_since_it_cannot_be_paid() {
     let testbed = sold_by_another_system().await;
     testbed
         .wechat

@@ -37,7 +37,7 @@ impl TwoHosts {
         hosts
     }
 
-    /// Nobody listens where the main host should be.
+    /// Nothing listens where the main host should be.
     async fn without_main() -> Self {
         let testbed = Testbed::start().await;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -66,7 +66,7 @@ impl TwoHosts {
         self.main.as_ref().unwrap().admin()
     }
 
-    /// Queries an order that neither host knows; returns the refusal's code, or the reason why the
+    /// Queries an order that neither host has; returns the refusal's code, or the reason why the
     /// result is unknown.
     async fn ask(&self) -> Result<ErrorCode, String> {
         let asked = self.wechat.call_either(&query("ORDER-9"), WITHIN).await;

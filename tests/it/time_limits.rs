@@ -23,7 +23,7 @@ fn time_out(function: &str) -> Duration {
 }
 
 impl Testbed {
-    /// What the calls to AWS since the last look may take, one behind the other.
+    /// What the calls to AWS since this was last read may take, one behind the other.
     fn calls_take(&self, limits: CallLimits) -> Duration {
         let calls = self.wire.calls().len();
         self.wire.forget();
@@ -31,8 +31,8 @@ impl Testbed {
     }
 
     /// A scene in which no function has made a call yet.
-    async fn cold(wishes: TestbedOptions) -> Self {
-        let testbed = Self::with(wishes).await;
+    async fn cold(options: TestbedOptions) -> Self {
+        let testbed = Self::with(options).await;
         testbed.wire.forget();
         testbed
     }
@@ -72,7 +72,7 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
-    // `ACT_WITHIN`; a look gets less.
+    // `ACT_WITHIN`; a check gets less.
     let budget = Duration::from_secs(8);
     for doing in ["close", "refund", "look"] {
         let testbed = Testbed::cold(TestbedOptions::default()).await;
@@ -81,7 +81,7 @@ async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
             testbed.pay("ORDER-1").await;
             testbed.work_off().await;
         }
-        // By then a look asks WeChat Pay too.
+        // By then reading the order queries WeChat Pay too.
         testbed.advance(Duration::from_secs(61)).await;
         testbed.wire.forget();
         let answer = match doing {

@@ -161,7 +161,7 @@ async fn no_write_of_a_payment_its_refunds_or_its_day_loses_what_a_later_version
 #[tokio::test(flavor = "multi_thread")]
 async fn no_decision_about_a_difference_loses_what_a_later_version_added() {
     let testbed = Testbed::start().await;
-    let desk = Box::pin(could_not_be_paid_out(&testbed)).await;
+    let console = Box::pin(could_not_be_paid_out(&testbed)).await;
     let places = a_later_version_adds_to_everything(&testbed).await;
     let of_days = places
         .iter()
@@ -169,19 +169,19 @@ async fn no_decision_about_a_difference_loses_what_a_later_version_added() {
     let within: usize = of_days.map(|(_, paths)| paths.len()).sum();
     // Itself, what it is about, a side, its refund and some steps.
     assert!(within > 6, "{places:?}");
-    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
-    Box::pin(desk.decides("wang", "approve", "asked the payer")).await;
+    Box::pin(console.decides("li", "redirect", "the card is gone")).await;
+    Box::pin(console.decides("wang", "approve", "asked the payer")).await;
     assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
     for _ in 0..2 {
         assert_eq!(Box::pin(testbed.work_off()).await, 0);
         testbed.advance(Duration::from_secs(60)).await;
     }
     Box::pin(testbed.sweep()).await;
-    Box::pin(desk.decides("zhao", "payer_paid", "by bank")).await;
+    Box::pin(console.decides("zhao", "payer_paid", "by bank")).await;
     assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
-    assert_eq!(desk.stands().await.state, DifferenceState::Explained);
+    assert_eq!(console.stands().await.state, DifferenceState::Explained);
     // The day is run again, too.
-    Box::pin(testbed.reconcile(desk.day, false)).await;
+    Box::pin(testbed.reconcile(console.day, false)).await;
     assert_eq!(lost(&testbed, &places).await, Vec::<Place>::new());
 }
 
@@ -230,7 +230,7 @@ async fn a_message_of_a_later_version_stays_in_its_queue_and_one_with_more_in_it
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_a_later_version_stays_in_the_queue_of_webhooks_and_one_with_more_in_it_is_sent()
  {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let event = webhooks::on_the_bus(&webhooks::event("ORDER-1", 2));
     let of_another_kind = event.replace("order.changed", "order.moved");
     let mut with_more: Value = serde_json::from_str(&event).expect("JSON");
@@ -240,9 +240,9 @@ async fn an_event_of_a_later_version_stays_in_the_queue_of_webhooks_and_one_with
         webhooks::record_of("1", of_another_kind, 1),
         webhooks::record_of("2", with_more.to_string(), 1),
     ];
-    let answer = scene.process(batch, webhooks::PLENTY_MS).await;
+    let answer = testbed.process(batch, webhooks::PLENTY_MS).await;
     assert_eq!(webhooks::failed(&answer), ["1"]);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_2"]);
+    assert_eq!(testbed.receiver.ids(), ["ORDER-1_2"]);
 }
 
 /// What a version stored, as a file: of each table its items, what its queue of requests held, and
@@ -323,8 +323,8 @@ fn previous() -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_this_version_stores_is_left_for_the_next_one() {
     let testbed = Testbed::start().await;
-    let desk = Box::pin(could_not_be_paid_out(&testbed)).await;
-    assert_eq!(desk.stands().await.state, DifferenceState::Open);
+    let console = Box::pin(could_not_be_paid_out(&testbed)).await;
+    assert_eq!(console.stands().await.state, DifferenceState::Open);
     Box::pin(testbed.paid("PAID-1")).await;
     Box::pin(testbed.paid("PARTLY-1")).await;
     Box::pin(testbed.refunded("PARTLY-1", "r1", 40)).await;
@@ -431,14 +431,14 @@ async fn carries_on(stored: &Stored) {
             .expect("a record"),
     )
     .expect("JSON");
-    let desk = ConsoleDifference {
+    let console = ConsoleDifference {
         testbed: &testbed,
         day: BillDate::parse(record["date"].as_str().expect("a day")).expect("a day"),
         id: record["id"].as_str().expect("an id").to_owned(),
         order_no: "TWICE-1",
     };
-    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
-    assert_eq!(desk.stands().await.state, DifferenceState::Proposed);
+    Box::pin(console.decides("li", "redirect", "the card is gone")).await;
+    assert_eq!(console.stands().await.state, DifferenceState::Proposed);
     let parked = testbed.notices().await;
     assert!(!parked.is_empty(), "the ledger of notices is read");
 }

@@ -1,5 +1,5 @@
-//! Floods of requests that nobody of ours has signed: what they cost in calls to AWS and WeChat
-//! Pay. Nothing, where it can be told without a key; else what a sandbox reads once.
+//! Floods of requests that no client of ours has signed: what they cost in calls to AWS and WeChat
+//! Pay. Nothing, where a request can be refused without a key; else what a sandbox reads once.
 
 use http::Request;
 use message_signatures::SigningKey;
@@ -58,7 +58,7 @@ async fn cold() -> Testbed {
 }
 
 impl Testbed {
-    /// The calls since the last look, those to WeChat Pay among them.
+    /// The calls since this was last read, those to WeChat Pay among them.
     fn cost(&self) -> Vec<String> {
         let name = |call: &Call| match call.service {
             Service::DynamoDb => format!("{} {}", call.operation, call.resource),
@@ -215,7 +215,7 @@ async fn what_is_not_signed_or_not_fresh_or_not_whole_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_key_is_looked_for_once_in_five_seconds_and_never_at_kms() {
+async fn an_unknown_key_is_looked_up_once_in_five_seconds_and_never_at_kms() {
     let testbed = cold().await;
     let read = [format!("GetItem {}", testbed.tables.keys)];
     for route in [ROUTES[0], ROUTES[1]] {
@@ -236,8 +236,8 @@ async fn made_up_keys_push_no_client_out_of_a_sandbox() {
     testbed.cost();
     for n in 0..1_100 {
         let name = format!("nobody-{n}");
-        let nobody = Client::with_key(&name, SigningKey::from_secret(&[7; 32]).unwrap());
-        testbed.send(signed(&testbed, &nobody, ROUTES[1], 0)).await;
+        let unknown = Client::with_key(&name, SigningKey::from_secret(&[7; 32]).unwrap());
+        testbed.send(signed(&testbed, &unknown, ROUTES[1], 0)).await;
     }
     let calls = testbed.cost();
     assert_eq!(calls.len(), 1_100, "one read for each, and nothing else");
@@ -368,8 +368,7 @@ async fn a_callback_without_headers_too_old_too_large_or_of_another_kind_costs_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_only_a_key_can_tell_to_be_false_costs_what_a_sandbox_reads_once_a_minute()
-{
+async fn a_forged_callback_that_only_a_key_detects_costs_what_a_sandbox_reads_once_a_minute() {
     for (damage, then) in [
         (Damage::Probe, 0),
         (Damage::WrongSignature, 0),

@@ -4,8 +4,8 @@
 mod delivery;
 mod gone;
 mod kept;
+mod reported;
 mod slow;
-mod told;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -62,9 +62,9 @@ pub(crate) struct WebhookTestbed {
 
 impl WebhookTestbed {
     pub(crate) async fn start() -> Self {
-        let scene = Self::without_webhook("true").await;
-        scene.set_up("shop", &scene.receiver.url(), 1).await;
-        scene
+        let testbed = Self::without_webhook("true").await;
+        testbed.set_up("shop", &testbed.receiver.url(), 1).await;
+        testbed
     }
 
     /// `allow_loopback` is the setting.
@@ -115,7 +115,7 @@ impl WebhookTestbed {
         self.send(&on_the_bus(event)).await;
     }
 
-    /// Somebody puts this into the queue.
+    /// This is put into the queue.
     pub(crate) async fn send(&self, body: &str) {
         let now_ms = self.engines.now_ms();
         self.engines
@@ -340,7 +340,7 @@ pub(crate) struct Receiver {
 struct ReceiverState {
     got: Vec<Got>,
     answers: VecDeque<(Duration, Response)>,
-    /// Nobody is answered before so many are there.
+    /// No request is answered before so many are there.
     wait_for: usize,
     /// How long each answer takes, by this clock.
     takes: Option<(Clock, Duration)>,
@@ -433,10 +433,10 @@ const FAULTS: [Fault; 4] = [
     Fault::ServiceFault,
 ];
 
-/// What an operator is told while the cause is not a receiver's.
+/// The advice to an operator while the cause is not a receiver's.
 pub(crate) const CAUSE_IS_OURS: &str = "events cannot be sent, for a cause on our side";
 
-/// What an operator is told of a receiver that is down.
+/// The advice to an operator about a receiver that is down.
 pub(crate) const TAKES_NOTHING: &str = "a receiver of webhooks has taken nothing for half an hour";
 
 #[test]

@@ -102,8 +102,9 @@ impl Copy {
             .output()
             .map_err(|error| format!("git does not run: {error}"))?;
         if !applied.status.success() {
-            let told = String::from_utf8_lossy(&applied.stderr).replace(&format!("{SCRATCH}/"), "");
-            return Err(told.trim().to_owned());
+            let message =
+                String::from_utf8_lossy(&applied.stderr).replace(&format!("{SCRATCH}/"), "");
+            return Err(message.trim().to_owned());
         }
         for path in &bug.paths {
             let content = read(&scratch.join(path))?;

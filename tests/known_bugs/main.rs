@@ -218,8 +218,8 @@ impl Harness {
                     .to_owned(),
             );
         }
-        let told = String::from_utf8_lossy(&built.stdout);
-        let (_, program) = told
+        let printed = String::from_utf8_lossy(&built.stdout);
+        let (_, program) = printed
             .lines()
             .filter(|line| line.contains("\"name\":\"faults\""))
             .find_map(|line| line.split_once("\"executable\":\""))

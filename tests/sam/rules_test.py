@@ -166,13 +166,13 @@ class Mutations(unittest.TestCase):
                 del changed[name]["Properties"]["Environment"]["Variables"][variable]
                 self.assertTrue(self.broken(changed), f"{name} {variable}")
 
-    def test_whoever_asks_for_the_daily_run_knows_whether_it_repairs(self):
+    def test_each_that_starts_the_daily_run_has_whether_it_repairs(self):
         for name in ("Reconcile", "Console"):
             changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
             del changed[name]["Properties"]["Environment"]["Variables"]["RECONCILE_REPAIRS"]
             self.assertTrue(self.broken(changed), name)
 
-    def test_the_console_knows_when_the_daily_run_is_due(self):
+    def test_the_console_has_the_daily_run_s_schedule(self):
         console = copy.deepcopy(self.resources["Console"])
         del console["Properties"]["Environment"]["Variables"]["RECONCILE_AT"]
         self.assertTrue(self.broken({**self.resources, "Console": console}))
@@ -201,7 +201,7 @@ class Mutations(unittest.TestCase):
                     change(changed["StorageKey"]["Properties"]["KeyPolicy"]["Statement"][index], path)
                     self.assertTrue(self.broken(changed), f"{index} {path} {change.__name__}")
 
-    def test_schedules_lead_where_they_should_and_a_day_that_could_not_be_begun_is_told(self):
+    def test_schedules_lead_where_they_should_and_a_day_that_could_not_be_begun_is_reported(self):
         for name in ("DailySchedule", "CertificatesSchedule"):
             for path in (("Target", "Arn"), ("Target", "Input"), ("Target", "DeadLetterConfig")):
                 changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
@@ -289,7 +289,7 @@ class Releases(unittest.TestCase):
             altered(changed[section], path)
             self.assertTrue(list(rules_releases.shared(changed)), path)
 
-    def test_nobody_calls_a_function_past_its_alias(self):
+    def test_no_call_goes_past_a_function_s_alias(self):
         by_name = {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-reconcile"}
         for target in (
             {"Ref": "Reconcile"},
@@ -584,7 +584,7 @@ class Parameters(unittest.TestCase):
             changed["Rules"][name]["RuleCondition"] = {"Fn::Not": [rule["RuleCondition"]]}
             self.assertTrue(list(rules_parameters.violations(changed)), name)
 
-    def test_a_day_that_would_begin_after_its_alarm_looked_is_refused(self):
+    def test_a_day_that_would_begin_after_its_alarm_s_check_is_refused(self):
         for change in (r"cron\(.+\)", r"cron\([^ ]+ [0-9]( [^ ]+){4}\)", r"cron\([^ ]+ (0?[0-9]|1[0-3])( [^ ]+){4}\)"):
             changed = document()
             changed["Parameters"]["ReconcileAt"]["AllowedPattern"] = change

@@ -20,7 +20,7 @@ pub struct App {
     pub(crate) work: Queue,
     pub(crate) auth: Auth,
     pub(crate) today_too: bool,
-    /// Whether the daily run repairs, or only looks.
+    /// Whether the daily run repairs, or only reports.
     pub(crate) repairs: bool,
     pub(crate) daily_run: DailyRun,
     pub(crate) explain_alone: SoloExplainLimit,

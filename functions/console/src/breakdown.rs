@@ -7,10 +7,10 @@
 //!
 //! Each difference counts with its share of the run's own sums, in its present state. A trade that
 //! was left to the next day's bill and is absent there too is a difference of that day: it counts
-//! here in that difference's state. The rest, which no difference accounts for, is usually a trade
-//! near midnight that is on another day of one side, or one that agreed when it was read again: the
-//! run looked at each row and line of it. It counts neither as open nor as settled. If the run left
-//! rows unread, the rest has the state of the difference about those rows.
+//! here in that difference's state. The rest is what no difference accounts for: usually a trade
+//! near midnight that is on another day of one side, or one that agreed when it was read again. The
+//! run has checked each row and line of it, so it counts neither as open nor as settled. If the run
+//! left rows unread, the rest has the state of the difference about those rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ impl GapStatus {
 pub(crate) struct Breakdown {
     counted: Gaps,
     /// The effect of all its differences on the sums, as the run says.
-    told: Option<Gaps>,
+    accounted_for: Option<Gaps>,
     /// Each difference's effect on the sums, by its id.
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<GapStatus, Gaps>,
@@ -107,7 +107,7 @@ impl Breakdown {
         let is_known = of_each.is_some();
         Self {
             counted: run.gaps(),
-            told: run.told().filter(|_| is_known),
+            accounted_for: run.accounted_for().filter(|_| is_known),
             of_each: of_each.unwrap_or_default(),
             ..Self::default()
         }
@@ -161,15 +161,15 @@ impl Breakdown {
                 .partition(|(id, _)| id.starts_with(kind.name()));
             self.left = others;
             let these: BTreeMap<String, Gaps> = these;
-            these.values().for_each(|gaps| self.tell_left(end, gaps));
+            these.values().for_each(|gaps| self.count_left(end, gaps));
         } else if let Some(gaps) =
             CarriedTrade::id_of_absent(one).and_then(|id| self.left.remove(&id))
         {
-            self.tell_left(end, &gaps);
+            self.count_left(end, &gaps);
         }
     }
 
-    fn tell_left(&mut self, end: GapStatus, gaps: &Gaps) {
+    fn count_left(&mut self, end: GapStatus, gaps: &Gaps) {
         self.of_next_day.add_all(gaps);
         self.ends.entry(end).or_default().add_all(gaps);
         if end == GapStatus::Open {
@@ -180,7 +180,7 @@ impl Breakdown {
 
     /// Gives up: the state of the whole is unknown.
     pub(crate) fn is_unknown(&mut self) {
-        self.told = None;
+        self.accounted_for = None;
     }
 
     /// A difference of the day cannot be read.
@@ -219,8 +219,8 @@ impl Breakdown {
     /// The part that no difference explains.
     fn rest(&self) -> Gaps {
         let mut rest = self.counted.clone();
-        let told = self.told.iter().chain([&self.of_next_day]);
-        for (product, gap) in told.flat_map(|told| &told.0) {
+        let accounted_for = self.accounted_for.iter().chain([&self.of_next_day]);
+        for (product, gap) in accounted_for.flat_map(|accounted_for| &accounted_for.0) {
             rest.add(product, Gap::default().less(*gap));
         }
         rest
@@ -228,7 +228,7 @@ impl Breakdown {
 
     /// Whether all of it is accounted for: not of runs of earlier versions, nor while a run writes.
     pub(crate) fn is_whole(&self) -> bool {
-        self.told.as_ref() == Some(&self.met)
+        self.accounted_for.as_ref() == Some(&self.met)
     }
 
     /// What was counted, of all products.

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_can_be_looked_up_as_it_is_and_is_told_once_where_no_program_rounds_it() {
+    fn a_number_can_be_looked_up_as_it_is_and_is_given_once_where_no_program_rounds_it() {
         let row = row(difference("20260801000000000001", "plain"));
         assert_eq!(row["order_no"], "20260801000000000001");
         assert_eq!(row["transaction_id"], "4200001234202608010000000001");

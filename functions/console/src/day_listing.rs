@@ -24,7 +24,7 @@ pub(crate) struct DayListing {
     /// The first wanted differences of each kind: those that need action first, then by the
     /// rows of the bill.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
-    /// Whether there are more than were looked at.
+    /// Whether there are more than were counted.
     pub(crate) is_cut: bool,
     /// How many cannot be read: they are in no count.
     pub(crate) unreadable: usize,

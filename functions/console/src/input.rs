@@ -46,7 +46,7 @@ impl DecisionRequest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunForm {
-    /// Whether it only looks.
+    /// Whether it only reports.
     pub(crate) dry_run: bool,
 }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_order_that_is_taken_on_has_a_client_and_never_the_one_of_nobody() {
+    fn only_an_order_that_is_taken_on_has_a_client_and_never_the_unattributed_one() {
         let asked = |body: &str| json::<DecisionRequest>(body.as_bytes()).unwrap().client();
         let client_of = |client: &str| {
             asked(&format!(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_decision_is_told_which_field_is_wrong() {
+    fn a_body_that_is_no_decision_is_refused_with_the_field_that_is_wrong() {
         for (form, field) in [
             ("why=x&version=3", "decision"),
             ("why=x&version=3&decision=steal", "decision"),

@@ -89,7 +89,7 @@ async fn day_within(
         let page = table
             .readable_differences(date, after.as_deref(), reads.page)
             .await?;
-        tell_unreadable(date, &page.unreadable);
+        log_unreadable(date, &page.unreadable);
         day.unreadable = day.unreadable.saturating_add(page.unreadable.len());
         for one in page.items {
             day.count(&one);
@@ -113,7 +113,7 @@ async fn day_within(
     Ok(day)
 }
 
-fn tell_unreadable(date: BillDate, unreadable: &[ReconciliationError]) {
+fn log_unreadable(date: BillDate, unreadable: &[ReconciliationError]) {
     for error in unreadable {
         warn!(%date, error = %ErrorChain(error), "a day is shown without a difference that cannot be read");
     }
@@ -181,7 +181,7 @@ async fn of_kind(
 /// How much of a kind was read.
 #[derive(Clone, Copy)]
 struct KindRead {
-    /// Whether there are no more than were looked at.
+    /// Whether there are no more than were counted.
     is_all: bool,
     /// Whether each item can be read, those beside the kind's too: its kind is not known.
     is_readable: bool,
@@ -204,7 +204,7 @@ async fn each_of_kind(
         let page = table
             .readable_differences(date, after.as_deref(), reads.page)
             .await?;
-        tell_unreadable(date, &page.unreadable);
+        log_unreadable(date, &page.unreadable);
         is_readable = is_readable && page.unreadable.is_empty();
         let found = page.items.len();
         let of_kind = page.items.into_iter().take_while(|one| one.kind == kind);

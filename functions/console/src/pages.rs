@@ -34,11 +34,11 @@ pub(crate) fn answer(status: StatusCode, page: Markup) -> Response<String> {
         CONTENT_TYPE,
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
-    unkept(answer)
+    uncached(answer)
 }
 
 /// An answer that browsers do not cache: it is for one person, and it changes.
-pub(crate) fn unkept(mut answer: Response<String>) -> Response<String> {
+pub(crate) fn uncached(mut answer: Response<String>) -> Response<String> {
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -51,7 +51,7 @@ pub(crate) fn unkept(mut answer: Response<String>) -> Response<String> {
 }
 
 /// A problem as a page, with the same words as `answer`, which programs read, and its headers.
-pub(crate) fn problem(problem: &Problem, told: Response<String>) -> Response<String> {
+pub(crate) fn problem(problem: &Problem, answered: Response<String>) -> Response<String> {
     let body = html! {
         section.banner.bad {
             h1 { (problem.title) }
@@ -60,7 +60,7 @@ pub(crate) fn problem(problem: &Problem, told: Response<String>) -> Response<Str
         p { a.button href="/console" { "To yesterday" } }
     };
     let page = layout(problem.title, None, body);
-    let (mut parts, _) = told.into_parts();
+    let (mut parts, _) = answered.into_parts();
     parts.headers.remove(CONTENT_TYPE);
     let mut answer = answer(problem.status, page);
     answer.headers_mut().extend(parts.headers);

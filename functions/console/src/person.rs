@@ -260,8 +260,8 @@ mod tests {
             given["cognito:groups"] = json!("[finance]");
             assert_eq!(name(&plain, &given), Err("no_person"), "{why}");
         }
-        let nobody = by_token(&plain, None, None).err().unwrap();
-        assert_eq!((nobody.status.as_u16(), nobody.bring), (401, "Bearer"));
+        let refused = by_token(&plain, None, None).err().unwrap();
+        assert_eq!((refused.status.as_u16(), refused.bring), (401, "Bearer"));
 
         let request = http::Request::get("/console")
             .header("cookie", "console_you=boss")
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_nobody_verified_is_nobodys_name() {
+    fn an_address_that_is_not_verified_names_no_person() {
         for verified in [json!("false"), json!("TRUE"), json!(""), Value::Null] {
             let mut given = json!({"email": "boss@example.com", "cognito:groups": "[finance]"});
             if verified.is_string() {
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_address_in_two_spellings_is_one_person_whichever_claim_holds_it() {
-        for (claim, told, person) in [
+        for (claim, claimed, person) in [
             ("email", "Li@Example.com", "li@example.com"),
             ("preferred_username", "Li@Example.com", "li@example.com"),
             ("upn", "LI@EXAMPLE.COM", "li@example.com"),
@@ -307,7 +307,7 @@ mod tests {
                 ..claims("finance")
             };
             let mut given = json!({"email_verified": "true", "cognito:groups": "[finance]"});
-            given[claim] = json!(told);
+            given[claim] = json!(claimed);
             assert_eq!(name(&claims, &given), Ok(person.to_owned()), "{claim}");
         }
     }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_in_a_groups_name_lets_nobody_into_another_group() {
+    fn a_blank_in_a_groups_name_gives_no_access_to_another_group() {
         let finance = claims("finance");
         for listed in [
             "[finance readers]",

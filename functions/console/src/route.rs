@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_route_is_told_by_method_and_path_and_nothing_else_is_one() {
+    fn each_route_is_found_by_method_and_path_and_nothing_else_is_one() {
         let date = "2026-08-01";
         let id = "x-1";
         let api = |api| Some(Route::Api(api));

@@ -25,7 +25,7 @@ pub struct Settings {
     /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no
     /// bill of it; its simulator has.
     pub today_too: bool,
-    /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews
+    /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only reports, so that its previews
     /// count.
     pub repairs: bool,
     /// `RECONCILE_AT`: when the daily run begins, as its schedule says it.
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_choice_nobody_is_let_in() {
+    fn without_a_choice_of_sign_in_all_access_is_refused() {
         let mut vars = vars();
         vars.remove("CONSOLE_AUTH");
         assert_eq!(read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
@@ -254,15 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn one_person_alone_explains_up_to_1000_yuan_unless_told_otherwise() {
+    fn one_person_alone_explains_up_to_1000_yuan_unless_set_otherwise() {
         let mut vars = vars();
         let max_fen = |vars: &BTreeMap<_, _>| {
             let settings = read(vars);
             settings.map(|settings| settings.explain_alone.max_fen)
         };
         assert_eq!(max_fen(&vars).unwrap(), 100_000);
-        for (told, expected) in [("0", 0), ("5000000", 5_000_000)] {
-            vars.insert("EXPLAIN_ALONE_MAX_FEN", told);
+        for (value, expected) in [("0", 0), ("5000000", 5_000_000)] {
+            vars.insert("EXPLAIN_ALONE_MAX_FEN", value);
             assert_eq!(max_fen(&vars).unwrap(), expected);
         }
         for wrong in ["-1", "1.5", "a lot"] {
@@ -273,11 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn the_daily_run_repairs_unless_the_console_is_told_that_it_only_looks() {
+    fn the_daily_run_repairs_unless_it_is_set_to_report_only() {
         let mut vars = vars();
         assert!(read(&vars).unwrap().repairs);
-        for (told, expected) in [("true", true), ("false", false)] {
-            vars.insert("RECONCILE_REPAIRS", told);
+        for (value, expected) in [("true", true), ("false", false)] {
+            vars.insert("RECONCILE_REPAIRS", value);
             assert_eq!(read(&vars).unwrap().repairs, expected);
         }
         vars.insert("RECONCILE_REPAIRS", "no");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_daily_run_is_due_at_1030_unless_the_console_is_told_another_schedule() {
+    fn the_daily_run_is_due_at_1030_unless_another_schedule_is_set() {
         let mut vars = vars();
         let at = |vars: &BTreeMap<_, _>| read(vars).map(|settings| settings.daily_run.to_string());
         assert_eq!(at(&vars).unwrap(), "10:30");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_the_person_by_email_unless_told_otherwise() {
+    fn a_token_names_the_person_by_email_unless_set_otherwise() {
         let settings = read(&vars()).unwrap();
         let Auth::Jwt(claims) = settings.auth else {
             panic!("{:?}", settings.auth)

@@ -13,8 +13,8 @@ use crate::{
     reserve::{LeasedOrder, Reservation},
 };
 
-/// When a caller whose order went to the queue should look at it, in seconds.
-const LOOK_AFTER_S: i64 = 2;
+/// When a caller whose order went to the queue should read it again, in seconds.
+const POLL_AFTER_S: i64 = 2;
 
 /// Gets a prepay value for what was reserved, here or by the queue, and answers.
 pub(crate) async fn issue_or_enqueue(
@@ -29,7 +29,7 @@ pub(crate) async fn issue_or_enqueue(
         }
         // The order's present state. For a rejected order the first refusal is repeated.
         Reservation::Exists(order) => Ok(view::replayed(match order.state.rejection() {
-            Some(why) => Problem::wechatpay_refused(&why.told()).answer(&request.id),
+            Some(why) => Problem::wechatpay_refused(&why.refusal()).answer(&request.id),
             None => show(app, &order, StatusCode::OK),
         })),
     }
@@ -60,7 +60,7 @@ async fn issue(
         .await?;
     let answer = match issued {
         IssueOutcome::Order(order) => show(app, &order, status),
-        IssueOutcome::Rejected(told) => return Err(Problem::wechatpay_refused(&told)),
+        IssueOutcome::Rejected(reason) => return Err(Problem::wechatpay_refused(&reason)),
         IssueOutcome::Later(_) => {
             let delay_s = lease_left_s.unwrap_or_default();
             enqueue(app, &order_no, state, delay_s, origin).await?
@@ -97,7 +97,7 @@ async fn enqueue(
     Ok(view::accepted(
         order_no.as_str(),
         state,
-        delay_s.max(LOOK_AFTER_S),
+        delay_s.max(POLL_AFTER_S),
     ))
 }
 

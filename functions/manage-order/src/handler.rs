@@ -24,8 +24,8 @@ const BODY_MAX: usize = 16 * 1024;
 
 /// How long WeChat Pay may take for what changes something.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
-/// When it is worth looking at something that is not done yet, in seconds.
-const LOOK_AFTER_S: i64 = 2;
+/// When it is worth reading again what is not done yet, in seconds.
+const POLL_AFTER_S: i64 = 2;
 
 /// Answers one request.
 pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {

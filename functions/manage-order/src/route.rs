@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_route_is_told_by_method_and_path_and_nothing_else_is_one() {
+    fn each_route_is_found_by_method_and_path_and_nothing_else_is_one() {
         let order_no = "ORDER-1";
         let refund_no = "R1";
         for (method, path, expected) in [

@@ -216,7 +216,7 @@ async fn settle(
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
             Ok(notice) => app
                 .settling
-                .settle(&notice.told_under(request_id), &origin)
+                .settle(&notice.with_request_id(request_id), &origin)
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
@@ -224,7 +224,7 @@ async fn settle(
         Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
             Ok(news) => app
                 .refund_flow
-                .settle(&news.told_under(request_id), &origin)
+                .settle(&news.with_request_id(request_id), &origin)
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),

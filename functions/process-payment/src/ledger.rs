@@ -120,7 +120,7 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     }
 }
 
-/// Our own self-test arrived: the program that requested it looks for this record. Records of other
+/// Our own self-test arrived. The program that requested it reads this record; records of other
 /// self-tests are not read.
 pub(crate) async fn echoed(
     app: &App,

@@ -35,7 +35,7 @@ impl App {
         Self {
             keys: keys
                 .for_callbacks(CallLimits::CALLBACK.call())
-                .telling(UnknownSerials::new(guards)),
+                .reporting_to(UnknownSerials::new(guards)),
             payment_results: Queue::new(aws.sqs(), payment_results_url),
             clock,
             random,

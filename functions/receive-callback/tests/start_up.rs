@@ -12,10 +12,10 @@ fn a_function_without_its_environment_says_all_that_is_missing_or_malformed_and_
         .output()
         .expect("a process");
     assert_eq!(started.status.code(), Some(1), "{started:?}");
-    let told = String::from_utf8(started.stderr).expect("text");
-    let line = told.lines().last().expect("a line");
+    let printed = String::from_utf8(started.stderr).expect("text");
+    let line = printed.lines().last().expect("a line");
     let names = line.strip_prefix("Error: set these environment variables and start again: ");
-    let names = names.unwrap_or_else(|| panic!("{told}"));
+    let names = names.unwrap_or_else(|| panic!("{printed}"));
     for words in [
         "KEYS_TABLE is missing",
         "PAYMENT_RESULTS_QUEUE_URL is missing",

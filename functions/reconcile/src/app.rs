@@ -31,7 +31,7 @@ pub struct App {
     pub(crate) evidence: Evidence,
     /// Its own queue: days and parts of days.
     pub(crate) work: Queue,
-    /// Whether the daily run repairs, or only looks.
+    /// Whether the daily run repairs, or only reports.
     pub(crate) repairs: bool,
     /// What the merchant's contract says of the account.
     pub(crate) fund_terms: FundTerms,

@@ -70,7 +70,7 @@ impl<'a> Applier<'a> {
         let now = self.app.clock.now();
         let done = match &applied {
             Ok(ActionDone::RefundUnderWay(refund)) => {
-                difference.told(refund, self.origin.cause.id(), now)
+                difference.with_refund(refund, self.origin.cause.id(), now)
             }
             Ok(ActionDone::Repaired(why)) => {
                 Some(difference.repaired(self.origin.cause.id(), why, now))

@@ -79,8 +79,9 @@ enum StoredBill {
         /// What is known of it.
         facts: BillFacts,
     },
-    /// There is no bill because there was no trade. WeChat Pay told this run so, or the day is too
-    /// old to ask. For other days WeChat Pay is queried again: the bill may only have been late.
+    /// There is no bill because there was no trade. WeChat Pay answered this run so, or the day is
+    /// too old to ask. For other days WeChat Pay is queried again: the bill may only have been
+    /// late.
     NoBill,
     /// No usable bill is stored.
     Unusable,
@@ -266,7 +267,7 @@ impl<'a> BillReader<'a> {
             return Ok(None);
         };
         let sha1 = link.hash_value.trim().to_ascii_lowercase();
-        let kept_as = self.name_of_kept(date, bill, &sha1);
+        let kept_as = self.evidence_name(date, bill, &sha1);
         if let Some(bytes) = self.app.evidence.open(&kept_as).await? {
             return Ok(Some(BillStream {
                 name: bill.name(),
@@ -353,7 +354,7 @@ impl<'a> BillReader<'a> {
 
     /// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day
     /// never hides the first.
-    fn name_of_kept(self, date: BillDate, bill: BillName, sha1: &str) -> String {
+    fn evidence_name(self, date: BillDate, bill: BillName, sha1: &str) -> String {
         format!(
             "bills/{}/{date}/{}-{sha1}.csv.gz",
             self.app.mchid,

@@ -136,15 +136,15 @@ impl<'a> Confirmer<'a> {
                     book_line(line).is_some_and(|entered| books.is_unseen(&entered))
                 });
                 let unseen: Vec<&DayLine> = unseen.collect();
-                let looked_at = room.min(unseen.len());
-                room = room.saturating_sub(looked_at);
-                for line in unseen.iter().skip(looked_at) {
+                let confirmed = room.min(unseen.len());
+                room = room.saturating_sub(confirmed);
+                for line in unseen.iter().skip(confirmed) {
                     if let Some((trade, kind)) = trade_of(line) {
                         self.finding
                             .absent_unread(trade, product_of(line), kind, before);
                     }
                 }
-                let mut classified = stream::iter(unseen.into_iter().take(looked_at))
+                let mut classified = stream::iter(unseen.into_iter().take(confirmed))
                     .map(|line| records.absent_line(line))
                     .buffered(SIDE_BY_SIDE);
                 while let Some(classified) = classified.try_next().await? {

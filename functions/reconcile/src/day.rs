@@ -194,7 +194,7 @@ impl<'a> Day<'a> {
         metrics::found(&self.run, &found);
         self.carry(&finding).await?;
         let why = |known: &_| {
-            let is_over = finding.tells_that_it_is_over(known);
+            let is_over = finding.shows_that_it_is_over(known);
             is_over.then(|| differences::AGREE.to_owned())
         };
         self.differences()
@@ -275,10 +275,10 @@ impl<'a> Day<'a> {
         table
             .save_left(run.date, &run.id, number, &attempt, left)
             .await?;
-        let mut told = Gaps::default();
-        gaps.values().for_each(|gaps| told.add_all(gaps));
+        let mut accounted_for = Gaps::default();
+        gaps.values().for_each(|gaps| accounted_for.add_all(gaps));
         let done = PartDone {
-            told: Some(told),
+            accounted_for: Some(accounted_for),
             gaps_of: (!gaps.is_empty()).then(|| attempt.clone()),
             left_of: (!left.is_empty()).then_some(attempt),
             there: matched.totals.clone(),

@@ -28,7 +28,7 @@ impl DayPart {
         u8::try_from(parts.next_power_of_two()).unwrap_or(SHARDS)
     }
 
-    /// Whether it is the one that looks after what is no single order's.
+    /// Whether it is the one that handles what belongs to no single order.
     pub(crate) fn is_first(self) -> bool {
         self.number == 0
     }

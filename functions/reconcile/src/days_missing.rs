@@ -1,4 +1,4 @@
-//! Which of the last days should be reconciled by now and are not. Each sweep looks, so that
+//! Which of the last days should be reconciled by now and are not. Each sweep checks this, so that
 //! on-call is alerted at 13:00 and for as long as this lasts, whatever later days were reconciled.
 
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> DaysMissing {
     let of_each = match app.reconciliations.runs_of_each(&asked).await {
         Ok(of_each) => of_each,
         Err(error) => {
-            say_unread(last, &error);
+            log_unread(last, &error);
             let again = app.days_unread.note(&BTreeSet::from_iter(asked));
             return DaysMissing {
                 last: again.contains(&last).then_some(true),
@@ -50,7 +50,7 @@ pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> DaysMissing {
         match of_day {
             Ok(of_day) => runs.push((date, of_day)),
             Err(error) => {
-                say_unread(date, &error);
+                log_unread(date, &error);
                 unread.insert(date);
             }
         }
@@ -74,7 +74,7 @@ pub(crate) async fn days_missing(app: &App, now: UnixSeconds) -> DaysMissing {
     }
 }
 
-fn say_unread(date: BillDate, error: &ReconciliationError) {
+fn log_unread(date: BillDate, error: &ReconciliationError) {
     warn!(%date, error = %ErrorChain(error), "it is not known whether the day was reconciled");
 }
 

@@ -136,7 +136,7 @@ impl<'a> DifferenceStore<'a> {
             }
             if let Some(why) = why(&difference) {
                 let repaired = difference.repaired(&self.run.id, &why, self.app.clock.now());
-                // Somebody decided meanwhile: the next run looks again.
+                // A person decided meanwhile: the next run checks it again.
                 let _: SaveOutcome = self.app.reconciliations.save_difference(&repaired).await?;
             }
         }
@@ -212,7 +212,7 @@ fn is_counted_otherwise(known: &Difference, found: &Difference, run: &Run) -> bo
     found.aggregate.is_some() && known.aggregate != found.aggregate && stands
 }
 
-/// Whether one is found with other amounts than those that persons have judged it by.
+/// Whether one is found with other amounts than those that persons decided about.
 fn has_other_amounts(known: &Difference, found: &Difference, run: &Run) -> bool {
     let stands = known.state != DifferenceState::Repaired || was_repaired_before(known, run);
     found.aggregate.is_none() && stands && known.has_other_amounts(found)

@@ -50,7 +50,7 @@ pub(crate) struct Findings {
 #[derive(Debug, Default)]
 struct OfKind {
     /// By id, so that what is found twice is one.
-    told: BTreeMap<String, Difference>,
+    differences: BTreeMap<String, Difference>,
     /// The effect of each on the sums, if any.
     gaps: BTreeMap<String, Gaps>,
     /// More than those.
@@ -100,13 +100,13 @@ impl Findings {
             Difference::found(self.date, kind, about, there, here, &self.run_id, self.at);
         let id = difference.id.clone();
         let of_kind = self.kinds.entry(kind).or_default();
-        if of_kind.told.contains_key(&id) {
+        if of_kind.differences.contains_key(&id) {
             // Found twice it is one, and both are in the sums.
             of_kind.gaps.entry(id).or_default().add(product, gap);
             return;
         }
-        if of_kind.told.len() < self.at_most {
-            of_kind.told.insert(id.clone(), difference);
+        if of_kind.differences.len() < self.at_most {
+            of_kind.differences.insert(id.clone(), difference);
             if !gap.is_none() {
                 of_kind.gaps.entry(id).or_default().add(product, gap);
             }
@@ -262,17 +262,17 @@ impl Findings {
     pub(crate) fn differences(&self) -> Vec<Difference> {
         let mut all = Vec::new();
         for (kind, of_kind) in &self.kinds {
-            let told = of_kind.told.values();
+            let differences = of_kind.differences.values();
             if of_kind.more.count == 0 {
-                all.extend(told.cloned());
+                all.extend(differences.cloned());
                 continue;
             }
             let mut count = of_kind.more;
             match kind.remedy() {
-                Remedy::Settle(_) | Remedy::Refund(_) => all.extend(told.cloned()),
-                Remedy::Operator => told.for_each(|one| count.add(amount_fen(one))),
+                Remedy::Settle(_) | Remedy::Refund(_) => all.extend(differences.cloned()),
+                Remedy::Operator => differences.for_each(|one| count.add(amount_fen(one))),
             }
-            let abouts = of_kind.told.values().map(|one| &one.about);
+            let abouts = of_kind.differences.values().map(|one| &one.about);
             let examples = of_kind.examples.iter().chain(abouts);
             let aggregate = Aggregate {
                 count: count.count,
@@ -292,17 +292,17 @@ impl Findings {
     pub(crate) fn gaps(&self) -> BTreeMap<String, Gaps> {
         let mut all = BTreeMap::new();
         for (kind, of_kind) in &self.kinds {
-            let told = of_kind.gaps.iter().map(|(id, gaps)| (id.clone(), gaps));
+            let effects = of_kind.gaps.iter().map(|(id, gaps)| (id.clone(), gaps));
             if of_kind.more.count == 0 {
-                all.extend(told.map(|(id, gaps)| (id, gaps.clone())));
+                all.extend(effects.map(|(id, gaps)| (id, gaps.clone())));
                 continue;
             }
             let mut together = of_kind.more_gaps.clone();
             match kind.remedy() {
                 Remedy::Settle(_) | Remedy::Refund(_) => {
-                    all.extend(told.map(|(id, gaps)| (id, gaps.clone())));
+                    all.extend(effects.map(|(id, gaps)| (id, gaps.clone())));
                 }
-                Remedy::Operator => told.for_each(|(_, gaps)| together.add_all(gaps)),
+                Remedy::Operator => effects.for_each(|(_, gaps)| together.add_all(gaps)),
             }
             all.insert(Difference::id_of_many(*kind, self.part.number), together);
         }
@@ -312,10 +312,10 @@ impl Findings {
 
     /// Whether the absence of a difference from this finding shows that it is over: not if it may
     /// be among those that were only counted.
-    pub(crate) fn tells_that_it_is_over(&self, known: &Difference) -> bool {
+    pub(crate) fn shows_that_it_is_over(&self, known: &Difference) -> bool {
         let of_kind = self.kinds.get(&known.kind);
-        let is_told = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);
-        is_told && !self.has_unchecked_rows()
+        let is_complete = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);
+        is_complete && !self.has_unchecked_rows()
     }
 }
 

@@ -238,7 +238,7 @@ impl<'a> Funds<'a> {
         metrics::found(run, &found);
         let due = BillDays::of(run, funds).due();
         let why = |known: &Difference| {
-            let is_over = finding.tells_that_it_is_over(known);
+            let is_over = finding.shows_that_it_is_over(known);
             is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
         };
         self.differences()

@@ -1,4 +1,4 @@
-//! Event -> the minute's sweep, a look at the certificates, or a piece of work on a day's
+//! Event -> the minute's sweep, a check of the certificates, or a piece of work on a day's
 //! reconciliation.
 
 use flows::{
@@ -179,13 +179,13 @@ impl WorkMessage<'_> {
                 date,
                 dry_run,
                 run_id,
-                requested_at_ms: told,
+                requested_at_ms,
             }) => {
                 let request = RunRequest {
                     date,
                     run_id,
                     dry_run,
-                    requested_at_ms: self.requested_at_ms(told),
+                    requested_at_ms: self.requested_at_ms(requested_at_ms),
                     terms: app.fund_terms.clone(),
                 };
                 Day::reconcile(app, &request, &trace).await
@@ -221,9 +221,10 @@ impl WorkMessage<'_> {
 
     /// Time of a run's request in Unix milliseconds: from its message, otherwise the message's send
     /// time. A time in the future is not accepted: it would block all other runs of the day.
-    fn requested_at_ms(&self, told: Option<i64>) -> i64 {
+    fn requested_at_ms(&self, in_event: Option<i64>) -> i64 {
         let now_ms = self.app.clock.now_ms();
-        told.or(self.record.sent_at_ms())
+        in_event
+            .or(self.record.sent_at_ms())
             .unwrap_or(now_ms)
             .min(now_ms)
     }

@@ -55,8 +55,8 @@ pub(crate) fn funds_done(run: &Run, open: u64) {
 }
 
 /// Differences that a part of a side of a run has found and stored. What the run may repair is
-/// counted once it has tried ([`left_open`]); an operator hears of all else at once, though a
-/// repair fails.
+/// counted once it has tried ([`left_open`]); all else is reported to an operator at once, even if
+/// a repair fails.
 pub(crate) fn found(run: &Run, found: &[Difference]) {
     let opened = found
         .iter()
@@ -111,7 +111,7 @@ fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     })
 }
 
-/// A side of a day could not be judged.
+/// A side of a day could not be reconciled.
 pub(crate) fn failed(run: &Run, side: RunSide) {
     let of = |wanted| (side == wanted).then_some(1);
     warn!(
@@ -146,8 +146,8 @@ pub(crate) fn parked(count: u64) {
 }
 
 /// How many days are left of the merchant's certificate, if that is known, and of that of WeChat
-/// Pay's certificates that ends last. A public key of WeChat Pay's has no end, and where there is
-/// one, a certificate that has ended is left over and missed by nobody.
+/// Pay's certificates that ends last. A public key of WeChat Pay's has no end. Where there is one,
+/// a certificate that has ended is left over, and nothing needs it.
 pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
     let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
     let is_public_key = |entry: &VerificationEntry| match entry.kind {

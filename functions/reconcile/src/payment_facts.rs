@@ -43,8 +43,8 @@ pub(crate) async fn refund_of_second(
     }))
 }
 
-/// Why a second payment is not to be given back by us any more, if it is not: a person released a
-/// refund of it, or somebody gave it back in part in WeChat Pay's console.
+/// Why we must not give a second payment back any more, if so: a person released a refund of it, or
+/// it was refunded in part in WeChat Pay's console.
 pub(crate) async fn is_over(
     app: &App,
     notice: &TradeNotice,
@@ -62,7 +62,7 @@ pub(crate) async fn is_over(
     Ok(elsewhere.then(|| GIVEN_BACK.to_owned()))
 }
 
-/// The same of the refund of a payment that a person released, if one did: whoever asked for that
+/// The same of the refund of a payment that a person released, if one did: whatever requested that
 /// refund, and under whichever number. `refunds` are those of its order.
 pub(crate) fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<String> {
     let mut of_it = refunds.iter();

@@ -51,7 +51,7 @@ pub(crate) async fn payment(
         asked => asked?,
     };
     let (transaction, request_id) = match asked {
-        Ok(told) => told,
+        Ok(answer) => answer,
         Err(QueryOutcome::NotThere) => {
             return Ok(Err("WeChat Pay says that it has no such payment".into()));
         }
@@ -62,7 +62,7 @@ pub(crate) async fn payment(
     let trade_type = transaction.trade_type.clone();
     Ok(match TradeNotice::try_from(transaction) {
         Ok(notice) => Ok(QueriedPayment {
-            notice: notice.told_under(request_id),
+            notice: notice.with_request_id(request_id),
             trade_type,
         }),
         Err(unreadable) => Err(unread("payment", &unreadable)),
@@ -88,7 +88,7 @@ pub(crate) async fn paid(
     transaction_id: &TransactionId,
 ) -> Result<QueryResult<SucceededPayment>, DayError> {
     let QueriedPayment { notice, trade_type } = match payment(app, transaction_id).await? {
-        Ok(told) => told,
+        Ok(answer) => answer,
         Err(why) => return Ok(Err(why)),
     };
     let money = match &notice.outcome {
@@ -132,7 +132,7 @@ pub(crate) async fn refund(
 
 fn read(answer: Refund, request_id: Option<RequestId>) -> QueryResult<Box<RefundNews>> {
     RefundNews::try_from(answer)
-        .map(|news| Box::new(news.told_under(request_id)))
+        .map(|news| Box::new(news.with_request_id(request_id)))
         .map_err(|unreadable| unread("refund", &unreadable))
 }
 
@@ -194,11 +194,11 @@ mod tests {
             (404, r#"{"code":"A_NEW_ONE"}"#, false),
         ] {
             let refusal = Refusal::read(status, body.as_bytes());
-            let told = refused(&refusal);
-            assert_eq!(told.is_err(), passes, "{status} {body}");
-            if let Err(error) = told {
-                let told = format!("{:?}", std::error::Error::source(&error));
-                assert!(!told.contains("did not answer"), "{told}");
+            let result = refused(&refusal);
+            assert_eq!(result.is_err(), passes, "{status} {body}");
+            if let Err(error) = result {
+                let source = format!("{:?}", std::error::Error::source(&error));
+                assert!(!source.contains("did not answer"), "{source}");
             }
         }
     }

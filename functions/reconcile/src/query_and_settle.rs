@@ -19,7 +19,7 @@ pub(crate) async fn settled(
     origin: &Origin,
 ) -> Result<QueryResult<SettleOutcome>, DayError> {
     Ok(match query::payment(app, transaction_id).await? {
-        Ok(told) => Ok(app.settling.settle(&told.notice, origin).await?),
+        Ok(answer) => Ok(app.settling.settle(&answer.notice, origin).await?),
         Err(why) => Err(why),
     })
 }

@@ -40,7 +40,7 @@ enum RepairOutcome {
     Repaired(&'static str),
     /// The money should be returned; the reason.
     Propose(&'static str),
-    /// A refund returns the money already, whoever made it.
+    /// A refund returns the money already, whatever made it.
     RefundUnderWay(Box<Refund>),
     /// Not repaired; the reason for the operator.
     NotRepaired(String),
@@ -73,7 +73,7 @@ impl<'a> Repairer<'a> {
         for difference in found {
             // If it waits for a refund, the refund's state is updated first.
             let difference = match track_refunds::one(self.app, &difference).await? {
-                Some(told) => told,
+                Some(updated) => updated,
                 None => difference,
             };
             let stands = match difference.state {
@@ -124,7 +124,7 @@ impl<'a> Repairer<'a> {
             RepairOutcome::Repaired(why) => difference.repaired(&self.run.id, why, now),
             RepairOutcome::Propose(why) => difference.proposed(&self.run.id, why, now),
             RepairOutcome::RefundUnderWay(refund) => {
-                match difference.told(&TrackedRefund::of(&refund), &self.run.id, now) {
+                match difference.with_refund(&TrackedRefund::of(&refund), &self.run.id, now) {
                     Some(next) => next,
                     None => return Ok(difference.clone()),
                 }
@@ -229,7 +229,7 @@ impl<'a> Repairer<'a> {
             return Ok(RepairOutcome::NeedsOperator);
         };
         let notice = match query::payment(self.app, &transaction_id).await? {
-            Ok(told) => told.notice,
+            Ok(answer) => answer.notice,
             Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
         };
         // Why two persons need not be asked, where they need not.
@@ -264,8 +264,8 @@ impl<'a> Repairer<'a> {
     }
 }
 
-/// Whether a refund sent its money to the merchant's own account, and nobody has said yet what the
-/// payer has.
+/// Whether a refund sent its money to the merchant's own account, and it is not recorded yet what
+/// the payer has.
 fn needs_word_on_its_payer(difference: &Difference) -> bool {
     let refund = difference.refund.as_ref();
     refund.is_some_and(TrackedRefund::needs_word_on_its_payer)

@@ -46,7 +46,7 @@ use schedule::{Bounds, IndexPage, Work};
 /// Taken from a part of the index at a time, in keys of some 150 bytes.
 const PAGE: i32 = 100;
 /// One check's time with WeChat Pay.
-const LOOK_WITHIN: Duration = Duration::from_secs(6);
+const CHECK_WITHIN: Duration = Duration::from_secs(6);
 
 /// Why something could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +194,7 @@ impl Checks<'_> {
         let asked = self
             .app
             .query_flow
-            .ask(&order.order_no, LOOK_WITHIN, &self.origin)
+            .ask(&order.order_no, CHECK_WITHIN, &self.origin)
             .await?;
         match asked {
             QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
@@ -217,7 +217,7 @@ impl Checks<'_> {
         let after = self
             .app
             .close_flow
-            .close(order, LOOK_WITHIN, &self.origin)
+            .close(order, CHECK_WITHIN, &self.origin)
             .await?;
         Ok(match &after.order.state {
             _ if after.unanswered => CheckOutcome::Unanswered,
@@ -255,7 +255,7 @@ impl Checks<'_> {
         let advanced = self
             .app
             .refund_flow
-            .advance(order_no, refund_no, LOOK_WITHIN, &self.origin)
+            .advance(order_no, refund_no, CHECK_WITHIN, &self.origin)
             .await?;
         Ok(match advanced {
             Advanced::NotOurs => CheckOutcome::NotOurs,
@@ -300,7 +300,7 @@ impl Work for Checks<'_> {
         self.app.wechat.is_down()
     }
 
-    fn tell_overdue(&self, report: &SweepReport) {
+    fn report_overdue(&self, report: &SweepReport) {
         if !is_unreadable(report) {
             metrics::overdue(report);
         }

@@ -43,7 +43,7 @@ pub(crate) async fn refunds(app: &App) {
         page.unreadable.iter().for_each(log_not_checked);
         let checks = stream::iter(&page.items).map(async |followed| {
             if let Err(error) = check(app, followed).await {
-                not_told(followed, &error);
+                log_failure(followed, &error);
             }
         });
         checks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
@@ -80,7 +80,7 @@ fn log_not_checked(error: &ReconciliationError) {
 }
 
 /// As [`log_not_checked`], of one difference.
-fn not_told(followed: &TrackedDifference, error: &DayError) {
+fn log_failure(followed: &TrackedDifference, error: &DayError) {
     if error.needs_operator() {
         error!(
             date = %followed.date,
@@ -106,7 +106,7 @@ async fn check(app: &App, followed: &TrackedDifference) -> Result<(), DayError> 
         .await?;
     let still = match read {
         Some(difference) => match one(app, &difference).await? {
-            Some(told) => told.is_followed(),
+            Some(updated) => updated.is_followed(),
             None => difference.is_followed(),
         },
         None => false,
@@ -140,17 +140,17 @@ pub(crate) async fn one(
     };
     let (by, now) = (app.random.id(), app.clock.now());
     let refund = app.orders.refund(&order_no, &followed.refund_no).await?;
-    let told = match &refund {
-        Some(refund) => difference.told(&TrackedRefund::of(refund), &by, now),
+    let updated = match &refund {
+        Some(refund) => difference.with_refund(&TrackedRefund::of(refund), &by, now),
         None => Some(difference.without_its_refund(followed, &by, now)),
     };
-    let Some(told) = told else {
+    let Some(updated) = updated else {
         return Ok(None);
     };
-    match app.reconciliations.save_difference(&told).await? {
+    match app.reconciliations.save_difference(&updated).await? {
         SaveOutcome::Saved => {
-            log_change(&told);
-            Ok(Some(told))
+            log_change(&updated);
+            Ok(Some(updated))
         }
         // A person decided meanwhile, or another run updated it.
         SaveOutcome::VersionMoved => Ok(None),
@@ -158,18 +158,18 @@ pub(crate) async fn one(
 }
 
 /// An operator must act if the refund of an approved difference makes no progress.
-pub(crate) fn log_change(told: &Difference) {
-    let why = told.history.last().map(|step| step.why.as_str());
-    if told.state == DifferenceState::Open {
+pub(crate) fn log_change(changed: &Difference) {
+    let why = changed.history.last().map(|step| step.why.as_str());
+    if changed.state == DifferenceState::Open {
         error!(
-            date = %told.date,
-            id = told.id,
-            refund = told.refund.as_ref().map(|refund| refund.stage.name()),
+            date = %changed.date,
+            id = changed.id,
+            refund = changed.refund.as_ref().map(|refund| refund.stage.name()),
             what_to_do = why,
             DifferencesOpened = 1,
             "a difference is open again: its refund does not get on"
         );
     } else {
-        info!(date = %told.date, id = told.id, state = told.state.name(), why, "difference told of its refund");
+        info!(date = %changed.date, id = changed.id, state = changed.state.name(), why, "difference told of its refund");
     }
 }

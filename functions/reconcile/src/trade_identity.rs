@@ -14,7 +14,7 @@ pub(crate) fn kind_of(row: impl Into<LineKind>) -> CarriedKind {
     }
 }
 
-/// The number that a trade is told by.
+/// The number that identifies a trade.
 pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: &str) -> String {
     match kind {
         CarriedKind::Payment => format!("payment#{transaction_id}"),
@@ -22,7 +22,7 @@ pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: 
     }
 }
 
-/// The number that a trade is told by.
+/// The number that identifies a trade.
 pub(crate) fn number_of_trade(trade: &TradeIdentity) -> String {
     number_of(
         trade.kind,

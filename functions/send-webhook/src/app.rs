@@ -66,7 +66,7 @@ impl ReceiverReports {
 }
 
 impl App {
-    /// What this sandbox knows about slow receivers. It processes one batch at a time, so it is one
+    /// The slow receivers that this sandbox has met. It processes one batch at a time, so it is one
     /// lane.
     pub(crate) fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)

@@ -33,7 +33,7 @@ use crate::app::{App, LOGGED_AGAIN_AFTER_S};
 const SIDE_BY_SIDE: usize = 10;
 
 /// No record is started with less time left than this, in milliseconds: a receiver that is cut off
-/// early looks like one that failed.
+/// early would count as one that failed.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
 /// Time in milliseconds that is reserved for the work after the receiver's answer: five calls of
@@ -272,10 +272,10 @@ async fn note(
         return last.and_then(|last| last.gone);
     };
     // Logged before the record says so: after a crash in between it is logged twice, not never.
-    if let Some(run) = next.to_be_told()
+    if let Some(run) = next.to_report()
         && app
             .failing
-            .is_due(client_id, run.since, |told| told != run.since)
+            .is_due(client_id, run.since, |reported| reported != run.since)
     {
         let since = format_rfc3339_beijing(run.since);
         error!(

@@ -31,7 +31,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chro
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// What the page is looked at on.
+/// The screen that shows the page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Screen {
     /// In pixels of CSS.
@@ -49,8 +49,8 @@ impl Screen {
         height: 844,
         is_phone: true,
     };
-    /// A desk's.
-    pub const DESK: Self = Self {
+    /// A desktop's.
+    pub const DESKTOP: Self = Self {
         width: 1280,
         height: 900,
         is_phone: false,
@@ -147,12 +147,12 @@ impl Browser {
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.command("Target.attachToTarget", attach).await;
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();
-        browser.look_on(screen).await;
+        browser.set_screen(screen).await;
         Some(browser)
     }
 
-    /// Looks at the page on another screen.
-    pub async fn look_on(&mut self, screen: Screen) {
+    /// Shows the page on another screen.
+    pub async fn set_screen(&mut self, screen: Screen) {
         let scale = if screen.is_phone { 2 } else { 1 };
         let metrics = json!({
             "width": screen.width, "height": screen.height, "deviceScaleFactor": scale, "mobile": screen.is_phone,

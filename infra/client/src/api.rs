@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_is_told_as_the_command_that_reads_it() {
+    fn a_location_is_shown_as_the_command_that_reads_it() {
         for (location, command) in [
             ("/v1/orders/tea-0001", Some("cargo client get tea-0001")),
             (

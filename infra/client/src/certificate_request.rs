@@ -1,5 +1,5 @@
-//! A certificate request (PKCS#10, RFC 2986) for a private key that somebody else holds: KMS signs
-//! it. The builder of `x509-cert` wants the signer in this process and adds an empty list of
+//! A certificate request (PKCS#10, RFC 2986) for a private key that another holds: KMS signs it.
+//! The builder of `x509-cert` wants the signer in this process and adds an empty list of
 //! extensions, which RFC 5280 does not allow; so the few fields are put together here.
 
 use std::error::Error;

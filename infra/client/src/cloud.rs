@@ -1,9 +1,9 @@
 //! The AWS account that a command works in: who calls it, and where.
 //!
-//! Keys in the environment count first, as functions and the local stack have them. Without any,
-//! or with `--profile`, the SDK looks for credentials as AWS's other programs do: in profiles, with
+//! Keys in the environment count first, as functions and the local stack have them. Without any, or
+//! with `--profile`, the SDK searches for credentials as AWS's other programs do: in profiles, with
 //! their SSO sessions, processes and roles, then in what GitHub, ECS or CloudShell put into the
-//! environment. It asks no metadata service of a machine: elsewhere that only waits, and an
+//! environment. It queries no metadata service of a machine: elsewhere that only waits, and an
 //! operator is a person and no machine.
 //!
 //! Credentials are taken once, when a command begins.
@@ -46,7 +46,7 @@ pub(crate) struct Account {
     profile: Option<String>,
 }
 
-/// Why nobody can call AWS.
+/// Why AWS cannot be called.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountError {
     /// The environment names keys, and not all that belongs to them.

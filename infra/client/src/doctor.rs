@@ -95,7 +95,8 @@ impl Check {
     /// What an error of this check makes futile.
     fn is_needed_by(self, other: Self) -> bool {
         match self {
-            // A key, a table or a record that is gone is told once, and not by all that needs it.
+            // A key, a table or a record that is gone is reported once, and not by all that needs
+            // it.
             Self::Keys | Self::Merchant => matches!(other, Self::Merchant | Self::Wechat),
             Self::Stack => other != Self::Stack,
             Self::Tables

@@ -53,8 +53,8 @@ const PENDING_IMPORT: &str = "PendingImport";
 /// What KMS refuses other material with than a key has had before.
 const OTHER_MATERIAL: &str = "IncorrectKeyMaterialException";
 
-/// Each step looks first at what an earlier run has done, so that a run that ended between any two
-/// of them is repeated as it was.
+/// Each step first checks what an earlier run has done, so a run that ended between any two steps
+/// can be repeated as it was.
 async fn import(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let options = [&DEPLOYMENT[..], &FILES, &[SIGNING_KEY]].concat();
     let mut args = Args::parse(raw, &options, &["remove-sealed-key"])?;
@@ -123,7 +123,7 @@ async fn ensure_imported(
             println!("{arn} waits for its private key.");
             let refused = kms.import_rsa_key(key_id, key.pkcs8_der()).await.err();
             match (material(kms, key_id, key.public_key()).await?, refused) {
-                // Also where an answer was lost, or somebody else imported the same key meanwhile.
+                // Also where an answer was lost, or another person imported the same key meanwhile.
                 (Material::ThisKey, _) => {
                     println!("The private key was imported, wrapped by RSA_AES_KEY_WRAP_SHA_256.");
                     Ok(arn)
@@ -193,7 +193,7 @@ fn signs_with_rsa_2048(key: &KeyDescription) -> Result<(), String> {
     ))
 }
 
-/// Signs a text that nobody has signed before, by KMS, as functions do.
+/// Signs a new text by KMS, as functions do.
 async fn prove(
     kms: &Kms,
     key_id: &str,

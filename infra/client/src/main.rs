@@ -1,4 +1,4 @@
-//! `cargo client`: works with orders over the API, shows signed requests, and looks after a
+//! `cargo client`: works with orders over the API, shows signed requests, and manages a
 //! deployment's keys and notices.
 #![expect(
     clippy::print_stdout,

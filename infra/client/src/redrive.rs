@@ -1,12 +1,12 @@
-//! `redrive`: moves dead letters back to the queue that they came from, or looks at them. AWS China
+//! `redrive`: moves dead letters back to the queue that they came from, or lists them. AWS China
 //! has no `StartMessageMoveTask`, so this receives, sends and deletes by itself, everywhere alike.
 //!
 //! A message is sent before it is deleted. If the program dies in between, the message is in both
-//! queues, and moving it once more does no harm: whoever reads the queues takes a message any
-//! number of times. It ends when nothing is left that was there when it began: a message that fails
-//! again meanwhile has a later sending time and stays.
+//! queues, and moving it once more does no harm: the functions that read the queues take a message
+//! any number of times. It ends when nothing is left that was there when it began: a message that
+//! fails again meanwhile has a later sending time and stays.
 
-mod looked_at;
+mod dry_run;
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -24,18 +24,18 @@ use crate::cloud::{Account, PROFILE};
 use crate::doctor::aws_calls::AwsCalls;
 use crate::doctor::stack::{self, Stack};
 
-use looked_at::LookedAt;
+use dry_run::DryRun;
 
-/// Messages in a second, unless told.
+/// Messages in a second, by default.
 const RATE_DEFAULT: u32 = 10;
 /// More would be throttled by SQS's readers long before.
 const RATE_MAX: u32 = 300;
-/// How many messages a look takes, unless told: all of them are hidden until it ends.
-const LOOK_MAX: u64 = 1_000;
+/// How many messages a dry run takes by default: all of them are hidden until it ends.
+const DRY_RUN_MAX: u64 = 1_000;
 /// The most that SQS hands over at once.
 const BATCH_MAX: i32 = 10;
 /// After so many batches without one that was there at the beginning, the queue is being filled
-/// faster than it can be looked through.
+/// faster than it can be read.
 const BATCHES_IN_VAIN_MAX: u32 = 100;
 /// A call that was throttled is made again after these pauses.
 const PAUSES: [Duration; 5] = [
@@ -65,7 +65,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let name = args.setting("stack", "STACK")?;
     let most = at_least_one("max", args.number::<u64>("max")?)?;
     let rate = at_least_one("rate", args.number::<u32>("rate")?)?;
-    let looks_only = args.flag("dry-run")?;
+    let is_dry_run = args.flag("dry-run")?;
     let account = Account::named(&mut args)?;
     args.finish()?;
 
@@ -85,8 +85,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         clock,
         stop: Stop::at_ctrl_c(),
     };
-    if looks_only {
-        redrive.look(most.unwrap_or(LOOK_MAX)).await
+    if is_dry_run {
+        redrive.dry_run(most.unwrap_or(DRY_RUN_MAX)).await
     } else {
         let rate = rate.unwrap_or(RATE_DEFAULT).min(RATE_MAX);
         redrive.move_back(most.unwrap_or(u64::MAX), rate).await
@@ -160,7 +160,7 @@ enum End {
     Empty,
     /// As many as were to be moved.
     Most,
-    /// More comes than can be looked through.
+    /// More comes than can be read.
     Flooded,
     Interrupted,
 }
@@ -173,7 +173,7 @@ struct Moving {
     sent: HashSet<String>,
     /// What came after the beginning, hidden until the end.
     left: Vec<DeadLetter>,
-    told_at_ms: i64,
+    reported_at_ms: i64,
     next_at_ms: i64,
 }
 
@@ -185,32 +185,32 @@ struct Redrive {
 
 impl Redrive {
     /// Says what is there, and leaves it.
-    async fn look(&self, most: u64) -> CommandResult {
+    async fn dry_run(&self, most: u64) -> CommandResult {
         let counts = self.patiently(async || self.letters.counts().await).await?;
-        let mut looked_at = LookedAt::default();
+        let mut dry_run = DryRun::default();
         let mut received = Vec::new();
-        let read = self.look_through(most, &mut looked_at, &mut received).await;
+        let read = self.receive_all(most, &mut dry_run, &mut received).await;
         self.show_again(&received).await;
         read?;
-        println!("{:#}", looked_at.report(self.letters.dead_url(), counts));
+        println!("{:#}", dry_run.report(self.letters.dead_url(), counts));
         Ok(self.exit())
     }
 
-    async fn look_through(
+    async fn receive_all(
         &self,
         most: u64,
-        looked_at: &mut LookedAt,
+        dry_run: &mut DryRun,
         received: &mut Vec<DeadLetter>,
     ) -> Result<(), QueueError> {
-        while looked_at.count() < most && !self.stop.is_asked() {
-            let batch = batch(most.saturating_sub(looked_at.count()));
+        while dry_run.count() < most && !self.stop.is_asked() {
+            let batch = batch(most.saturating_sub(dry_run.count()));
             let letters = self.patiently(async || self.letters.receive(batch).await);
-            let before = looked_at.count();
+            let before = dry_run.count();
             for letter in letters.await? {
-                looked_at.add(&letter);
+                dry_run.add(&letter);
                 received.push(letter);
             }
-            if looked_at.count() == before {
+            if dry_run.count() == before {
                 break; // none, or all for the second time
             }
         }
@@ -230,7 +230,7 @@ impl Redrive {
             moved: 0,
             sent: HashSet::new(),
             left: Vec::new(),
-            told_at_ms: began_at_ms,
+            reported_at_ms: began_at_ms,
             next_at_ms: began_at_ms,
         };
         let ended = self.move_all(&mut moving, began_at_ms, most, rate).await;
@@ -247,7 +247,7 @@ impl Redrive {
                 return Err(explained(error));
             }
         };
-        self.tell_of_the_rest(end, &moving).await;
+        self.report_rest(end, &moving).await;
         Ok(match end {
             End::Empty | End::Most | End::Flooded => ExitCode::SUCCESS,
             End::Interrupted => ExitCode::from(INTERRUPTED),
@@ -307,8 +307,8 @@ impl Redrive {
             .await?;
         moving.moved = moving.moved.saturating_add(1);
         let now_ms = self.clock.now_ms();
-        if now_ms.saturating_sub(moving.told_at_ms) >= PROGRESS_EVERY_MS {
-            moving.told_at_ms = now_ms;
+        if now_ms.saturating_sub(moving.reported_at_ms) >= PROGRESS_EVERY_MS {
+            moving.reported_at_ms = now_ms;
             eprintln!("{} moved ...", moving.moved);
         }
         Ok(())
@@ -324,7 +324,7 @@ impl Redrive {
         moving.next_at_ms = moving.next_at_ms.max(now_ms) + 1_000 / i64::from(rate.max(1));
     }
 
-    async fn tell_of_the_rest(&self, end: End, moving: &Moving) {
+    async fn report_rest(&self, end: End, moving: &Moving) {
         let newer: HashSet<&str> = moving.left.iter().map(DeadLetter::id).collect();
         match end {
             End::Interrupted => {
@@ -340,7 +340,7 @@ impl Redrive {
                 newer.len()
             ),
         }
-        // Who looks at them meanwhile hides them.
+        // A dry run meanwhile hides them.
         if end == End::Empty
             && let Ok(counts) = self.letters.counts().await
             && counts.hidden > 0

@@ -92,8 +92,8 @@ mod tests {
             file: File::open(&path).unwrap(),
             path: path.clone(),
         };
-        let told = file.write("secret").err().unwrap().to_string();
-        assert!(told.contains(path.to_str().unwrap()), "{told}");
+        let message = file.write("secret").err().unwrap().to_string();
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
         assert!(!path.exists());
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     fn each_fault_in_the_settings_names_the_setting_and_what_it_needs() {
         assert!(Client::new(&settings(), Path::new("")).is_ok());
         let file = Some(PathBuf::from("key.pem"));
-        for (faulty, told) in [
+        for (faulty, says) in [
             (
                 Settings {
                     api_url: "shop.example".to_owned(),
@@ -313,7 +313,7 @@ mod tests {
                 "/nowhere/key.pem cannot be read",
             ),
         ] {
-            assert!(refusal(&faulty).contains(told), "{}", refusal(&faulty));
+            assert!(refusal(&faulty).contains(says), "{}", refusal(&faulty));
         }
     }
 

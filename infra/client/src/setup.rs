@@ -189,7 +189,7 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         .map_err(SetupError::Merchant)
 }
 
-/// A certificate as the merchant's record has it: without the file nobody knows when it ends.
+/// A certificate as the merchant's record has it: without the file its end is unknown.
 #[must_use]
 pub fn certified(certificate: &MerchantCertificate) -> SignerCertificate<'_> {
     SignerCertificate {

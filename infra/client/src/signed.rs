@@ -1,4 +1,4 @@
-//! A signed call, and how it looks as a `curl` command.
+//! A signed call, also as a `curl` command.
 
 use std::fmt;
 

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_makes_no_sense_is_told_why() {
+    fn a_line_that_makes_no_sense_is_refused_with_the_reason() {
         for (line, expected) in [
             ("--fast", "--fast is not an option"),
             ("once", "once is not an option"),
@@ -202,8 +202,8 @@ mod tests {
             ("--once=yes", "--once takes no value"),
             ("--port 5 --engine-port 5", "must differ"),
         ] {
-            let told = run(line).unwrap_err();
-            assert!(told.contains(expected), "{line}: {told}");
+            let error = run(line).unwrap_err();
+            assert!(error.contains(expected), "{line}: {error}");
         }
         assert!(run("--port 0 --engine-port 0 --simulator-port 0").is_ok());
     }

@@ -235,7 +235,7 @@ impl Engine {
             .unwrap_or_else(|error| format!("({} cannot be read: {error})", self.log.display()))
     }
 
-    /// The process id, for a test that looks whether it ended.
+    /// The process id, for a test that checks whether it ended.
     pub fn process_id(&self) -> u32 {
         self.child().id()
     }
@@ -268,8 +268,8 @@ impl Engine {
 
     fn end(&mut self, mut goes_on: impl FnMut(Duration) -> bool) -> Ending {
         self.is_over = true;
-        let told_to = self.lifeline.take().is_some();
-        let ending = if told_to && !self.is_running() {
+        let was_asked = self.lifeline.take().is_some();
+        let ending = if was_asked && !self.is_running() {
             Ending::Crashed
         } else {
             self.wait_for_its_end(&mut goes_on)
@@ -571,16 +571,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_that_takes_long_is_waited_for_and_ends_in_a_kill_only_when_nobody_waits() {
+    fn a_slow_stop_is_waited_for_and_ends_in_a_kill_only_when_the_wait_is_given_up() {
         for (waits, ending) in [(true, Ending::Clean), (false, Ending::Killed)] {
             let engine = start(Options::default()).unwrap();
             let process_id = engine.process_id();
             // It cannot see that it shall end.
             signal(process_id, "-STOP");
             let long = Duration::from_millis(300);
-            let (mut told, mut woken) = (Duration::ZERO, false);
+            let (mut paused, mut woken) = (Duration::ZERO, false);
             let stopped = engine.stop_while(|waited| {
-                told = waited;
+                paused = waited;
                 if waits && !woken && waited > long {
                     woken = true;
                     signal(process_id, "-CONT");
@@ -588,7 +588,7 @@ mod tests {
                 waits || waited < long
             });
             assert_eq!(stopped, ending);
-            assert!(told >= long, "it was told how long: {told:?}");
+            assert!(paused >= long, "it was told how long: {paused:?}");
         }
     }
 

@@ -125,9 +125,9 @@ mod tests {
             programs,
             Programs::from([("reconcile".to_owned(), PathBuf::from("/t/reconcile"))])
         );
-        let told = complete(programs).unwrap_err().to_string();
+        let message = complete(programs).unwrap_err().to_string();
         assert_eq!(
-            told,
+            message,
             "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console"
         );
     }

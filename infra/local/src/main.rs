@@ -46,8 +46,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Run(arguments)) => start(&arguments),
-        Err(told) => {
-            eprintln!("{told}");
+        Err(message) => {
+            eprintln!("{message}");
             ExitCode::from(2)
         }
     }

@@ -96,15 +96,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_in_use_is_told_with_the_flag_that_changes_it() {
+    async fn a_port_in_use_is_reported_with_the_flag_that_changes_it() {
         let taken = Port::of_the_api(0).await.unwrap();
-        let told = Port::of_the_api(taken.number)
+        let message = Port::of_the_api(taken.number)
             .await
             .unwrap_err()
             .to_string();
         assert!(
-            told.contains(&taken.number.to_string()) && told.contains("--port"),
-            "{told}"
+            message.contains(&taken.number.to_string()) && message.contains("--port"),
+            "{message}"
         );
     }
 

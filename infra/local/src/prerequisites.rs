@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 
-/// What must be there: how it is looked for, why, and how to get it.
+/// What must be there: how it is found, why, and how to get it.
 struct Prerequisite {
     what: &'static str,
     program: &'static str,
@@ -43,7 +43,7 @@ const TO_RUN: [Prerequisite; 2] = [
     },
 ];
 
-/// Looks for everything.
+/// Checks everything.
 ///
 /// # Errors
 /// Names all that is missing and how to get it.
@@ -94,12 +94,12 @@ mod tests {
     };
 
     #[test]
-    fn all_that_is_missing_is_told_at_once_with_how_to_get_it() {
-        let told = report_missing([&MISSING, &FAILING].into_iter().filter(|n| !is_there(n)))
+    fn all_that_is_missing_is_reported_at_once_with_how_to_get_it() {
+        let error = report_missing([&MISSING, &FAILING].into_iter().filter(|n| !is_there(n)))
             .unwrap_err()
             .to_string();
         for expected in ["an abacus", "carve one", "a false that succeeds", "wait"] {
-            assert!(told.contains(expected), "{told}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

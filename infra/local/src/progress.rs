@@ -1,4 +1,4 @@
-//! Tells on standard error what is being done and how long it took. Results go to standard output.
+//! Prints on standard error what is being done and how long it took. Results go to standard output.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -28,7 +28,7 @@ impl Progress {
         Self { stage: 0, stages }
     }
 
-    /// Does one stage, telling its name before and its time after.
+    /// Does one stage, with its name printed before and its time after.
     pub(crate) async fn stage<T>(
         &mut self,
         name: impl Display,
@@ -41,7 +41,7 @@ impl Progress {
             Output::Silent => eprint!("{head}"),
             Output::Talks => eprintln!("{head}"),
         }
-        // Standard error may be closed; the work matters more than its telling.
+        // Standard error may be closed; the work matters more than its output.
         drop(std::io::stderr().flush());
         let begin = Instant::now();
         let result = work.await;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_tenths_of_a_second() {
+    fn times_are_printed_in_tenths_of_a_second() {
         for (ms, expected) in [
             (0, "0.0 s"),
             (99, "0.0 s"),

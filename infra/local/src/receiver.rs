@@ -101,7 +101,7 @@ pub(crate) struct Delivery {
     pub(crate) at_ms: i64,
     /// How often it came.
     pub(crate) times: u32,
-    /// What it tells.
+    /// What it shows.
     #[serde(flatten)]
     pub(crate) change: OrderEvent,
 }
@@ -219,13 +219,13 @@ impl Receiver {
     }
 
     /// The newest webhook about the order's change to this state.
-    pub(crate) fn told(&self, order_no: &str, state: &str) -> Option<Delivery> {
+    pub(crate) fn delivery_of(&self, order_no: &str, state: &str) -> Option<Delivery> {
         let kept = self.inbox.kept();
-        let tells = |webhook: &&Delivery| {
+        let is_wanted = |webhook: &&Delivery| {
             let change = &webhook.change;
             change.order_no == order_no && change.subject == "order" && change.to == state
         };
-        kept.webhooks.iter().find(tells).cloned()
+        kept.webhooks.iter().find(is_wanted).cloned()
     }
 
     /// How many came.
@@ -323,7 +323,7 @@ impl Inbox {
             1 => String::new(),
             times => format!(", {times} times by now"),
         };
-        self.tell(&format!(
+        self.print(&format!(
             "{} {}: {from} -> {} (webhook-id {webhook_id}, verified{again})",
             change.subject, change.subject_id, change.to
         ));
@@ -334,10 +334,10 @@ impl Inbox {
         kept.counts.refused = kept.counts.refused.saturating_add(1);
         kept.counts.last_refusal = Some(why.to_string());
         drop(kept);
-        self.tell(&format!("refused: {why}"));
+        self.print(&format!("refused: {why}"));
     }
 
-    fn tell(&self, line: &str) {
+    fn print(&self, line: &str) {
         if self.shown.load(Ordering::Relaxed) {
             eprintln!("webhook: {line}");
         }
@@ -427,42 +427,42 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_signed_with_the_secret_is_kept_once_however_often_it_comes() {
-        let scene = TestReceiver::open("kept").await;
+        let test = TestReceiver::open("kept").await;
         for version in [3, 3, 4] {
-            let status = scene.post(version, scene.secret()).await;
+            let status = test.post(version, test.secret()).await;
             assert_eq!(status, StatusCode::NO_CONTENT);
         }
-        let told = scene.receiver.told("ORDER-1", "paid").unwrap();
-        assert_eq!(told.webhook_id, "ORDER-1_4");
-        assert_eq!(scene.receiver.told("ORDER-1", "closed"), None);
-        assert_eq!(scene.receiver.told("ORDER-2", "paid"), None);
-        let asked = Request::get(scene.receiver.url());
-        let (_, listed) = scene.send(asked.body(Bytes::new()).unwrap()).await;
+        let delivery = test.receiver.delivery_of("ORDER-1", "paid").unwrap();
+        assert_eq!(delivery.webhook_id, "ORDER-1_4");
+        assert_eq!(test.receiver.delivery_of("ORDER-1", "closed"), None);
+        assert_eq!(test.receiver.delivery_of("ORDER-2", "paid"), None);
+        let asked = Request::get(test.receiver.url());
+        let (_, listed) = test.send(asked.body(Bytes::new()).unwrap()).await;
         let of = |name: &str| -> Vec<Value> {
             let listed = listed.as_array().unwrap();
             listed.iter().map(|webhook| webhook[name].clone()).collect()
         };
         assert_eq!(of("webhook_id"), ["ORDER-1_4", "ORDER-1_3"]);
         assert_eq!(of("times"), [1, 2]);
-        assert_eq!(scene.receiver.counts().verified, 3);
-        scene.end().await;
+        assert_eq!(test.receiver.counts().verified, 3);
+        test.end().await;
     }
 
     #[tokio::test]
     async fn a_person_sees_on_the_page_what_comes_as_it_comes_in_chinese_and_english() {
-        let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+        let Some(mut browser) = Browser::start_or_skip(Screen::DESKTOP).await else {
             return;
         };
-        let scene = TestReceiver::open("page").await;
+        let test = TestReceiver::open("page").await;
         browser
-            .open(&format!("{}?lang=en", scene.receiver.url()))
+            .open(&format!("{}?lang=en", test.receiver.url()))
             .await;
         browser
             .wait("document.getElementById('nothing').checkVisibility()")
             .await;
         let rows = "document.getElementById('rows').innerText";
         for version in [3, 4] {
-            scene.post(version, scene.secret()).await;
+            test.post(version, test.secret()).await;
         }
         browser
             .wait(&format!(
@@ -471,7 +471,7 @@ mod tests {
             .await;
         let first = "document.querySelector('#rows tr').innerText.includes('ORDER-1_4')";
         assert_eq!(browser.value(first).await, json!(true), "the newest first");
-        scene.post(5, &Secret::new(&[7; 32]).unwrap()).await;
+        test.post(5, &Secret::new(&[7; 32]).unwrap()).await;
         browser
             .wait("document.getElementById('counts').innerText === '2 verified, 1 refused'")
             .await;
@@ -490,13 +490,13 @@ mod tests {
             .await;
         let left = "document.body.innerText.match(/undefined|verified|Nothing came/)";
         assert_eq!(browser.value(left).await, Value::Null);
-        browser.look_on(Screen::PHONE).await;
+        browser.set_screen(Screen::PHONE).await;
         let width = "document.documentElement.scrollWidth";
         assert_eq!(browser.value(width).await, json!(390), "nothing sticks out");
         let names = browser.names().await;
         assert!(names.iter().all(|(_, name)| !name.is_empty()), "{names:?}");
 
-        scene.end().await;
+        test.end().await;
         browser
             .wait("document.getElementById('lost').checkVisibility()")
             .await;
@@ -504,22 +504,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_signed_with_the_secret_is_refused_and_not_kept() {
-        let scene = TestReceiver::open("refused").await;
+        let test = TestReceiver::open("refused").await;
         let foreign = Secret::new(&[7; 32]).unwrap();
-        assert_eq!(scene.post(3, &foreign).await, StatusCode::UNAUTHORIZED);
-        let bare = Request::post(scene.receiver.url());
-        let (status, _) = scene.send(bare.body(Bytes::from("{}")).unwrap()).await;
+        assert_eq!(test.post(3, &foreign).await, StatusCode::UNAUTHORIZED);
+        let bare = Request::post(test.receiver.url());
+        let (status, _) = test.send(bare.body(Bytes::from("{}")).unwrap()).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
-        assert_eq!(scene.receiver.told("ORDER-1", "paid"), None);
-        let counts = scene.receiver.counts();
+        assert_eq!(test.receiver.delivery_of("ORDER-1", "paid"), None);
+        let counts = test.receiver.counts();
         assert_eq!((counts.verified, counts.refused), (0, 2));
         assert!(counts.last_refusal.unwrap().contains("header"));
-        scene.end().await;
+        test.end().await;
     }
 
     #[tokio::test]
     async fn only_the_newest_are_kept() {
-        let scene = TestReceiver::open("newest").await;
+        let test = TestReceiver::open("newest").await;
         let change = OrderEvent {
             order_no: "ORDER-1".to_owned(),
             version: 1,
@@ -529,29 +529,29 @@ mod tests {
             to: "reserved".to_owned(),
         };
         for n in 0..KEPT_MAX + 5 {
-            scene.receiver.inbox.keep(&n.to_string(), change.clone());
+            test.receiver.inbox.keep(&n.to_string(), change.clone());
         }
         let newest_first: Vec<String> = {
-            let kept = scene.receiver.inbox.kept();
+            let kept = test.receiver.inbox.kept();
             let ids = kept.webhooks.iter().map(|kept| kept.webhook_id.clone());
             ids.collect()
         };
         assert_eq!(newest_first.len(), KEPT_MAX);
         assert_eq!(newest_first[0], (KEPT_MAX + 4).to_string());
-        scene.end().await;
+        test.end().await;
     }
 
     #[tokio::test]
     async fn address_and_secret_are_those_of_the_last_run() {
-        let scene = TestReceiver::open("again").await;
-        let url = scene.receiver.url().to_owned();
-        let secret = scene.secret().to_text();
-        scene.receiver.stop().await;
-        let again = open(&scene.path).await;
+        let test = TestReceiver::open("again").await;
+        let url = test.receiver.url().to_owned();
+        let secret = test.secret().to_text();
+        test.receiver.stop().await;
+        let again = open(&test.path).await;
         assert_eq!(again.url(), url);
         assert_eq!(again.inbox.secret.to_text(), secret);
         assert_eq!(again.inbox.kept().webhooks.len(), 0);
         again.stop().await;
-        std::fs::remove_dir_all(scene.path).unwrap();
+        std::fs::remove_dir_all(test.path).unwrap();
     }
 }

@@ -44,11 +44,11 @@ const REFUND_TAKES_MS: i64 = 1_000;
 /// Remembers the last order that was paid, for the next run to read.
 const LAST_PAID: &str = "played.json";
 
-/// How often the engine is looked at.
+/// How often the engine is checked.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often a long stop is reported (seconds).
-const TELL_EACH_S: u64 = 5;
+const REPORT_EACH_S: u64 = 5;
 
 /// Everything that runs, and the steps of the scenarios that were run with it.
 pub(crate) struct Stack {
@@ -102,7 +102,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     };
     tokio::select! {
         stack = set_up(arguments, ground, &programs, engine, &mut progress) => stack,
-        // What fails without the engine is not worth telling beside it.
+        // Other failures follow from the engine's end, so they are not reported beside it.
         () = gone => Err(engine_is_gone(&watch, &log)),
     }
 }
@@ -221,7 +221,7 @@ impl Stack {
         for product in products {
             let order_no = format!("play-{}-{}", product.name(), clock.now_ms());
             let name = format!("scenario: a payment, {}", product.name());
-            let running = payment::run(&stage, *product, &order_no, tell);
+            let running = payment::run(&stage, *product, &order_no, print_step);
             let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
             self.state.write(LAST_PAID, &order_no)?;
@@ -229,11 +229,11 @@ impl Stack {
         }
         if let Some((product, order_no)) = paid {
             let name = "scenario: what comes later: told, refunded, closed, paid too late";
-            let running = later::run(&stage, product, &order_no, tell);
+            let running = later::run(&stage, product, &order_no, print_step);
             let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
             let name = "scenario: the day's end: bills against the books";
-            let running = day::run(&stage, product, &self.api_url, tell);
+            let running = day::run(&stage, product, &self.api_url, print_step);
             let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);
         }
@@ -318,11 +318,11 @@ impl Stack {
         let waits = Arc::new(AtomicBool::new(true));
         let still_waits = Arc::clone(&waits);
         let mut stopping = tokio::task::spawn_blocking(move || {
-            let mut told_s = 0;
+            let mut reported_s = 0;
             engine.stop_while(|waited| {
                 let waited_s = waited.as_secs();
-                if waited_s >= told_s + TELL_EACH_S {
-                    told_s = waited_s;
+                if waited_s >= reported_s + REPORT_EACH_S {
+                    reported_s = waited_s;
                     eprintln!(
                         "the local AWS engine is still writing its data, for {waited_s} s by now; Ctrl-C kills it, and the data \
                          of this run is lost then"
@@ -533,7 +533,7 @@ fn log_to_stderr(shown: &Arc<AtomicBool>) -> Log {
 }
 
 /// Prints a step as soon as it is done.
-fn tell(step: &ScenarioStep) {
+fn print_step(step: &ScenarioStep) {
     let ids: Vec<String> = step
         .ids
         .iter()
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_the_engine_is_told_at_once_with_what_is_gone_and_where_its_log_is() {
+    async fn the_end_of_the_engine_is_reported_at_once_with_what_is_gone_and_where_its_log_is() {
         let engine = blocking(|| engine::start(engine::Options::default()));
         let engine = engine.await.unwrap().unwrap();
         let watch = engine.watch();
@@ -573,16 +573,16 @@ mod tests {
         assert!(killed.unwrap().success());
         let limit = Duration::from_secs(10);
         tokio::time::timeout(limit, ended(&watch)).await.unwrap();
-        let told = engine_is_gone(&watch, engine.log()).to_string();
+        let message = engine_is_gone(&watch, engine.log()).to_string();
         for part in ["ended by itself (signal: 9", "gone", "engine.log"] {
-            assert!(told.contains(part), "{part} in: {told}");
+            assert!(message.contains(part), "{part} in: {message}");
         }
-        assert!(!told.contains("kept"), "{told}");
+        assert!(!message.contains("kept"), "{message}");
         blocking(|| drop(engine)).await.unwrap();
     }
 
     #[test]
-    fn a_simulator_port_in_use_is_told_with_the_flag_that_changes_it() {
+    fn a_simulator_port_in_use_is_reported_with_the_flag_that_changes_it() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         assert!(

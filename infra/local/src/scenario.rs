@@ -22,11 +22,11 @@ use crate::product::Product;
 use crate::receiver::Receiver;
 
 /// How long each piece of news may take: a callback, a booking, a webhook. The engine's queue
-/// poller looks once a second, and WeChat repeats a callback after 15 s.
+/// poller polls once a second, and WeChat Pay repeats a callback after 15 s.
 const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often a scenario checks whether something has happened.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// One step that was done.
 #[derive(Debug, Serialize)]
@@ -70,17 +70,17 @@ struct Scenario<'a> {
     /// When it began (Unix milliseconds).
     since_ms: i64,
     steps: Vec<ScenarioStep>,
-    told: fn(&ScenarioStep),
+    on_step: fn(&ScenarioStep),
 }
 
 impl<'a> Scenario<'a> {
-    fn new(stage: &'a ScenarioContext<'a>, product: Product, told: fn(&ScenarioStep)) -> Self {
+    fn new(stage: &'a ScenarioContext<'a>, product: Product, on_step: fn(&ScenarioStep)) -> Self {
         Self {
             stage,
             product,
             since_ms: stage.clock.now_ms(),
             steps: Vec::new(),
-            told,
+            on_step,
         }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Scenario<'a> {
                 ));
                 return Err(self.with_log(failure, function).await);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -151,7 +151,7 @@ impl<'a> Scenario<'a> {
             ids,
             ms,
         };
-        (self.told)(&step);
+        (self.on_step)(&step);
         self.steps.push(step);
     }
 

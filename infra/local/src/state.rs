@@ -196,8 +196,8 @@ mod tests {
     fn two_runs_never_share_a_directory() {
         let path = directory("shared");
         let first = StateDir::take(&path, false).unwrap();
-        let told = StateDir::take(&path, false).unwrap_err().to_string();
-        assert!(told.contains("--state"), "{told}");
+        let message = StateDir::take(&path, false).unwrap_err().to_string();
+        assert!(message.contains("--state"), "{message}");
         drop(first);
         assert!(StateDir::take(&path, false).is_ok());
         fs::remove_dir_all(path).unwrap();

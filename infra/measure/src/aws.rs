@@ -2,8 +2,8 @@
 //! plain HTTP.
 //!
 //! They answer at once and in the right form, so that only the function and its SDK are measured.
-//! DynamoDB keeps orders, without looking at conditions: every order of a benchmark is new. KMS
-//! opens the deployment's few secrets.
+//! DynamoDB keeps orders, without checking conditions: every order of a benchmark is new. KMS opens
+//! the deployment's few secrets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ struct ServicesState {
     wechat: Arc<Wechat>,
     keys: BTreeMap<String, Value>,
     secrets: BTreeMap<String, String>,
-    /// A signature of the right length. Nobody verifies what the merchant signs here.
+    /// A signature of the right length. The merchant's signatures are not verified here.
     signature: String,
     orders: Mutex<BTreeMap<String, Map<String, Value>>>,
     calls: Mutex<Vec<ServedCall>>,

@@ -173,7 +173,7 @@ pub(crate) fn measure() -> MeasureResult<Report> {
     table.row(row);
     for (function, starts) in FUNCTIONS.iter().zip(&measured) {
         let zipped = zipped(&release.join(function.name))?;
-        tell(function, starts, floor, zipped, &mut table, &mut report);
+        add_to_report(function, starts, floor, zipped, &mut table, &mut report);
     }
     report.table(table);
     report.note(
@@ -183,7 +183,7 @@ pub(crate) fn measure() -> MeasureResult<Report> {
     Ok(report)
 }
 
-fn tell(
+fn add_to_report(
     function: &Function,
     starts: &Starts,
     floor: Start,

@@ -90,7 +90,7 @@ pub(crate) fn sweep() -> String {
     json!({"task": "sweep"}).to_string()
 }
 
-/// A look at a reconciled day.
+/// A request for a reconciled day.
 pub(crate) fn day() -> String {
     http_event("GET", "/v1/reconciliations/2026-08-01", Map::new(), "")
 }
@@ -122,7 +122,7 @@ fn signed(method: &str, path: &str, body: &str) -> MeasureResult<String> {
     Ok(http_event(method, path, headers, body))
 }
 
-/// An event of API Gateway's HTTP API, payload 2.0, as it looks with the usual headers.
+/// An event of API Gateway's HTTP API, payload 2.0, with the usual headers.
 fn http_event(method: &str, path: &str, mut headers: Map<String, Value>, body: &str) -> String {
     for (name, value) in [
         ("accept", "*/*"),

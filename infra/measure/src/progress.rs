@@ -1,6 +1,6 @@
 //! Progress, on standard error.
 
-/// Tells what is being done.
+/// Prints what is being done.
 pub(crate) fn progress(what: impl std::fmt::Display) {
     eprintln!("- {what}");
 }

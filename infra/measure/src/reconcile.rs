@@ -93,12 +93,12 @@ pub(crate) fn measure(sizes: &[u64]) -> MeasureResult<Report> {
         let turns = turns(rows);
         progress(format!("reconciling {rows} rows, {turns} turns"));
         let sha1 = bench.run_in_turns(&mut programs, &day, turns)?;
-        tell(&programs, &day, &sha1, &mut report)?;
+        add_to_report(&programs, &day, &sha1, &mut report)?;
         if let Some(ours) = programs.iter().find(|program| program.key == OURS) {
             per_row.push((rows, ours.median(WHOLE), ours.median(PASS)));
         }
     }
-    tell_growth(&per_row, &mut report);
+    report_growth(&per_row, &mut report);
     Ok(report)
 }
 
@@ -251,7 +251,7 @@ impl Programs {
     }
 }
 
-fn tell(
+fn add_to_report(
     programs: &[Program],
     day: &DayFiles,
     sha1: &str,
@@ -363,7 +363,7 @@ fn tell(
 }
 
 /// Whether the cost grows with the rows and no faster.
-fn tell_growth(per_row: &[(u64, Duration, Duration)], report: &mut Report) {
+fn report_growth(per_row: &[(u64, Duration, Duration)], report: &mut Report) {
     let mut table = Table::new("CPU for a row", &["rows", "the whole job", "the bill"]);
     for (rows, whole, pass) in per_row {
         let each = |time: &Duration| ns(*time).checked_div(*rows).unwrap_or_default();

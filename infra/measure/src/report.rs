@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missed_limit_and_one_not_measured_are_told_in_table_and_json() {
+    fn a_missed_limit_and_one_not_measured_are_shown_in_table_and_json() {
         let mut report = Report::new("test");
         report.limit("fine", Some(0.4), 0.4);
         report.limit("too slow", Some(0.401), 0.4);

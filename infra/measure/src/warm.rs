@@ -89,11 +89,11 @@ pub(crate) fn measure() -> MeasureResult<Report> {
             progress(format!("{} events done", (turn - WARM_UP + 1) * TURN));
         }
     }
-    tell(&workers, &mut report);
+    add_to_report(&workers, &mut report);
     Ok(report)
 }
 
-fn tell(workers: &[Worker], report: &mut Report) {
+fn add_to_report(workers: &[Worker], report: &mut Report) {
     let count = TURN * TURNS;
     let ours = workers
         .iter()

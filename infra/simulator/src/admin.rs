@@ -177,10 +177,10 @@ impl Admin {
     ///
     /// # Errors
     /// If there is no such payment, or a rule of refunds is against it.
-    pub fn console_refund(&self, wish: &ConsoleRefund) -> Result<Refund, ConsoleRefundError> {
+    pub fn console_refund(&self, requested: &ConsoleRefund) -> Result<Refund, ConsoleRefundError> {
         let refund = {
             let mut world = self.sim.world();
-            let wanted = wanted(&mut world, wish)?;
+            let wanted = wanted(&mut world, requested)?;
             refunding::accept(&self.sim, &mut world, wanted).map_err(|refusal| {
                 ConsoleRefundError::Refused {
                     code: refusal.code.to_string(),
@@ -488,17 +488,20 @@ impl Admin {
 }
 
 /// A refund in the console as the books take it.
-fn wanted(world: &mut MutableState, wish: &ConsoleRefund) -> Result<NewRefund, ConsoleRefundError> {
-    let unknown = || ConsoleRefundError::Unknown(wish.order.clone());
-    let number = world.books.find(&wish.order).map_err(|_| unknown())?;
+fn wanted(
+    world: &mut MutableState,
+    requested: &ConsoleRefund,
+) -> Result<NewRefund, ConsoleRefundError> {
+    let unknown = || ConsoleRefundError::Unknown(requested.order.clone());
+    let number = world.books.find(&requested.order).map_err(|_| unknown())?;
     let order = world.books.orders.get(&number).ok_or_else(unknown)?;
-    let payment = match &wish.transaction_id {
+    let payment = match &requested.transaction_id {
         Some(transaction_id) => order.payment_with(transaction_id),
         None => order.payment.as_ref(),
     };
     let transaction_id = payment.ok_or_else(unknown)?.transaction_id.clone();
     let total_fen = order.total_fen;
-    let out_refund_no = wish
+    let out_refund_no = requested
         .out_refund_no
         .clone()
         .unwrap_or_else(|| format!("CONSOLE-{}", world.ids.digits(16)));
@@ -506,15 +509,15 @@ fn wanted(world: &mut MutableState, wish: &ConsoleRefund) -> Result<NewRefund, C
     if !is_number || world.books.refunds.get(&out_refund_no).is_some() {
         return Err(ConsoleRefundError::Number);
     }
-    if wish.refund_fen < 1 {
+    if requested.refund_fen < 1 {
         return Err(ConsoleRefundError::Amount);
     }
     Ok(NewRefund {
         out_refund_no,
         transaction_id,
-        refund_fen: wish.refund_fen,
+        refund_fen: requested.refund_fen,
         total_fen,
-        notify_url: wish.notify_url.clone(),
+        notify_url: requested.notify_url.clone(),
         request: json!(null),
         source: RefundSource::Console,
         outcome: world.books.next_refunds,

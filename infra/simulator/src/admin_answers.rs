@@ -35,8 +35,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             .map_err(|rejection| refused(rejection.status(), &rejection.body_text()))?;
         // An array would pass for an object, its elements for the members in their order.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
-            let told = "the body must be a JSON object";
-            return Err(refused(StatusCode::BAD_REQUEST, &told));
+            let message = "the body must be a JSON object";
+            return Err(refused(StatusCode::BAD_REQUEST, &message));
         }
         let request = Request::from_parts(head, bytes.into());
         let read = Json::<T>::from_request(request, state).await;
@@ -90,20 +90,20 @@ pub(crate) fn failed(status: StatusCode, error: &dyn std::error::Error) -> Respo
 }
 
 pub(crate) async fn no_such_call(method: Method, uri: Uri) -> Response {
-    let told = format!(
+    let message = format!(
         "there is no {method} {} here; see \"Admin calls\" in README.md",
         uri.path()
     );
-    refused(StatusCode::NOT_FOUND, &told)
+    refused(StatusCode::NOT_FOUND, &message)
 }
 
 /// The path is known, but not with this method.
 pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Response {
-    let told = format!(
+    let message = format!(
         "{} does not take {method}; see \"Admin calls\" in README.md",
         uri.path()
     );
-    refused(StatusCode::METHOD_NOT_ALLOWED, &told)
+    refused(StatusCode::METHOD_NOT_ALLOWED, &message)
 }
 
 /// Logs what was refused, and why.

@@ -220,9 +220,9 @@ async fn refunds(
 
 async fn console_refund(
     State(state): State<AdminState>,
-    Body(wish): Body<ConsoleRefund>,
+    Body(requested): Body<ConsoleRefund>,
 ) -> Response {
-    match state.admin.console_refund(&wish) {
+    match state.admin.console_refund(&requested) {
         Ok(refund) => Json(refund).into_response(),
         Err(error) => {
             let status = match error {

@@ -180,7 +180,7 @@ impl Store {
             plaintext,
             format: NoticeFormat::V3,
         };
-        self.tell(news, tools);
+        self.send_notice(news, tools);
         Ok(())
     }
 
@@ -303,12 +303,12 @@ impl Store {
                 .book(tools.ids, &occasion, Reason::RefundClosed, back_fen);
             self.ledger.book(tools.ids, &occasion, Reason::Fee, fee_fen);
         }
-        self.tell_of_refund(&refund, tools);
+        self.send_refund_notice(&refund, tools);
     }
 
     /// The notice of a refund's end: to the URL that it named, else in the old form to the one set
     /// in the console.
-    fn tell_of_refund(&mut self, refund: &Refund, tools: &mut BookContext<'_>) {
+    fn send_refund_notice(&mut self, refund: &Refund, tools: &mut BookContext<'_>) {
         let Some((event_type, summary)) = refund.status.event() else {
             return;
         };
@@ -336,11 +336,11 @@ impl Store {
             plaintext,
             format,
         };
-        self.tell(news, tools);
+        self.send_notice(news, tools);
     }
 
     /// Makes a callback, and lets the faults at it.
-    pub(crate) fn tell(&mut self, news: CallbackContent<'_>, tools: &mut BookContext<'_>) {
+    pub(crate) fn send_notice(&mut self, news: CallbackContent<'_>, tools: &mut BookContext<'_>) {
         let callback = callbacks::new(tools.ids, news, tools.clock.now_ms());
         self.post(callback, tools);
     }

@@ -132,7 +132,7 @@ pub struct GivenMerchant {
 pub enum Keys {
     /// Generated (a second or so each), or read from the state file.
     Generated,
-    /// The ones in `test-keys/`, which everybody knows. For tests.
+    /// The ones in `test-keys/`, which are public. For tests.
     Published,
 }
 

@@ -75,7 +75,10 @@ pub(crate) async fn serve(
     let arrived = match read(request).await {
         Ok(arrived) => arrived,
         Err(refusal) => {
-            sim.log(&format!("a request was not read -> {}", told(&refusal)));
+            sim.log(&format!(
+                "a request was not read -> {}",
+                described(&refusal)
+            ));
             return answer(&sim, None, Err(refusal), false).await;
         }
     };
@@ -136,18 +139,18 @@ pub(crate) async fn serve(
             | Fault::ExpiredLink => {}
         }
     }
-    let told = match &outcome {
+    let outcome_text = match &outcome {
         Ok(_) => "done".to_owned(),
-        Err(refusal) => told(refusal),
+        Err(refusal) => described(refusal),
     };
-    log(&sim, &arrived, &told, &faults);
+    log(&sim, &arrived, &outcome_text, &faults);
     let probe =
         faults.contains(&Fault::ProbeResponse) && outcome.is_ok() && first_probe(&sim, &arrived);
     answer(&sim, Some(&arrived), outcome, probe).await
 }
 
 /// A refusal with its cause, in one line.
-fn told(refusal: &Refusal) -> String {
+fn described(refusal: &Refusal) -> String {
     let cause = one_line(refusal.in_english());
     format!("{} {}: {cause}", refusal.status, refusal.code)
 }
@@ -181,7 +184,7 @@ async fn read(request: Request) -> Result<ReceivedRequest, Refusal> {
 
 fn refused_before(fault: &Fault) -> Option<Refusal> {
     match fault {
-        Fault::Refuse { status, code } => Some(Refusal::told(*status, code)),
+        Fault::Refuse { status, code } => Some(Refusal::by_fault(*status, code)),
         Fault::TooManyRequests => Some(Refusal::frequency_limited()),
         Fault::ServerErrorBefore { status } => Some(Refusal::system_error(*status)),
         Fault::ProbeResponse
@@ -437,7 +440,7 @@ fn response(status: StatusCode, body: Body, headers: &[(&str, &str)]) -> Respons
     response
 }
 
-fn log(sim: &Shared, arrived: &ReceivedRequest, told: &str, faults: &[Fault]) {
+fn log(sim: &Shared, arrived: &ReceivedRequest, outcome: &str, faults: &[Fault]) {
     let faults = if faults.is_empty() {
         String::new()
     } else {
@@ -450,5 +453,5 @@ fn log(sim: &Shared, arrived: &ReceivedRequest, told: &str, faults: &[Fault]) {
     } else {
         &arrived.path_and_query
     };
-    sim.log(&format!("{} {path} -> {told}{faults}", arrived.method));
+    sim.log(&format!("{} {path} -> {outcome}{faults}", arrived.method));
 }

@@ -50,7 +50,7 @@ pub enum RefundSource {
     /// The merchant's back end, over the API.
     #[default]
     Api,
-    /// The merchant's staff, in WeChat Pay's console: the back end knows nothing of it.
+    /// The merchant's staff, in WeChat Pay's console: the back end has no record of it.
     Console,
 }
 

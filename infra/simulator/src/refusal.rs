@@ -108,7 +108,7 @@ impl Refusal {
     }
 
     /// As a fault says.
-    pub(crate) fn told(status: u16, code: &str) -> Self {
+    pub(crate) fn by_fault(status: u16, code: &str) -> Self {
         Self::new(
             status,
             code.to_owned(),

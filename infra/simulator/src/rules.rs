@@ -21,7 +21,8 @@ pub struct Rule {
     /// The rule ends after it struck so often. `None`: never.
     #[serde(default)]
     pub times: Option<u32>,
-    /// The rule ends after it looked at so many requests (or callbacks). `None`: never.
+    /// The rule ends after it has been checked against so many requests (or callbacks). `None`:
+    /// never.
     #[serde(default)]
     pub requests: Option<u32>,
     /// Only these endpoints; empty means all. Callback faults take no notice of it.
@@ -67,7 +68,7 @@ impl Rule {
         self
     }
 
-    /// The same rule, ended after it looked at so many requests (or callbacks).
+    /// The same rule, ended after it has been checked against so many requests (or callbacks).
     #[must_use]
     pub fn within(mut self, requests: u32) -> Self {
         self.requests = Some(requests);
@@ -82,7 +83,7 @@ pub struct ActiveRule {
     pub id: u64,
     #[serde(flatten)]
     pub rule: Rule,
-    /// How many requests (or callbacks) it has looked at.
+    /// Against how many requests (or callbacks) it has been checked.
     pub seen: u32,
     /// How often it struck.
     pub struck: u32,

@@ -1,4 +1,4 @@
-//! Checks a request's JSON against the fields that WeChat Pay knows: required ones, types, lengths,
+//! Checks a request's JSON against the fields of WeChat Pay's API: required ones, types, lengths,
 //! unknown keys, and the two general rules (no `null`, no character of four bytes).
 
 use serde_json::{Map, Value};

@@ -26,7 +26,7 @@ pub enum Damage {
     /// `Wechatpay-Timestamp` is so many seconds old (below 0: in the future); the signature covers
     /// it.
     Stale(i64),
-    /// `Wechatpay-Serial` names a key that nobody knows.
+    /// `Wechatpay-Serial` names an unknown key.
     UnknownSerial,
     /// The signature is a probe (`WECHATPAY/SIGNTEST/...`, not Base64).
     Probe,
@@ -42,7 +42,7 @@ pub enum Damage {
     /// Sealed under a nonce of 16 bytes, as the manual allows.
     LongNonce,
     /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is
-    /// still that of the true one; rightly signed. A party that knows the plaintext can do so
-    /// without the key, and only a receiver that checks the tag notices.
+    /// still that of the true one; rightly signed. A party that has the plaintext can do so without
+    /// the key, and only a receiver that checks the tag notices.
     ForgedTag(Value),
 }

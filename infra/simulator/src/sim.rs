@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     pub(crate) unsaved: AtomicBool,
 }
 
-/// The merchant as WeChat Pay knows it.
+/// The merchant as it is registered at WeChat Pay.
 pub(crate) struct Account {
     pub(crate) mchid: String,
     pub(crate) appids: Vec<String>,

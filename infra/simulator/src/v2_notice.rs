@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 16;
 /// The elements of the notice, with `req_info` still open. Names are WeChat Pay's,
 /// `refund_recv_accout` too.
 pub(crate) fn tree(refund: &Refund, order: &Order, payment: &Payment) -> Value {
-    let mut told = json!({
+    let mut req_info = json!({
         "transaction_id": refund.transaction_id,
         "out_trade_no": refund.out_trade_no,
         "refund_id": refund.refund_id,
@@ -42,8 +42,8 @@ pub(crate) fn tree(refund: &Refund, order: &Order, payment: &Payment) -> Value {
             RefundSource::Console => "VENDOR_PLATFORM",
         },
     });
-    if let (Some(success_ms), Some(told)) = (refund.success_ms, told.as_object_mut()) {
-        told.insert(
+    if let (Some(success_ms), Some(req_info)) = (refund.success_ms, req_info.as_object_mut()) {
+        req_info.insert(
             "success_time".to_owned(),
             json!(clock::bill_time(success_ms)),
         );
@@ -52,7 +52,7 @@ pub(crate) fn tree(refund: &Refund, order: &Order, payment: &Payment) -> Value {
         "return_code": "SUCCESS",
         "appid": order.appid,
         "mch_id": order.mchid,
-        "req_info": told,
+        "req_info": req_info,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{incoming::Incoming, origin::Origin, problem::Problem, trace::Trace};
 /// A request that was received. Nothing of it is checked yet.
 #[derive(Clone, Debug)]
 pub struct ApiRequest {
-    /// The request's id: in logs, in answers that tell a problem, and in the journal.
+    /// The request's id: in logs, in problem documents, and in the journal.
     pub id: String,
     pub incoming: Incoming,
     pub origin: Origin,

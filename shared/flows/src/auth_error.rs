@@ -1,5 +1,5 @@
-//! Why a request is not let in. A file of its own: the one place that answers errors knows it, and
-//! what authenticates knows that place.
+//! Why a request is not authenticated. It has a file of its own since both sides use it: what
+//! authenticates, and the one place that turns errors into answers.
 
 use message_signatures::Refusal;
 use stores::{guards::GuardsError, keys_table::KeysError};

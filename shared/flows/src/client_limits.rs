@@ -1,9 +1,9 @@
 //! How many requests each client's key may send, so that a noisy client cannot take the functions,
 //! tables and WeChat Pay's quotas from the others.
 //!
-//! **Whose limit.** A request counts once its signature is verified: whoever only names another
+//! **Whose limit.** A request counts once its signature is verified: one that only names another
 //! client's key is refused before that, and uses up nothing of that client's limit. Checking the
-//! limit before the signature would save some microseconds and tell strangers how busy a client is.
+//! limit before the signature would save some microseconds and show strangers how busy a client is.
 //! A replayed request does count, since it costs as much as any other; recording one takes access
 //! inside the client's TLS.
 //!
@@ -16,8 +16,8 @@
 //! single window the sum is off by about a tenth then, and by less with fewer sandboxes.
 //!
 //! **Never slower.** The write runs beside what the request does anyway, and its answer counts for
-//! the requests after it. If it fails or takes long, the client is let through: a limit that cannot
-//! be told is no reason to refuse payments.
+//! the requests after it. If it fails or takes long, the client is let through: a count that cannot
+//! be read is no reason to refuse payments.
 //!
 //! Each function counts for itself, so that a client that reads an order too often can still create
 //! orders.

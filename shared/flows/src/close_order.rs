@@ -121,9 +121,9 @@ impl CloseFlow {
         };
         // Half of the time; the other half is for the query.
         let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
-        let told_under = request_id.as_ref();
+        let request_id = request_id.as_ref();
         match close_order::after_close_answer(&order, asked_at, &answer) {
-            CloseStep::Closed => self.end(order, told_under, origin).await.map(answered),
+            CloseStep::Closed => self.end(order, request_id, origin).await.map(answered),
             CloseStep::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
@@ -138,7 +138,7 @@ impl CloseFlow {
                 if order.issued && asked == QueryOutcome::NotThere {
                     error!(
                         order_no = order.order_no.as_str(),
-                        wechat_request_id = told_under.map(RequestId::as_str),
+                        wechat_request_id = request_id.map(RequestId::as_str),
                         what_to_do = "look the order up in WeChat Pay's console: it is not closed here before it is closed there",
                         "WeChat Pay had the order and does not know it now"
                     );
@@ -150,9 +150,9 @@ impl CloseFlow {
                 if matches!(asked, QueryOutcome::Settled(SettleOutcome::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
-                    return self.end(order, told_under, origin).await.map(answered);
+                    return self.end(order, request_id, origin).await.map(answered);
                 }
-                self.say_if_stuck(&order, told_under);
+                self.log_if_stuck(&order, request_id);
                 let unanswered = match &asked {
                     // It is still open, because the close was not accepted.
                     QueryOutcome::Settled(SettleOutcome::StillOpen) => answer.is_unavailable(),
@@ -166,13 +166,13 @@ impl CloseFlow {
     }
 
     /// If an order could not be closed for an hour after its expiry, an operator must find out why.
-    fn say_if_stuck(&self, order: &Order, told_under: Option<&RequestId>) {
+    fn log_if_stuck(&self, order: &Order, request_id: Option<&RequestId>) {
         let over_for_s = self.books.clock.now().since(order.expires_at);
         if order.state == OrderState::Closing && over_for_s > STUCK_S {
             error!(
                 order_no = order.order_no.as_str(),
                 over_for_s,
-                wechat_request_id = told_under.map(RequestId::as_str),
+                wechat_request_id = request_id.map(RequestId::as_str),
                 what_to_do = "find out from the lines above why WeChat Pay does not close it",
                 "an order cannot be closed"
             );
@@ -205,7 +205,7 @@ impl CloseFlow {
     async fn end(
         &self,
         mut order: Order,
-        told_under: Option<&RequestId>,
+        request_id: Option<&RequestId>,
         origin: &Origin,
     ) -> Result<Order, CloseError> {
         let mut rounds = self.books.rounds();
@@ -217,7 +217,7 @@ impl CloseFlow {
             if order.state != OrderState::Closing {
                 return Ok(order);
             }
-            let context = self.books.context(origin).told_under(told_under);
+            let context = self.books.context(origin).with_request_id(request_id);
             let change = OrderChange::new(&order, OrderState::Closed, &context);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());

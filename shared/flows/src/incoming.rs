@@ -226,8 +226,8 @@ mod tests {
             ("a=1", false),
             (" ", false),
         ] {
-            let told = incoming("/v1/orders/A/close", body).has_no_body();
-            assert_eq!(told.is_ok(), fits, "{body}");
+            let result = incoming("/v1/orders/A/close", body).has_no_body();
+            assert_eq!(result.is_ok(), fits, "{body}");
         }
     }
 

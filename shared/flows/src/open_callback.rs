@@ -29,7 +29,7 @@ pub async fn open_callback(
     body: &[u8],
     now: UnixSeconds,
 ) -> Result<Callback, OpenCallbackError> {
-    // Before the keys are read: whoever sends what is old or of another kind costs no call.
+    // Before the keys are read: a callback that is old or of another kind costs no call.
     check_without_keys(headers, now).map_err(CallbackError::Verify)?;
     let merchant = keys.merchant().await?;
     match callback::open(

@@ -169,11 +169,11 @@ impl Rounds<'_> {
 /// Logs one line for each change; an ERROR if an operator must act.
 fn log(change: &OrderChange) {
     let order_no = change.from.order_no.as_str();
-    let told_under = change
+    let wechat_request_id = change
         .events
         .iter()
         .find_map(|event| event.request_id.as_ref());
-    let wechat_request_id = told_under.map(RequestId::as_str);
+    let wechat_request_id = wechat_request_id.map(RequestId::as_str);
     if change.from.state.name() != change.to.name() {
         let settlement_delay_s = change
             .books()
@@ -293,7 +293,7 @@ fn is_of_the_merchant(code: &str) -> bool {
     ErrorCode::parse(code).side() == Some(Side::Merchant)
 }
 
-/// Value of `trouble` when WeChat Pay knows the refund but its answer is unreadable.
+/// Value of `trouble` when WeChat Pay has the refund but its answer is unreadable.
 pub(crate) const UNREADABLE_ANSWER: &str = "UNREADABLE_ANSWER";
 
 /// `NOT_ENOUGH`, in either spelling.

@@ -278,12 +278,12 @@ impl Problem {
     pub(crate) const WECHATPAY_REFUSED: &str = "wechatpay_refused";
 
     /// WeChat Pay refused the order, now or earlier.
-    pub fn wechatpay_refused(told: &OrderRefusal) -> Self {
+    pub fn wechatpay_refused(reason: &OrderRefusal) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             Self::WECHATPAY_REFUSED,
             "Refused by WeChat Pay",
-            told.detail(),
+            reason.detail(),
         )
     }
 

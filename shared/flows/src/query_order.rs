@@ -78,7 +78,7 @@ impl QueryFlow {
         })
     }
 
-    /// Queries the number of an order that was never sent to WeChat Pay but that WeChat Pay knows.
+    /// Queries the number of an order that was never sent to WeChat Pay but that WeChat Pay has.
     /// That order is another system's: paid or not, it is not settled as ours.
     ///
     /// # Errors
@@ -107,9 +107,9 @@ impl QueryFlow {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order_no.as_str().to_owned(),
         };
-        Ok(match self.told(&query, within).await? {
+        Ok(match self.answered(&query, within).await? {
             Ok((transaction, request_id)) => {
-                let notice = TradeNotice::try_from(transaction)?.told_under(request_id);
+                let notice = TradeNotice::try_from(transaction)?.with_request_id(request_id);
                 if notice.order_no == *order_no {
                     Ok(notice)
                 } else {
@@ -137,10 +137,10 @@ impl QueryFlow {
             mchid: self.wechat.mchid().to_owned(),
             transaction_id: transaction_id.as_str().to_owned(),
         };
-        self.told(&query, within).await
+        self.answered(&query, within).await
     }
 
-    async fn told<C: Call<Answer = Transaction>>(
+    async fn answered<C: Call<Answer = Transaction>>(
         &self,
         query: &C,
         within: Duration,

@@ -62,8 +62,8 @@ impl Services {
         let Sandbox { aws, clock, random } = sandbox;
         let mchid = settings.facts.mchid.clone();
         let guards = Guards::new(aws.dynamodb(), settings.guards_table);
-        let keys =
-            keys_table(settings.keys, &mchid, sandbox).telling(UnknownSerials::new(guards.clone()));
+        let keys = keys_table(settings.keys, &mchid, sandbox)
+            .reporting_to(UnknownSerials::new(guards.clone()));
         let notices = Notices::new(aws.dynamodb(), settings.notices_table, &mchid);
         let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid)
             .with_ledger(notices.clone());

@@ -92,7 +92,9 @@ impl SettleFlow {
         loop {
             rounds.begin().await?;
             let found = books.orders.read(&notice.order_no).await?;
-            let context = books.context(origin).told_under(notice.request_id.as_ref());
+            let context = books
+                .context(origin)
+                .with_request_id(notice.request_id.as_ref());
             let settlement = match &found {
                 Some(order) => rule(order, &books.facts, notice, &context),
                 None => settle_trade::settle_unknown_trade(notice),
@@ -176,13 +178,13 @@ fn parked_outcome(parked: &PaymentToPark) -> SettleOutcome {
 }
 
 /// Logs that a payment waits for an operator, each time until it is decided.
-fn log_parked(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: ParkedStatus) {
+fn log_parked(parked: &PaymentToPark, request_id: Option<&RequestId>, kept: ParkedStatus) {
     if kept == ParkedStatus::Waiting {
         error!(
             order_no = parked.order_no.as_str(),
             transaction_id = parked.transaction_id.as_str(),
             reason = parked.reason.name(),
-            wechat_request_id = told_under.map(RequestId::as_str),
+            wechat_request_id = request_id.map(RequestId::as_str),
             what_to_do = %parked.reason,
             "money parked for a person"
         );

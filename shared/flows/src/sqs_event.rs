@@ -86,8 +86,8 @@ impl SqsRecord {
     /// How often the message was received, including this time. SQS counts approximately, and it
     /// also counts receipts whose record was never processed.
     pub fn receive_count(&self) -> u32 {
-        let told = self.attributes.approximate_receive_count.as_deref();
-        told.and_then(|count| count.parse().ok()).unwrap_or(1)
+        let received = self.attributes.approximate_receive_count.as_deref();
+        received.and_then(|count| count.parse().ok()).unwrap_or(1)
     }
 }
 
@@ -124,7 +124,7 @@ pub async fn work_off(
             Verdict::Retry => Some(BatchItemFailure { item_identifier }),
         })
         .collect();
-    // Each message has told of itself: the batch is worth a line where some of it comes again.
+    // Each message has a line of its own. The batch gets one where some of it comes again.
     if batch_item_failures.is_empty() {
         debug!(count, "batch done");
     } else {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_whose_count_is_not_told_was_received_once() {
+    fn a_message_without_a_count_was_received_once() {
         let mut record: SqsRecord =
             serde_json::from_str(r#"{"messageId":"m","receiptHandle":"r","body":""}"#).unwrap();
         assert_eq!(record.receive_count(), 1);

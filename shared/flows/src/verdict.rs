@@ -68,7 +68,7 @@ impl From<OpenCallbackError> for Verdict {
     fn from(error: OpenCallbackError) -> Self {
         match error {
             OpenCallbackError::Keys(error) => error.into(),
-            // It is not from WeChat Pay, whoever wrote it to the queue: nothing is applied.
+            // It is not from WeChat Pay, whatever wrote it to the queue: nothing is applied.
             OpenCallbackError::Callback(_) => Self::needs_operator(&error),
         }
     }

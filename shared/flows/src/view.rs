@@ -20,14 +20,14 @@ use crate::{order_store::what_to_do, problem::Problem};
 /// The order as JSON at the time `now`, with what its refunds owe its payer. Without refunds they
 /// could not be read: the view says that it is not known what they owe.
 pub fn order_and_refunds(of: &Order, refunds: Option<&[Refund]>, now: UnixSeconds) -> Value {
-    let told = match refunds {
+    let owed = match refunds {
         Some(refunds) if refunds.iter().any(Refund::owes_its_payer) => Some("payer_owed"),
         Some(_) => None,
         None => Some("payer_owed_unknown"),
     };
     let mut view = order(of, now);
-    if let (Some(fields), Some(told)) = (view.as_object_mut(), told) {
-        fields.insert(told.to_owned(), json!(true));
+    if let (Some(fields), Some(owed)) = (view.as_object_mut(), owed) {
+        fields.insert(owed.to_owned(), json!(true));
     }
     view
 }
@@ -61,7 +61,7 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
         put("prepay", shown);
     }
     if let OrderState::Rejected(why) = &order.state {
-        put("rejection", rejection(&why.told()));
+        put("rejection", rejection(&why.refusal()));
     }
     if let Some(payment) = order.state.payment() {
         put("transaction_id", json!(payment.transaction_id));
@@ -79,11 +79,11 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
 }
 
 /// Why an order is rejected, in the words of the 422 answer for it.
-fn rejection(told: &OrderRefusal) -> Value {
+fn rejection(refusal: &OrderRefusal) -> Value {
     json!({
         "code": Problem::WECHATPAY_REFUSED,
-        "detail": told.detail(),
-        "wechatpay_code": told.code,
+        "detail": refusal.detail(),
+        "wechatpay_code": refusal.code,
     })
 }
 
@@ -180,8 +180,8 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         for (name, value) in from.into_iter().chain(request_id) {
             fields.insert(name.to_owned(), json!(value));
         }
-        if let Some(told) = &event.refusal {
-            fields.insert("rejection".to_owned(), rejection(told));
+        if let Some(refusal) = &event.refusal {
+            fields.insert("rejection".to_owned(), rejection(refusal));
         }
         if let Some(at) = event.next_try_at {
             let at = format_rfc3339_beijing(at);
@@ -274,29 +274,29 @@ pub fn answer(status: StatusCode, body: &Value) -> Response<String> {
 
 /// 202: the order's state, and where to poll for its result.
 pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<String> {
-    look_later(
+    poll_later(
         &json!({"order_no": order_no, "state": state}),
         &format!("/v1/orders/{order_no}"),
         retry_after_s,
     )
 }
 
-/// 202: the refund's state, and where to poll for its result: `look_after_s` from `now`, or after
+/// 202: the refund's state, and where to poll for its result: `poll_after_s` from `now`, or after
 /// the attempt.
 pub fn refund_accepted(
     of: &Refund,
     paused_until: Option<UnixSeconds>,
     now: UnixSeconds,
-    look_after_s: i64,
+    poll_after_s: i64,
 ) -> Response<String> {
     let location = format!("/v1/orders/{}/refunds/{}", of.order_no, of.refund_no);
     let waits_s = of
         .next_try_at(paused_until)
         .map_or(0, |at| at.since(now).max(0));
-    look_later(
+    poll_later(
         &refund(of, paused_until),
         &location,
-        waits_s.saturating_add(look_after_s),
+        waits_s.saturating_add(poll_after_s),
     )
 }
 
@@ -308,7 +308,7 @@ pub fn event_accepted(order_no: &OrderNo, version: u64) -> Response<String> {
     )
 }
 
-fn look_later(body: &Value, location: &str, retry_after_s: i64) -> Response<String> {
+fn poll_later(body: &Value, location: &str, retry_after_s: i64) -> Response<String> {
     let mut answer = answer(StatusCode::ACCEPTED, body);
     let location = HeaderValue::from_str(location);
     answer

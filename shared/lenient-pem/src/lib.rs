@@ -377,9 +377,9 @@ mod tests {
                 "the text between its BEGIN and END lines",
             ),
         ] {
-            let told = one(&text, wanted).unwrap_err().to_string();
-            assert!(told.starts_with(says), "{text:?}: {told}");
-            assert!(!told.contains("AQID"), "{told}");
+            let message = one(&text, wanted).unwrap_err().to_string();
+            assert!(message.starts_with(says), "{text:?}: {message}");
+            assert!(!message.contains("AQID"), "{message}");
         }
     }
 

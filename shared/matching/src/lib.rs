@@ -1,8 +1,7 @@
 //! The matching engine of the reconciliation: a day's bills of WeChat Pay against its books.
 //!
 //! It finds what differs, fast and in little memory. The crates above decide what a difference
-//! means and what is done about it: nothing here knows an order's states, a table of the cloud, or
-//! a clock.
+//! means and what is done about it: this crate has no order states, no cloud tables and no clock.
 //!
 //! [`books`] is our side of a day. [`matcher`] lays the rows of the trade bill against it, and
 //! [`funds`] the movements of the account against those rows. [`bill_line`] and [`fund_line`] are

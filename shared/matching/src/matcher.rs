@@ -211,7 +211,7 @@ impl Matcher {
             // No money went back by it.
             TradeKind::Refund if row.refund_state() == FAILED => {}
             TradeKind::Refund => sums.refund(row.requested_refund_fen, row.refund_fen, fee),
-            // The manual does not define its amounts: a person must look at each.
+            // The manual does not define its amounts: a person must check each.
             TradeKind::Revoked => {}
         }
     }

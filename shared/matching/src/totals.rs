@@ -253,14 +253,14 @@ impl Tally {
     #[inline]
     pub(crate) fn of(&mut self, kind: &str) -> Option<&mut Sums> {
         let first = kind.as_bytes().first().copied().map_or(0, usize::from);
-        let look = (first ^ kind.len().wrapping_mul(8)) % HINTS;
-        let hint = self.hints.get(look).copied().unwrap_or_default();
+        let slot = (first ^ kind.len().wrapping_mul(8)) % HINTS;
+        let hint = self.hints.get(slot).copied().unwrap_or_default();
         let known = self.kinds.get(hint);
         let place = if known.is_some_and(|(name, _)| eq_short(name, kind)) {
             hint
         } else {
             let place = self.place(kind);
-            if let Some(hint) = self.hints.get_mut(look) {
+            if let Some(hint) = self.hints.get_mut(slot) {
                 *hint = place;
             }
             place

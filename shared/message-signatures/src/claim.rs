@@ -160,8 +160,8 @@ fn text(parameters: &Parameters, parameter: &'static str) -> Result<Option<Strin
     Ok(Some(text.to_owned()))
 }
 
-/// The list with its parameters as the signer serialised it: RFC 9651 knows one form for each, the
-/// order is kept.
+/// The list with its parameters as the signer serialised it: RFC 9651 has one form for each, and
+/// the order is kept.
 pub(crate) fn serialize(list: &InnerList) -> Result<String, Refusal> {
     let text = vec![ListEntry::InnerList(list.clone())].serialize();
     // Only a list without members has no serialisation, and this one has a member.

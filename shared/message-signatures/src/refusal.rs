@@ -1,8 +1,8 @@
 //! Why a request is not authentic.
 
 /// Why a request is not authentic. Each has a stable [`name`](Self::name) for problem documents and
-/// metrics, and a text that tells the client's author what to change. The text may quote what the
-/// client sent about its signature; it never holds a secret, a signature or a body.
+/// metrics, and a text that says what the client's author has to change. The text may quote what
+/// the client sent about its signature; it never holds a secret, a signature or a body.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// Neither field is there, or `Signature-Input` is empty.

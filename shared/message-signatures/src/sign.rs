@@ -20,7 +20,7 @@ pub const LABEL: &str = "sig1";
 /// The parameters of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct Params<'a> {
-    /// Which key signs, as the server knows it.
+    /// The id under which the server has the signing key.
     pub keyid: &'a str,
     /// The client's clock, in seconds since 1970.
     pub created_s: i64,

@@ -37,8 +37,8 @@ pub fn verify(
     }
 }
 
-/// The part of [`verify`] that needs no key: window, coverage and digest. Who has to look for the
-/// key at a cost asks this first. It proves nothing: [`verify`] checks it all again.
+/// The part of [`verify`] that needs no key: window, coverage and digest. Call it first where
+/// finding the key costs something. It proves nothing: [`verify`] checks it all again.
 ///
 /// # Errors
 /// The first [`Refusal`] met.

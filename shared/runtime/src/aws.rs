@@ -355,8 +355,8 @@ fn is_on_this_machine(authority: &str) -> bool {
     is_loopback || ["localhost", "[::1]", "172.17.0.1", "host.docker.internal"].contains(&host)
 }
 
-/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start
-/// should pay for parsing them all before it knows that it must call.
+/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: a cold start that
+/// makes no call does not pay for parsing them.
 #[derive(Debug, Default)]
 struct PinnedHttps {
     client: OnceLock<SharedHttpClient>,

@@ -16,7 +16,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep, TokioSleep};
 use aws_smithy_async::time::TimeSource;
 use wechatpay::UnixSeconds;
 
-/// Tells the time and waits. Clones share one clock.
+/// Gives the time and waits. Clones share one clock.
 #[derive(Clone, Debug)]
 pub struct Clock(ClockKind);
 

@@ -1,5 +1,5 @@
-//! Which hosts on the internet may be named by somebody else: by a client for its webhooks, by the
-//! settings for our own callbacks. Judged by the text and the addresses alone; nothing is sent.
+//! Which hosts on the internet may be named from outside: by a client for its webhooks, by the
+//! settings for our own callbacks. Only the text and the addresses are checked; nothing is sent.
 
 pub mod address;
 mod webhook_url;

@@ -196,7 +196,7 @@ pub(crate) mod tests {
             tracing::event!(target: "runtime::kms", Level::ERROR, "ours");
             tracing::event!(target: "runtime_of_others", Level::ERROR, "not ours");
         });
-        let told: Vec<_> = lines
+        let values: Vec<_> = lines
             .iter()
             .map(|line| (line["level"].as_str(), line["message"].as_str()))
             .collect();
@@ -206,7 +206,7 @@ pub(crate) mod tests {
             ("WARN", "not ours"),
         ];
         assert_eq!(
-            told,
+            values,
             expected.map(|(level, text)| (Some(level), Some(text)))
         );
     }

@@ -55,7 +55,7 @@ pub enum NonceUse {
 pub enum Lease {
     /// It is ours until it expires or is released.
     Acquired,
-    /// Somebody else has it until then.
+    /// Another process has it until then.
     Held {
         /// When it expires.
         until: UnixSeconds,

@@ -76,7 +76,7 @@ pub struct KeysTable {
     shared: Arc<Shared>,
     /// See [`KeysTable::for_callbacks`].
     callbacks_within: Option<Duration>,
-    /// See [`KeysTable::telling`].
+    /// See [`KeysTable::reporting_to`].
     unknown_serials: Option<UnknownSerials>,
 }
 
@@ -142,10 +142,10 @@ impl KeysTable {
         }
     }
 
-    /// Tells `reconcile` of a platform certificate that is not known here, so that it fetches
+    /// Reports to `reconcile` a platform certificate that is not stored here, so that it fetches
     /// WeChat Pay's certificates: see [`UnknownSerials`].
     #[must_use]
-    pub fn telling(self, unknown_serials: UnknownSerials) -> Self {
+    pub fn reporting_to(self, unknown_serials: UnknownSerials) -> Self {
         Self {
             unknown_serials: Some(unknown_serials),
             ..self
@@ -168,7 +168,7 @@ impl KeysTable {
 
     /// Reads the merchant's keys again at once, because `serial` was seen, which they do not have.
     /// A serial that is still unknown is reported to `reconcile`, if it has the form of a platform
-    /// certificate's ([`KeysTable::telling`]).
+    /// certificate's ([`KeysTable::reporting_to`]).
     ///
     /// Anyone can send an unknown serial, so a sandbox does this at most once in five seconds and
     /// otherwise returns its cached keys. One read covers every serial: a flood of made-up serials
@@ -192,7 +192,7 @@ impl KeysTable {
                         .any(|known| known.eq_ignore_ascii_case(serial))
                 {
                     unknown_serials
-                        .tell(serial, &self.shared.mchid, self.shared.clock.now())
+                        .report(serial, &self.shared.mchid, self.shared.clock.now())
                         .await;
                 }
                 Ok(keys)

@@ -71,7 +71,7 @@ const OWN_ECHO: &str = "doctor-";
 const ECHO_MAX: usize = 64;
 
 /// The name of the callback of our own self-test, `echo#<message>`: the program that made the test
-/// looks for it here. `None` for any other.
+/// reads it here. `None` for any other.
 #[must_use]
 pub fn id_of_echo(message: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

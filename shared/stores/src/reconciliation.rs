@@ -54,7 +54,7 @@ pub struct ReconciliationTable {
 pub enum SaveOutcome {
     /// It is written.
     Saved,
-    /// Somebody wrote first. Read again and decide again.
+    /// Another writer was first. Read again and decide again.
     VersionMoved,
 }
 
@@ -87,7 +87,7 @@ pub struct ReadableDifferences {
     pub next: Option<String>,
 }
 
-/// How many there are, as far as was looked.
+/// How many there are, as far as was counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DifferenceCount {
     /// How many were found.

@@ -192,9 +192,9 @@ fn each_error_names_the_place_and_the_rule_and_neither_rust_nor_a_value() {
              `by_part`, `pair`",
         ),
     ] {
-        let told = refused(text);
-        assert_eq!(told, says, "{text}");
-        assert!(!told.contains("secret"), "{told}");
+        let error = refused(text);
+        assert_eq!(error, says, "{text}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 
@@ -209,9 +209,9 @@ fn a_whole_number_has_one_spelling() {
         "99999999999999999999",
     ] {
         let text = format!(r#"{{"number":"A1","cups":{number}}}"#);
-        let told = refused(&text);
-        let is_number = told.contains("whole number") || told.contains("out of range");
-        assert!(is_number, "{number}: {told}");
+        let error = refused(&text);
+        let is_number = error.contains("whole number") || error.contains("out of range");
+        assert!(is_number, "{number}: {error}");
     }
     assert!(read::<f64>(b"2", Null::Refused).is_ok());
     assert!(read::<f64>(b"2.5", Null::Refused).is_err());
@@ -276,7 +276,7 @@ proptest! {
     }
 }
 
-/// Texts that look like orders, more or less.
+/// Texts that resemble orders, more or less.
 fn any_json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),

@@ -74,7 +74,7 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 /// How much of an answer's body is read and dropped: enough for a web framework's default answers,
 /// so that the connection can be reused. Only the status counts.
 const BODY_READ_MAX: usize = 4096;
-/// Tells a receiver who is calling.
+/// Names the caller to a receiver.
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
 
 impl WebhookHttp {

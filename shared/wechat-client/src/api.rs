@@ -219,7 +219,7 @@ impl WechatApi {
             }
             Err(error) => {
                 let error = error.without_url();
-                self.tell_unanswered(host, &error);
+                self.log_unanswered(host, &error);
                 CallOutcome::Unknown(if error.is_timeout() {
                     "time-out".to_owned()
                 } else {

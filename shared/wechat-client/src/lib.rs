@@ -1,6 +1,6 @@
 //! The client of WeChat Pay: its calls, its bills' files, and its settings.
 //!
-//! It signs, sends and verifies, and decides nothing about orders or money. It knows no store: the
+//! It signs, sends and verifies, and decides nothing about orders or money. It uses no store: the
 //! merchant's keys come from a [`runtime::call_keys::KeySource`].
 
 pub mod api;

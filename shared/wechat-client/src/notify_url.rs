@@ -196,8 +196,8 @@ mod tests {
             ),
             ("http://127.0.0.1:8080/", "/v1/callbacks/wechatpay"),
         ] {
-            let told = validate(text).expect_err(text);
-            assert!(told.contains(says), "{text}: {told}");
+            let error = validate(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
         }
     }
 }

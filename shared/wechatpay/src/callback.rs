@@ -170,7 +170,7 @@ pub fn open(
 
 /// Whether one of `apiv3_keys` opens the resource of a callback whose signature did not verify.
 /// Then its sender has that key: normally WeChat Pay, and our keys for its signatures are wrong. An
-/// attacker who only knows the callback URL, or another merchant that directs its callbacks here,
+/// attacker who only has the callback URL, or another merchant that directs its callbacks here,
 /// cannot create one.
 ///
 /// It only decides who is alerted: the callback's content is not used, and the callback is refused.
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sealed_a_callback_is_told_by_the_key_that_opens_it_and_by_nothing_else() {
+    fn who_sealed_a_callback_is_known_by_the_key_that_opens_it_and_by_nothing_else() {
         let key = |text: &[u8; 32]| ApiV3Key::new(text).expect("a key");
         let new = key(b"vutsrqponmlkjihgfedcba9876543210");
         let both = [new.clone(), key(b"0123456789abcdefghijklmnopqrstuv")];

@@ -142,9 +142,9 @@ mod tests {
     const CERTIFICATE_FILE: &str = include_str!("../vectors/keys/platform-certificate.pem");
 
     #[test]
-    fn each_kind_of_file_is_told_from_the_others() {
+    fn each_kind_of_file_is_distinguished_from_the_others() {
         let says = |error: KeyError| error.to_string();
-        for (told, begins) in [
+        for (message, begins) in [
             (
                 says(private_key_der(PUBLIC).expect_err("another kind")),
                 "this is a public key, not a private key",
@@ -162,7 +162,7 @@ mod tests {
                 "this is a public key, not a certificate",
             ),
         ] {
-            assert!(told.starts_with(begins), "{told}");
+            assert!(message.starts_with(begins), "{message}");
         }
     }
 

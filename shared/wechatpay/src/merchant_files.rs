@@ -75,7 +75,7 @@ pub enum MerchantFileError {
         /// The serial number of the certificate.
         serial_no: String,
     },
-    /// A certificate of somebody else.
+    /// A certificate of another merchant.
     #[error(
         "certificate {serial_no} is of {found}, not of merchant {mchid}: take that merchant's file"
     )]
@@ -256,7 +256,7 @@ impl MerchantKey {
 
 const ELLIPTIC: &str = "an elliptic-curve key";
 
-/// Looks at the modulus of a PKCS#1 key.
+/// Checks the modulus of a PKCS#1 key.
 fn right_size(pkcs1: &[u8]) -> Result<(), MerchantFileError> {
     let key = RsaPrivateKeyRef::try_from(pkcs1).map_err(|_| MerchantFileError::DamagedKey)?;
     let modulus = key.modulus.as_bytes();
@@ -302,7 +302,7 @@ impl MerchantPublicKey {
     }
 }
 
-/// The merchant's certificate. WeChat Pay knows it by its number, and has it already: its chain is
+/// The merchant's certificate. WeChat Pay has it already and needs only its number: its chain is
 /// not checked.
 #[derive(Clone, Debug)]
 pub struct MerchantCertificate {
@@ -447,12 +447,12 @@ mod tests {
         }
         let certificate = MerchantCertificate::read(CERT.as_bytes()).expect("a certificate");
         let stranger = MerchantKey::read(STRANGER.as_bytes()).expect("a key");
-        let told = certificate
+        let message = certificate
             .belongs_to(stranger.public_key())
             .expect_err("two pairs");
         assert!(
-            told.to_string().contains("does not belong to this key"),
-            "{told}"
+            message.to_string().contains("does not belong to this key"),
+            "{message}"
         );
     }
 
@@ -553,14 +553,17 @@ mod tests {
             (&[0x30, 0x03, 0x02, 0x01, 0x07], "this is something as DER"),
         ];
         for (file, says) in files {
-            let told = MerchantKey::read(file).expect_err(says).to_string();
-            assert!(told.starts_with(says), "{says}: {told}");
+            let message = MerchantKey::read(file).expect_err(says).to_string();
+            assert!(message.starts_with(says), "{says}: {message}");
         }
         let both = format!("{KEY}{CERT}");
-        let told = MerchantKey::read(both.as_bytes())
+        let message = MerchantKey::read(both.as_bytes())
             .expect_err("two")
             .to_string();
-        assert!(told.starts_with("the text holds more than one"), "{told}");
+        assert!(
+            message.starts_with("the text holds more than one"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -581,8 +584,8 @@ mod tests {
             ),
         ];
         for (file, says) in files {
-            let told = MerchantCertificate::read(file).expect_err(says).to_string();
-            assert!(told.starts_with(says), "{says}: {told}");
+            let message = MerchantCertificate::read(file).expect_err(says).to_string();
+            assert!(message.starts_with(says), "{says}: {message}");
         }
     }
 

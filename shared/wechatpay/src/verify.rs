@@ -292,8 +292,8 @@ pub fn verify(
         })
 }
 
-/// The part of [`verify`] that needs no keys: kind of signature and age. Who has to look for keys
-/// at a cost asks this first. It proves nothing: [`verify`] checks it again.
+/// The part of [`verify`] that needs no keys: kind of signature and age. Call it first where
+/// finding the keys costs something. It proves nothing: [`verify`] checks it again.
 ///
 /// # Errors
 /// [`VerifyError`] names the first check that failed.

@@ -1,5 +1,5 @@
-//! Random bills, written by a writer that knows nothing of the reader: read in any chunks they give
-//! the same rows, and what was cut or changed does not pass.
+//! Random bills, written by a writer that shares nothing with the reader: read in any chunks they
+//! give the same rows, and what was cut or changed does not pass.
 
 #![expect(
     clippy::expect_used,
@@ -20,7 +20,7 @@ const FUND: &str = include_str!("bills/fund.csv");
 /// Where the amounts stand that the summary proves.
 const PROVED: [usize; 6] = [12, 16, 17, 22, 24, 25];
 
-/// A trade, as the merchant knows it.
+/// A trade, as the merchant has it.
 #[derive(Clone, Debug)]
 struct Trade {
     kind: TradeKind,

@@ -124,7 +124,7 @@ pub(super) fn differences_move_as_states_md_says(books: &Records, found: &mut Fi
 /// A finished side of a run has all its parts and bills, each bill is stored, and each counted
 /// difference exists.
 pub(super) fn a_day_is_done_when_all_of_it_is(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -153,7 +153,7 @@ pub(super) fn a_day_is_done_when_all_of_it_is(
             let kept = match (facts["sha1"].as_str(), facts["kept_as"].as_str()) {
                 (None, None) => facts["rows"] == 0,
                 (Some(sha1), Some(key)) => {
-                    key.contains(sha1) && scene.cloud.file(EVIDENCE_BUCKET, key).is_some()
+                    key.contains(sha1) && deployment.cloud.file(EVIDENCE_BUCKET, key).is_some()
                 }
                 (Some(_), None) | (None, Some(_)) => false,
             };
@@ -198,11 +198,13 @@ pub(super) fn what_differences_make_of_the_sums_is_what_their_run_says(
                     }
                     None => BTreeMap::new(),
                 };
-                let told = sum_of_gaps([(part, &done["told"])].into_iter());
-                if of_each != told {
+                let accounted_for = sum_of_gaps([(part, &done["told"])].into_iter());
+                if of_each != accounted_for {
                     found.add(
                         "what differences make of the sums is what their run says",
-                        format!("{date}, part {part} of {id}: {of_each:?} is not {told:?}"),
+                        format!(
+                            "{date}, part {part} of {id}: {of_each:?} is not {accounted_for:?}"
+                        ),
                     );
                 }
             }
@@ -256,11 +258,11 @@ fn is_approved(difference: &Value) -> bool {
 
 /// Money that a difference is about moves only when two different persons approved it.
 pub(super) fn money_goes_back_only_with_two_persons(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    let refunds = scene.wechat().refunds();
+    let refunds = deployment.wechat().refunds();
     for (date, difference) in differences(books) {
         if MONEY_OF_OTHERS.contains(&field(difference, "kind"))
             && !is_approved(difference)
@@ -276,11 +278,11 @@ pub(super) fn money_goes_back_only_with_two_persons(
 
 /// What two persons approved went back whole, by one refund.
 pub(super) fn what_was_approved_went_back_once(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    let refunds = scene.wechat().refunds();
+    let refunds = deployment.wechat().refunds();
     let approved = |one: &Value| is_approved(one) && !is_taken_on(one);
     for (date, difference) in differences(books).filter(|(_, one)| approved(one)) {
         let back: Vec<_> = refunds_of(&refunds, difference)

@@ -171,12 +171,12 @@ const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 
 /// Every piece of WeChat Pay's news has its `Request-ID`, and the log has it too: otherwise nothing
 /// could be disputed.
-pub(super) fn what_wechat_pay_told_has_its_request_id(
-    scene: &Deployment,
+pub(super) fn what_wechat_pay_answered_has_its_request_id(
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    let given: BTreeSet<String> = scene
+    let given: BTreeSet<String> = deployment
         .exchanges
         .all()
         .into_iter()
@@ -200,7 +200,7 @@ pub(super) fn what_wechat_pay_told_has_its_request_id(
     }
 }
 
-/// What is not final has a time at which the sweep looks at it.
+/// What is not final has a time at which the sweep checks it.
 pub(super) fn what_is_not_final_is_due(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let refunds = book

@@ -43,11 +43,11 @@ fn booked_by<'a>(book: &'a OrderRecords, transaction_id: &str) -> Option<&'a Ite
 /// A payment at WeChat Pay is *the* payment of our order, or waits for an operator. None is
 /// dropped.
 pub(super) fn every_payment_is_booked_or_parked(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    for (view, PaymentView { payment, .. }) in payments(&scene.wechat().orders()) {
+    for (view, PaymentView { payment, .. }) in payments(&deployment.wechat().orders()) {
         let (order_no, id) = (&view.order.out_trade_no, payment.transaction_id.as_str());
         let book = books.orders.get(order_no);
         let booked = book.is_some_and(|book| booked_by(book, id).is_some());
@@ -69,8 +69,12 @@ pub(super) fn every_payment_is_booked_or_parked(
 }
 
 /// What we hold for paid was paid: this payment, this amount, for this order.
-pub(super) fn what_is_booked_was_paid(scene: &Deployment, books: &Records, found: &mut Findings) {
-    let orders = scene.wechat().orders();
+pub(super) fn what_is_booked_was_paid(
+    deployment: &Deployment,
+    books: &Records,
+    found: &mut Findings,
+) {
+    let orders = deployment.wechat().orders();
     for (order_no, book) in &books.orders {
         let Some(order) = book
             .order
@@ -96,12 +100,12 @@ pub(super) fn what_is_booked_was_paid(scene: &Deployment, books: &Records, found
 
 /// Refunds never exceed the payment, neither in our books nor at WeChat Pay.
 pub(super) fn no_more_is_refunded_than_was_paid(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
     const CHECK: &str = "no more is refunded than was paid";
-    for (view, payment) in payments(&scene.wechat().orders()) {
+    for (view, payment) in payments(&deployment.wechat().orders()) {
         if payment.refund_committed_fen > view.order.total_fen {
             found.add(
                 CHECK,
@@ -152,7 +156,7 @@ pub(super) fn no_more_is_refunded_than_was_paid(
 
 /// A refund is always requested under one number: the one in our books.
 pub(super) fn refunds_keep_their_numbers(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
@@ -162,7 +166,7 @@ pub(super) fn refunds_keep_their_numbers(
         .flat_map(|book| &book.refunds)
         .collect();
     let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for exchange in scene
+    for exchange in deployment
         .exchanges
         .all()
         .iter()
@@ -192,11 +196,11 @@ pub(super) fn refunds_keep_their_numbers(
 /// Money that was redirected to the merchant's own account is recorded as that in our books, with
 /// the person who decided, in the refund and in the journal: it is never mistaken for the payer's.
 pub(super) fn what_goes_to_the_merchant_is_on_record(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    for there in scene.wechat().refunds() {
+    for there in deployment.wechat().refunds() {
         let sent = there.redirected.as_ref();
         if !sent.is_some_and(|sent| sent["type"] == "MERCHANT_BANK_CARD") {
             continue;
@@ -235,20 +239,20 @@ pub(super) fn what_goes_to_the_merchant_is_on_record(
 }
 
 /// Whether a client got the answer that a refund is rejected.
-pub(super) fn is_refusal_of_a_refund(wish: &PendingRequest, answer: &ApiAnswer) -> bool {
-    let asks_for_one = wish.method == "POST" && wish.path.ends_with("/refunds");
+pub(super) fn is_refusal_of_a_refund(pending: &PendingRequest, answer: &ApiAnswer) -> bool {
+    let asks_for_one = pending.method == "POST" && pending.path.ends_with("/refunds");
     asks_for_one && REFUSALS_OF_A_REFUND.contains(&answer.code())
 }
 
 /// A rejected refund really does not exist.
 pub(super) fn no_refund_is_refused_and_known(
     books: &Records,
-    wish: &PendingRequest,
+    pending: &PendingRequest,
     answer: &ApiAnswer,
     found: &mut Findings,
 ) {
-    let order_no = wish.path.split('/').nth(3).unwrap_or_default();
-    let asked = wish.body.as_ref().expect("a body");
+    let order_no = pending.path.split('/').nth(3).unwrap_or_default();
+    let asked = pending.body.as_ref().expect("a body");
     let refunds = books.orders.get(order_no).map(|book| &book.refunds);
     let known = refunds.into_iter().flatten().find(|refund| {
         text(refund, "refund_no") == field(asked, "refund_no")
@@ -269,9 +273,13 @@ pub(super) fn no_refund_is_refused_and_known(
 }
 
 /// What is over here is over there, and the same in money.
-pub(super) fn both_sides_say_the_same(scene: &Deployment, books: &Records, found: &mut Findings) {
-    let orders = scene.wechat().orders();
-    let refunds = scene.wechat().refunds();
+pub(super) fn both_sides_say_the_same(
+    deployment: &Deployment,
+    books: &Records,
+    found: &mut Findings,
+) {
+    let orders = deployment.wechat().orders();
+    let refunds = deployment.wechat().refunds();
     for (order_no, book) in &books.orders {
         let there = orders
             .iter()

@@ -11,10 +11,14 @@ use crate::{
 };
 
 /// Every change of an order passes the pipe, once, with all that the pipe takes from it.
-pub(super) fn every_change_leaves_once(scene: &Deployment, books: &Records, found: &mut Findings) {
+pub(super) fn every_change_leaves_once(
+    deployment: &Deployment,
+    books: &Records,
+    found: &mut Findings,
+) {
     let pipe = pipe();
     let mut left: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for record in scene.cloud.stream(&scene.tables.orders) {
+    for record in deployment.cloud.stream(&deployment.tables.orders) {
         if !pipe.passes(&record) {
             continue;
         }

@@ -11,7 +11,7 @@ pub(crate) const OPENID: &str = "oPayerWhomNobodyMayKnow";
 
 /// Queues and logs hold no plaintext of a callback, no openid, no description, no prepay value and
 /// no key.
-pub(super) fn nothing_readable_left_the_tables(scene: &Deployment, found: &mut Findings) {
+pub(super) fn nothing_readable_left_the_tables(deployment: &Deployment, found: &mut Findings) {
     let mut secrets = vec![
         (DESCRIPTION.to_owned(), "a description"),
         (OPENID.to_owned(), "an openid"),
@@ -24,7 +24,7 @@ pub(super) fn nothing_readable_left_the_tables(scene: &Deployment, found: &mut F
         ("\"trade_state\"".to_owned(), "a callback's plaintext"),
         ("\"refund_status\"".to_owned(), "a callback's plaintext"),
     ];
-    for view in scene.wechat().orders() {
+    for view in deployment.wechat().orders() {
         secrets.push((view.order.prepay.value, "a prepay value"));
         secrets.extend(
             view.order
@@ -33,7 +33,7 @@ pub(super) fn nothing_readable_left_the_tables(scene: &Deployment, found: &mut F
         );
     }
     let log = logs::read();
-    let queues = scene.cloud.queues();
+    let queues = deployment.cloud.queues();
     let places = queues
         .taken()
         .into_iter()

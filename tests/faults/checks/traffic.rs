@@ -21,15 +21,15 @@ const MINUTE_MS: i64 = 60_000;
 const CALL_TAKES_MS: i64 = 6_000;
 
 /// A callback is acknowledged only after the queue has it.
-pub(super) fn what_was_acknowledged_was_queued(scene: &Deployment, found: &mut Findings) {
-    let queues = scene.cloud.queues();
+pub(super) fn what_was_acknowledged_was_queued(deployment: &Deployment, found: &mut Findings) {
+    let queues = deployment.cloud.queues();
     let taken: Vec<&str> = queues
         .taken()
         .iter()
         .filter(|(url, _)| *url == RESULTS)
         .map(|(_, body)| *body)
         .collect();
-    for received in scene
+    for received in deployment
         .received()
         .iter()
         .filter(|received| received.acknowledged)
@@ -48,9 +48,12 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Deployment, found: &mut F
 
 /// WeChat Pay accepts one refund a minute: two of one payment are never sent at once, whatever
 /// delayed them.
-pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Deployment, found: &mut Findings) {
+pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(
+    deployment: &Deployment,
+    found: &mut Findings,
+) {
     let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
-    let all = scene.exchanges.all();
+    let all = deployment.exchanges.all();
     for exchange in all.iter().filter(|exchange| exchange.endpoint == "refund") {
         let number = field(&exchange.asked, "out_refund_no").to_owned();
         let payment = field(&exchange.asked, "transaction_id").to_owned();
@@ -68,13 +71,13 @@ pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Deployment, fou
     }
 }
 
-/// Whoever was given a prepay value was given the live one: no other was issued before its time was
-/// over.
-pub(super) fn every_value_shown_was_alive(scene: &Deployment, found: &mut Findings) {
+/// Each caller that was given a prepay value was given the live one: no other was issued before its
+/// time was over.
+pub(super) fn every_value_shown_was_alive(deployment: &Deployment, found: &mut Findings) {
     // When each value died: when the next one was issued for the same order.
     let mut live: BTreeMap<String, String> = BTreeMap::new();
     let mut died_ms: BTreeMap<String, i64> = BTreeMap::new();
-    for exchange in scene
+    for exchange in deployment
         .exchanges
         .all()
         .iter()
@@ -91,7 +94,7 @@ pub(super) fn every_value_shown_was_alive(scene: &Deployment, found: &mut Findin
             died_ms.insert(old, exchange.at_ms);
         }
     }
-    for shown in scene.shown() {
+    for shown in deployment.shown() {
         let known =
             live.get(&shown.order_no) == Some(&shown.value) || died_ms.contains_key(&shown.value);
         let early_ms = died_ms
@@ -117,8 +120,8 @@ pub(super) fn every_value_shown_was_alive(scene: &Deployment, found: &mut Findin
 }
 
 /// Every callback that WeChat Pay sent was acknowledged in the end.
-pub(super) fn every_callback_was_acknowledged(scene: &Deployment, found: &mut Findings) {
-    for callback in scene.wechat().callbacks() {
+pub(super) fn every_callback_was_acknowledged(deployment: &Deployment, found: &mut Findings) {
+    for callback in deployment.wechat().callbacks() {
         match callback.status {
             CallbackStatus::Delivered | CallbackStatus::Lost => {}
             CallbackStatus::Waiting | CallbackStatus::GivenUp => {
@@ -140,8 +143,8 @@ pub(super) fn every_callback_was_acknowledged(scene: &Deployment, found: &mut Fi
 }
 
 /// Nothing is left in a queue, and nothing went to a dead-letter queue.
-pub(super) fn every_queue_is_empty(scene: &Deployment, found: &mut Findings) {
-    let queues = scene.cloud.queues();
+pub(super) fn every_queue_is_empty(deployment: &Deployment, found: &mut Findings) {
+    let queues = deployment.cloud.queues();
     for (url, message) in queues.waiting() {
         found.add(
             "every queue is empty",
@@ -172,20 +175,23 @@ pub(super) fn every_notice_is_settled_or_parked(books: &Records, found: &mut Fin
 }
 
 /// Every client got an answer that counts.
-pub(super) fn every_wish_was_answered(wishes: &[PendingRequest], found: &mut Findings) {
-    for wish in wishes {
-        match &wish.answer {
-            None if wish.tries_max == 1 => {}
+pub(super) fn every_request_was_answered(
+    pending_requests: &[PendingRequest],
+    found: &mut Findings,
+) {
+    for pending in pending_requests {
+        match &pending.answer {
+            None if pending.tries_max == 1 => {}
             None => found.add(
                 "every request is answered",
-                format!("{} {}: no answer", wish.method, wish.path),
+                format!("{} {}: no answer", pending.method, pending.path),
             ),
-            Some(answer) if wish.refusals.contains(&answer.code()) || answer.status < 300 => {}
+            Some(answer) if pending.refusals.contains(&answer.code()) || answer.status < 300 => {}
             Some(answer) => found.add(
                 "every request is answered",
                 format!(
                     "{} {}: {} {}",
-                    wish.method, wish.path, answer.status, answer.body
+                    pending.method, pending.path, answer.status, answer.body
                 ),
             ),
         }

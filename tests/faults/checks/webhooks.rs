@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// An event from the queue is delivered, still there, a dead letter, or stored for its client.
-pub(super) fn no_event_is_lost(scene: &Deployment, found: &mut Findings) {
-    if !scene.has_webhook() {
+pub(super) fn no_event_is_lost(deployment: &Deployment, found: &mut Findings) {
+    if !deployment.has_webhook() {
         return;
     }
     let id_of = |body: &str| {
@@ -21,7 +21,7 @@ pub(super) fn no_event_is_lost(scene: &Deployment, found: &mut Findings) {
         webhook_id(&message["detail"])
     };
     let (all, mut safe) = {
-        let queues = scene.cloud.queues();
+        let queues = deployment.cloud.queues();
         let of_webhooks = |url: &str| url == WEBHOOKS;
         let taken = queues.taken();
         let all: BTreeSet<String> = taken
@@ -36,18 +36,18 @@ pub(super) fn no_event_is_lost(scene: &Deployment, found: &mut Findings) {
             .collect();
         (all, safe)
     };
-    safe.extend(scene.receiver.has());
-    safe.extend(scene.kept());
+    safe.extend(deployment.receiver.has());
+    safe.extend(deployment.kept());
     for id in all.difference(&safe) {
         found.add("no event is lost", format!("{id} is nowhere"));
     }
 }
 
 /// Each webhook is signed, and what has one id is one event, byte for byte.
-pub(super) fn one_id_is_one_event(scene: &Deployment, found: &mut Findings) {
+pub(super) fn one_id_is_one_event(deployment: &Deployment, found: &mut Findings) {
     const CHECK: &str = "one webhook-id is one event";
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
-    for got in scene.receiver.got() {
+    for got in deployment.receiver.got() {
         let data = &got.json()["data"];
         if !got.is_signed || got.id != webhook_id(data) {
             found.add(CHECK, format!("{} came with {}", got.id, got.body));
@@ -65,16 +65,16 @@ pub(super) fn one_id_is_one_event(scene: &Deployment, found: &mut Findings) {
 /// Once everything is quiet, a receiver has each event, and its highest version of an order has the
 /// order's state.
 pub(super) fn the_receiver_has_every_event(
-    scene: &Deployment,
+    deployment: &Deployment,
     books: &Records,
     found: &mut Findings,
 ) {
-    if !scene.has_webhook() {
+    if !deployment.has_webhook() {
         return;
     }
-    let has = scene.receiver.has();
+    let has = deployment.receiver.has();
     let mut newest: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    for got in scene.receiver.got().iter().filter(|got| got.is_taken) {
+    for got in deployment.receiver.got().iter().filter(|got| got.is_taken) {
         let data = &got.json()["data"];
         if field(data, "subject") != "order" {
             continue;
@@ -97,12 +97,12 @@ pub(super) fn the_receiver_has_every_event(
                 );
             }
         }
-        let told = newest.get(order_no).map_or("", |(_, state)| state.as_str());
-        if told != book.state() {
+        let delivered = newest.get(order_no).map_or("", |(_, state)| state.as_str());
+        if delivered != book.state() {
             found.add(
                 "the highest version says how an order stands",
                 format!(
-                    "{order_no} is {}, and the receiver holds {told:?}",
+                    "{order_no} is {}, and the receiver holds {delivered:?}",
                     book.state()
                 ),
             );

@@ -12,7 +12,7 @@ const PAID_UNSEEN: Step = |scenario| {
     Box::pin(async move {
         CREATE(scenario).await;
         scenario
-            .scene
+            .deployment
             .wechat()
             .pay("ORDER-1", &PayOptions::default())
             .expect("an order that can be paid");
@@ -69,17 +69,17 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 // `TRANSACTION.SUCCESS` in name, and no payment of this order.
                 for notice in [ManualNotice::ProfitSharing, ManualNotice::Combined] {
-                    let callback =
-                        scenario
-                            .scene
-                            .wechat()
-                            .signed_notice(&notice, "ORDER-1", &Damage::None);
+                    let callback = scenario.deployment.wechat().signed_notice(
+                        &notice,
+                        "ORDER-1",
+                        &Damage::None,
+                    );
                     let callback = callback.expect("a notice about an order");
                     scenario
-                        .scene
+                        .deployment
                         .act(
                             "a notice of another kind",
-                            scenario.scene.receive_signed(&callback),
+                            scenario.deployment.receive_signed(&callback),
                         )
                         .await;
                     scenario.poll().await;
@@ -95,11 +95,11 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID_UNSEEN,
         acts: |scenario| {
             Box::pin(async move {
-                // Whoever can write to the queue cannot make an order paid.
+                // Write access to the queue is not enough to make an order paid.
                 scenario.forge_message().await;
                 scenario.poll().await;
                 scenario.must_be_unpaid("a forged message");
-                scenario.scene.cloud.queues().purge(RESULTS);
+                scenario.deployment.cloud.queues().purge(RESULTS);
             })
         },
         after: CALLBACK_COMES,
@@ -111,22 +111,22 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                scenario.wish(super::refund("ORDER-1", "R1", 100)).await;
+                scenario.request(super::refund("ORDER-1", "R1", 100)).await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },
         acts: |scenario| {
             Box::pin(async move {
                 let old = scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .signed_callback("ORDER-1", &Damage::None)
                     .expect("a callback");
                 scenario
-                    .scene
+                    .deployment
                     .act(
                         "the callback of the payment comes again",
-                        scenario.scene.receive_signed(&old),
+                        scenario.deployment.receive_signed(&old),
                     )
                     .await;
                 scenario.poll().await;
@@ -149,14 +149,14 @@ impl Scenario {
     /// A callback with this damage must not be acknowledged.
     async fn must_be_refused(&mut self, damage: &Damage) {
         let callback = self
-            .scene
+            .deployment
             .wechat()
             .signed_callback("ORDER-1", damage)
             .expect("a callback");
         let what = format!("a callback with {damage:?}");
         let status = self
-            .scene
-            .act(what.clone(), self.scene.receive_signed(&callback))
+            .deployment
+            .act(what.clone(), self.deployment.receive_signed(&callback))
             .await;
         self.require("what is not WeChat Pay's is refused", status >= 400, || {
             format!("{what} was acknowledged with {status}")
@@ -166,27 +166,30 @@ impl Scenario {
     /// A callback with this damage must not make the order paid.
     async fn must_not_be_booked(&mut self, damage: &Damage) {
         let callback = self
-            .scene
+            .deployment
             .wechat()
             .signed_callback("ORDER-1", damage)
             .expect("a callback");
         let what = format!("a callback with {damage:?}");
-        self.scene
-            .act(what.clone(), self.scene.receive_signed(&callback))
+        self.deployment
+            .act(what.clone(), self.deployment.receive_signed(&callback))
             .await;
         self.poll().await;
         self.must_be_unpaid(&what);
     }
 
-    /// A message in the queue looks like a callback but has no valid signature.
+    /// A message in the queue has the form of a callback but no valid signature.
     async fn forge_message(&mut self) {
         let callback = self
-            .scene
+            .deployment
             .wechat()
             .signed_callback("ORDER-1", &Damage::None)
             .expect("a callback");
-        self.scene
-            .act("a callback arrives", self.scene.receive_signed(&callback))
+        self.deployment
+            .act(
+                "a callback arrives",
+                self.deployment.receive_signed(&callback),
+            )
             .await;
         let signature = callback
             .headers
@@ -196,13 +199,13 @@ impl Scenario {
             .map(|(_, value)| value.as_str())
             .expect("a signature");
         let bad = format!("{}{}", &good[1..], &good[..1]);
-        self.scene
+        self.deployment
             .cloud
             .queues()
             .rewrite(RESULTS, |body| body.replace(good, &bad));
-        self.scene
+        self.deployment
             .director
-            .tell("    somebody changes the signature in the queue");
+            .print("    somebody changes the signature in the queue");
     }
 
     fn must_be_unpaid(&mut self, after: &str) {

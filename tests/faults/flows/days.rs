@@ -40,7 +40,7 @@ pub(super) const LONG: [(&str, usize); 11] = [
     ("day-approved", 5),
     ("day-given-back-by-hand", 5),
     ("day-refund-closed", 23),
-    ("day-nobodys-money", 7),
+    ("day-unattributed-money", 7),
     ("day-refund-abnormal", 7),
     ("day-payer-paid", 17),
     ("day-payer-paid-anew", 41),
@@ -62,7 +62,7 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "day-in-parts",
         before: |scenario| {
             Box::pin(async move {
-                scenario.scene.deploy_with("RECONCILE_LINES_MAX", "1");
+                scenario.deployment.deploy_with("RECONCILE_LINES_MAX", "1");
                 DAY(scenario).await;
             })
         },
@@ -71,21 +71,21 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: IN_PARTS,
     },
     Flow {
-        // Somebody asks for a preview, then for a run; either may be held up and come back after
+        // A person asks for a preview, then for a run; either may be held up and come back after
         // the other.
         name: "day-previewed",
         before: DAY,
         acts: |scenario| {
             Box::pin(async move {
-                let date = yesterday(scenario.scene.clock.now());
+                let date = yesterday(scenario.deployment.clock.now());
                 for (dry_run, run_id) in [(true, "a-preview"), (false, "a-run")] {
                     let work = ReconcileWork::DayV1 {
                         date,
                         dry_run,
                         run_id: run_id.to_owned(),
-                        requested_at_ms: Some(scenario.scene.clock.now_ms()),
+                        requested_at_ms: Some(scenario.deployment.clock.now_ms()),
                     };
-                    scenario.scene.send_work(&work);
+                    scenario.deployment.send_work(&work);
                     scenario.pass(Duration::from_millis(10)).await;
                 }
                 scenario.work_off_days().await;
@@ -107,11 +107,11 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 scenario.second_payment_is_proposed().await;
-                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
+                let refunded = scenario.deployment.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
                     transaction_id: Some(scenario.parked_payment("ORDER-1")),
                     refund_fen: 100,
-                    notify_url: Some(scenario.scene.notify_url.clone()),
+                    notify_url: Some(scenario.deployment.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a second payment");
@@ -131,7 +131,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 scenario.second_payment_is_proposed().await;
-                let wechat = scenario.scene.wechat();
+                let wechat = scenario.deployment.wechat();
                 wechat.set_refund_outcome(RefundOutcome::Closed);
                 scenario.approved().await;
                 scenario.work_off_days().await;
@@ -153,17 +153,17 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         // Another system of the merchant's took money for a number that no order here has.
-        name: "day-nobodys-money",
+        name: "day-unattributed-money",
         before: |scenario| {
             Box::pin(async move {
-                let date = BillDate::of(scenario.scene.clock.now()).to_string();
+                let date = BillDate::of(scenario.deployment.clock.now()).to_string();
                 let foreign = Planted::UnknownOrder { fen: Some(500) };
                 let wanted = WantedDifference::picked(&date, foreign).of_order("FOREIGN-1");
-                let planted = scenario.scene.wechat().plant_difference(&wanted);
+                let planted = scenario.deployment.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
                 scenario.until_the_bill().await;
                 scenario
-                    .scene
+                    .deployment
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
                 scenario.work_off_days().await;
                 scenario.approved().await;
@@ -236,14 +236,14 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "day-taken-on-again",
         before: |scenario| {
             Box::pin(async move {
-                let date = BillDate::of(scenario.scene.clock.now()).to_string();
+                let date = BillDate::of(scenario.deployment.clock.now()).to_string();
                 let lost = Planted::UnknownOrder { fen: Some(500) };
                 let wanted = WantedDifference::picked(&date, lost).of_order("GONE-1");
-                let planted = scenario.scene.wechat().plant_difference(&wanted);
+                let planted = scenario.deployment.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
                 scenario.until_the_bill().await;
                 scenario
-                    .scene
+                    .deployment
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
                 scenario.work_off_days().await;
                 scenario.decided(Decision::Reject).await;
@@ -265,14 +265,14 @@ pub(super) const FLOWS: &[Flow] = &[
 pub(super) const DAY: Step = |scenario| {
     Box::pin(async move {
         scenario.paid("ORDER-1").await;
-        scenario.wish(refund("ORDER-1", "R1", 40)).await;
+        scenario.request(refund("ORDER-1", "R1", 40)).await;
         scenario.poll().await;
         scenario.pass(Duration::from_secs(6)).await;
         scenario.poll().await;
         scenario
             .in_silence(Scenario::money_comes_again, "ORDER-1")
             .await;
-        scenario.wish(create("LOST-1")).await;
+        scenario.request(create("LOST-1")).await;
         scenario.in_silence(Scenario::payer_pays, "LOST-1").await;
         scenario.until_the_bill().await;
     })
@@ -337,7 +337,7 @@ const IN_PARTS: &[(&str, &str)] = &[
 const RUN_THE_DAY: Step = |scenario| {
     Box::pin(async move {
         scenario
-            .scene
+            .deployment
             .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
         scenario.work_off_days().await;
     })
@@ -375,19 +375,22 @@ impl Deployment {
 
 impl Scenario {
     async fn paid(&mut self, order_no: &str) {
-        self.wish(create(order_no)).await;
+        self.request(create(order_no)).await;
         self.pay(order_no).await;
         self.poll().await;
     }
 
     fn payer_pays(&self, order_no: &str) {
-        let paid = self.scene.wechat().pay(order_no, &PayOptions::default());
+        let paid = self
+            .deployment
+            .wechat()
+            .pay(order_no, &PayOptions::default());
         paid.expect("an order that can be paid");
     }
 
     /// Something happens to an order at WeChat Pay, and its callback is lost for good.
     async fn in_silence(&self, happens: fn(&Self, &str), order_no: &str) {
-        let wechat = self.scene.wechat();
+        let wechat = self.deployment.wechat();
         let lost = wechat.add_fault(Rule::always(Fault::LostCallback));
         happens(self, order_no);
         self.deliver().await;
@@ -399,19 +402,19 @@ impl Scenario {
     async fn abnormal_refund_is_to_go_to_the_merchant(&mut self) {
         self.second_payment_is_proposed().await;
         let fails = RefundOutcome::Abnormal;
-        self.scene.wechat().set_refund_outcome(fails);
+        self.deployment.wechat().set_refund_outcome(fails);
         self.approved().await;
         self.work_off_days().await;
         self.run_until_quiet(Until::Soon).await;
         let succeeds = RefundOutcome::Success;
-        self.scene.wechat().set_refund_outcome(succeeds);
+        self.deployment.wechat().set_refund_outcome(succeeds);
         self.decided(Decision::Redirect).await;
         self.decided(Decision::Approve).await;
     }
 
     /// Time passes until 10:30 of the next day in Beijing: WeChat Pay has made the bill.
     async fn until_the_bill(&self) {
-        let clock = &self.scene.clock;
+        let clock = &self.deployment.clock;
         let at_s = BillDate::of(clock.now()).ends_at().0 + 10 * 3600 + 1800;
         let wait_ms = u64::try_from(at_s * 1000 - clock.now_ms()).expect("a time to come");
         self.step_by_step(Duration::from_millis(wait_ms)).await;
@@ -423,7 +426,7 @@ impl Scenario {
         for _ in 0..ROUNDS_MAX {
             while self.poll_work().await > 0 {}
             let next_ms = {
-                let queues = self.scene.cloud.queues();
+                let queues = self.deployment.cloud.queues();
                 let messages = queues.waiting();
                 let work = messages.iter().filter(|(url, _)| *url == WORK);
                 work.map(|(_, message)| message.visible_ms).min()
@@ -431,19 +434,20 @@ impl Scenario {
             let Some(next_ms) = next_ms else {
                 return;
             };
-            let wait_ms = next_ms - self.scene.clock.now_ms();
+            let wait_ms = next_ms - self.deployment.clock.now_ms();
             let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default());
             self.step_by_step(wait).await;
         }
     }
 
-    /// All days since the scene began are reconciled, one after the other, the present one last.
+    /// All days since the deployment began are reconciled, one after the other, the present one
+    /// last.
     pub(crate) async fn reconcile_all_days(&self) {
-        let last = BillDate::of(self.scene.clock.now());
+        let last = BillDate::of(self.deployment.clock.now());
         let mut date = BillDate::of(UnixSeconds(BEGIN_S));
         self.until_the_bill().await;
         while date <= last {
-            self.scene.send_work(&ReconcileWork::DayV1 {
+            self.deployment.send_work(&ReconcileWork::DayV1 {
                 date,
                 dry_run: false,
                 run_id: format!("run-{date}"),
@@ -455,8 +459,10 @@ impl Scenario {
     }
 
     async fn poll_work(&self) -> usize {
-        let poll = self.scene.poll(WORK);
-        self.scene.act("Lambda polls reconcile-work", poll).await
+        let poll = self.deployment.poll(WORK);
+        self.deployment
+            .act("Lambda polls reconcile-work", poll)
+            .await
     }
 
     /// An order was paid twice, and a run proposes to give the second payment back.
@@ -472,7 +478,7 @@ impl Scenario {
 
     /// A run has found money that is parked, and proposes to give it back.
     async fn proposed(&self, kind: DifferenceKind, order_no: &str, fen: i64) {
-        let (days, now) = (&self.scene.days, self.scene.clock.now());
+        let (days, now) = (&self.deployment.days, self.deployment.clock.now());
         let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
             transaction_id: Some(self.parked_payment(order_no)),
@@ -492,12 +498,12 @@ impl Scenario {
     /// A person opens the page of the day's one difference and presses a button there until the
     /// console has answered.
     async fn presses(&mut self, person: &str, decision: &str) {
-        let stands = self.scene.one_difference().await;
+        let stands = self.deployment.one_difference().await;
         let mut status = None;
         for _ in 0..PRESSES_MAX {
             let what = format!("{person} presses {decision} in the console");
-            let press = self.scene.press(person, decision, &stands);
-            status = self.scene.act(what, press).await;
+            let press = self.deployment.press(person, decision, &stands);
+            status = self.deployment.act(what, press).await;
             if status == Some(303) {
                 return;
             }
@@ -510,7 +516,7 @@ impl Scenario {
     /// These persons recorded one after the other how the payer was paid, each once; the last
     /// record counts.
     fn payer_is_said_to_be_paid_by(&mut self, persons: &[&str]) {
-        let books = Records::read(&self.scene);
+        let books = Records::read(&self.deployment);
         let book = &books.orders["ORDER-1"];
         let said: Vec<String> = book
             .events
@@ -532,7 +538,7 @@ impl Scenario {
     /// A person decides about each difference of the day, another one each time, and the console
     /// sends it on.
     async fn decided(&self, decision: Decision) {
-        let (days, now) = (&self.scene.days, self.scene.clock.now());
+        let (days, now) = (&self.deployment.days, self.deployment.clock.now());
         let date = yesterday(now);
         let shop = ClientId::new("shop");
         let client = (decision == Decision::ProposePaid).then_some(&shop);
@@ -549,13 +555,14 @@ impl Scenario {
             let saved = days.save_difference(&decided).await;
             assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
             let id = decided.id;
-            self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
+            self.deployment
+                .send_work(&ReconcileWork::ApplyV1 { date, id });
         }
     }
 
     /// Two persons approve each proposal, and the console sends it.
     async fn approved(&self) {
-        let (days, now) = (&self.scene.days, self.scene.clock.now());
+        let (days, now) = (&self.deployment.days, self.deployment.clock.now());
         let date = yesterday(now);
         let page = days.differences(date, None, 100).await.expect("a table");
         for mut stands in page.items {
@@ -566,7 +573,8 @@ impl Scenario {
                 assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
             }
             let id = stands.id;
-            self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
+            self.deployment
+                .send_work(&ReconcileWork::ApplyV1 { date, id });
         }
     }
 }

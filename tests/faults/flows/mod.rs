@@ -65,7 +65,7 @@ const NOTHING: Step = |_| Box::pin(async {});
 /// The client creates the order.
 const CREATE: Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(create("ORDER-1")).await;
+        scenario.request(create("ORDER-1")).await;
     })
 };
 
@@ -73,7 +73,7 @@ const CREATE: Step = |scenario| {
 const CREATE_LATER: Step = |scenario| {
     Box::pin(async move {
         scenario
-            .wish(create("ORDER-1").with("prefer", "respond-async"))
+            .request(create("ORDER-1").with("prefer", "respond-async"))
             .await;
     })
 };
@@ -81,7 +81,7 @@ const CREATE_LATER: Step = |scenario| {
 /// The order is created and paid.
 const PAID: Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(create("ORDER-1")).await;
+        scenario.request(create("ORDER-1")).await;
         scenario.pay("ORDER-1").await;
         scenario.poll().await;
     })
@@ -90,8 +90,8 @@ const PAID: Step = |scenario| {
 /// The order is created and closed.
 const CLOSED: Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(create("ORDER-1")).await;
-        scenario.wish(close("ORDER-1")).await;
+        scenario.request(create("ORDER-1")).await;
+        scenario.request(close("ORDER-1")).await;
         scenario.run_until_quiet(Until::Soon).await;
     })
 };
@@ -101,17 +101,17 @@ fn order(order_no: &str) -> Value {
     json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": DESCRIPTION})
 }
 
-/// The wish for an order.
+/// The request for an order.
 fn create(order_no: &str) -> PendingRequest {
     PendingRequest::post("/v1/orders", order(order_no))
 }
 
-/// The wish to close an order. Being paid meanwhile is an answer, too.
+/// The request to close an order. Being paid meanwhile is an answer, too.
 fn close(order_no: &str) -> PendingRequest {
     PendingRequest::bare_post(format!("/v1/orders/{order_no}/close")).or("order_paid")
 }
 
-/// The wish for a refund.
+/// The request for a refund.
 fn refund(order_no: &str, refund_no: &str, amount_fen: i64) -> PendingRequest {
     let body = json!({"refund_no": refund_no, "amount_fen": amount_fen, "reason": "wrong size"});
     PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body)

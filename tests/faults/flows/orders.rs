@@ -31,7 +31,7 @@ pub(super) const FLOWS: &[Flow] = &[
                 body["openid"] = crate::checks::secrets::OPENID.into();
                 body["payer_id"] = "payer-1".into();
                 scenario
-                    .wish(PendingRequest::post("/v1/orders", body))
+                    .request(PendingRequest::post("/v1/orders", body))
                     .await;
             })
         },
@@ -56,7 +56,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: NOTHING,
         acts: |scenario| {
             Box::pin(async move {
-                scenario.wish(create("ORDER-1").once()).await;
+                scenario.request(create("ORDER-1").once()).await;
             })
         },
         after: NOTHING,
@@ -82,7 +82,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 scenario.poll_requests().await;
                 if scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .pay("ORDER-1", &PayOptions::default())
                     .is_ok()
@@ -110,7 +110,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
-        name: "look",
+        name: "read",
         before: |scenario| {
             Box::pin(async move {
                 CREATE(scenario).await;
@@ -122,7 +122,7 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |scenario| {
             Box::pin(async move {
                 scenario
-                    .wish(PendingRequest::get("/v1/orders/ORDER-1"))
+                    .request(PendingRequest::get("/v1/orders/ORDER-1"))
                     .await;
             })
         },
@@ -133,13 +133,13 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "renewal",
         before: |scenario| {
             Box::pin(async move {
-                scenario.wish(create_for("ORDER-1", DAY_S)).await;
+                scenario.request(create_for("ORDER-1", DAY_S)).await;
                 scenario.pass(Duration::from_secs(7_200)).await;
             })
         },
         acts: |scenario| {
             Box::pin(async move {
-                scenario.wish(create_for("ORDER-1", DAY_S)).await;
+                scenario.request(create_for("ORDER-1", DAY_S)).await;
             })
         },
         after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
@@ -245,11 +245,11 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 let parked = scenario.parked_payment("ORDER-1");
                 // The client alone does not give it back.
-                let mut wish = refund("ORDER-1", "R1", 100).or("refund_needs_two_persons");
-                if let Some(body) = &mut wish.body {
+                let mut pending = refund("ORDER-1", "R1", 100).or("refund_needs_two_persons");
+                if let Some(body) = &mut pending.body {
                     body["transaction_id"] = parked.into();
                 }
-                scenario.wish(wish).await;
+                scenario.request(pending).await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },
@@ -260,7 +260,7 @@ pub(super) const FLOWS: &[Flow] = &[
 /// The client closes the order.
 const CLOSE: super::Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(close("ORDER-1")).await;
+        scenario.request(close("ORDER-1")).await;
     })
 };
 
@@ -276,7 +276,7 @@ const LATE_MONEY: super::Step = |scenario| {
     })
 };
 
-/// The wish for an order that can be paid for so long.
+/// The request for an order that can be paid for so long.
 fn create_for(order_no: &str, expires_in_s: i64) -> PendingRequest {
     let mut body = order(order_no);
     body["expires_in_s"] = expires_in_s.into();
@@ -286,16 +286,16 @@ fn create_for(order_no: &str, expires_in_s: i64) -> PendingRequest {
 impl Scenario {
     /// Something goes wrong at WeChat Pay from now on.
     pub(crate) fn wechat_fault(&self, rule: Rule) {
-        self.scene.wechat().add_fault(rule).expect("a rule");
+        self.deployment.wechat().add_fault(rule).expect("a rule");
     }
 
     /// A payment arrives for an order that can no longer be paid.
     pub(crate) fn money_comes_late(&self, order_no: &str) {
-        self.scene.director.tell(format!(
+        self.deployment.director.print(format!(
             "{} money comes late for {order_no}",
-            self.scene.time()
+            self.deployment.time()
         ));
-        self.scene
+        self.deployment
             .wechat()
             .pay_late(order_no, &PayOptions::default())
             .expect("an order that is not paid");
@@ -303,11 +303,11 @@ impl Scenario {
 
     /// A second payment comes for an order that is paid.
     pub(crate) fn money_comes_again(&self, order_no: &str) {
-        self.scene.director.tell(format!(
+        self.deployment.director.print(format!(
             "{} a second payment comes for {order_no}",
-            self.scene.time()
+            self.deployment.time()
         ));
-        self.scene
+        self.deployment
             .wechat()
             .pay_again(order_no, &PayOptions::default())
             .expect("an order that is paid");

@@ -52,7 +52,7 @@ impl Race {
 /// The race of two runs of one day.
 const DAYS: &str = "day-and-day";
 /// The race of the news of a refund from the console with itself.
-const CONSOLE_REFUND: &str = "console-refund-told-twice";
+const CONSOLE_REFUND: &str = "console-refund-reported-twice";
 /// The race of one decision about an abnormal refund with its repeat, of which WeChat Pay takes
 /// one.
 const REDIRECTS: &str = "redirect-and-redirect";
@@ -62,40 +62,44 @@ const LATEST_FIRST: &str = "-latest-read-first";
 /// One side of a race.
 pub(crate) type Side = for<'a> fn(&'a Deployment, &'a ConcurrentAnswers) -> LocalBoxFuture<'a, ()>;
 
-const ASK_CREATE: Side = |scene, asked| asked.ask(scene, create("ORDER-1")).boxed_local();
-const ASK_CLOSE: Side = |scene, asked| asked.ask(scene, close("ORDER-1")).boxed_local();
-const LOOK: Side = |scene, asked| {
+const ASK_CREATE: Side = |deployment, asked| asked.ask(deployment, create("ORDER-1")).boxed_local();
+const ASK_CLOSE: Side = |deployment, asked| asked.ask(deployment, close("ORDER-1")).boxed_local();
+const READ: Side = |deployment, asked| {
     asked
-        .ask(scene, PendingRequest::get("/v1/orders/ORDER-1"))
+        .ask(deployment, PendingRequest::get("/v1/orders/ORDER-1"))
         .boxed_local()
 };
-const SWEEP: Side = |scene, _| scene.sweep().boxed_local();
-const POLL_WORK: Side = |scene, _| scene.poll(WORK).map(drop).boxed_local();
-const POLL_WORK_TWICE_DELIVERED: Side = |scene, _| poll(scene, WORK).boxed_local();
-const ASK_REFUND: Side = |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local();
-const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
-const POLL_WEBHOOKS: Side = |scene, _| poll(scene, WEBHOOKS).boxed_local();
-const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
+const SWEEP: Side = |deployment, _| deployment.sweep().boxed_local();
+const POLL_WORK: Side = |deployment, _| deployment.poll(WORK).map(drop).boxed_local();
+const POLL_WORK_TWICE_DELIVERED: Side = |deployment, _| poll(deployment, WORK).boxed_local();
+const ASK_REFUND: Side = |deployment, asked| {
+    asked
+        .ask(deployment, refund("ORDER-1", "R1", 60))
+        .boxed_local()
+};
+const POLL_REQUESTS: Side = |deployment, _| poll(deployment, REQUESTS).boxed_local();
+const POLL_WEBHOOKS: Side = |deployment, _| poll(deployment, WEBHOOKS).boxed_local();
+const POLL_RESULTS: Side = |deployment, _| poll(deployment, RESULTS).boxed_local();
 
-const ASK_REDIRECT: Side = |scene, asked| {
+const ASK_REDIRECT: Side = |deployment, asked| {
     let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
-    let wish = decide("ORDER-1", "R1", "abnormal", to).or("wechatpay_refused");
-    asked.ask(scene, wish).boxed_local()
+    let pending = decide("ORDER-1", "R1", "abnormal", to).or("wechatpay_refused");
+    asked.ask(deployment, pending).boxed_local()
 };
 
 /// Takes messages that another may receive at the same time.
-async fn poll(scene: &Deployment, url: &str) {
+async fn poll(deployment: &Deployment, url: &str) {
     let how = Poll {
         again: true,
         ..Poll::default()
     };
-    scene.poll_as(url, &how).await;
+    deployment.poll_as(url, &how).await;
 }
 
 /// The order is created and paid, and the callback waits in the queue.
 const PAID_AND_QUEUED: Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(create("ORDER-1")).await;
+        scenario.request(create("ORDER-1")).await;
         scenario.pay("ORDER-1").await;
     })
 };
@@ -103,21 +107,21 @@ const PAID_AND_QUEUED: Step = |scenario| {
 /// Ten hours of QR code: the first value has run out.
 const RUN_OUT: Step = |scenario| {
     Box::pin(async move {
-        let mut wish = create("ORDER-1");
-        if let Some(body) = &mut wish.body {
+        let mut pending = create("ORDER-1");
+        if let Some(body) = &mut pending.body {
             body["expires_in_s"] = 86_400.into();
         }
-        scenario.wish(wish).await;
+        scenario.request(pending).await;
         scenario.pass(Duration::from_secs(7_200)).await;
     })
 };
 
-const RENEW: Side = |scene, asked| {
-    let mut wish = create("ORDER-1");
-    if let Some(body) = &mut wish.body {
+const RENEW: Side = |deployment, asked| {
+    let mut pending = create("ORDER-1");
+    if let Some(body) = &mut pending.body {
         body["expires_in_s"] = 86_400.into();
     }
-    asked.ask(scene, wish).boxed_local()
+    asked.ask(deployment, pending).boxed_local()
 };
 
 pub(crate) const RACES: &[Race] = &[
@@ -179,14 +183,14 @@ pub(crate) const RACES: &[Race] = &[
         ends: &[("ORDER-1", "paid")],
     },
     Race {
-        name: "look-and-callback",
+        name: "read-and-callback",
         before: |scenario| {
             Box::pin(async move {
                 PAID_AND_QUEUED(scenario).await;
                 scenario.pass(Duration::from_secs(10)).await;
             })
         },
-        sides: [LOOK, POLL_RESULTS],
+        sides: [READ, POLL_RESULTS],
         after: NOTHING,
         ends: &[("ORDER-1", "paid")],
     },
@@ -254,18 +258,18 @@ pub(crate) const RACES: &[Race] = &[
         name: "refund-and-refund",
         before: PAID,
         sides: [
-            |scene, asked| {
+            |deployment, asked| {
                 asked
                     .ask(
-                        scene,
+                        deployment,
                         refund("ORDER-1", "R1", 60).or("refund_exceeds_payment"),
                     )
                     .boxed_local()
             },
-            |scene, asked| {
+            |deployment, asked| {
                 asked
                     .ask(
-                        scene,
+                        deployment,
                         refund("ORDER-1", "R2", 60).or("refund_exceeds_payment"),
                     )
                     .boxed_local()
@@ -300,10 +304,10 @@ pub(crate) const RACES: &[Race] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
+                let refunded = scenario.deployment.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
                     refund_fen: 60,
-                    notify_url: Some(scenario.scene.notify_url.clone()),
+                    notify_url: Some(scenario.deployment.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a paid order");
@@ -313,7 +317,7 @@ pub(crate) const RACES: &[Race] = &[
         sides: [POLL_RESULTS, POLL_RESULTS],
         after: |scenario| {
             Box::pin(async move {
-                let books = Records::read(&scenario.scene);
+                let books = Records::read(&scenario.deployment);
                 let waiting = books.orders["ORDER-1"].parked_refunds.len();
                 scenario.require("what is booked waits for nobody", waiting == 0, || {
                     format!("{waiting} refunds are parked")
@@ -335,7 +339,7 @@ pub(crate) const RACES: &[Race] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
             })
         },
         sides: [POLL_REQUESTS, SWEEP],
@@ -347,7 +351,7 @@ pub(crate) const RACES: &[Race] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(60)).await;
             })
@@ -362,30 +366,30 @@ pub(crate) const RACES: &[Race] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Refused);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll_requests().await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
             })
         },
         sides: [
-            |scene, asked| {
+            |deployment, asked| {
                 asked
                     .ask(
-                        scene,
+                        deployment,
                         decide("ORDER-1", "R1", "retry", serde_json::json!({})),
                     )
                     .boxed_local()
             },
-            |scene, asked| {
+            |deployment, asked| {
                 let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
                 asked
-                    .ask(scene, decide("ORDER-1", "R1", "release", body))
+                    .ask(deployment, decide("ORDER-1", "R1", "release", body))
                     .boxed_local()
             },
         ],
@@ -402,8 +406,8 @@ pub(crate) const RACES: &[Race] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 let fails = RefundOutcome::Abnormal;
-                scenario.scene.wechat().set_refund_outcome(fails);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.deployment.wechat().set_refund_outcome(fails);
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
@@ -424,10 +428,10 @@ pub(crate) const RACES: &[Race] = &[
             Box::pin(async move {
                 days::DAY(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
                 scenario
-                    .scene
+                    .deployment
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
             })
         },
@@ -444,8 +448,8 @@ pub(crate) const RACES: &[Race] = &[
             })
         },
         sides: [
-            |scene, _| copy(scene).boxed_local(),
-            |scene, _| copy(scene).boxed_local(),
+            |deployment, _| copy(deployment).boxed_local(),
+            |deployment, _| copy(deployment).boxed_local(),
         ],
         after: NOTHING,
         ends: &[("ORDER-1", "paid")],
@@ -453,10 +457,10 @@ pub(crate) const RACES: &[Race] = &[
 ];
 
 /// The callback of the payment once more.
-async fn copy(scene: &Deployment) {
-    let copy = scene
+async fn copy(deployment: &Deployment) {
+    let copy = deployment
         .wechat()
         .signed_callback("ORDER-1", &Damage::None)
         .expect("a callback");
-    scene.receive_signed(&copy).await;
+    deployment.receive_signed(&copy).await;
 }

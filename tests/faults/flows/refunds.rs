@@ -14,7 +14,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID,
         acts: |scenario| {
             Box::pin(async move {
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
@@ -31,8 +31,8 @@ pub(super) const FLOWS: &[Flow] = &[
                 // The last is too much, unless one of the others failed at first: then it is that
                 // one.
                 for (refund_no, amount_fen) in [("R1", 40), ("R2", 60), ("R3", 40)] {
-                    let wish = refund("ORDER-1", refund_no, amount_fen);
-                    scenario.wish(wish.or("refund_exceeds_payment")).await;
+                    let pending = refund("ORDER-1", refund_no, amount_fen);
+                    scenario.request(pending.or("refund_exceeds_payment")).await;
                 }
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(60)).await;
@@ -50,8 +50,8 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario.wechat_fault(Rule::times(Fault::TooManyRequests, 1));
-                scenario.wish(refund("ORDER-1", "R1", 40)).await;
-                scenario.wish(refund("ORDER-1", "R2", 60)).await;
+                scenario.request(refund("ORDER-1", "R1", 40)).await;
+                scenario.request(refund("ORDER-1", "R2", 60)).await;
                 scenario.poll_requests().await;
                 scenario.pass(Duration::from_secs(60)).await;
             })
@@ -76,7 +76,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario.wechat_fault(Rule::always(Fault::LostCallback));
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
             })
         },
         acts: |scenario| {
@@ -95,10 +95,10 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Closed);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(4)).await;
             })
@@ -112,10 +112,10 @@ pub(super) const FLOWS: &[Flow] = &[
         after: |scenario| {
             Box::pin(async move {
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
-                scenario.wish(refund("ORDER-1", "R2", 100)).await;
+                scenario.request(refund("ORDER-1", "R2", 100)).await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },
@@ -131,10 +131,10 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Abnormal);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
@@ -143,7 +143,9 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |scenario| {
             Box::pin(async move {
                 let to = json!({"to": "merchant", "who": "Li", "why": "card gone"});
-                scenario.wish(decide("ORDER-1", "R1", "abnormal", to)).await;
+                scenario
+                    .request(decide("ORDER-1", "R1", "abnormal", to))
+                    .await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
             })
@@ -159,13 +161,15 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 let fails = RefundOutcome::Abnormal;
-                scenario.scene.wechat().set_refund_outcome(fails);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.deployment.wechat().set_refund_outcome(fails);
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll().await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
                 let to = json!({"to": "merchant", "who": "Li", "why": "card gone"});
-                scenario.wish(decide("ORDER-1", "R1", "abnormal", to)).await;
+                scenario
+                    .request(decide("ORDER-1", "R1", "abnormal", to))
+                    .await;
                 scenario.pass(Duration::from_secs(6)).await;
                 scenario.poll().await;
             })
@@ -174,7 +178,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 let how = json!({"who": "Li", "why": "by bank"});
                 scenario
-                    .wish(decide("ORDER-1", "R1", "payer-paid", how))
+                    .request(decide("ORDER-1", "R1", "payer-paid", how))
                     .await;
             })
         },
@@ -187,21 +191,21 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Refused);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
             })
         },
         acts: |scenario| Box::pin(scenario.poll_requests()),
         after: |scenario| {
             Box::pin(async move {
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
                 scenario
-                    .wish(decide("ORDER-1", "R1", "retry", json!({})))
+                    .request(decide("ORDER-1", "R1", "retry", json!({})))
                     .await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
@@ -214,13 +218,13 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Refused);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll_requests().await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
             })
@@ -228,7 +232,7 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |scenario| {
             Box::pin(async move {
                 scenario
-                    .wish(decide("ORDER-1", "R1", "retry", json!({})))
+                    .request(decide("ORDER-1", "R1", "retry", json!({})))
                     .await;
                 scenario.pass(Duration::from_secs(60)).await;
                 scenario.poll().await;
@@ -245,10 +249,10 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(scenario).await;
                 scenario
-                    .scene
+                    .deployment
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Refused);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
                 scenario.poll_requests().await;
             })
         },
@@ -256,7 +260,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 let body = json!({"who": "Li", "why": "paid back in cash"});
                 scenario
-                    .wish(decide("ORDER-1", "R1", "release", body))
+                    .request(decide("ORDER-1", "R1", "release", body))
                     .await;
             })
         },
@@ -268,14 +272,14 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                scenario.scene.wechat().set_balance(0);
-                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.deployment.wechat().set_balance(0);
+                scenario.request(refund("ORDER-1", "R1", 100)).await;
             })
         },
         acts: |scenario| Box::pin(scenario.poll_requests()),
         after: |scenario| {
             Box::pin(async move {
-                scenario.scene.wechat().set_balance(1_000);
+                scenario.deployment.wechat().set_balance(1_000);
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },
@@ -286,10 +290,10 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAID(scenario).await;
-                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
+                let refunded = scenario.deployment.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
                     refund_fen: 30,
-                    notify_url: Some(scenario.scene.notify_url.clone()),
+                    notify_url: Some(scenario.deployment.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a paid order");
@@ -304,9 +308,9 @@ pub(super) const FLOWS: &[Flow] = &[
         after: |scenario| {
             Box::pin(async move {
                 scenario
-                    .wish(refund("ORDER-1", "R1", 71).or("refund_exceeds_payment"))
+                    .request(refund("ORDER-1", "R1", 71).or("refund_exceeds_payment"))
                     .await;
-                scenario.wish(refund("ORDER-1", "R2", 70)).await;
+                scenario.request(refund("ORDER-1", "R2", 70)).await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },
@@ -325,11 +329,11 @@ pub(super) const FLOWS: &[Flow] = &[
                 scenario.money_comes_again("ORDER-1");
                 scenario.deliver().await;
                 scenario.poll().await;
-                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
+                let refunded = scenario.deployment.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
                     transaction_id: Some(scenario.parked_payment("ORDER-1")),
                     refund_fen: 100,
-                    notify_url: Some(scenario.scene.notify_url.clone()),
+                    notify_url: Some(scenario.deployment.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a second payment");
@@ -344,11 +348,11 @@ pub(super) const FLOWS: &[Flow] = &[
         after: |scenario| {
             Box::pin(async move {
                 let parked = scenario.parked_payment("ORDER-1");
-                let mut wish = refund("ORDER-1", "R1", 100).or("refund_exceeds_payment");
-                if let Some(body) = &mut wish.body {
+                let mut pending = refund("ORDER-1", "R1", 100).or("refund_exceeds_payment");
+                if let Some(body) = &mut pending.body {
                     body["transaction_id"] = parked.into();
                 }
-                scenario.wish(wish).await;
+                scenario.request(pending).await;
                 scenario.run_until_quiet(Until::Soon).await;
             })
         },

@@ -15,7 +15,7 @@ use crate::{
     scenario::{Scenario, Until},
 };
 
-/// Since when everything in a scene happened.
+/// Since when everything in a deployment happened.
 const LONG_AGO: &str = "2026-08-01T00:00:00+08:00";
 
 /// After this many attempts within hours, a receiver that always answers 410 is called once more
@@ -33,8 +33,8 @@ pub(super) const FLOWS: &[Flow] = &[
                 CREATE(scenario).await;
                 scenario.pay("ORDER-1").await;
                 scenario.poll().await;
-                scenario.scene.set_up_webhook().await;
-                scenario.scene.pipe();
+                scenario.deployment.set_up_webhook().await;
+                scenario.deployment.pipe();
             })
         },
         acts: |scenario| {
@@ -57,7 +57,10 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAYMENT_TO_BE_TOLD(scenario).await;
-                scenario.scene.receiver.behaves_next([Manner::Answers(500)]);
+                scenario
+                    .deployment
+                    .receiver
+                    .behaves_next([Manner::Answers(500)]);
             })
         },
         acts: |scenario| {
@@ -76,7 +79,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAYMENT_TO_BE_TOLD(scenario).await;
-                scenario.scene.receiver.behaves_next([Manner::Hangs]);
+                scenario.deployment.receiver.behaves_next([Manner::Hangs]);
             })
         },
         acts: |scenario| {
@@ -96,7 +99,7 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |scenario| {
             Box::pin(async move {
                 PAYMENT_TO_BE_TOLD(scenario).await;
-                scenario.scene.receiver.behaves(Manner::Answers(500));
+                scenario.deployment.receiver.behaves(Manner::Answers(500));
                 scenario.attempts(ATTEMPTS_BEFORE_THE_LAST).await;
             })
         },
@@ -108,10 +111,14 @@ pub(super) const FLOWS: &[Flow] = &[
         },
         after: |scenario| {
             Box::pin(async move {
-                scenario.scene.receiver.behaves(Manner::Answers(204));
+                scenario.deployment.receiver.behaves(Manner::Answers(204));
                 scenario.sent_again_until_nothing_is_kept().await;
-                let now_ms = scenario.scene.clock.now_ms();
-                scenario.scene.cloud.queues().move_back(WEBHOOKS, now_ms);
+                let now_ms = scenario.deployment.clock.now_ms();
+                scenario
+                    .deployment
+                    .cloud
+                    .queues()
+                    .move_back(WEBHOOKS, now_ms);
             })
         },
         ends: PAID_AND_TOLD,
@@ -128,13 +135,13 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |scenario| {
             Box::pin(async move {
                 scenario.poll_webhooks().await;
-                scenario.scene.pipe();
-                let is_disabled = scenario.scene.webhook_is_disabled().await;
+                scenario.deployment.pipe();
+                let is_disabled = scenario.deployment.webhook_is_disabled().await;
                 scenario.poll_webhooks().await;
-                let heard_of_it = scenario.heard_of("ORDER-2");
+                let has_webhook = scenario.has_webhook_of("ORDER-2");
                 scenario.require(
                     "a disabled webhook gets nothing",
-                    !is_disabled || !heard_of_it,
+                    !is_disabled || !has_webhook,
                     || "it heard of ORDER-2".to_owned(),
                 );
             })
@@ -151,29 +158,29 @@ pub(super) const FLOWS: &[Flow] = &[
                 GONE_FOR_HOURS(scenario).await;
                 scenario.poll_webhooks().await;
                 ANOTHER_PAID(scenario).await;
-                scenario.scene.pipe();
+                scenario.deployment.pipe();
                 scenario.poll_webhooks().await;
-                scenario.scene.receiver.behaves(Manner::Answers(204));
-                scenario.scene.set_up_webhook().await;
+                scenario.deployment.receiver.behaves(Manner::Answers(204));
+                scenario.deployment.set_up_webhook().await;
                 scenario.pass(Duration::from_secs(60)).await;
             })
         },
         acts: |scenario| {
             Box::pin(async move {
-                let hours_ago = UnixSeconds(scenario.scene.clock.now().0 - 3_600);
+                let hours_ago = UnixSeconds(scenario.deployment.clock.now().0 - 3_600);
                 let to = format_rfc3339_beijing(hours_ago);
                 scenario
-                    .wish(resend(json!({"from": LONG_AGO, "to": to})))
+                    .request(resend(json!({"from": LONG_AGO, "to": to})))
                     .await;
                 scenario.poll_webhooks().await;
-                let heard_of_it = scenario.heard_of("ORDER-2");
+                let has_webhook = scenario.has_webhook_of("ORDER-2");
                 scenario.require(
                     "only what happened in the time asked for is sent again",
-                    !heard_of_it,
+                    !has_webhook,
                     || format!("ORDER-2 happened after {to}"),
                 );
                 scenario.pass(Duration::from_secs(5)).await;
-                scenario.wish(resend(json!({"from": to}))).await;
+                scenario.request(resend(json!({"from": to}))).await;
                 scenario.poll_webhooks().await;
             })
         },
@@ -194,7 +201,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 for version in 1..=3 {
                     scenario
-                        .wish(PendingRequest::bare_post(format!(
+                        .request(PendingRequest::bare_post(format!(
                             "/v1/orders/ORDER-1/events/{version}/replay"
                         )))
                         .await;
@@ -225,12 +232,12 @@ pub(super) const PAID_AND_TOLD: &[(&str, &str)] = &[("ORDER-1", "paid"), ("kept"
 /// queue.
 const PAYMENT_TO_BE_TOLD: Step = |scenario| {
     Box::pin(async move {
-        scenario.scene.set_up_webhook().await;
+        scenario.deployment.set_up_webhook().await;
         CREATE(scenario).await;
         scenario.poll().await;
         scenario.pay("ORDER-1").await;
         scenario.poll_results().await;
-        scenario.scene.pipe();
+        scenario.deployment.pipe();
     })
 };
 
@@ -238,7 +245,7 @@ const PAYMENT_TO_BE_TOLD: Step = |scenario| {
 pub(super) const GONE_FOR_HOURS: Step = |scenario| {
     Box::pin(async move {
         PAYMENT_TO_BE_TOLD(scenario).await;
-        scenario.scene.receiver.behaves(Manner::Answers(410));
+        scenario.deployment.receiver.behaves(Manner::Answers(410));
         scenario.attempts(ATTEMPTS_BEFORE_THE_END).await;
     })
 };
@@ -246,7 +253,7 @@ pub(super) const GONE_FOR_HOURS: Step = |scenario| {
 /// Another order is created and paid.
 const ANOTHER_PAID: Step = |scenario| {
     Box::pin(async move {
-        scenario.wish(create("ORDER-2")).await;
+        scenario.request(create("ORDER-2")).await;
         scenario.pay("ORDER-2").await;
         scenario.poll_results().await;
     })
@@ -256,8 +263,8 @@ const ANOTHER_PAID: Step = |scenario| {
 /// events sent again.
 pub(super) const SET_UP_AGAIN: Step = |scenario| {
     Box::pin(async move {
-        scenario.scene.receiver.behaves(Manner::Answers(204));
-        scenario.scene.set_up_webhook().await;
+        scenario.deployment.receiver.behaves(Manner::Answers(204));
+        scenario.deployment.set_up_webhook().await;
         scenario.pass(Duration::from_secs(60)).await;
         scenario.sent_again_until_nothing_is_kept().await;
     })
@@ -275,8 +282,11 @@ impl Scenario {
     }
 
     async fn poll_webhooks_as(&self, how: &Poll) {
-        self.scene
-            .act("Lambda polls webhooks", self.scene.poll_as(WEBHOOKS, how))
+        self.deployment
+            .act(
+                "Lambda polls webhooks",
+                self.deployment.poll_as(WEBHOOKS, how),
+            )
             .await;
     }
 
@@ -285,7 +295,7 @@ impl Scenario {
         for _ in 0..count {
             self.poll_webhooks().await;
             let queued: Vec<i64> = self
-                .scene
+                .deployment
                 .cloud
                 .queues()
                 .waiting()
@@ -294,14 +304,15 @@ impl Scenario {
                 .map(|(_, message)| message.visible_ms)
                 .collect();
             let next_ms = queued.into_iter().min().expect("a message");
-            let wait_ms = u64::try_from(next_ms - self.scene.clock.now_ms()).unwrap_or_default();
+            let wait_ms =
+                u64::try_from(next_ms - self.deployment.clock.now_ms()).unwrap_or_default();
             self.pass(Duration::from_millis(wait_ms)).await;
         }
     }
 
     /// Whether the receiver got anything about an order, taken or not.
-    fn heard_of(&self, order_no: &str) -> bool {
-        let got = self.scene.receiver.got();
+    fn has_webhook_of(&self, order_no: &str) -> bool {
+        let got = self.deployment.receiver.got();
         got.iter()
             .any(|got| got.json()["data"]["order_no"] == order_no)
     }
@@ -309,9 +320,9 @@ impl Scenario {
     /// The client has stored events sent again until none is left.
     async fn sent_again_until_nothing_is_kept(&mut self) {
         for _ in 0..3 {
-            self.wish(resend(json!({"from": LONG_AGO}))).await;
+            self.request(resend(json!({"from": LONG_AGO}))).await;
             self.run_until_quiet(Until::Soon).await;
-            if self.scene.kept().is_empty() {
+            if self.deployment.kept().is_empty() {
                 return;
             }
         }

@@ -156,8 +156,8 @@ fn write_workspace(root: &Path, release: &Path, commit: &str) -> Result<PathBuf,
     Ok(manifest)
 }
 
-/// The release's root manifest, with a version of its own, since a lock file tells packages in
-/// folders apart by their versions alone, and with our versions of others' packages.
+/// The release's root manifest, with a version of its own, since a lock file separates packages in
+/// folders by their versions alone, and with our versions of others' packages.
 fn fitted(theirs: &str, ours: &str) -> String {
     let ours: BTreeMap<&str, &str> = dependencies(ours).collect();
     let mut section = "";

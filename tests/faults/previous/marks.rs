@@ -1,5 +1,5 @@
-//! What a release to come is taken to have added: a member that no release knows, in every item
-//! and every message that this release had to do with.
+//! What a later release is assumed to add: a member that no release has, in every item and every
+//! message that this release wrote.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ type Place = (String, String, String);
 pub(super) struct Marks {
     on: BTreeSet<Place>,
     lost: Vec<String>,
-    /// How many writes the tables had when they were looked at last.
+    /// How many writes the tables had when they were read last.
     writes: u64,
 }
 
@@ -28,16 +28,16 @@ impl Marks {
         &self.lost
     }
 
-    /// Looks for marks that were lost in an invocation of `release`. If it was one of this
+    /// Checks for marks that were lost in an invocation of `release`. If it was one of this
     /// release, whatever has no mark gets one.
-    pub(super) fn look(&mut self, scene: &Deployment, function: Function, release: Release) {
+    pub(super) fn look(&mut self, deployment: &Deployment, function: Function, release: Release) {
         if release == Release::This {
-            mark_messages(scene);
+            mark_messages(deployment);
         }
-        if self.writes == scene.cloud.writes() {
+        if self.writes == deployment.cloud.writes() {
             return;
         }
-        let tables = &scene.tables;
+        let tables = &deployment.tables;
         let mut there = BTreeSet::new();
         for table in [
             &tables.orders,
@@ -45,7 +45,7 @@ impl Marks {
             &tables.keys,
             &tables.reconciliation,
         ] {
-            for item in scene.cloud.scan(table) {
+            for item in deployment.cloud.scan(table) {
                 let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
                 let place = (table.clone(), text("pk"), text("sk"));
                 // Of a day, only differences are carried on from run to run: as records.
@@ -69,14 +69,14 @@ impl Marks {
                     ));
                 }
                 if !has_mark && release == Release::This {
-                    mark(scene, &place, record);
+                    mark(deployment, &place, record);
                     self.on.insert(place.clone());
                 }
                 there.insert(place);
             }
         }
         self.on.retain(|place| there.contains(place));
-        self.writes = scene.cloud.writes();
+        self.writes = deployment.cloud.writes();
     }
 }
 
@@ -85,7 +85,7 @@ fn record(item: &Value) -> Option<Value> {
     serde_json::from_str(item["body"]["S"].as_str()?).ok()
 }
 
-fn mark(scene: &Deployment, (table, pk, sk): &Place, record: Option<Value>) {
+fn mark(deployment: &Deployment, (table, pk, sk): &Place, record: Option<Value>) {
     let (name, value) = match record {
         Some(mut record) => {
             record[MARK] = json!({"by": "a later release"});
@@ -97,7 +97,7 @@ fn mark(scene: &Deployment, (table, pk, sk): &Place, record: Option<Value>) {
     if !sk.is_empty() {
         key["sk"] = json!({"S": sk});
     }
-    scene.cloud.update(&json!({
+    deployment.cloud.update(&json!({
         "TableName": table,
         "Key": key,
         "UpdateExpression": "SET #name = :value",
@@ -106,9 +106,9 @@ fn mark(scene: &Deployment, (table, pk, sk): &Place, record: Option<Value>) {
     }));
 }
 
-fn mark_messages(scene: &Deployment) {
+fn mark_messages(deployment: &Deployment) {
     for url in [REQUESTS, RESULTS, WEBHOOKS, WORK] {
-        scene.cloud.queues().rewrite(url, |body| {
+        deployment.cloud.queues().rewrite(url, |body| {
             let Ok(Value::Object(mut message)) = serde_json::from_str(body) else {
                 return body.to_owned();
             };

@@ -11,8 +11,8 @@
 //! Its deployed programs would be more honest by their main functions alone, a few lines each, and
 //! could not be tested here: they follow the machine's clock, and most flows take hours or days, a
 //! refusal after five minutes among them. In one process both releases have the clocks, the
-//! randomness and the engines of a scene, one call has its turn at a time, and a case is the same
-//! each time. The AWS SDK and other packages are those of this release for both: it is our own
+//! randomness and the engines of a deployment, one call has its turn at a time, and a case is the
+//! same each time. The AWS SDK and other packages are those of this release for both: it is our own
 //! code that must fit.
 
 pub(crate) mod build;

@@ -88,7 +88,7 @@ pub(crate) fn flow(flow: &Flow, threads: usize, report: &mut Report) {
             report.wants_more()
         },
     );
-    report.tell(&format!(
+    report.print(&format!(
         "flow {}: {invocations} invocations, {} ways to take turns, {} violations ({:.1} s)",
         flow.name,
         all.len(),
@@ -114,8 +114,8 @@ fn later_messages() -> CaseResult {
             after: usize::MAX,
         };
         let mut scenario = Scenario::new(Deployment::set(1, only_before).await);
-        let scene = std::sync::Arc::clone(&scenario.scene);
-        scene.set_up_webhook().await;
+        let deployment = std::sync::Arc::clone(&scenario.deployment);
+        deployment.set_up_webhook().await;
         for (url, body) in [
             (REQUESTS, json!({"v": "issue.v1000", "order_no": "ORDER-1"})),
             (
@@ -138,10 +138,12 @@ fn later_messages() -> CaseResult {
             ),
         ] {
             let body = body.to_string();
-            let now_ms = scene.clock.now_ms();
-            scene.cloud.queues().send(url, body.clone(), now_ms);
-            let polled = scene.act("the release before polls", scene.poll(url)).await;
-            let queues = scene.cloud.queues();
+            let now_ms = deployment.clock.now_ms();
+            deployment.cloud.queues().send(url, body.clone(), now_ms);
+            let polled = deployment
+                .act("the release before polls", deployment.poll(url))
+                .await;
+            let queues = deployment.cloud.queues();
             let waits = queues
                 .waiting()
                 .iter()
@@ -152,7 +154,7 @@ fn later_messages() -> CaseResult {
                 polled == 1 && waits,
                 || body.clone(),
             );
-            scene.cloud.queues().purge(url);
+            deployment.cloud.queues().purge(url);
         }
         scenario
     })

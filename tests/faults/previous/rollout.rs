@@ -65,7 +65,7 @@ impl fmt::Display for Turns {
     }
 }
 
-/// The turns of one scene, and what a later release is taken to have added.
+/// The turns of one deployment, and what a later release is taken to have added.
 pub(crate) struct Rollout(Mutex<State>);
 
 struct State {
@@ -115,10 +115,10 @@ impl Rollout {
     }
 
     /// An invocation is over, or its sandbox died.
-    pub(crate) fn worked(&self, scene: &Deployment, function: Function, release: Release) {
+    pub(crate) fn worked(&self, deployment: &Deployment, function: Function, release: Release) {
         let mut state = self.state();
         if state.turns != Turns::This {
-            state.marks.look(scene, function, release);
+            state.marks.look(deployment, function, release);
         }
     }
 

@@ -89,7 +89,7 @@ async fn the_last_platform_certificate_that_ends_within_thirty_days_is_an_alarm_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_platform_certificate_that_has_ended_beside_a_public_key_is_missed_by_nobody() {
+async fn a_platform_certificate_that_has_ended_beside_a_public_key_is_no_alarm() {
     const ALARM: &str = "platform-certificate-ends";
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);

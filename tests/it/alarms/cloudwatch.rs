@@ -71,7 +71,7 @@ enum Last {
 /// How many periods more than it evaluates an alarm looks back over for points that are there,
 /// before it takes any for missing. CloudWatch says only that it does; for three periods its
 /// example has two.
-const LOOKS_FURTHER: usize = 3;
+const EXTRA_PERIODS: usize = 3;
 
 impl CloudWatch {
     /// The alarms of the template, for the merchant of all tests; no metric has a value.
@@ -109,7 +109,7 @@ impl CloudWatch {
         self.put(("AWS/Lambda", metric, of), at_ms, 1);
     }
 
-    /// SQS tells of a queue, by the name of its resource, how old its oldest message is.
+    /// The age of a queue's oldest message as SQS reports it, by the name of its resource.
     pub(crate) fn take_age(&mut self, queue: &str, age_s: i64, at_ms: i64) {
         let of = vec![("QueueName".to_owned(), format!("{queue}.QueueName"))];
         let metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage", of);
@@ -216,7 +216,7 @@ impl CloudWatch {
         let period_ms = alarm.period_s * 1000;
         let begun = now_ms.div_euclid(period_ms);
         let last = begun - i64::from(last == Last::Complete);
-        let range = i64::try_from(alarm.evaluation_periods + LOOKS_FURTHER).expect("few");
+        let range = i64::try_from(alarm.evaluation_periods + EXTRA_PERIODS).expect("few");
         let puts = self.metrics.get(&alarm.metric);
         let mut points: Vec<Option<i64>> = (last - range + 1..=last)
             .map(|period| {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever_other_days_were_run()
+async fn a_day_that_was_not_reconciled_is_an_alarm_two_minutes_after_one_whatever_other_days_were_run()
  {
     const ALARM: &str = "reconciliation-missing";
     let testbed = Testbed::start().await;
@@ -41,7 +41,7 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
     testbed.until(next, 12, 56).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM), "it is 12:59");
-    // Somebody runs the day before again, which is not the one that is missing.
+    // A person runs the day before again, which is not the one that is missing.
     testbed.begin_day(day, false).await;
     assert_eq!(watch.of(testbed.work_off_days()).await, 0);
     testbed.until(next, 13, 0).await;
@@ -55,7 +55,7 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
     asked_for(&testbed, &mut watch, day.plus_days(1)).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM));
-    // Whoever runs it once more, and waits for its bill, has not lost the run before.
+    // If it is run once more, and waits for its bill, the run before is not lost.
     let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::StatementCreating))
@@ -66,7 +66,7 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_that_nobody_reconciled_calls_for_a_week_whatever_day_takes_its_place_and_so_does_each_other()
+async fn a_day_that_was_not_reconciled_is_an_alarm_for_a_week_whatever_day_takes_its_place_and_so_is_each_other()
  {
     const ALARM: &str = "reconciliation-missing";
     const EARLIER: &str = "earlier-day-missing";
@@ -103,12 +103,12 @@ async fn a_day_that_nobody_reconciled_calls_for_a_week_whatever_day_takes_its_pl
     let (_, section) = page
         .split_once("## `reconciliation-missing`, `earlier-day-missing`")
         .expect("a section");
-    for told in [
+    for wanted in [
         "the alarm `earlier-day-missing`",
         "`days that were not reconciled in time`",
         "--name \"$STACK-daily\"",
     ] {
-        assert!(section.contains(told), "{told}");
+        assert!(section.contains(wanted), "{wanted}");
     }
 }
 
@@ -195,7 +195,7 @@ async fn a_damaged_record_of_an_earlier_day_says_nothing_of_other_days_and_is_th
         assert_eq!(sweep_minute(&testbed, &mut watch).await, [""; 0]);
     }
     assert!(!watch.not_quiet().contains(EARLIER));
-    // Beside a day that nobody reconciled it hides nothing.
+    // Beside a day that was not reconciled it hides nothing.
     delete_record(&testbed, middle).await;
     let record = record_of(&testbed, first.plus_days(2)).await;
     write(&testbed, &damaged(&record)).await;
@@ -275,7 +275,7 @@ async fn a_day_whose_record_no_sweep_can_read_is_an_alarm_and_one_read_that_fail
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
+async fn a_preview_is_the_days_work_only_where_the_daily_run_only_reports() {
     for (repairs, dry_run, is_missing) in [
         ("true", true, true),
         ("false", true, false),
@@ -338,7 +338,7 @@ async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_
     let day = testbed.fresh_day().await;
     let late = Rule::always(Fault::StatementCreating).at(Endpoint::FundFlowBill);
     testbed.wechat.admin().add_fault(late).unwrap();
-    // Nobody has run the day before, whose movements are asked for first.
+    // The day before, whose movements are requested first, has not been run.
     testbed.until(day.plus_days(1), 10, 30).await;
     asked_for(&testbed, &mut watch, day).await;
     testbed.advance(MINUTE).await;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_that_takes() {
+async fn a_parked_notice_is_an_alarm_until_a_person_has_decided_however_long_that_takes() {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
     five_minutes(&testbed, &mut watch).await;

@@ -25,7 +25,7 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
 }
 
 #[test]
-fn a_message_that_nobody_takes_out_for_long_is_an_alarm_of_its_queue_and_has_its_row() {
+fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its_row() {
     let minutes = |count: i64| (29_759_280 + count) * 60_000;
     for (queue, alarm, wait_s, page, words) in [
         (

@@ -13,76 +13,79 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() {
-    let scene = WebhookTestbed::start().await;
-    let mut watch = Watch::by(&scene.clock);
+    let testbed = WebhookTestbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
     for number in 0..3 {
-        scene.clock.advance(MINUTE);
-        scene
+        testbed.clock.advance(MINUTE);
+        testbed
             .publish(&webhooks::event(&format!("ORDER-{number}"), 1))
             .await;
-        assert_eq!(watch.of(scene.work_off()).await, 0);
+        assert_eq!(watch.of(testbed.work_off()).await, 0);
     }
     // One attempt in some fails, and the next one does not.
-    scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-    scene.publish(&webhooks::event("ORDER-9", 1)).await;
-    assert_eq!(watch.of(scene.work_off()).await, 1);
-    assert_eq!(watch.of(scene.again("ORDER-9", 2)).await, 0);
-    scene.clock.advance(MINUTE);
+    testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+    testbed.publish(&webhooks::event("ORDER-9", 1)).await;
+    assert_eq!(watch.of(testbed.work_off()).await, 1);
+    assert_eq!(watch.of(testbed.again("ORDER-9", 2)).await, 0);
+    testbed.clock.advance(MINUTE);
     assert!(!watch.not_quiet().contains("webhook-receiver-down"));
 
-    scene.set_up("shop", "http://127.0.0.1:9/gone", 1).await;
-    scene.clock.advance(MINUTE);
+    testbed.set_up("shop", "http://127.0.0.1:9/gone", 1).await;
+    testbed.clock.advance(MINUTE);
     for number in 10..13 {
-        scene.clock.advance(MINUTE);
+        testbed.clock.advance(MINUTE);
         let order = format!("ORDER-{number}");
-        assert_eq!(watch.of(scene.again(&order, 1)).await, 1);
-        assert_eq!(watch.of(scene.again(&order, 2)).await, 1);
+        assert_eq!(watch.of(testbed.again(&order, 1)).await, 1);
+        assert_eq!(watch.of(testbed.again(&order, 2)).await, 1);
     }
-    scene.clock.advance(MINUTE);
+    testbed.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
     watch.says("webhook not delivered", "webhooks.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_time_out_of_a_receiver_is_no_alarm_and_one_that_hangs_is() {
-    let scene = WebhookTestbed::start().await;
-    let mut watch = Watch::by(&scene.clock);
-    let second_of_a_minute = scene.clock.now().0.rem_euclid(60).unsigned_abs();
+    let testbed = WebhookTestbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let second_of_a_minute = testbed.clock.now().0.rem_euclid(60).unsigned_abs();
     let until_40 = Duration::from_secs(100 - second_of_a_minute);
-    scene.clock.advance(until_40);
+    testbed.clock.advance(until_40);
     // So much time is left that the receiver has six seconds of it.
     let left_ms = 14_000;
-    scene.receiver.wait_for(usize::MAX);
-    assert_eq!(watch.of(scene.again_within("ORDER-1", 1, left_ms)).await, 1);
-    scene.receiver.wait_for(0);
+    testbed.receiver.wait_for(usize::MAX);
+    assert_eq!(
+        watch.of(testbed.again_within("ORDER-1", 1, left_ms)).await,
+        1
+    );
+    testbed.receiver.wait_for(0);
     // In this minute and the next one, others come again while it is left alone.
     for order in ["ORDER-2", "ORDER-3", "ORDER-4"] {
-        scene.clock.advance(Duration::from_secs(14));
-        assert_eq!(watch.of(scene.again(order, 2)).await, 1, "{order}");
+        testbed.clock.advance(Duration::from_secs(14));
+        assert_eq!(watch.of(testbed.again(order, 2)).await, 1, "{order}");
     }
     for order in ["ORDER-1", "ORDER-2", "ORDER-3", "ORDER-4"] {
-        scene.clock.advance(MINUTE);
-        assert_eq!(watch.of(scene.again(order, 3)).await, 0, "{order}");
+        testbed.clock.advance(MINUTE);
+        assert_eq!(watch.of(testbed.again(order, 3)).await, 0, "{order}");
     }
     assert!(!watch.not_quiet().contains("webhook-receiver-down"));
 
-    scene.receiver.wait_for(usize::MAX);
+    testbed.receiver.wait_for(usize::MAX);
     for order in ["ORDER-5", "ORDER-6"] {
-        scene.clock.advance(MINUTE);
-        assert_eq!(watch.of(scene.again_within(order, 2, left_ms)).await, 1);
+        testbed.clock.advance(MINUTE);
+        assert_eq!(watch.of(testbed.again_within(order, 2, left_ms)).await, 1);
     }
-    scene.clock.advance(MINUTE);
+    testbed.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_is_given_up_is_counted_and_calls_once_by_its_dead_letter() {
-    let scene = WebhookTestbed::start().await;
-    let mut watch = Watch::by(&scene.clock);
-    let lines = Lines::by(scene.clock.clone());
+    let testbed = WebhookTestbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let lines = Lines::by(testbed.clock.clone());
     let given_up = async |attempt| {
-        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-        assert_eq!(lines.of(scene.again("ORDER-1", attempt)).await, 1);
+        testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        assert_eq!(lines.of(testbed.again("ORDER-1", attempt)).await, 1);
         let counted = lines.take_all().into_iter().find_map(|line| {
             let directives = line["_aws"]["CloudWatchMetrics"].as_array()?;
             let mut metrics = directives
@@ -100,7 +103,7 @@ async fn a_webhook_that_is_given_up_is_counted_and_calls_once_by_its_dead_letter
                 )
             })
         });
-        scene.clock.advance(MINUTE);
+        testbed.clock.advance(MINUTE);
         counted
     };
     assert_eq!(given_up(MAX_RECEIVE_COUNT - 1).await, None);
@@ -110,23 +113,23 @@ async fn a_webhook_that_is_given_up_is_counted_and_calls_once_by_its_dead_letter
         Some((json!(1), json!("ERROR"), json!(message)))
     );
     // The alarm of the dead-letter queue calls: that of new error lines would be a second call.
-    scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-    let last = scene.again("ORDER-2", MAX_RECEIVE_COUNT);
+    testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+    let last = testbed.again("ORDER-2", MAX_RECEIVE_COUNT);
     assert_eq!(watch.of(last).await, 1);
-    scene.clock.advance(MINUTE * 5);
+    testbed.clock.advance(MINUTE * 5);
     assert!(!watch.not_quiet().contains("new-error-lines"));
-    scene.clock.advance(MINUTE * 55);
+    testbed.clock.advance(MINUTE * 55);
     assert!(watch.is_met("error-lines"), "{:?}", watch.met());
     watch.says(message, "webhooks.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_of_webhooks_that_answers_410_is_an_alarm() {
-    let scene = WebhookTestbed::start().await;
-    let mut watch = Watch::by(&scene.clock);
-    scene.receiver.answer_next(StatusCode::GONE);
-    watch.of(scene.again("ORDER-1", 1)).await;
-    scene.clock.advance(MINUTE);
+    let testbed = WebhookTestbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    testbed.receiver.answer_next(StatusCode::GONE);
+    watch.of(testbed.again("ORDER-1", 1)).await;
+    testbed.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-gone"), "{:?}", watch.met());
 }
 
@@ -134,26 +137,26 @@ async fn a_receiver_of_webhooks_that_answers_410_is_an_alarm() {
 async fn a_second_clients_dead_receiver_calls_although_the_first_ones_has_been_dead_for_days() {
     const BAD_GATEWAY: StatusCode = StatusCode::BAD_GATEWAY;
     for status in [BAD_GATEWAY, StatusCode::GONE] {
-        let scene = WebhookTestbed::start().await;
-        let mut watch = Watch::by(&scene.clock);
+        let testbed = WebhookTestbed::start().await;
+        let mut watch = Watch::by(&testbed.clock);
         let (first, kiosk) = (webhooks::Receiver::start().await, "kiosk");
-        scene.set_up("shop", &first.url(), 1).await;
-        scene.set_up(kiosk, &scene.receiver.url(), 7).await;
+        testbed.set_up("shop", &first.url(), 1).await;
+        testbed.set_up(kiosk, &testbed.receiver.url(), 7).await;
         // Events of the first client fail within three minutes, and one is given up.
         let first_fails = async |watch: &mut Watch| {
             for attempt in [1, 2, MAX_RECEIVE_COUNT] {
                 first.answer_next(if attempt == 1 { BAD_GATEWAY } else { status });
-                assert_eq!(watch.of(scene.again("ORDER-1", attempt)).await, 1);
-                scene.clock.advance(MINUTE);
+                assert_eq!(watch.of(testbed.again("ORDER-1", attempt)).await, 1);
+                testbed.clock.advance(MINUTE);
             }
         };
         for half_hours in 0..96 {
             first_fails(&mut watch).await;
-            assert_eq!(watch.of(scene.again_of(kiosk, "ORDER-2", 1)).await, 0);
-            scene.clock.advance(MINUTE * 2);
-            let is_told = watch.is_met("new-error-lines");
-            assert_eq!(is_told, half_hours == 1, "{half_hours}");
-            scene.clock.advance(MINUTE * 25);
+            assert_eq!(watch.of(testbed.again_of(kiosk, "ORDER-2", 1)).await, 0);
+            testbed.clock.advance(MINUTE * 2);
+            let is_alarmed = watch.is_met("new-error-lines");
+            assert_eq!(is_alarmed, half_hours == 1, "{half_hours}");
+            testbed.clock.advance(MINUTE * 25);
         }
         let before: BTreeSet<String> = watch.met().into_iter().map(str::to_owned).collect();
         for alarm in ["webhook-receiver-down", "error-lines"] {
@@ -163,9 +166,12 @@ async fn a_second_clients_dead_receiver_calls_although_the_first_ones_has_been_d
         // Now the second client's is down too. Its event comes again as it does.
         let mut called = BTreeSet::new();
         for (attempt, wait_s) in [(1, 5), (2, 300), (3, 1_800), (4, 300)] {
-            scene.receiver.answer_next(status);
-            assert_eq!(watch.of(scene.again_of(kiosk, "ORDER-3", attempt)).await, 1);
-            scene.clock.advance(Duration::from_secs(wait_s));
+            testbed.receiver.answer_next(status);
+            assert_eq!(
+                watch.of(testbed.again_of(kiosk, "ORDER-3", attempt)).await,
+                1
+            );
+            testbed.clock.advance(Duration::from_secs(wait_s));
             let met = watch
                 .met()
                 .into_iter()
@@ -178,13 +184,13 @@ async fn a_second_clients_dead_receiver_calls_although_the_first_ones_has_been_d
             "{status}"
         );
         watch.says(webhooks::TAKES_NOTHING, "webhooks.md");
-        // It is not told again while both are down.
+        // It is not reported again while both are down.
         for _ in 0..4 {
-            scene.clock.advance(MINUTE * 30);
+            testbed.clock.advance(MINUTE * 30);
             first_fails(&mut watch).await;
-            scene.receiver.answer_next(status);
-            assert_eq!(watch.of(scene.again_of(kiosk, "ORDER-3", 5)).await, 1);
-            scene.clock.advance(MINUTE * 5);
+            testbed.receiver.answer_next(status);
+            assert_eq!(watch.of(testbed.again_of(kiosk, "ORDER-3", 5)).await, 1);
+            testbed.clock.advance(MINUTE * 5);
             assert!(!watch.not_quiet().contains("new-error-lines"), "{status}");
         }
     }

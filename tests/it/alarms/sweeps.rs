@@ -31,7 +31,7 @@ async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_q
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() {
+async fn what_has_been_due_for_five_minutes_and_was_not_checked_is_an_alarm() {
     let (mut testbed, mut watch) = well(2).await;
     // While no host answers, each sweep tries a few orders and leaves the others due.
     for number in 0..60 {
@@ -63,8 +63,7 @@ async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() 
 }
 
 #[test]
-fn what_is_due_and_not_looked_at_is_an_alarm_within_five_minutes_whatever_the_second_of_the_sweeps()
-{
+fn what_is_due_and_not_checked_is_an_alarm_within_five_minutes_whatever_the_second_of_the_sweeps() {
     let mut cloud = CloudWatch::of_template(MCHID);
     let begun_ms = 29_759_280 * 60_000;
     for (due_s, sweeps_at_s) in (0..60).flat_map(|due_s| (0..60).map(move |at_s| (due_s, at_s))) {
@@ -115,8 +114,8 @@ async fn a_sweep_that_can_read_nothing_says_why_and_fails_as_lambda_counts_it() 
             }
             Ok(other) => panic!("{fault:?}: {other:?}"),
         }
-        let told = lines.take("WARN");
-        let unread = told
+        let warnings = lines.take("WARN");
+        let unread = warnings
             .iter()
             .find(|line| line["message"] == "a part of the index could not be read");
         let error = unread.expect("a line")["error"].to_string();

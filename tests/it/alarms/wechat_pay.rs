@@ -96,7 +96,7 @@ async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
     }
 }
 
-/// A forged message from an attacker who knows the form of a callback and none of our keys.
+/// A forged message from an attacker who has the form of a callback and none of our keys.
 fn of_a_stranger(callback: &SignedCallback) -> SignedCallback {
     let mut body: Value = serde_json::from_str(&callback.body).unwrap();
     body["resource"]["ciphertext"] = json!(STANDARD.encode([7; 400]));
@@ -107,8 +107,7 @@ fn of_a_stranger(callback: &SignedCallback) -> SignedCallback {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hides_no_key_that_is_gone()
- {
+async fn forged_callbacks_set_off_no_alarm_and_hide_no_missing_key() {
     let (testbed, mut watch) = well(3).await;
     let admin = testbed.wechat.admin();
     let knock = async |watch: &mut Watch| {

@@ -177,9 +177,11 @@ async fn every_answer_about_a_refused_refund_is_described_by_the_contract() {
         held(&testbed, RELEASE, post(&json!([])), 400).await.code(),
         "malformed"
     );
-    let nobody = json!({"who": "", "why": "x"});
+    let without_who = json!({"who": "", "why": "x"});
     assert_eq!(
-        held(&testbed, RELEASE, post(&nobody), 400).await.code(),
+        held(&testbed, RELEASE, post(&without_who), 400)
+            .await
+            .code(),
         "invalid_request"
     );
     let large = json!({"who": "li", "why": "x".repeat(17_000)});

@@ -23,9 +23,9 @@ async fn a_timeline_and_its_replays_are_as_the_contract_says() {
     assert_eq!(testbed.work_off().await, 0);
 
     let events = EVENTS.replace("{order_no}", "ORDER-1");
-    let told = held(&testbed, EVENTS, testbed.client.get(&events, &testbed), 200).await;
-    let told = told.body["events"].as_array().expect("events").clone();
-    let steps: Vec<_> = told
+    let listed = held(&testbed, EVENTS, testbed.client.get(&events, &testbed), 200).await;
+    let events = listed.body["events"].as_array().expect("events").clone();
+    let steps: Vec<_> = events
         .iter()
         .map(|event| (&event["version"], &event["subject"], &event["to"]))
         .collect();
@@ -41,7 +41,7 @@ async fn a_timeline_and_its_replays_are_as_the_contract_says() {
     );
 
     let schema = &CONTRACT["components"]["schemas"]["OrderChanged"]["properties"]["data"];
-    for event in &told {
+    for event in &events {
         let version = event["version"].to_string();
         let replay = bare_post(&testbed, &replay_of("ORDER-1", &version));
         held(&testbed, REPLAY, replay, 202).await;

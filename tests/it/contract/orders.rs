@@ -10,7 +10,7 @@ use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, text_post, validator};
 use crate::support::{APPIDS, Testbed, TestbedOptions, native, refused_by_wechat};
 
-/// Values for one member, good and bad, that the contract alone can judge.
+/// Values for one member, good and bad, that the contract alone can decide.
 fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
     let values = match name {
         "product" => good_or_bad(
@@ -294,7 +294,7 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
     );
 }
 
-/// One payer submits two orders at one moment; the second is told to wait.
+/// One payer submits two orders at one moment; the second is answered to wait.
 async fn submit_twice(testbed: &Testbed) {
     let order = |order_no| {
         let mut order = native(order_no);

@@ -155,8 +155,8 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
     );
     let file = li.get(CSV, "?state=explained", 200).await;
     let name = format!("differences-{}-explained.csv", testbed.day(1));
-    let told = file.header("content-disposition").unwrap();
-    assert_eq!(told, format!("attachment; filename=\"{name}\""));
+    let disposition = file.header("content-disposition").unwrap();
+    assert_eq!(disposition, format!("attachment; filename=\"{name}\""));
     let file = file.body;
     let file = file.as_str().unwrap();
     assert_eq!(file.lines().count(), 2);

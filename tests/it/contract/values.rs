@@ -1,4 +1,4 @@
-//! Values for requests, good and bad, that the contract alone can judge.
+//! Values for requests, good and bad, that the contract alone can decide.
 
 use proptest::{
     prelude::*,

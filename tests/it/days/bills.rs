@@ -63,7 +63,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
     testbed.paid("ORDER-1").await;
     testbed.paid_in_silence("LOST-1").await;
     testbed.until(day.plus_days(1), 10, 30).await;
-    for (fault, told) in [
+    for (fault, says) in [
         (Fault::WrongHash, "SHA-1"),
         (Fault::AlteredByte { zipped: false }, "SHA-1"),
         (Fault::AlteredByte { zipped: true }, "unpacked"),
@@ -92,8 +92,12 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
         let run = testbed.run_of(day).await;
         assert_eq!(run.state, RunState::Waiting, "{name}: it is fetched anew");
         let trouble = run.trouble.unwrap();
-        assert!(trouble.contains(told), "{name}: {trouble}");
-        assert_eq!(testbed.told(day).await, Vec::<String>::new(), "{name}");
+        assert!(trouble.contains(says), "{name}: {trouble}");
+        assert_eq!(
+            testbed.difference_lines(day).await,
+            Vec::<String>::new(),
+            "{name}"
+        );
         assert_eq!(
             testbed.order("LOST-1").await.state.name(),
             "awaiting_payment"
@@ -107,7 +111,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
     }
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
 }
@@ -180,7 +184,11 @@ async fn bills_in_every_form_that_wechat_pay_has_are_read() {
         testbed.until(day.plus_days(1), 10, 30).await;
         let run = testbed.reconcile(day, false).await;
         assert_eq!(run.state, RunState::Done, "{settings}: {:?}", run.trouble);
-        assert_eq!(testbed.told(day).await, Vec::<String>::new(), "{settings}");
+        assert_eq!(
+            testbed.difference_lines(day).await,
+            Vec::<String>::new(),
+            "{settings}"
+        );
         assert_eq!(run.there().all().payments_fen, 100);
     }
 }
@@ -246,14 +254,14 @@ async fn a_bill_that_wechat_pay_denied_and_made_later_is_read_when_the_day_is_ru
     let none = admin.add_fault(Rule::always(Fault::NoStatement)).unwrap();
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_here_absent_there ORDER-1 open"]
     );
     admin.clear_faults(Some(none));
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.there().all().payments, 1);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_here_absent_there ORDER-1 repaired"]
     );
 }

@@ -87,20 +87,20 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
 
     testbed.two_approve(&proposed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 on_its_way"],
         "the money has not arrived"
     );
     assert_eq!(ledger(&testbed).await, (money, "decided".to_owned()));
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 on_its_way"],
         "a later run does not take it for done either"
     );
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
     let [refund] = admin.refunds().try_into().unwrap();
@@ -131,7 +131,7 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     assert_eq!(testbed.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
@@ -159,13 +159,13 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
     }
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 on_its_way"]
     );
     the_refund_ends(&testbed).await;
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
@@ -179,7 +179,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     testbed.two_approve(&proposed).await;
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 open"],
         "people see at once that the money is still owed"
     );
@@ -204,13 +204,13 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     assert_eq!(ends, [RefundStatus::Closed, RefundStatus::Success]);
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
+async fn a_refund_that_was_only_proposed_is_made_too_once_two_persons_want_it() {
     let testbed = Testbed::start().await;
     let (day, open) = testbed.paid_twice("TWICE-1", true).await;
     let admin = testbed.wechat.admin();
@@ -231,7 +231,7 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     assert_eq!(testbed.work_off_days().await, 0);
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
     assert_eq!(admin.refunds().len(), 1);

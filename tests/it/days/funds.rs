@@ -46,7 +46,7 @@ async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trade
     testbed.at_wechat(&serde_json::json!({"missing_accounts": ["OPERATION"]}));
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(testbed.told(day).await, TRADES);
+    assert_eq!(testbed.difference_lines(day).await, TRADES);
     assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
     let (state, trouble) = funds(&run);
     assert_eq!(state, FundState::Waiting, "it is asked for again");
@@ -70,7 +70,7 @@ async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trade
     assert_eq!(states, [waits, waits, failed, failed]);
     let run = testbed.run_of(day).await;
     assert_eq!(run.state, RunState::Done);
-    assert_eq!(testbed.told(day).await, TRADES);
+    assert_eq!(testbed.difference_lines(day).await, TRADES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,15 +85,15 @@ async fn accounts_that_the_merchant_does_not_have_are_not_asked_for() {
     let day = a_day(&testbed).await;
     let run = testbed.reconcile(day, false).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
-    let told = testbed.told(day).await;
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+    let found = testbed.difference_lines(day).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
     let bills: Vec<BillName> = run.bills.into_keys().collect();
     assert_eq!(bills, [BillName::Trade, BillName::FundBasic]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trades_are_judged() {
+async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trades_are_reconciled() {
     for (fault, state) in [
         (Fault::StatementCreating, FundState::Waiting),
         (Fault::WrongHash, FundState::Waiting),
@@ -108,7 +108,7 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
         let run = testbed.reconcile(day, false).await;
         assert_eq!(run.state, RunState::Done, "{name}: {:?}", run.trouble);
         assert_eq!(run.trouble, None, "{name}");
-        assert_eq!(testbed.told(day).await, TRADES, "{name}");
+        assert_eq!(testbed.difference_lines(day).await, TRADES, "{name}");
         assert_eq!(funds(&run).0, state, "{name}");
         assert!(!funds(&run).1.is_empty(), "{name}");
 
@@ -122,26 +122,26 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
         assert_eq!(testbed.work_off_days().await, 0, "{name}");
         let run = testbed.run_of(day).await;
         assert_eq!(funds(&run), (FundState::Done, String::new()), "{name}");
-        let told = testbed.told(day).await;
-        assert_eq!(told.len(), 3, "{name}: {told:?}");
-        assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+        let found = testbed.difference_lines(day).await;
+        assert_eq!(found.len(), 3, "{name}: {found:?}");
+        assert!(found.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movements() {
+async fn differences_of_movements_are_done_only_by_a_run_that_reconciled_the_movements() {
     let testbed = Testbed::start().await;
     let day = a_day(&testbed).await;
     testbed.reconcile(day, false).await;
-    let told = testbed.told(day).await;
-    assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+    let found = testbed.difference_lines(day).await;
+    assert!(found.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
 
     // A run whose fund side does not finish reports nothing about it.
     testbed.at_wechat(&serde_json::json!({"missing_accounts": ["FEES"]}));
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done);
     assert_eq!(funds(&run).0, FundState::Waiting);
-    assert_eq!(testbed.told(day).await, told);
+    assert_eq!(testbed.difference_lines(day).await, found);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +170,7 @@ async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_messag
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_that() {
+async fn what_a_fund_side_opened_is_logged_although_the_run_that_ended_it_crashed_before_that() {
     let testbed = Testbed::start().await;
     let day = a_day(&testbed).await;
     let run = testbed.reconcile(day, false).await;
@@ -183,9 +183,9 @@ async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_
     testbed.send_work(&again).await;
     let lines = Lines::default();
     assert_eq!(lines.of(testbed.work_off_days()).await, 0);
-    let told = lines.take_all();
-    let told = told.iter().find(|line| line["FundSidesReconciled"] == 1);
-    assert_eq!(told.expect("a line")["OpenDifferences"], 2);
+    let logged = lines.take_all();
+    let reconciled = logged.iter().find(|line| line["FundSidesReconciled"] == 1);
+    assert_eq!(reconciled.expect("a line")["OpenDifferences"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,11 @@ async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is
         assert_eq!(funds(&run), (FundState::Done, String::new()), "{date}");
         let due = ["trade_without_fund_flow NEVER-1 open"];
         let expected = if days == 3 { &due[..] } else { &[] };
-        assert_eq!(testbed.told(date).await, expected, "after {days} days");
+        assert_eq!(
+            testbed.difference_lines(date).await,
+            expected,
+            "after {days} days"
+        );
         assert_eq!(run.carried(), if days == 0 { 2 } else { 0 }, "{date}");
     }
 }
@@ -244,7 +248,7 @@ async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_ri
     testbed.until(next.plus_days(1), 10, 30).await;
     testbed.reconcile(next, false).await;
     assert_eq!(
-        testbed.told(next).await,
+        testbed.difference_lines(next).await,
         ["trade_without_fund_flow ORDER-1 open"]
     );
     testbed.until(day.plus_days(4), 10, 30).await;
@@ -252,15 +256,15 @@ async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_ri
     testbed.reconcile(next, false).await;
     let [over] = testbed.differences_of(next).await.try_into().unwrap();
     let last = over.history.last().unwrap();
-    let judged = format!("settled by {}", day.plus_days(3));
-    assert!(last.why.contains(&judged), "{}", last.why);
+    let expected = format!("settled by {}", day.plus_days(3));
+    assert!(last.why.contains(&expected), "{}", last.why);
     let due = day.plus_days(3);
     testbed.reconcile(due, false).await;
-    assert_eq!(testbed.told(due).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(due).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_no_use() {
+async fn the_trades_of_a_day_are_reconciled_though_the_bill_of_the_day_before_is_unusable() {
     let testbed = Testbed::start().await;
     testbed.paid("BEFORE-1").await;
     let day = a_day(&testbed).await;
@@ -269,6 +273,6 @@ async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_
     testbed.wechat.admin().add_fault(rule).unwrap();
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    let told = testbed.told(day).await;
-    assert!(TRADES.iter().all(|one| told.iter().any(|it| it == one)));
+    let found = testbed.difference_lines(day).await;
+    assert!(TRADES.iter().all(|one| found.iter().any(|it| it == one)));
 }

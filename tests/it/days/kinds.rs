@@ -27,7 +27,7 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
 
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(testbed.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
     let (there, here) = (run.there().all(), run.here().all());
     assert_eq!((there.payments, there.payments_fen), (2, 200));
     assert_eq!((there.refunds, there.refunds_fen), (1, 40));
@@ -62,7 +62,7 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
 
     testbed.reconcile(day, true).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 open"],
         "a preview only looks"
     );
@@ -73,7 +73,7 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
 
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
     assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
@@ -82,7 +82,7 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
 
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"],
         "run again, it is still one"
     );
@@ -189,7 +189,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         "summary_differs  open",
         "unknown_order_there FOREIGN-1 open",
     ];
-    assert_eq!(testbed.told(day).await, expected);
+    assert_eq!(testbed.difference_lines(day).await, expected);
     for difference in testbed.differences_of(day).await {
         let kind = difference.kind;
         let bill = [
@@ -212,7 +212,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     // Differences that a query can repair are repaired; payments that are not ours are proposed for
     // a refund; the rest waits for operators.
     testbed.reconcile(day, false).await;
-    let after: Vec<String> = testbed.told(day).await;
+    let after: Vec<String> = testbed.difference_lines(day).await;
     let changed: Vec<&String> = after.iter().filter(|one| !one.ends_with("open")).collect();
     assert_eq!(
         changed,
@@ -236,7 +236,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     testbed.until(day.plus_days(2), 10, 30).await;
     testbed.reconcile(next, true).await;
     assert_eq!(
-        testbed.told(next).await,
+        testbed.difference_lines(next).await,
         ["trade_without_fund_flow NOFUND-1 open"]
     );
 }
@@ -244,7 +244,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
 /// The gap of a day's sums is the total effect of its differences, to the fen, and the API gives
 /// the state of each part.
 pub(super) async fn every_fen_has_come_to_an_end(testbed: &Testbed, run: &Run) {
-    assert_eq!(run.told(), Some(run.gaps()));
+    assert_eq!(run.accounted_for(), Some(run.gaps()));
     let gaps = testbed.reconciliation.gaps(run, 100).await;
     let mut all = Gaps::default();
     for gaps in gaps.unwrap().unwrap().values() {
@@ -266,7 +266,7 @@ pub(super) async fn the_ends_add_up(testbed: &Testbed, date: BillDate) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside_ours() {
+async fn another_currency_appid_and_merchant_and_an_expected_fee_are_shown_beside_ours() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     for order_no in ["MONEY-1", "APPID-1", "MCHID-1"] {
@@ -322,7 +322,7 @@ async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
     testbed.until(day.plus_days(1), 10, 30).await;
     testbed.reconcile(day, true).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 open"]
     );
 
@@ -330,7 +330,7 @@ async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
     assert_eq!(testbed.sweep().await.settled, 1);
     testbed.reconcile(day, true).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
 }
@@ -344,14 +344,14 @@ async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
     testbed.paid("ORDER-2").await;
     testbed.until(day.plus_days(1), 10, 30).await;
     let run = testbed.reconcile(day, false).await;
-    assert_eq!(testbed.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 2);
 
     let next = day.plus_days(1);
     testbed.until(day.plus_days(2), 10, 30).await;
     let run = testbed.reconcile(next, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(testbed.told(next).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(next).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,7 +374,7 @@ async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         [
             "paid_there_unpaid_here LOST-1 repaired",
             "refund_there_unknown_here POS*0001 open",
@@ -404,7 +404,10 @@ async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
     assert_eq!(testbed.work_off().await, 0);
     testbed.until(day.plus_days(1), 10, 30).await;
     let run = testbed.reconcile(day, true).await;
-    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    assert_eq!(
+        testbed.difference_lines(day).await,
+        ["duplicate_payment TWICE-1 open"]
+    );
     for (product, there) in &run.there().0 {
         let here = run.here().0.get(product).copied().unwrap_or_default();
         assert_eq!(
@@ -436,8 +439,8 @@ async fn it_fails(testbed: &Testbed) {
     assert_eq!(testbed.work_off().await, 0);
 }
 
-/// A refund that was made in WeChat Pay's console and failed the same day, of which nothing was
-/// told; and one of ours that did.
+/// A refund that was made in WeChat Pay's console and failed the same day, without any notice; and
+/// one of ours that did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_have_it() {
     let testbed = Testbed::start().await;
@@ -464,7 +467,7 @@ async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_h
     testbed.until(day.plus_days(1), 10, 30).await;
     let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(testbed.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
     let [there, here] = [run.there().all(), run.here().all()];
     assert_eq!((there.refunds, there.refunds_fen), (0, 0));
     assert_eq!((here.refunds, here.refunds_fen), (0, 0));
@@ -530,7 +533,11 @@ async fn a_refund_that_fails_days_later_moves_the_account_and_is_no_difference()
         testbed.until(next, 10, 30).await;
         let run = testbed.reconcile(date, false).await;
         assert_eq!(run.state, RunState::Done, "{date}: {:?}", run.trouble);
-        assert_eq!(testbed.told(date).await, Vec::<String>::new(), "{date}");
+        assert_eq!(
+            testbed.difference_lines(date).await,
+            Vec::<String>::new(),
+            "{date}"
+        );
         if days == 1 {
             it_fails(&testbed).await;
         }
@@ -549,9 +556,9 @@ async fn a_refund_that_moves_the_account_there_and_back_over_midnight_is_no_diff
     it_fails(&testbed).await;
     testbed.until(next, 10, 30).await;
     let run = testbed.reconcile(day, false).await;
-    assert_eq!(testbed.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 1, "the money came back tomorrow");
     testbed.until(next.plus_days(1), 10, 30).await;
     testbed.reconcile(next, false).await;
-    assert_eq!(testbed.told(next).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(next).await, Vec::<String>::new());
 }

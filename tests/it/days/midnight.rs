@@ -24,7 +24,7 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     testbed.until(day.plus_days(1), 10, 30).await;
 
     let run = testbed.reconcile(day, false).await;
-    assert_eq!(testbed.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 1);
     let shown = testbed.shown_day(day).await;
     let by_end = &shown["totals"]["difference_by"];
@@ -39,7 +39,7 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     testbed.until(day.plus_days(2), 10, 30).await;
     let run = testbed.reconcile(next, false).await;
     assert_eq!(
-        testbed.told(next).await,
+        testbed.difference_lines(next).await,
         ["paid_here_absent_there LATE-1 open"],
         "it is in neither bill"
     );
@@ -55,9 +55,9 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
         let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
         assert_eq!(payments, [Some(-1), Some(0)], "{by_end}");
         the_ends_add_up(&testbed, day).await;
-        assert_eq!(testbed.told(day).await, Vec::<String>::new());
+        assert_eq!(testbed.difference_lines(day).await, Vec::<String>::new());
         assert_eq!(
-            testbed.told(next).await,
+            testbed.difference_lines(next).await,
             ["paid_here_absent_there LATE-1 open"]
         );
     }
@@ -78,8 +78,8 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     assert_eq!(payments, [Some(0), Some(-1)], "{by_end}");
 }
 
-/// A second payment of an order comes at noon or shortly before midnight; WeChat Pay told of it,
-/// and no bill has it.
+/// A second payment of an order comes at noon or shortly before midnight; WeChat Pay sent a notice
+/// of it, and no bill has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_own() {
     for is_late in [false, true] {
@@ -104,7 +104,11 @@ async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_o
             testbed.reconcile(date, false).await;
         }
         let expected = "paid_here_absent_there TWICE-1 open";
-        assert_eq!(testbed.told(found_on).await, [expected], "late: {is_late}");
+        assert_eq!(
+            testbed.difference_lines(found_on).await,
+            [expected],
+            "late: {is_late}"
+        );
         let [found] = testbed.differences_of(found_on).await.try_into().unwrap();
         let here = found.here.unwrap();
         assert_eq!(
@@ -118,7 +122,7 @@ async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_o
         the_ends_add_up(&testbed, day).await;
         // Run again, it is still one.
         testbed.reconcile(found_on, false).await;
-        assert_eq!(testbed.told(found_on).await, [expected]);
+        assert_eq!(testbed.difference_lines(found_on).await, [expected]);
     }
 }
 
@@ -133,7 +137,7 @@ async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day(
     testbed.until(day.plus_days(2), 10, 30).await;
     for date in [day, day.plus_days(1)] {
         let run = testbed.reconcile(date, false).await;
-        assert_eq!(testbed.told(date).await, Vec::<String>::new());
+        assert_eq!(testbed.difference_lines(date).await, Vec::<String>::new());
         assert_eq!(run.there().all().payments, 1);
         assert_eq!(run.here().all().payments, 1);
         assert_eq!(run.carried(), 0);
@@ -153,18 +157,18 @@ async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
     let next = day.plus_days(1);
     testbed.until(next.plus_days(1), 10, 30).await;
     testbed.reconcile(next, false).await;
-    assert_eq!(testbed.told(next).await, Vec::<String>::new());
+    assert_eq!(testbed.difference_lines(next).await, Vec::<String>::new());
 
     // The day before is late: its run failed, say, and a person ran it again.
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(next).await,
+        testbed.difference_lines(next).await,
         ["paid_here_absent_there LATE-1 open"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_whose_acceptance_we_never_heard_is_found_in_the_bill_of_the_day_before() {
+async fn a_refund_without_news_of_its_acceptance_is_found_in_the_bill_of_the_day_before() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     let next = day.plus_days(1);
@@ -193,6 +197,10 @@ async fn a_refund_of_whose_acceptance_we_never_heard_is_found_in_the_bill_of_the
     testbed.until(next.plus_days(1), 10, 30).await;
     for date in [day, next] {
         testbed.reconcile(date, false).await;
-        assert_eq!(testbed.told(date).await, Vec::<String>::new(), "{date}");
+        assert_eq!(
+            testbed.difference_lines(date).await,
+            Vec::<String>::new(),
+            "{date}"
+        );
     }
 }

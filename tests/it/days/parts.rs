@@ -53,7 +53,7 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
     every_fen_has_come_to_an_end(&testbed, &run).await;
     let (there, here) = (run.there().all(), run.here().all());
     (
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         run.parts,
         [there.payments, here.payments],
     )

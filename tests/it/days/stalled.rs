@@ -6,7 +6,7 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::support::{Lines, Testbed};
 
-/// Somebody asks for a run.
+/// A person asks for a run.
 async fn ask(testbed: &Testbed, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
     testbed.advance(std::time::Duration::from_secs(10)).await;
     let work = ReconcileWork::DayV1 {
@@ -55,7 +55,7 @@ async fn a_preview_that_stalled_does_not_become_the_day_s_run_after_one_in_earne
     assert_eq!(runs.run(), Some(&run), "not a word of the run is changed");
     assert_eq!(runs.current("a-preview"), None);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
     let shown = testbed.shown_day(day).await;

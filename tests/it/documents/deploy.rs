@@ -42,8 +42,8 @@ pub(super) fn is_followed(
 
     testbed.run(DEPLOY, "export WECHATPAY_MCHID", &[]);
     testbed.run(DEPLOY, "export MERCHANT_SIGNING_KEY_ID", &[]);
-    let told = testbed.run(DEPLOY, "echo \"${WECHATPAY_MCHID:?}", &[]);
-    assert_eq!(told.split_whitespace().count(), 4, "{told}");
+    let printed = testbed.run(DEPLOY, "echo \"${WECHATPAY_MCHID:?}", &[]);
+    assert_eq!(printed.split_whitespace().count(), 4, "{printed}");
     let none = "aws dynamodb delete-item --table-name \"$KEYS_TABLE\" --key \"{\\\"pk\\\":{\\\"S\\\":\\\"merchant#$WECHATPAY_MCHID\\\"}}\"";
     testbed.shell.run(none, "").expect("no merchant");
 
@@ -82,25 +82,25 @@ pub(super) fn is_followed(
 
     let doctor = "cargo client doctor --stack \"$STACK\"";
     let warned = format!("{doctor} || test $? -eq 3");
-    let told = testbed.run(DEPLOY, doctor, &[(doctor, &warned)]);
-    assert!(told.contains("errors: 0"), "{told}");
+    let printed = testbed.run(DEPLOY, doctor, &[(doctor, &warned)]);
+    assert!(printed.contains("errors: 0"), "{printed}");
     testbed.run(DEPLOY, "export CLIENT_SETTINGS", &[settings]);
-    let told = testbed.run(DEPLOY, "cargo client create", &[ORDER]);
-    assert!(told.contains("weixin://"), "{told}");
+    let printed = testbed.run(DEPLOY, "cargo client create", &[ORDER]);
+    assert!(printed.contains("weixin://"), "{printed}");
     admin("pay", json!({ "order": ORDER.1 }));
-    testbed.await_told(
+    testbed.await_output(
         &format!("cargo client events {}", ORDER.1),
         "\"to\": \"paid\"",
     );
-    let told = testbed.run(DEPLOY, "cargo client get", &[ORDER]);
-    assert_eq!(answer(&told)["state"], "paid", "{told}");
+    let printed = testbed.run(DEPLOY, "cargo client get", &[ORDER]);
+    assert_eq!(answer(&printed)["state"], "paid", "{printed}");
     let events = answer(&testbed.run(DEPLOY, "cargo client events", &[ORDER]));
     let events = events["events"].as_array().expect("events");
     let paid = events.iter().find(|event| event["to"] == "paid");
     assert_eq!(paid.expect("an event")["cause"]["kind"], "notice");
     let refund = answer(&testbed.run(DEPLOY, "cargo client refund TEA", &[ORDER]));
     assert_eq!(refund["amount_fen"], 100, "{refund}");
-    testbed.await_told(
+    testbed.await_output(
         &format!("cargo client refunds {}", ORDER.1),
         "\"state\": \"succeeded\"",
     );

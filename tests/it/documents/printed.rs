@@ -137,7 +137,7 @@ pub(super) fn long(line: &str) -> String {
 }
 
 #[test]
-fn blocks_and_spans_are_found_and_what_is_neither_is_told() {
+fn blocks_and_spans_are_found_and_what_is_neither_is_reported() {
     let text = "Run `cargo a\nb` and `x`.\n\n```sh\naws b \\\n  c\n```\n\n```text\ncargo no\n```\n";
     let found = in_document("x.md", text);
     assert_eq!(found, ["aws b \\\n  c", "cargo a b"]);
@@ -148,8 +148,8 @@ fn blocks_and_spans_are_found_and_what_is_neither_is_told() {
     assert!(piece.is_err());
 }
 
-/// What sends to a queue whose policy lets in nobody but functions and the operator's role. The
-/// local engine holds nobody to a policy, so that running them shows nothing of it.
+/// Commands that send to a queue whose policy allows only functions and the operator's role. The
+/// local engine enforces no queue policy, so running them would prove nothing about it.
 const SENDS: [&str; 3] = [
     "cargo client notices redrive",
     "cargo client redrive",

@@ -105,15 +105,15 @@ impl Shell {
         stdin.write_all(input.as_bytes()).expect("written");
         drop(stdin);
         let output = child.wait_with_output().expect("an end");
-        let told = format!(
+        let problem = format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
         if output.status.success() {
-            Ok(told)
+            Ok(problem)
         } else {
-            Err(told)
+            Err(problem)
         }
     }
 }

@@ -55,7 +55,7 @@ async fn spellings_of_codes_without_underscores_change_nothing() {
 }
 
 /// Time passes and the sweep checks: how often a refund is logged for an operator.
-async fn told_after(testbed: &Testbed, hours: u64) -> usize {
+async fn reported_after(testbed: &Testbed, hours: u64) -> usize {
     testbed.advance(Duration::from_secs(hours * 3600)).await;
     let lines = Lines::default();
     lines.of(testbed.sweep()).await;
@@ -77,8 +77,8 @@ async fn is_told_of_the_mark(testbed: &Testbed) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_news_comes() {
     let testbed = processing().await;
-    assert_eq!(told_after(&testbed, 9 * 24).await, 0);
-    assert_eq!(told_after(&testbed, 24).await, 1);
+    assert_eq!(reported_after(&testbed, 9 * 24).await, 0);
+    assert_eq!(reported_after(&testbed, 24).await, 1);
     let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
@@ -89,12 +89,12 @@ async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_new
     assert!(what_to_do.contains("open a case"), "{what_to_do}");
     is_told_of_the_mark(&testbed).await;
     assert_eq!(
-        told_after(&testbed, 2).await,
+        reported_after(&testbed, 2).await,
         0,
         "asked on, and not told of"
     );
     assert_eq!(
-        told_after(&testbed, 4).await,
+        reported_after(&testbed, 4).await,
         1,
         "six hours after the first"
     );
@@ -122,11 +122,11 @@ async fn a_refund_whose_query_is_refused_for_an_hour_needs_a_person_until_it_is_
     };
     let rule = Rule::always(refused).at(Endpoint::QueryRefund);
     testbed.wechat.admin().add_fault(rule).unwrap();
-    assert_eq!(told_after(&testbed, 1).await, 0);
+    assert_eq!(reported_after(&testbed, 1).await, 0);
     let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "A_NEW_ONE");
     assert_eq!(refund.get("overdue_since"), None, "once may be chance");
-    assert_eq!(told_after(&testbed, 2).await, 1);
+    assert_eq!(reported_after(&testbed, 2).await, 1);
     let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "processing");
     assert!(refund["overdue_since"].is_string(), "{refund}");
@@ -134,7 +134,7 @@ async fn a_refund_whose_query_is_refused_for_an_hour_needs_a_person_until_it_is_
     assert!(what_to_do.contains("refuses to tell"), "{what_to_do}");
 
     testbed.wechat.admin().clear_faults(None);
-    assert_eq!(told_after(&testbed, 2).await, 0);
+    assert_eq!(reported_after(&testbed, 2).await, 0);
     let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     for mark in ["overdue_since", "trouble", "what_to_do"] {
         assert_eq!(refund.get(mark), None, "{refund}");

@@ -85,7 +85,7 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
     assert_eq!(owed["status"], "parked");
     assert!(owed["notice_id"].starts_with("owed#"), "{owed:?}");
 
-    // Told of every six hours, and no later news clears it.
+    // Logged every six hours, and no later news clears it.
     testbed.advance(Duration::from_secs(6 * 3600 + 60)).await;
     testbed.sweep().await;
     assert_eq!(
@@ -145,7 +145,7 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
     assert!(!due.contains_key("due_at"), "nobody is told of it any more");
 }
 
-/// The last event takes back the redirect that the one before told of.
+/// The last event undoes the redirect of the one before.
 async fn decided_and_taken_back(testbed: &Testbed) {
     let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
     let last: Vec<_> = events["events"]
@@ -303,27 +303,25 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
+async fn a_check_that_began_before_a_decision_undoes_none_of_it() {
     let testbed = abnormal().await;
-    let (_, looked_at) = books(&testbed).await;
+    let (_, stale) = books(&testbed).await;
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
     assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
     let (_, decided) = books(&testbed).await;
-    assert_eq!(decided.tries, looked_at.tries, "only the decision is new");
-    let (orders, next) = (&testbed.orders, looked_at.due.unwrap());
+    assert_eq!(decided.tries, stale.tries, "only the decision is new");
+    let (orders, next) = (&testbed.orders, stale.due.unwrap());
     let trouble = Trouble {
         code: "PROCESSING".to_owned(),
         since: UnixSeconds(1),
     };
     for was_written in [
-        orders.hold_refund(&looked_at, "X", next).await,
-        orders.note_trouble(&looked_at, Some(&trouble), next).await,
-        orders.note_trouble(&looked_at, None, next).await,
-        orders.forget_redirection(&looked_at, "X", next).await,
-        orders
-            .redirect_again(&looked_at, UnixSeconds(1), next)
-            .await,
-        orders.claim_refund(&looked_at, next).await,
+        orders.hold_refund(&stale, "X", next).await,
+        orders.note_trouble(&stale, Some(&trouble), next).await,
+        orders.note_trouble(&stale, None, next).await,
+        orders.forget_redirection(&stale, "X", next).await,
+        orders.redirect_again(&stale, UnixSeconds(1), next).await,
+        orders.claim_refund(&stale, next).await,
     ] {
         assert!(!was_written.unwrap());
     }
@@ -335,8 +333,11 @@ async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
     assert!(was_noted.unwrap());
     let forgot = orders.forget_redirection(&decided, "X", next).await;
     assert!(!forgot.unwrap());
-    let (_, told_again) = books(&testbed).await;
-    assert_eq!(told_again.redirected.unwrap().told_again_at, Some(again));
+    let (_, redirected_again) = books(&testbed).await;
+    assert_eq!(
+        redirected_again.redirected.unwrap().told_again_at,
+        Some(again)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -418,15 +419,15 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
         "{refund}"
     );
     let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
-    let to_nobody_new =
+    let redirects =
         events["events"].as_array().unwrap().iter().filter(|event| {
             event["from"] == event["to"] && event["decision"]["what"] == "redirect"
         });
-    assert_eq!(to_nobody_new.count(), 1, "decided once: {events}");
+    assert_eq!(redirects.count(), 1, "decided once: {events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in_a_minute() {
+async fn a_decision_that_was_sent_twice_and_refused_twice_is_queried_in_a_minute() {
     let testbed = abnormal().await;
     let admin = testbed.wechat.admin();
     let silent =
@@ -458,7 +459,7 @@ async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_wechat_pay() {
+async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_sent_to_wechat_pay() {
     let testbed = abnormal().await;
     let card = |number: &str| {
         json!({

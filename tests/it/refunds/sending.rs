@@ -143,14 +143,14 @@ async fn refunds_of_one_order_that_are_due_at_once_after_a_delay_go_out_a_minute
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_nobody() {
+async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_no_other() {
     let testbed = paid().await;
     let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
         .unwrap();
     assert_eq!(testbed.refund("ORDER-1", "R1", 10).await.status, 202);
-    // It goes out five seconds after its slot, so that its next look comes before its minute is
+    // It goes out five seconds after its slot, so that its next check comes before its minute is
     // over.
     testbed.advance(Duration::from_secs(5)).await;
     testbed.work_off().await;
@@ -286,7 +286,7 @@ async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
     let shown = testbed.get_refund("ORDER-1", "R1").await;
     assert_eq!(shown.body.get("next_try_at"), None, "it went: {shown:?}");
     let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
-    let told: Vec<bool> = events["events"]
+    let listed: Vec<bool> = events["events"]
         .as_array()
         .into_iter()
         .flatten()
@@ -294,7 +294,7 @@ async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
         .map(|event| event["next_try_at"].is_string())
         .collect();
     assert_eq!(
-        told,
+        listed,
         [true, true, true, false],
         "three to go, and one that went"
     );
@@ -337,7 +337,7 @@ async fn only_a_paid_order_of_ones_own_gives_back_and_not_more_than_it_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_dies_between_setting_aside_and_sending_leaves_it_to_the_sweep() {
+async fn a_crash_between_reserving_and_sending_leaves_it_to_the_sweep() {
     let testbed = paid().await;
     testbed.wire.break_next(
         Match::operation(Service::DynamoDb, "TransactWriteItems"),

@@ -41,9 +41,10 @@ async fn a_bill_in_a_form_that_this_version_cannot_read_names_its_line_and_colum
     ] {
         assert!(trouble.contains(words), "{trouble}");
     }
-    let told = lines.take_all();
+    let logged = lines.take_all();
     assert!(
-        told.iter()
+        logged
+            .iter()
             .any(|line| line["message"] == "the day needs a person")
     );
     let evidence = testbed.evidence();

@@ -91,7 +91,7 @@ async fn a_public_key_of_wechat_pays_that_is_not_here_is_added_by_the_command_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_somebody_changed_is_refused_while_others_under_its_serial_are_taken() {
+async fn an_altered_callback_is_refused_while_others_under_its_serial_are_taken() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     let admin = testbed.wechat.admin();

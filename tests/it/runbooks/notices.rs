@@ -23,8 +23,8 @@ async fn parked(testbed: &Testbed, begins: &str, words: &[&str], what_to_do: &st
         panic!("{begins}: one notice: {notices:?}");
     };
     assert_eq!(kept["status"], "parked", "{begins}: {kept:?}");
-    let told = &kept["what_to_do"];
-    assert!(told.contains(what_to_do), "{begins}: {told}");
+    let advice = &kept["what_to_do"];
+    assert!(advice.contains(what_to_do), "{begins}: {advice}");
     row_says(PAGE, begins, words);
 }
 

@@ -13,14 +13,14 @@ use crate::{
 
 const PAGE: &str = "refunds.md";
 
-/// Time passes, and the sweep looks: how often a person is told of the refund.
-async fn told_after(testbed: &Testbed, hours: u64) -> usize {
+/// Time passes, and the sweep checks: how often the refund is reported to a person.
+async fn reported_after(testbed: &Testbed, hours: u64) -> usize {
     testbed.advance(Duration::from_secs(hours * 3600)).await;
     let lines = Lines::default();
     lines.of(testbed.sweep()).await;
-    let mut told = lines.take("ERROR");
-    told.retain(|line| line["message"] == "refund needs a person");
-    told.len()
+    let mut errors = lines.take("ERROR");
+    errors.retain(|line| line["message"] == "refund needs a person");
+    errors.len()
 }
 
 async fn shown(testbed: &Testbed) -> serde_json::Value {
@@ -36,10 +36,10 @@ async fn a_redirected_refund_that_is_not_paid_out_for_ten_days_is_overdue_until_
     assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
     minutes(&testbed, 1).await;
     for _ in 0..9 {
-        assert_eq!(told_after(&testbed, 24).await, 0);
+        assert_eq!(reported_after(&testbed, 24).await, 0);
         assert_eq!(shown(&testbed).await.get("overdue_since"), None);
     }
-    assert_eq!(told_after(&testbed, 24).await, 1);
+    assert_eq!(reported_after(&testbed, 24).await, 1);
     let refund = shown(&testbed).await;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
@@ -74,9 +74,9 @@ async fn a_refund_of_which_nothing_is_known_for_a_day_is_overdue_until_it_is_ans
     testbed.refund("ORDER-1", "R1", 100).await;
     testbed.work_off().await;
     for _ in 0..23 {
-        assert_eq!(told_after(&testbed, 1).await, 0);
+        assert_eq!(reported_after(&testbed, 1).await, 0);
     }
-    assert_eq!(told_after(&testbed, 2).await, 1);
+    assert_eq!(reported_after(&testbed, 2).await, 1);
     let refund = shown(&testbed).await;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),

@@ -17,15 +17,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn sweep(testbed: &Testbed) -> (SweepReport, Vec<Value>) {
     let lines = Lines::default();
     let report = lines.of(testbed.sweep()).await;
-    let told = lines.take_all();
-    let done = told.last().expect("lines");
+    let logged = lines.take_all();
+    let done = logged.last().expect("lines");
     assert_eq!(done["message"], "sweep done");
     assert_eq!(
         done["report"],
         format!("{report:?}"),
         "as the page reads it"
     );
-    (report, told)
+    (report, logged)
 }
 
 /// Orders that are due after two minutes.
@@ -51,11 +51,11 @@ async fn a_sweep_that_wechat_pay_does_not_answer_says_so_and_asks_again_within_a
     testbed.advance(MINUTE).await;
     assert_eq!(testbed.sweep().await.claimed, 3);
 
-    let wishes = TestbedOptions {
+    let options = TestbedOptions {
         both_hosts_are_down: true,
         ..TestbedOptions::default()
     };
-    let testbed = Testbed::with(wishes).await;
+    let testbed = Testbed::with(options).await;
     orders(&testbed, 20).await;
     let (report, _) = sweep(&testbed).await;
     assert!(report.wechat_down, "{report:?}");
@@ -76,14 +76,14 @@ async fn a_sweep_whose_minute_is_over_says_what_is_left_and_how_long_it_has_been
     let writes = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
     testbed.wire.break_all(writes, AwsFault::Held);
     let lines = Lines::default();
-    // The first looks take until the minute is nearly over. Nothing moves the clock before the
+    // The first checks take until the minute is nearly over. Nothing moves the clock before the
     // whole index is read.
     let index_is_read = async {
-        let mut told = Vec::new();
+        let mut logged = Vec::new();
         let is_it = |line: &Value| line["message"] == "what is due longest";
-        while !told.iter().any(is_it) {
+        while !logged.iter().any(is_it) {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            told.extend(lines.take_all());
+            logged.extend(lines.take_all());
         }
     };
     let minute_passes = async {
@@ -121,13 +121,13 @@ async fn a_sweep_that_cannot_read_some_parts_counts_them_and_does_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_order_that_cannot_be_looked_at_stays_due_and_is_named_above_the_report() {
+async fn one_order_that_cannot_be_checked_stays_due_and_is_named_above_the_report() {
     let testbed = Testbed::start().await;
     orders(&testbed, 1).await;
     testbed.damage("ORDER-0", "amount_fen").await;
     let mut overdue_s = Vec::new();
     for _ in 0..2 {
-        let (report, told) = sweep(&testbed).await;
+        let (report, logged) = sweep(&testbed).await;
         assert!(!report.wechat_down, "{report:?}");
         let others = [
             report.unanswered,
@@ -137,9 +137,11 @@ async fn one_order_that_cannot_be_looked_at_stays_due_and_is_named_above_the_rep
         ];
         assert_eq!(others, [0; 4], "{report:?}");
         let named = |line: &Value| line["level"] == "ERROR" && line["order_no"] == "ORDER-0";
-        let above = told.iter().position(named);
-        let done = told.iter().position(|line| line["message"] == "sweep done");
-        assert!(above.is_some() && above < done, "{told:?}");
+        let above = logged.iter().position(named);
+        let done = logged
+            .iter()
+            .position(|line| line["message"] == "sweep done");
+        assert!(above.is_some() && above < done, "{logged:?}");
         overdue_s.extend(report.overdue_s.values().copied().max());
         testbed.advance(MINUTE).await;
     }

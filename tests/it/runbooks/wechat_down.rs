@@ -100,9 +100,9 @@ fn codes() -> Vec<Code> {
 
 /// The lines with what WeChat Pay said.
 fn refusals(lines: &Lines) -> Vec<Value> {
-    let mut told = lines.take_all();
-    told.retain(|line| line["refusal"].is_string());
-    told
+    let mut logged = lines.take_all();
+    logged.retain(|line| line["refusal"].is_string());
+    logged
 }
 
 async fn each_of_them_shows_and_passes(code: Code) {
@@ -117,10 +117,10 @@ async fn each_of_them_shows_and_passes(code: Code) {
         (202, &json!("reserved")),
         "{says}"
     );
-    let told = refusals(&lines);
+    let logged = refusals(&lines);
     let refused = |line: &&Value| line["refusal"].as_str().unwrap().contains(says);
-    let line = told.iter().find(refused);
-    let line = line.unwrap_or_else(|| panic!("{says}: {told:?}"));
+    let line = logged.iter().find(refused);
+    let line = line.unwrap_or_else(|| panic!("{says}: {logged:?}"));
     assert_eq!(line["level"], code.level, "{line}");
     assert_eq!(line["cause"].as_str(), code.cause, "{line}");
     assert_eq!(line["MerchantRefusals"] == 1, code.is_of_merchant, "{line}");
@@ -164,17 +164,17 @@ async fn an_appid_that_is_not_bound_is_a_setting_and_no_answer_from_either_host_
         &["a binding at WeChat Pay, or our settings"],
     );
 
-    let wishes = TestbedOptions {
+    let options = TestbedOptions {
         both_hosts_are_down: true,
         ..TestbedOptions::default()
     };
-    let testbed = Testbed::with(wishes).await;
+    let testbed = Testbed::with(options).await;
     let ordered = lines.of(testbed.post_order(&native("ORDER-1"))).await;
     assert_eq!(ordered.status, 202);
-    let told = lines.take_all();
+    let logged = lines.take_all();
     let silent = |line: &&Value| line["message"] == "WeChat Pay did not answer";
-    let silent: Vec<&Value> = told.iter().filter(silent).collect();
-    assert!(silent.len() >= 2, "main and backup: {told:?}");
+    let silent: Vec<&Value> = logged.iter().filter(silent).collect();
+    assert!(silent.len() >= 2, "main and backup: {logged:?}");
     for line in silent {
         assert_eq!(line["cause"], "unreachable");
     }

@@ -1,4 +1,4 @@
-//! What tests look at in AWS's engines.
+//! What tests read from AWS's engines.
 
 use std::collections::BTreeMap;
 

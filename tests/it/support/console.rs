@@ -1,5 +1,5 @@
 //! Finance staff at the console: requests with a token that the gateway has verified, a browser's
-//! requests, and a month of reconciled days to look at.
+//! requests, and a month of reconciled days to show.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,7 +28,7 @@ use wechatpay::UnixSeconds;
 
 use super::{Testbed, open};
 
-/// Only where AWS is on this machine may the console ask nobody who he is. Its calls go to the
+/// Only where AWS is on this machine may the console work without sign-in. Its calls go to the
 /// engines in the process all the same.
 const ON_THIS_MACHINE: &str = "http://127.0.0.1:1";
 
@@ -109,7 +109,7 @@ impl Testbed {
         serde_json::from_str(shown.body()).expect("JSON")
     }
 
-    /// What went into the queue of work on reconciliations since the last look.
+    /// What went into the queue of work on reconciliations since this was last read.
     pub(crate) async fn reconcile_work(&self) -> Vec<Value> {
         self.queues.bodies(WORK)
     }
@@ -136,16 +136,16 @@ impl Testbed {
 
     /// Writes down what differences of yesterday make of its run's sums of QR codes.
     pub(crate) async fn write_gaps(&self, run: &mut Run, of_each: &[(DifferenceKind, &str, Gap)]) {
-        let mut told = Gaps::default();
+        let mut accounted_for = Gaps::default();
         let mut gaps = BTreeMap::new();
         for (kind, order_no, gap) in of_each {
-            told.add("NATIVE", *gap);
+            accounted_for.add("NATIVE", *gap);
             let mut of_one = Gaps::default();
             of_one.add("NATIVE", *gap);
             gaps.insert(self.difference(*kind, order_no).id, of_one);
         }
         let part = run.parts_done.get_mut(&0).expect("a part");
-        (part.told, part.gaps_of) = (Some(told), Some("once".to_owned()));
+        (part.accounted_for, part.gaps_of) = (Some(accounted_for), Some("once".to_owned()));
         let table = &self.reconciliation;
         let saved = table.save_gaps(run.date, &run.id, 0, "once", &gaps);
         saved.await.expect("a table");
@@ -250,7 +250,7 @@ impl Testbed {
                 here: side(here, false),
                 differences: BTreeMap::new(),
                 carried: 3,
-                told: Some(Gaps::default()),
+                accounted_for: Some(Gaps::default()),
                 gaps_of: None,
                 left_of: None,
             },

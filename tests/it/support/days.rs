@@ -171,8 +171,8 @@ impl Testbed {
     }
 
     /// A day's differences as `kind about state`, sorted.
-    pub(crate) async fn told(&self, date: BillDate) -> Vec<String> {
-        let mut told: Vec<String> = self
+    pub(crate) async fn difference_lines(&self, date: BillDate) -> Vec<String> {
+        let mut lines: Vec<String> = self
             .differences_of(date)
             .await
             .iter()
@@ -181,8 +181,8 @@ impl Testbed {
                 format!("{} {about} {}", one.kind.name(), one.state.name())
             })
             .collect();
-        told.sort();
-        told
+        lines.sort();
+        lines
     }
 
     /// The stored bills.

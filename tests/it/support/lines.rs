@@ -24,8 +24,7 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Metrics have their times by this clock, and the namespace that the template's alarms look
-    /// at.
+    /// Metrics have their times by this clock, and the namespace that the template's alarms watch.
     pub(crate) fn by(clock: Clock) -> Self {
         Self {
             written: Arc::default(),

@@ -133,7 +133,7 @@ impl Testbed {
     }
 
     /// With these settings.
-    pub(crate) async fn with(wishes: TestbedOptions) -> Self {
+    pub(crate) async fn with(options: TestbedOptions) -> Self {
         let start_s = Clock::system().now();
         let clock = Clock::manual(start_s);
         let random = Random::system();
@@ -145,18 +145,18 @@ impl Testbed {
         let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
         let queues = queues::Queues::of(&engines);
         let callbacks = callbacks::Listener::bind().await;
-        let key = if wishes.signer == "kms" {
+        let key = if options.signer == "kms" {
             kms_key()
         } else {
             sealed_key()
         };
         let config = Config {
-            signing_mode: if wishes.by_certificate {
+            signing_mode: if options.by_certificate {
                 SigningMode::Certificate
             } else {
                 SigningMode::PublicKey
             },
-            platform_certificates: !wishes.without_certificates,
+            platform_certificates: !options.without_certificates,
             ..simulator_config(key.public_pem(), start_s)
         };
         let wechat = Simulator::start(config).expect("a simulator");
@@ -170,14 +170,14 @@ impl Testbed {
         );
         let (public_key, certificate) =
             (VerificationKind::PublicKey, VerificationKind::Certificate);
-        let kinds = match (wishes.by_certificate, wishes.without_certificates) {
+        let kinds = match (options.by_certificate, options.without_certificates) {
             (true, _) => vec![certificate],
             (false, true) => vec![public_key],
             (false, false) => vec![public_key, certificate],
         };
         write_merchant(&keys, wechat.admin(), &kinds).await;
         let client = Client::register(&keys, "shop", &random).await;
-        let vars = vars(&wishes, &tables, &wechat, &callbacks.url);
+        let vars = vars(&options, &tables, &wechat, &callbacks.url);
         let notify_url = callbacks.url.clone();
         let receive_callback = Arc::new(open!(receive_callback, &vars, &aws, &clock, &random));
         callbacks.serve(Arc::clone(&receive_callback));
@@ -437,10 +437,10 @@ impl Testbed {
     /// The queue's ids of the messages that the results queue holds.
     pub(crate) async fn result_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
-        let looks = async |batch: SqsBatch| {
+        let inspect = async |batch: SqsBatch| {
             ids.extend(batch.records.into_iter().map(|record| record.message_id));
         };
-        self.queues.hand_over_and_leave(RESULTS, looks).await;
+        self.queues.hand_over_and_leave(RESULTS, inspect).await;
         ids
     }
 
@@ -638,7 +638,7 @@ pub(crate) fn start_wechat(start: UnixSeconds, port: u16) -> Running {
 
 /// The environment of all functions; each reads its share.
 fn vars(
-    wishes: &TestbedOptions,
+    options: &TestbedOptions,
     tables: &Tables,
     wechat: &Running,
     notify_url: &str,
@@ -652,24 +652,24 @@ fn vars(
         }
     };
     let more = [
-        ("RECONCILE_LINES_MAX", &*wishes.lines_max.to_string()),
-        ("RECONCILE_FUND_ACCOUNTS", wishes.fund_accounts),
+        ("RECONCILE_LINES_MAX", &*options.lines_max.to_string()),
+        ("RECONCILE_FUND_ACCOUNTS", options.fund_accounts),
         (
             "RECONCILE_SETTLEMENT_DAYS",
-            &wishes.settlement_days.to_string(),
+            &options.settlement_days.to_string(),
         ),
-        ("MERCHANT_SIGNER", wishes.signer),
+        ("MERCHANT_SIGNER", options.signer),
         ("WECHATPAY_APPIDS", &appids),
         (
             "WECHATPAY_BASE_URL",
-            host(wishes.main_host_is_down || wishes.both_hosts_are_down),
+            host(options.main_host_is_down || options.both_hosts_are_down),
         ),
-        ("WECHATPAY_BACKUP_URL", host(wishes.both_hosts_are_down)),
+        ("WECHATPAY_BACKUP_URL", host(options.both_hosts_are_down)),
         ("NOTIFY_URL", notify_url),
-        ("PREPAY_BUDGET_MS", &wishes.prepay_budget_ms.to_string()),
+        ("PREPAY_BUDGET_MS", &options.prepay_budget_ms.to_string()),
         (
             "CLIENT_REQUESTS_PER_S",
-            &wishes.client_requests_per_s.to_string(),
+            &options.client_requests_per_s.to_string(),
         ),
     ];
     environment(tables, AWS_IN_PROCESS, &more)

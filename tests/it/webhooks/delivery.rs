@@ -1,4 +1,4 @@
-//! Events reach their receiver: signed, under one id, tried again, and nobody else's.
+//! Events reach their receiver: signed, under one id, tried again, and no other client's.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_reaches_the_receiver_signed() {
-    let scene = WebhookTestbed::start().await;
-    scene.publish(&event("ORDER-1", 3)).await;
-    assert_eq!(scene.work_off().await, 0);
-    let [got] = &scene.receiver.got()[..] else {
+    let testbed = WebhookTestbed::start().await;
+    testbed.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let [got] = &testbed.receiver.got()[..] else {
         panic!("one webhook")
     };
-    assert!(scene.believes(got, 1));
-    assert!(!scene.believes(got, 2));
+    assert!(testbed.believes(got, 1));
+    assert!(!testbed.believes(got, 2));
     assert_eq!(got.id(), "ORDER-1_3");
     assert_eq!(got.header("content-type"), Some("application/json"));
     assert_eq!(
@@ -47,8 +47,8 @@ async fn an_event_reaches_the_receiver_signed() {
             },
         })
     );
-    assert_eq!(scene.work_off().await, 0);
-    assert_eq!(scene.receiver.got().len(), 1, "the message is gone");
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.receiver.got().len(), 1, "the message is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,18 +69,18 @@ async fn every_webhook_is_as_the_contract_says() {
     };
     let described = &contract["webhooks"]["orderChanged"]["post"];
 
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let mut first = event("ORDER-1", 1);
     first.from.clear();
-    scene.publish(&first).await;
-    assert_eq!(scene.work_off().await, 0);
-    scene.set_up("shop", &scene.receiver.url(), 2).await;
-    scene.clock.advance(Duration::from_secs(60));
-    scene.publish(&event("ORDER-1", 2)).await;
-    assert_eq!(scene.work_off().await, 0);
+    testbed.publish(&first).await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.set_up("shop", &testbed.receiver.url(), 2).await;
+    testbed.clock.advance(Duration::from_secs(60));
+    testbed.publish(&event("ORDER-1", 2)).await;
+    assert_eq!(testbed.work_off().await, 0);
 
     let body = validator(&described["requestBody"]["content"]["application/json"]["schema"]);
-    let got = scene.receiver.got();
+    let got = testbed.receiver.got();
     assert_eq!(got.len(), 2);
     for got in got {
         body.validate(&got.json()).expect("a body of the contract");
@@ -101,50 +101,50 @@ async fn every_webhook_is_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_anew() {
-    let scene = WebhookTestbed::start().await;
-    scene
+    let testbed = WebhookTestbed::start().await;
+    testbed
         .receiver
         .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
-    scene.publish(&event("ORDER-1", 3)).await;
-    assert_eq!(scene.work_off().await, 1);
-    assert_eq!(scene.work_off().await, 0);
-    assert_eq!(scene.receiver.got().len(), 1, "it is hidden");
-    scene.clock.advance(Duration::from_secs(5));
-    assert_eq!(scene.work_off().await, 0);
-    let got = scene.receiver.got();
+    testbed.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(testbed.work_off().await, 1);
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.receiver.got().len(), 1, "it is hidden");
+    testbed.clock.advance(Duration::from_secs(5));
+    assert_eq!(testbed.work_off().await, 0);
+    let got = testbed.receiver.got();
     let [first, second] = &got[..] else {
         panic!("two attempts")
     };
     assert_eq!((first.id(), &first.body), (second.id(), &second.body));
     let time = |got: &Got| got.header("webhook-timestamp").unwrap().parse::<i64>();
     assert_eq!(time(second).unwrap() - time(first).unwrap(), 5);
-    assert!(scene.believes(first, 1) && scene.believes(second, 1));
-    assert_eq!(scene.hidden.times_s(), [5]);
+    assert!(testbed.believes(first, 1) && testbed.believes(second, 1));
+    assert_eq!(testbed.hidden.times_s(), [5]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_letter() {
-    let scene = WebhookTestbed::start().await;
-    scene.publish(&event("ORDER-1", 3)).await;
+    let testbed = WebhookTestbed::start().await;
+    testbed.publish(&event("ORDER-1", 3)).await;
     for _ in 1..=MAX_RECEIVE_COUNT {
-        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-        let messages = scene.received();
+        testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        let messages = testbed.received();
         let [message] = &messages[..] else {
             panic!("one message")
         };
         let records = batch(WEBHOOKS, &messages).records;
-        let answer = scene.process(records, PLENTY_MS).await;
+        let answer = testbed.process(records, PLENTY_MS).await;
         assert_eq!(failed(&answer), [&*message.id]);
         // The hours pass.
-        scene.engines.queues().show(WEBHOOKS, &message.id);
+        testbed.engines.queues().show(WEBHOOKS, &message.id);
     }
     assert_eq!(
-        scene.hidden.times_s(),
+        testbed.hidden.times_s(),
         [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 0]
     );
-    assert_eq!(scene.receiver.got().len(), 8);
-    assert!(scene.received().is_empty());
-    let queues = scene.engines.queues();
+    assert_eq!(testbed.receiver.got().len(), 8);
+    assert!(testbed.received().is_empty());
+    let queues = testbed.engines.queues();
     let [(_, dead)] = queues.dead()[..] else {
         panic!("one dead letter")
     };
@@ -153,12 +153,12 @@ async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_let
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let event = event("ORDER-1", 3);
-    let sent = scene.queue.send_webhook(&event, traceparent);
+    let sent = testbed.queue.send_webhook(&event, traceparent);
     sent.await.expect("queued");
-    let [message] = &scene.received()[..] else {
+    let [message] = &testbed.received()[..] else {
         panic!("one message")
     };
     assert_eq!(message.group_id.as_deref(), Some("shop"));
@@ -166,21 +166,21 @@ async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let elsewhere = Receiver::start().await;
     for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
         let to = [(header::LOCATION, elsewhere.url())];
-        scene.receiver.answer_next((status, to));
-        scene.publish(&event("ORDER-1", 3)).await;
-        assert_eq!(scene.work_off().await, 1);
+        testbed.receiver.answer_next((status, to));
+        testbed.publish(&event("ORDER-1", 3)).await;
+        assert_eq!(testbed.work_off().await, 1);
     }
-    assert_eq!(scene.receiver.got().len(), 2);
+    assert_eq!(testbed.receiver.got().len(), 2);
     assert!(elsewhere.got().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_address_is_refused_by_name_and_by_number() {
-    let scene = WebhookTestbed::without_webhook("false").await;
+    let testbed = WebhookTestbed::without_webhook("false").await;
     let lines = Lines::default();
     runbooks::row_says(
         "webhooks.md",
@@ -207,23 +207,27 @@ async fn a_private_address_is_refused_by_name_and_by_number() {
         ),
         ("in-the-clear", format!("http://127.0.0.1:{port}/"), refused),
     ] {
-        scene.set_up(client_id, &url, 1).await;
+        testbed.set_up(client_id, &url, 1).await;
         let mut event = event("ORDER-1", 3);
         event.client_id = ClientId::new(client_id);
-        scene.publish(&event).await;
-        assert_eq!(lines.of(scene.work_off()).await, 1, "{url}");
+        testbed.publish(&event).await;
+        assert_eq!(lines.of(testbed.work_off()).await, 1, "{url}");
         let error = not_delivered(&lines.take("WARN")).expect("a line");
         assert!(error.contains(says), "{url}: {error}");
         // Not even a connection was opened.
-        let nobody = trap.accept().expect_err("nobody came");
-        assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{url}");
+        let none_came = trap.accept().expect_err("nobody came");
+        assert_eq!(none_came.kind(), std::io::ErrorKind::WouldBlock, "{url}");
     }
-    assert_eq!(scene.hidden.times_s(), [5; 4], "a person may still mend it");
+    assert_eq!(
+        testbed.hidden.times_s(),
+        [5; 4],
+        "a person may still mend it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_record_does_not_hold_up_the_others() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let of_another_kind = on_the_bus(&event("ORDER-9", 1)).replace("order.changed", "order.lost");
     let batch = vec![
         record_of("1", on_the_bus(&event("ORDER-1", 2)), 1),
@@ -231,65 +235,69 @@ async fn one_bad_record_does_not_hold_up_the_others() {
         record_of("3", of_another_kind, 1),
         record_of("4", on_the_bus(&event("ORDER-2", 2)), 1),
     ];
-    let answer = scene.process(batch, PLENTY_MS).await;
+    let answer = testbed.process(batch, PLENTY_MS).await;
     let mut failed = failed(&answer);
     failed.sort_unstable();
     assert_eq!(failed, ["2", "3"]);
-    let mut ids = scene.receiver.ids();
+    let mut ids = testbed.receiver.ids();
     ids.sort_unstable();
     assert_eq!(ids, ["ORDER-1_2", "ORDER-2_2"]);
-    assert!(scene.hidden.times_s().is_empty());
+    assert!(testbed.hidden.times_s().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_event_has_the_same_id_when_it_is_delivered_twice_and_when_it_is_replayed() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let event = event("ORDER-1", 3);
-    scene.publish(&event).await;
-    scene.publish(&event).await;
-    assert_eq!(scene.work_off().await, 0);
+    testbed.publish(&event).await;
+    testbed.publish(&event).await;
+    assert_eq!(testbed.work_off().await, 0);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    scene
+    testbed
         .queue
         .send_webhook(&event, traceparent)
         .await
         .expect("queued");
-    assert_eq!(scene.work_off().await, 0);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"; 3]);
-    let got = scene.receiver.got();
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.receiver.ids(), ["ORDER-1_3"; 3]);
+    let got = testbed.receiver.got();
     assert!(got.iter().all(|other| other.body == got[0].body));
-    assert!(got.iter().all(|got| scene.believes(got, 1)));
+    assert!(got.iter().all(|got| testbed.believes(got, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_secret_is_changed_both_sign() {
-    let scene = WebhookTestbed::start().await;
-    scene.set_up("shop", &scene.receiver.url(), 2).await;
-    scene.publish(&event("ORDER-1", 3)).await;
-    assert_eq!(scene.work_off().await, 0);
-    let got = &scene.receiver.got()[0];
+    let testbed = WebhookTestbed::start().await;
+    testbed.set_up("shop", &testbed.receiver.url(), 2).await;
+    testbed.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let got = &testbed.receiver.got()[0];
     let signatures = got.header("webhook-signature").unwrap();
     assert_eq!(signatures.split(' ').count(), 2);
-    assert!(scene.believes(got, 1) && scene.believes(got, 2));
-    assert!(!scene.believes(got, 3));
+    assert!(testbed.believes(got, 1) && testbed.believes(got, 2));
+    assert!(!testbed.believes(got, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_is_told_of_its_own_orders_only() {
-    let scene = WebhookTestbed::start().await;
+async fn a_client_gets_webhooks_of_its_own_orders_only() {
+    let testbed = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
-    scene.set_up("kiosk", &kiosk.url(), 7).await;
+    testbed.set_up("kiosk", &kiosk.url(), 7).await;
     let mut of_kiosk = event("ORDER-2", 2);
     of_kiosk.client_id = ClientId::new("kiosk");
-    let mut of_nobody = event("ORDER-3", 2);
-    of_nobody.client_id = ClientId::new("without-webhook");
-    for event in [&event("ORDER-1", 2), &of_kiosk, &of_nobody] {
-        scene.publish(event).await;
+    let mut without_webhook = event("ORDER-3", 2);
+    without_webhook.client_id = ClientId::new("without-webhook");
+    for event in [&event("ORDER-1", 2), &of_kiosk, &without_webhook] {
+        testbed.publish(event).await;
     }
-    assert_eq!(scene.work_off().await, 0, "who has no webhook is not told");
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_2"]);
+    assert_eq!(
+        testbed.work_off().await,
+        0,
+        "who has no webhook is not told"
+    );
+    assert_eq!(testbed.receiver.ids(), ["ORDER-1_2"]);
     assert_eq!(kiosk.ids(), ["ORDER-2_2"]);
-    assert!(scene.believes(&kiosk.got()[0], 7) && !scene.believes(&kiosk.got()[0], 1));
+    assert!(testbed.believes(&kiosk.got()[0], 7) && !testbed.believes(&kiosk.got()[0], 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,35 +311,35 @@ async fn what_fails_on_our_side_is_tried_again_too() {
             true,
         ),
     ] {
-        let scene = WebhookTestbed::start().await;
-        scene.wire.break_all(down.clone(), Fault::ServiceFault);
-        scene
+        let testbed = WebhookTestbed::start().await;
+        testbed.wire.break_all(down.clone(), Fault::ServiceFault);
+        testbed
             .receiver
             .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
         let body = on_the_bus(&event("ORDER-1", 3));
         let second = vec![record_of("1", body.clone(), 2)];
-        let answer = lines.of(scene.process(second, PLENTY_MS)).await;
+        let answer = lines.of(testbed.process(second, PLENTY_MS)).await;
         assert_eq!(failed(&answer), ["1"], "{down:?}");
         let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
-        let mut told = lines.take_all();
+        let mut logged = lines.take_all();
         let ours = |line: &&Value| line["message"] == CAUSE_IS_OURS;
-        let ours = told.iter().filter(ours).count();
+        let ours = logged.iter().filter(ours).count();
         assert_eq!(ours, usize::from(!is_the_receivers), "{down:?}");
-        told.retain(|line| line["level"] == "WARN");
-        assert_eq!(told.iter().any(counts), is_the_receivers, "{down:?}");
+        logged.retain(|line| line["level"] == "WARN");
+        assert_eq!(logged.iter().any(counts), is_the_receivers, "{down:?}");
         if !is_the_receivers {
             let unread = "where the webhook goes could not be read or changed";
-            let error = not_delivered(&told).expect("a line");
+            let error = not_delivered(&logged).expect("a line");
             assert!(error.starts_with(&format!("{unread}: ")), "{error}");
             let row = runbooks::row("webhooks.md", &format!("all fail alike, `{unread}`"));
             assert!(row.contains("the keys table, or the secrets key in KMS"));
         }
-        scene.wire.mend();
-        scene.receiver.answer_next(StatusCode::OK);
-        scene
+        testbed.wire.mend();
+        testbed.receiver.answer_next(StatusCode::OK);
+        testbed
             .process(vec![record_of("1", body, 3)], PLENTY_MS)
             .await;
-        let last = scene.receiver.got().pop().expect("a webhook");
-        assert!(scene.believes(&last, 1), "{down:?}");
+        let last = testbed.receiver.got().pop().expect("a webhook");
+        assert!(testbed.believes(&last, 1), "{down:?}");
     }
 }

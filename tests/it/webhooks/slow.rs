@@ -19,30 +19,33 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
-    let scene = WebhookTestbed::start().await;
-    scene.receiver.wait_for(10);
-    join_all((1..=10).map(async |n| scene.publish(&event(&format!("ORDER-{n}"), 1)).await)).await;
-    let messages = scene.received();
+    let testbed = WebhookTestbed::start().await;
+    testbed.receiver.wait_for(10);
+    join_all((1..=10).map(async |n| testbed.publish(&event(&format!("ORDER-{n}"), 1)).await)).await;
+    let messages = testbed.received();
     assert_eq!(messages.len(), 10);
     let records = batch(WEBHOOKS, &messages).records;
-    let answer = scene.process(records, PLENTY_MS).await;
+    let answer = testbed.process(records, PLENTY_MS).await;
     assert!(failed(&answer).is_empty(), "none waited for another's end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_holds_up_nobody_next()
- {
-    let scene = WebhookTestbed::start().await;
+async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_delays_no_other() {
+    let testbed = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
-    scene.set_up("kiosk", &kiosk.url(), 7).await;
-    scene.receiver.wait_for(usize::MAX);
+    testbed.set_up("kiosk", &kiosk.url(), 7).await;
+    testbed.receiver.wait_for(usize::MAX);
     let slow = record_of("slow", on_the_bus(&event("ORDER-1", 3)), 1);
     let began = std::time::Instant::now();
-    let answer = scene.process(vec![slow], 14_000).await;
+    let answer = testbed.process(vec![slow], 14_000).await;
     assert_eq!(failed(&answer), ["slow"]);
     assert!(began.elapsed() < Duration::from_millis(8_500));
-    assert_eq!(scene.hidden.times_s(), [45], "not sooner than it is asked");
-    scene.clock.advance(Duration::from_secs(30));
+    assert_eq!(
+        testbed.hidden.times_s(),
+        [45],
+        "not sooner than it is asked"
+    );
+    testbed.clock.advance(Duration::from_secs(30));
 
     // Nine more of its events and one of another client: the batch does not wait.
     let mut batch: Vec<SqsRecord> = (1..=9)
@@ -53,14 +56,17 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     batch.push(record_of("kiosk", on_the_bus(&of_kiosk), 1));
     let began = std::time::Instant::now();
     let lines = Lines::default();
-    let answer = lines.of(scene.process(batch, PLENTY_MS)).await;
+    let answer = lines.of(testbed.process(batch, PLENTY_MS)).await;
     assert_eq!(failed(&answer), ["slow"; 9]);
-    assert_eq!(scene.hidden.times_s()[1..], [15; 9]);
-    let told = lines.take("WARN");
-    let error = not_delivered(&told).expect("a line");
+    assert_eq!(testbed.hidden.times_s()[1..], [15; 9]);
+    let warnings = lines.take("WARN");
+    let error = not_delivered(&warnings).expect("a line");
     assert!(error.ends_with("is left alone for now"), "{error}");
     let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
-    assert!(!told.iter().any(counts), "it counts for no alarm: {told:?}");
+    assert!(
+        !warnings.iter().any(counts),
+        "it counts for no alarm: {warnings:?}"
+    );
     assert!(runbooks::page("webhooks.md").contains("(`is left alone for now`)"));
     assert!(
         began.elapsed() < Duration::from_secs(5),
@@ -68,78 +74,80 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
         began.elapsed()
     );
     assert_eq!(kiosk.ids(), ["ORDER-0_2"]);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"], "it is left alone");
+    assert_eq!(testbed.receiver.ids(), ["ORDER-1_3"], "it is left alone");
 
     // Unless an event has no other attempt before it; and then it is asked again.
-    scene.receiver.wait_for(0);
+    testbed.receiver.wait_for(0);
     // It has as much time as any other, although the receiver rests.
     let late = Duration::from_millis(u64::try_from(SLOW_MS).unwrap() + 1_000);
-    scene.receiver.answer_after(late, StatusCode::NO_CONTENT);
+    testbed.receiver.answer_after(late, StatusCode::NO_CONTENT);
     let last = record_of("last", on_the_bus(&event("ORDER-1", 3)), MAX_RECEIVE_COUNT);
-    assert!(failed(&scene.process(vec![last], PLENTY_MS).await).is_empty());
-    scene.clock.advance(Duration::from_secs(15));
-    scene.publish(&event("ORDER-1", 4)).await;
-    assert_eq!(scene.work_off().await, 0);
+    assert!(failed(&testbed.process(vec![last], PLENTY_MS).await).is_empty());
+    testbed.clock.advance(Duration::from_secs(15));
+    testbed.publish(&event("ORDER-1", 4)).await;
+    assert_eq!(testbed.work_off().await, 0);
     let expected = ["ORDER-1_3", "ORDER-1_3", "ORDER-1_4"];
-    assert_eq!(scene.receiver.ids(), expected);
+    assert_eq!(testbed.receiver.ids(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_others() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
-    scene.set_up("kiosk", &kiosk.url(), 7).await;
-    scene.receiver.takes(&scene.clock, Duration::from_secs(7));
-    assert_eq!(scene.again("ORDER-1", 1).await, 0, "taken all the same");
-    assert_eq!(scene.again("ORDER-2", 1).await, 1, "left alone");
-    assert_eq!(scene.hidden.times_s(), [7], "not sooner than it is asked");
+    testbed.set_up("kiosk", &kiosk.url(), 7).await;
+    testbed
+        .receiver
+        .takes(&testbed.clock, Duration::from_secs(7));
+    assert_eq!(testbed.again("ORDER-1", 1).await, 0, "taken all the same");
+    assert_eq!(testbed.again("ORDER-2", 1).await, 1, "left alone");
+    assert_eq!(testbed.hidden.times_s(), [7], "not sooner than it is asked");
     let mut of_kiosk = event("ORDER-3", 2);
     of_kiosk.client_id = ClientId::new("kiosk");
-    scene.publish(&of_kiosk).await;
-    assert_eq!(scene.work_off().await, 0);
+    testbed.publish(&of_kiosk).await;
+    assert_eq!(testbed.work_off().await, 0);
     assert_eq!(kiosk.ids(), ["ORDER-3_2"]);
-    scene.clock.advance(Duration::from_secs(7));
-    assert_eq!(scene.again("ORDER-2", 2).await, 0);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_1", "ORDER-2_1"]);
+    testbed.clock.advance(Duration::from_secs(7));
+    assert_eq!(testbed.again("ORDER-2", 2).await, 0);
+    assert_eq!(testbed.receiver.ids(), ["ORDER-1_1", "ORDER-2_1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_last_attempt_beyond_the_share_of_a_receiver_that_answers_slowly_is_cut_short() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let took = Duration::from_secs(14);
-    scene.receiver.takes(&scene.clock, took);
+    testbed.receiver.takes(&testbed.clock, took);
     let fails_after = async |attempt| {
-        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
-        assert_eq!(scene.again("ORDER-1", attempt).await, 1);
+        testbed.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        assert_eq!(testbed.again("ORDER-1", attempt).await, 1);
     };
     fails_after(1).await;
     // A last one has its share of the next pause, and then the receiver has had it.
     fails_after(MAX_RECEIVE_COUNT).await;
     let answer = async || {
-        let state = scene.keys.webhook_state("shop").await.expect("read");
+        let state = testbed.keys.webhook_state("shop").await.expect("read");
         let last = state.expect("a webhook").last_answer;
         last.expect("an answer").answer
     };
     assert_eq!(answer().await, "502");
-    scene.receiver.takes(&scene.clock, Duration::ZERO);
+    testbed.receiver.takes(&testbed.clock, Duration::ZERO);
     let late = Duration::from_millis(u64::try_from(SLOW_MS).unwrap() + 1_000);
-    scene.receiver.answer_after(late, StatusCode::NO_CONTENT);
-    assert_eq!(scene.again("ORDER-2", MAX_RECEIVE_COUNT).await, 1);
+    testbed.receiver.answer_after(late, StatusCode::NO_CONTENT);
+    assert_eq!(testbed.again("ORDER-2", MAX_RECEIVE_COUNT).await, 1);
     assert_eq!(answer().await, "timed_out");
-    assert_eq!(scene.receiver.got().len(), 3, "it was asked");
+    assert_eq!(testbed.receiver.got().len(), 3, "it was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many_there_are() {
     for count in [1, 2, 4] {
-        let scene = WebhookTestbed::start().await;
+        let testbed = WebhookTestbed::start().await;
         let took = Duration::from_secs(7);
         let mut slow = Vec::new();
         for n in 0..count {
             let receiver = Receiver::start().await;
             let client_id = format!("slow-{n}");
-            scene.set_up(&client_id, &receiver.url(), 7).await;
-            receiver.takes(&scene.clock, took);
+            testbed.set_up(&client_id, &receiver.url(), 7).await;
+            receiver.takes(&testbed.clock, took);
             slow.push((client_id, receiver));
         }
         // Events of slow receivers one after the other, in each second in which none is waited for,
@@ -151,14 +159,14 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
                 event.client_id = ClientId::new(client_id.as_str());
                 let before = receiver.got().len();
                 let record = record_of("slow", on_the_bus(&event), 1);
-                scene.process(vec![record], PLENTY_MS).await;
+                testbed.process(vec![record], PLENTY_MS).await;
                 if receiver.got().len() > before {
                     waited += took.as_secs();
                     fast += took.as_secs();
                 }
             }
-            scene.clock.advance(Duration::from_secs(1));
-            assert_eq!(scene.again(&format!("ORDER-{fast}"), 1).await, 0);
+            testbed.clock.advance(Duration::from_secs(1));
+            assert_eq!(testbed.again(&format!("ORDER-{fast}"), 1).await, 0);
             fast += 1;
         }
         // Each is waited for once before it is known to be slow, and once more before all the
@@ -176,9 +184,9 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_begun_when_the_time_is_nearly_up() {
-    let scene = WebhookTestbed::start().await;
+    let testbed = WebhookTestbed::start().await;
     let late = record_of("late", on_the_bus(&event("ORDER-1", 3)), 1);
-    let answer = scene.process(vec![late], 13_999).await;
+    let answer = testbed.process(vec![late], 13_999).await;
     assert_eq!(failed(&answer), ["late"]);
-    assert!(scene.receiver.got().is_empty() && scene.hidden.times_s().is_empty());
+    assert!(testbed.receiver.got().is_empty() && testbed.hidden.times_s().is_empty());
 }

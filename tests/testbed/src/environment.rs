@@ -1,5 +1,5 @@
 //! What the functions are deployed with: the names of tables, queues and keys, and the environment
-//! that tells them.
+//! variables that hold them.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub const AWS_IN_PROCESS: &str = "http://aws.invalid";
 pub const REQUESTS: &str = "http://aws.invalid/000000000000/payment-requests";
 /// The same for callbacks.
 pub const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
-/// The same for events that clients are told of.
+/// The same for events that are sent to clients.
 pub const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
 /// The same for reconciliations.
 pub const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";

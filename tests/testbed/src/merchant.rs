@@ -1,5 +1,5 @@
-//! The merchant of all tests and benchmarks: who it is at WeChat Pay, and its keys. Everybody knows
-//! them.
+//! The merchant of all tests and benchmarks: who it is at WeChat Pay, and its keys. They are
+//! public.
 
 use std::sync::{Arc, LazyLock};
 

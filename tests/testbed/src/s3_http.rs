@@ -16,7 +16,7 @@ const KEY_MAX: usize = 1024;
 pub(crate) const METADATA_MAX: usize = 2048;
 /// What the checksums on the wire begin with; what follows is the algorithm.
 const CHECKSUM: &str = "x-amz-checksum-";
-/// The only algorithm that this engine knows, which is the SDK's own choice.
+/// The only algorithm that this engine has, which is the SDK's own choice.
 pub(crate) const CRC32: &str = "crc32";
 
 /// A request, taken apart.

@@ -15,7 +15,7 @@ use wechatpay_simulator::{Admin, Config, GivenMerchant, Merchant, SigningMode, T
 
 use crate::merchant::{APIV3_KEY, APPIDS, MCHID, MERCHANT_SERIAL, sealed_key};
 
-/// A simulator that knows the merchant by this public key and whose clock stands at `start`.
+/// A simulator that has this public key of the merchant and whose clock stands at `start`.
 pub fn simulator_config(merchant_public_key: String, start: UnixSeconds) -> Config {
     let merchant = GivenMerchant {
         mchid: MCHID.to_owned(),
@@ -66,7 +66,7 @@ pub async fn write_merchant(keys: &KeysTable, wechat: &Admin, kinds: &[Verificat
 }
 
 /// Opens a function from its settings, as its `main` does: its crate, its environment, AWS, a clock
-/// and randomness. Whoever uses it depends on `flows` and on the function.
+/// and randomness. Its users depend on `flows` and on the function.
 #[macro_export]
 macro_rules! open {
     ($function:ident, $environment:expr, $aws:expr, $clock:expr, $random:expr) => {{

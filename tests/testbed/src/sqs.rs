@@ -232,7 +232,7 @@ impl SqsEngine {
         }
     }
 
-    /// Deletes a message, whoever received it last.
+    /// Deletes a message, whatever received it last.
     pub fn delete(&mut self, url: &str, id: &str) {
         self.queue(url).messages.retain(|message| message.id != id);
     }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn each_attribute_of_a_table_has_a_type_that_dynamodb_knows() {
+    fn each_attribute_of_a_table_has_a_type_of_dynamodb() {
         let tables = resources("AWS::DynamoDB::Table");
         let attributes = tables
             .filter_map(|(_, table)| table.get("AttributeDefinitions")?.as_array())

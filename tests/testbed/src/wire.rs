@@ -103,7 +103,7 @@ struct State {
     rules: Vec<Rule>,
     plan: Option<Plan>,
     dead: bool,
-    /// Once somebody wants to know.
+    /// Once a test listens.
     charges: Option<Vec<Charge>>,
 }
 

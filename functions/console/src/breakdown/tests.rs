@@ -15,11 +15,11 @@ const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
 
 /// A run that counted this much more in the bill, in fen, with the effect of its differences on
 /// that.
-pub(crate) fn run(counted_fen: i64, told_fen: Option<i64>) -> Run {
+pub(crate) fn run(counted_fen: i64, accounted_fen: Option<i64>) -> Run {
     let date = BillDate::parse("2026-08-01").unwrap();
     let mut run = Run::begun(date, "run-1", false, NOW);
     let mut part = PartDone {
-        told: told_fen.map(gaps),
+        accounted_for: accounted_fen.map(gaps),
         ..PartDone::default()
     };
     let mut there = Totals::default();
@@ -71,9 +71,11 @@ fn every_fen_that_was_counted_has_come_to_one_end() {
         .map(|(one, fen)| (one.id.clone(), gaps(fen)))
         .collect();
     let mut run = run(7_654_321, None);
-    let mut told = Gaps::default();
-    of_each.values().for_each(|gaps| told.add_all(gaps));
-    run.parts_done.get_mut(&0).unwrap().told = Some(told);
+    let mut accounted_for = Gaps::default();
+    of_each
+        .values()
+        .for_each(|gaps| accounted_for.add_all(gaps));
+    run.parts_done.get_mut(&0).unwrap().accounted_for = Some(accounted_for);
     let mut breakdown = Breakdown::begin(&run, Some(of_each));
     assert!(!breakdown.is_whole() && breakdown.is_open());
     all.iter().for_each(|one| breakdown.take(one));
@@ -85,7 +87,7 @@ fn every_fen_that_was_counted_has_come_to_one_end() {
 }
 
 #[test]
-fn what_was_decided_about_is_not_open_and_what_nobody_looked_at_is() {
+fn a_decided_difference_is_not_open_and_an_unexamined_row_is() {
     let explained = found(DifferenceKind::AmountDiffers, "A")
         .decided(Decision::Explain, "li", "a discount", NOW)
         .unwrap();
@@ -117,9 +119,10 @@ fn what_is_open_is_so_where_it_makes_up_for_itself_in_the_sum() {
     ];
     let of_each = all.iter().map(|(one, fen)| (one.id.clone(), gap_of(*fen)));
     let mut run = run(30, None);
-    let mut told = Gaps::default();
-    all.iter().for_each(|(_, fen)| told.add_all(&gap_of(*fen)));
-    run.parts_done.get_mut(&0).unwrap().told = Some(told);
+    let mut accounted_for = Gaps::default();
+    all.iter()
+        .for_each(|(_, fen)| accounted_for.add_all(&gap_of(*fen)));
+    run.parts_done.get_mut(&0).unwrap().accounted_for = Some(accounted_for);
     let mut breakdown = Breakdown::begin(&run, Some(of_each.collect()));
     all.iter().for_each(|(one, _)| breakdown.take(one));
     assert!(breakdown.is_whole() && breakdown.at(GapStatus::Open).is_none());
@@ -175,7 +178,7 @@ fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does()
     let begin = || {
         let of_left = left.map(|(order_no, fen)| (carried(order_no), gap_of(fen)));
         let mut run = run(-4_321, None);
-        run.parts_done.get_mut(&0).unwrap().told = Some(Gaps::default());
+        run.parts_done.get_mut(&0).unwrap().accounted_for = Some(Gaps::default());
         let mut breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
         breakdown.leave(BTreeMap::from(of_left));
         breakdown
@@ -230,7 +233,7 @@ fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
     let of_each = BTreeMap::from([(repaired.id.clone(), gaps(100))]);
     let mut run = run(0, None);
     let part = run.parts_done.get_mut(&0).unwrap();
-    (part.there, part.told) = (Totals::default(), Some(Gaps::default()));
+    (part.there, part.accounted_for) = (Totals::default(), Some(Gaps::default()));
     let mut breakdown = Breakdown::begin(&run, Some(of_each));
     breakdown.take(&repaired);
     assert!(!breakdown.is_whole());
@@ -239,7 +242,7 @@ fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
 }
 
 #[test]
-fn rows_that_nobody_looked_at_stand_where_their_differences_do_and_open_before_all() {
+fn unexamined_rows_count_under_the_state_of_their_differences_and_open_goes_first() {
     let open = found(DifferenceKind::UncheckedRows, "first part");
     let explained = found(DifferenceKind::UncheckedRows, "second part");
     let explain = |by, one: &Difference| one.decided(Decision::Explain, by, "one cause", NOW);
@@ -247,7 +250,7 @@ fn rows_that_nobody_looked_at_stand_where_their_differences_do_and_open_before_a
     let over = open.repaired("run-2", "agrees", NOW);
     let at = |all: &[&Difference]| {
         let mut run = run(30, None);
-        run.parts_done.get_mut(&0).unwrap().told = Some(Gaps::default());
+        run.parts_done.get_mut(&0).unwrap().accounted_for = Some(Gaps::default());
         let mut breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
         all.iter().for_each(|one| breakdown.take(one));
         assert!(breakdown.is_whole());
@@ -263,8 +266,8 @@ fn rows_that_nobody_looked_at_stand_where_their_differences_do_and_open_before_a
 
 #[test]
 fn of_a_run_that_did_not_say_what_its_differences_make_all_is_open() {
-    for (told, of_each) in [(None, Some(BTreeMap::new())), (Some(50), None)] {
-        let breakdown = Breakdown::begin(&run(50, told), of_each);
+    for (accounted_for, of_each) in [(None, Some(BTreeMap::new())), (Some(50), None)] {
+        let breakdown = Breakdown::begin(&run(50, accounted_for), of_each);
         assert!(!breakdown.is_whole() && breakdown.is_open());
         assert!(breakdown.is_open_of("NATIVE") && !breakdown.is_open_of("APP"));
     }

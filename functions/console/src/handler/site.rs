@@ -338,5 +338,5 @@ fn see_other(location: &str) -> Response<String> {
     answer
         .headers_mut()
         .extend(location.ok().map(|location| (LOCATION, location)));
-    pages::unkept(answer)
+    pages::uncached(answer)
 }

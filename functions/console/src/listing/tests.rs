@@ -70,7 +70,7 @@ fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
 }
 
 #[test]
-fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
+fn what_needs_a_person_is_kept_before_what_is_done_however_late_it_is_read() {
     let over = (0..1_000).map(|line| {
         let one = found(DifferenceKind::AmountDiffers, line);
         one.repaired("r", "agrees", UnixSeconds(0))
@@ -82,7 +82,7 @@ fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_counted_and_takes_no_room() {
+fn what_was_not_asked_for_is_counted_and_takes_no_room() {
     let items = || {
         let many = (0..600).map(|line| found(DifferenceKind::AmountDiffers, line));
         many.chain([found(DifferenceKind::StatusDiffers, 1)])
@@ -138,7 +138,7 @@ impl Bench {
         self.wire.forget();
     }
 
-    /// How many calls there were since the last look. Each is a piece of the list.
+    /// How many calls there were since this was last read. Each is a piece of the list.
     fn reads(&self) -> usize {
         let queries = Match::operation(Service::DynamoDb, "Query");
         let (all, queries) = (self.wire.calls().len(), self.wire.count(&queries));
@@ -173,7 +173,7 @@ async fn a_day_is_read_sixty_times_at_most_and_a_kind_that_was_chosen_as_often_a
     assert_eq!(read(None, 1).await, (60, 60, true));
     let chosen = Some(DifferenceKind::AmountDiffers);
     assert_eq!(read(chosen, 1).await, (120, 60, true));
-    // A kind behind the last one that was looked at.
+    // A kind behind the last one that was counted.
     let rare = Some(DifferenceKind::StatusDiffers);
     assert_eq!(read(rare, 1).await, (62, 61, true));
     // All of it in pieces that are larger.

@@ -78,7 +78,7 @@ impl ChartDay {
         }
     }
 
-    fn told(&self) -> String {
+    fn label(&self) -> String {
         let day = long_day(self.date);
         if self.is_unreadable {
             return format!("{day}: its record cannot be read");
@@ -98,22 +98,22 @@ impl ChartDay {
             RunState::Running => "runs, ",
             RunState::Failed => "the run failed, ",
         };
-        let mut told = format!("{day}: {run}{} agreed", yuan(self.sums.agreed));
+        let mut label = format!("{day}: {run}{} agreed", yuan(self.sums.agreed));
         for (fen, whose) in [
             (self.sums.there, "in the bill only"),
             (self.sums.here, "in our books only"),
         ] {
             if fen > 0 {
-                told.push_str(&format!(", {} {whose}", yuan(fen)));
+                label.push_str(&format!(", {} {whose}", yuan(fen)));
             }
         }
         let or_more = if self.needing.is_all { "" } else { " or more" };
         match self.needing.count {
             0 if self.needing.is_all => {}
-            1 => told.push_str(&format!(", 1{or_more} difference not done")),
-            more => told.push_str(&format!(", {more}{or_more} differences not done")),
+            1 => label.push_str(&format!(", 1{or_more} difference not done")),
+            more => label.push_str(&format!(", {more}{or_more} differences not done")),
         }
-        told
+        label
     }
 }
 
@@ -184,11 +184,11 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
     let there = height(day.sums.there, top);
     let here = height(day.sums.here, top);
     let peak = base - agreed - there - here;
-    let told = day.told();
+    let label = day.label();
     let is_labelled = is_chosen || is_monday(day.date);
     html! {
-        a href=(format!("/console/{}", day.date)) aria-label=(told) aria-current=[is_chosen.then_some("page")] {
-            title { (told) }
+        a href=(format!("/console/{}", day.date)) aria-label=(label) aria-current=[is_chosen.then_some("page")] {
+            title { (label) }
             rect.slot.chosen[is_chosen] x=(x) y=(TOP - 20) width=(SLOT) height=(HEIGHT + 20) {}
             @if day.state.is_none() && !day.is_unreadable {
                 rect.none.missing[day.is_missing] x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
@@ -296,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn a_day_without_a_run_is_told_from_a_day_without_trade() {
+    fn a_day_without_a_run_looks_different_from_a_day_without_trade() {
         let date = BillDate::parse("2026-08-03").unwrap();
         let never = ChartDay::of(date, None, None);
-        assert_eq!(never.told(), "Monday, 3 August 2026: no run");
+        assert_eq!(never.label(), "Monday, 3 August 2026: no run");
         let mut quiet = Run::begun(date, "r", false, wechatpay::UnixSeconds(0));
         quiet.state = RunState::Done;
         let quiet = ChartDay::of(date, Some(&quiet), None);
-        assert_eq!(quiet.told(), "Monday, 3 August 2026: ¥0.00 agreed");
+        assert_eq!(quiet.label(), "Monday, 3 August 2026: ¥0.00 agreed");
         let drawn = |day| chart(&[day], date).into_string();
         assert!(drawn(never).contains("class=\"none\" x=\"76\""));
         assert!(!drawn(quiet).contains("class=\"none\" x=\"76\""));
@@ -317,7 +317,7 @@ mod tests {
             let begun = Run::begun(date, "r", dry_run, wechatpay::UnixSeconds(0));
             Run { state, ..begun }
         };
-        for (run, class, told) in [
+        for (run, class, label) in [
             (None, "none missing", "no run, which is overdue"),
             (
                 Some(run(RunState::Done, true)),
@@ -337,7 +337,7 @@ mod tests {
             ),
         ] {
             let day = ChartDay::of(date, run.as_ref(), None).missing(true);
-            assert!(day.told().contains(told), "{}", day.told());
+            assert!(day.label().contains(label), "{}", day.label());
             let drawn = chart(&[day], date).into_string();
             assert!(drawn.contains(&format!("class=\"{class}\"")), "{drawn}");
         }

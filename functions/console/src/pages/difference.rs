@@ -353,7 +353,7 @@ fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Ve
             let follows_an_approval = approved_later
                 && is_ours(&event.cause)
                 && matches!(event.subject, Subject::Refund(_));
-            let happened_to_it = position > 0 && tells_of_the_books(step) && !follows_an_approval;
+            let happened_to_it = position > 0 && is_about_our_books(step) && !follows_an_approval;
             // A run parks a payment and then proposes its refund.
             let led_to_it = is_by_a_run(step) && !matches!(event.subject, Subject::Refund(_));
             let came_first = happened_to_it || led_to_it || !is_ours(&event.cause);
@@ -378,7 +378,7 @@ const fn is_by_a_run(step: &HistoryEntry) -> bool {
 
 /// Whether a step reports a change in our books: the change comes before it. Other steps are
 /// decisions, and their effects come after them.
-const fn tells_of_the_books(step: &HistoryEntry) -> bool {
+const fn is_about_our_books(step: &HistoryEntry) -> bool {
     match step.to {
         DifferenceState::Open | DifferenceState::OnItsWay | DifferenceState::Repaired => true,
         // A run explains what a person said of the payer once that is in the books.

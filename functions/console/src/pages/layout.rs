@@ -51,7 +51,7 @@ pub(super) fn layout(title: &str, viewer: Option<&Viewer>, body: Markup) -> Mark
     }
 }
 
-/// A word with a look.
+/// A word with its colour.
 pub(super) fn chip((text, tone): (&str, Tone)) -> Markup {
     html! { span.chip.(tone.class()) { (text) } }
 }

@@ -41,10 +41,10 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     let (breakdown, is_cut) = (&day.breakdown, day.is_cut);
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
     let repaired = breakdown.at(GapStatus::Repaired);
-    let is_told = breakdown.at(GapStatus::OtherDays).is_none();
+    let is_complete = breakdown.at(GapStatus::OtherDays).is_none();
     let is_readable = breakdown.is_readable();
     html! {
-        section.figure.good[is_readable && !is_open && (is_told || now.is_none())].bad[is_open] {
+        section.figure.good[is_readable && !is_open && (is_complete || now.is_none())].bad[is_open] {
             @if now.is_none() && !is_open {
                 h2 { "Difference" }
                 p.sum { (yuan_signed(0)) }
@@ -78,7 +78,7 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                         a href=(format!("/console/{}#differences", run.date.plus_days(1))) { "that day’s differences" } "."
                     }
                 }
-                @if !is_told {
+                @if !is_complete {
                     p { "What is in no difference is mostly near midnight, on another day of one side, or agreed when it was read again." }
                 }
             } @else {
@@ -111,15 +111,15 @@ const ENDS: [GapStatus; 4] = [
 /// is open, which may make up for itself.
 fn differs(gap: Gap, is_open: bool) -> String {
     let alike = if is_open { "come to the same" } else { "agree" };
-    let told = |what: &str, number: i64, fen: i64| {
+    let worded = |what: &str, number: i64, fen: i64| {
         if (number, fen) == (0, 0) {
             format!("the {what}s {alike}")
         } else {
             format!("{} {what}s, {}", more(number), yuan_signed(fen))
         }
     };
-    let payments = told("payment", gap.payments, gap.paid_fen);
-    let refunds = told("refund", gap.refunds, gap.refunded_fen);
+    let payments = worded("payment", gap.payments, gap.paid_fen);
+    let refunds = worded("refund", gap.refunds, gap.refunded_fen);
     format!("{payments}; {refunds}")
 }
 

@@ -37,7 +37,7 @@ fn li() -> Viewer {
     Viewer::Known(Person::named("li").unwrap())
 }
 
-/// What others may have written, with everything in it that HTML knows.
+/// What others may have written, with every character that is special in HTML.
 const EVIL: &str = r#"<img src=x onerror="alert('1')">&"#;
 
 fn found(kind: DifferenceKind) -> Difference {
@@ -165,19 +165,19 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     };
     let whole = "href=\"/v1/reconciliations/2026-08-01/differences.csv\"";
     let chosen = "href=\"/v1/reconciliations/2026-08-01/differences.csv?kind=amount_differs\"";
-    let told =
+    let shown =
         |count, is_cut, filter| page_of_choice(Some(&done), &many(count, is_cut, filter), filter);
-    let all = told(501, false, Filter::default());
+    let all = shown(501, false, Filter::default());
     assert!(all.contains(whole) && !all.contains(chosen));
-    let some = told(501, false, of_kind);
+    let some = shown(501, false, of_kind);
     assert_eq!(some.matches(chosen).count(), 2, "the button and the hint");
     assert!(some.contains("1 more are in <a"), "{some}");
 
-    let all = told(2, true, Filter::default());
+    let all = shown(2, true, Filter::default());
     assert!(all.contains("Too many for one file") && !all.contains("differences.csv"));
-    let some = told(501, true, of_kind);
+    let some = shown(501, true, of_kind);
     assert!(some.contains(chosen) && !some.contains("Too many for one file"));
-    let still = told(8_001, true, of_kind);
+    let still = shown(8_001, true, of_kind);
     assert!(!still.contains("differences.csv"));
     assert!(still.contains("More than 7,501 others"), "{still}");
     assert!(
@@ -188,7 +188,7 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
         state: Some(DifferenceState::Open),
         ..of_kind
     };
-    let exact = told(8_001, false, of_state);
+    let exact = shown(8_001, false, of_state);
     assert!(
         exact.contains("<p>7,501 others are of this kind"),
         "{exact}"

@@ -10,7 +10,7 @@ use payments::{
 
 use super::Tone;
 
-/// A state's name on its chip, and its look.
+/// A state's name on its chip, and its colour.
 pub(crate) const fn state(state: DifferenceState) -> (&'static str, Tone) {
     match state {
         DifferenceState::Open => ("Open", Tone::Bad),

@@ -192,7 +192,7 @@ pub(crate) fn run(
 /// What it means that so many of the day's differences cannot be read. No run of the day is through
 /// before: it reads them all.
 fn unreadable(differences: usize) -> String {
-    let told = match differences {
+    let unread = match differences {
         1 => "One difference cannot be read, so it is not known whether it is open.".to_owned(),
         more => {
             let more = count(u64::try_from(more).unwrap_or(u64::MAX));
@@ -200,7 +200,7 @@ fn unreadable(differences: usize) -> String {
         }
     };
     format!(
-        "{told} Tell the people who run the system: no run of the day comes to its end before that is put right."
+        "{unread} Tell the people who run the system: no run of the day comes to its end before that is put right."
     )
 }
 

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_told_as_people_say_them() {
+    fn days_are_written_as_people_say_them() {
         for (date, long, short) in [
             ("2026-08-01", "Saturday, 1 August 2026", "1 Aug"),
             ("2026-11-26", "Thursday, 26 November 2026", "26 Nov"),

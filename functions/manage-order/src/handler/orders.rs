@@ -15,15 +15,15 @@ use payments::{
 use stores::guards::{Lease, LeaseKey};
 use tracing::warn;
 
-use super::{ACT_WITHIN, LOOK_AFTER_S, Request};
+use super::{ACT_WITHIN, POLL_AFTER_S, Request};
 
 /// Time limit for a query to WeChat Pay when a client requests its order.
-const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
-/// An order of this age is asked about at a look: by then the callback should be there
-/// (shared/wechatpay/PROTOCOL.md, 5.6).
-const LOOK_FROM_AGE_S: i64 = 5;
+const QUERY_WITHIN: Duration = Duration::from_millis(1_500);
+/// An order of this age is queried at WeChat Pay when its client reads it: by then the callback
+/// should have arrived (shared/wechatpay/PROTOCOL.md, 5.6).
+const QUERY_FROM_AGE_S: i64 = 5;
 /// Minimum time between two such queries, in seconds, however often the order is requested.
-const LOOK_AGAIN_S: i64 = 10;
+const QUERY_AGAIN_S: i64 = 10;
 
 impl Request<'_> {
     /// The order's present state. For an unpaid order WeChat Pay is queried first, at intervals: a
@@ -38,7 +38,7 @@ impl Request<'_> {
             let asked = self
                 .app
                 .query_flow
-                .ask(&order.order_no, LOOK_WITHIN, self.origin)
+                .ask(&order.order_no, QUERY_WITHIN, self.origin)
                 .await;
             match asked {
                 Ok(_) => order = self.order(caller, order_no).await?,
@@ -63,7 +63,7 @@ impl Request<'_> {
             | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => false,
         };
-        if !unpaid || now.since(order.created_at) < LOOK_FROM_AGE_S {
+        if !unpaid || now.since(order.created_at) < QUERY_FROM_AGE_S {
             return false;
         }
         let lease = LeaseKey::StatusQuery {
@@ -74,7 +74,7 @@ impl Request<'_> {
         match self
             .app
             .guards
-            .lease(&lease, &holder, LOOK_AGAIN_S, now)
+            .lease(&lease, &holder, QUERY_AGAIN_S, now)
             .await
         {
             Ok(lease) => lease == Lease::Acquired,
@@ -126,7 +126,7 @@ impl Request<'_> {
                 Ok(view::accepted(
                     order.order_no.as_str(),
                     order.state.name(),
-                    waits_s.saturating_add(LOOK_AFTER_S),
+                    waits_s.saturating_add(POLL_AFTER_S),
                 ))
             }
         }

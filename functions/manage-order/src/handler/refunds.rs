@@ -17,7 +17,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use super::{ACT_WITHIN, LOOK_AFTER_S, Request};
+use super::{ACT_WITHIN, POLL_AFTER_S, Request};
 use crate::input::{OperatorRequest, RedirectRequest};
 
 impl Request<'_> {
@@ -193,7 +193,7 @@ impl Request<'_> {
             None
         });
         let now = self.app.clock.now();
-        view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
+        view::refund_accepted(refund, paused_until, now, POLL_AFTER_S)
     }
 }
 

@@ -115,8 +115,8 @@ impl<'a> Records<'a> {
     /// Whether WeChat Pay accepted a refund on another day than in our books: the acceptance time
     /// may be unknown here, and the notice only has the arrival time.
     async fn is_of_other_day(self, out_refund_no: &OutRefundNo) -> Result<bool, DayError> {
-        let told = query::refund(self.app, out_refund_no).await?;
-        let accepted_at = told.ok().and_then(|news| news.accepted_at);
+        let answer = query::refund(self.app, out_refund_no).await?;
+        let accepted_at = answer.ok().and_then(|news| news.accepted_at);
         Ok(accepted_at.is_some_and(|at| BillDate::of(at) != self.date))
     }
 

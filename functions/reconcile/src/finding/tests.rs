@@ -24,17 +24,17 @@ fn add(finding: &mut Findings, kind: DifferenceKind, order_no: &str, fen: i64) {
     finding.add(kind, about, Some(there), None);
 }
 
-fn told(finding: &Findings) -> Vec<(DifferenceKind, Option<u64>, i64)> {
+fn kinds_and_sums(finding: &Findings) -> Vec<(DifferenceKind, Option<u64>, i64)> {
     let all = finding.differences();
-    let told = all.iter().map(|one| {
+    let kinds_and_sums = all.iter().map(|one| {
         let count = one.aggregate.as_ref().map(|many| many.count);
         (one.kind, count, amount_fen(one))
     });
-    told.collect()
+    kinds_and_sums.collect()
 }
 
 #[test]
-fn more_of_a_kind_than_there_is_room_for_are_told_as_one() {
+fn more_of_a_kind_than_there_is_room_for_are_aggregated() {
     let mut finding = finding(2);
     let kind = DifferenceKind::TradeWithoutFundFlow;
     for (order_no, fen) in [("A", 1), ("B", 20), ("B", 20)] {
@@ -49,7 +49,7 @@ fn more_of_a_kind_than_there_is_room_for_are_told_as_one() {
     };
     finding.more(kind, more);
     assert_eq!(
-        told(&finding),
+        kinds_and_sums(&finding),
         [
             (DifferenceKind::AmountDiffers, None, 4_000),
             (kind, Some(13), 50_321)
@@ -78,15 +78,15 @@ fn the_page_for_on_call_has_the_limits_and_what_a_difference_that_stands_for_man
 }
 
 #[test]
-fn what_a_run_settles_one_by_one_is_told_one_by_one_and_only_the_rest_as_one() {
+fn what_a_run_settles_one_by_one_is_listed_one_by_one_and_only_the_rest_is_aggregated() {
     let mut finding = finding(2);
     let kind = DifferenceKind::PaidThereUnpaidHere;
     for (order_no, fen) in [("A", 1), ("B", 20), ("C", 300), ("D", 4_000)] {
         add(&mut finding, kind, order_no, fen);
     }
-    let told = told(&finding);
-    assert_eq!(told.len(), 3);
-    assert_eq!(told.last(), Some(&(kind, Some(2), 4_300)));
+    let kinds_and_sums = kinds_and_sums(&finding);
+    assert_eq!(kinds_and_sums.len(), 3);
+    assert_eq!(kinds_and_sums.last(), Some(&(kind, Some(2), 4_300)));
 }
 
 /// The bill has a refund twice whose state is not ours: one row more, once, in the sums.
@@ -120,13 +120,16 @@ fn a_row_that_the_bill_has_twice_makes_of_the_sums_one_more() {
         finding.add_with_gap(kind, about_row(&row), (None, None), ("NATIVE", gap));
     }
     finding.repeated(&[row(3)]);
-    let mut told = Gaps::default();
-    finding.gaps().values().for_each(|gaps| told.add_all(gaps));
-    assert_eq!(told.all(), Gap::of_refund(70));
+    let mut effects = Gaps::default();
+    finding
+        .gaps()
+        .values()
+        .for_each(|gaps| effects.add_all(gaps));
+    assert_eq!(effects.all(), Gap::of_refund(70));
 }
 
 #[test]
-fn what_is_told_as_one_makes_of_the_sums_what_its_many_make() {
+fn an_aggregated_difference_has_the_same_effect_on_the_sums_as_its_parts() {
     let mut finding = finding(2);
     let add = |finding: &mut Findings, kind, order_no: &str, gap| {
         let about = DifferenceSubject {
@@ -178,12 +181,12 @@ fn nothing_is_said_to_be_over_that_may_be_among_those_that_were_only_counted() {
     for order_no in ["A", "B"] {
         add(&mut finding, DifferenceKind::FeeOffTheRate, order_no, 1);
     }
-    assert!(!finding.tells_that_it_is_over(&known(DifferenceKind::FeeOffTheRate)));
-    assert!(finding.tells_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
+    assert!(!finding.shows_that_it_is_over(&known(DifferenceKind::FeeOffTheRate)));
+    assert!(finding.shows_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
     let more = Overflow {
         count: 1,
         amount_fen: 1,
     };
     finding.more(DifferenceKind::UncheckedRows, more);
-    assert!(!finding.tells_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
+    assert!(!finding.shows_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
 }

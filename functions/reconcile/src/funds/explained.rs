@@ -9,8 +9,8 @@ use payments::reconcile::difference::{Difference, DifferenceState, DifferenceSub
 pub(super) struct Explained(BTreeSet<(Option<String>, Option<String>)>);
 
 impl Explained {
-    pub(super) fn by(told: &[Difference]) -> Self {
-        let explaining = told.iter().filter(|known| explains(known));
+    pub(super) fn by(differences: &[Difference]) -> Self {
+        let explaining = differences.iter().filter(|known| explains(known));
         Self(explaining.map(|known| numbers(&known.about)).collect())
     }
 

@@ -96,12 +96,12 @@ impl MovementMatcher<'_> {
         }
         let funded = books.finish();
         let due = days.due();
-        let mut looked_at = stream::iter(funded.without_trade.iter().enumerate())
+        let mut checked = stream::iter(funded.without_trade.iter().enumerate())
             .map(|(at, line)| async move {
                 Ok::<_, DayError>((at, line, is_known(app, due, line).await?))
             })
             .buffered(SIDE_BY_SIDE);
-        while let Some((at, line, is_known)) = looked_at.try_next().await? {
+        while let Some((at, line, is_known)) = checked.try_next().await? {
             let bill = strays_until.iter().find(|(_, until)| at < *until);
             if !is_known {
                 self.finding.add(
@@ -135,7 +135,7 @@ impl MovementMatcher<'_> {
             finding,
             ..
         } = self;
-        let told_before = Explained::by(&DifferenceStore::new(app, run).all(due).await?);
+        let explained = Explained::by(&DifferenceStore::new(app, run).all(due).await?);
         BillReader::new(app, run)
             .read_trade(due, |rows| {
                 for row in rows.iter().filter(|row| part.has(id_of(row))) {
@@ -151,7 +151,7 @@ impl MovementMatcher<'_> {
                     };
                     let row = BillLine::from(row);
                     let about = about_row(&row);
-                    if !told_before.has(&about) {
+                    if !explained.has(&about) {
                         let there = SideView {
                             note: Some(moved),
                             ..side_of_row(&row)

@@ -13,7 +13,7 @@ pub struct SweepReport {
     pub settled: u32,
     /// Orders that are still to be paid.
     pub open: u32,
-    /// Reserved orders handed to the queue, since nobody had got them a prepay value.
+    /// Reserved orders handed to the queue, since they had no prepay value yet.
     pub resumed: u32,
     /// Orders that were being closed or could no longer be paid, and are closed now.
     pub closed: u32,

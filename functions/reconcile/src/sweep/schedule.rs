@@ -42,9 +42,9 @@ pub(super) trait Work {
 
     /// The first page of each part has come, or the run is over: `report` says what is due longest.
     /// Once in a run.
-    fn tell_overdue(&self, report: &SweepReport);
+    fn report_overdue(&self, report: &SweepReport);
 
-    /// Looks at one thing.
+    /// Checks one item.
     async fn check(&self, item: CheckItem) -> CheckOutcome;
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn run<W: Work>(
     let mut reads = FuturesUnordered::new();
     let mut checks = FuturesUnordered::new();
     let mut unreadable = None;
-    let mut is_told = false;
+    let mut is_overdue_reported = false;
     loop {
         // A host that is being tried counts as down until it has answered.
         let down = work.is_down();
@@ -206,18 +206,18 @@ pub(super) async fn run<W: Work>(
                 if let Err(error) = run.take(at, page, report) {
                     unreadable = Some(error);
                 }
-                if !is_told && run.parts.iter().all(IndexPart::was_opened) {
-                    is_told = true;
-                    work.tell_overdue(report);
+                if !is_overdue_reported && run.parts.iter().all(IndexPart::was_opened) {
+                    is_overdue_reported = true;
+                    work.report_overdue(report);
                 }
             }
             Some(()) = turn => {}
         }
     }
-    if !is_told {
-        work.tell_overdue(report);
+    if !is_overdue_reported {
+        work.report_overdue(report);
     }
-    run.say_what_is_left(report);
+    run.log_left(report);
     unreadable
 }
 
@@ -399,7 +399,7 @@ impl<'a, W: Work> SweepRun<'a, W> {
         }
     }
 
-    fn say_what_is_left(&self, report: &mut SweepReport) {
+    fn log_left(&self, report: &mut SweepReport) {
         for part in &self.parts {
             let left = u32::try_from(part.ahead.len()).unwrap_or(u32::MAX);
             report.left = report.left.saturating_add(left);

@@ -50,7 +50,7 @@ struct World {
     running: Cell<usize>,
     most_running: Cell<usize>,
     /// When the longest overdue time was reported, and that time, in seconds.
-    told: RefCell<Vec<(i64, Option<i64>)>>,
+    reported: RefCell<Vec<(i64, Option<i64>)>>,
     /// Numbers in the order in which their checks began, and when the last check ended.
     began: RefCell<Vec<String>>,
     ended_ms: Cell<i64>,
@@ -71,7 +71,7 @@ impl World {
             is_down: |_, _| false,
             running: Cell::default(),
             most_running: Cell::default(),
-            told: RefCell::default(),
+            reported: RefCell::default(),
             began: RefCell::default(),
             ended_ms: Cell::default(),
         }
@@ -220,9 +220,11 @@ impl Work for World {
         (self.is_down)(self.passed_ms(), self.running.get())
     }
 
-    fn tell_overdue(&self, report: &SweepReport) {
+    fn report_overdue(&self, report: &SweepReport) {
         let oldest_s = report.overdue_s.values().max().copied();
-        self.told.borrow_mut().push((self.passed_ms(), oldest_s));
+        self.reported
+            .borrow_mut()
+            .push((self.passed_ms(), oldest_s));
     }
 
     async fn check(&self, item: CheckItem) -> CheckOutcome {
@@ -264,7 +266,7 @@ fn ten_thousand_that_are_due_are_through_at_the_allowed_rate_though_each_answer_
 }
 
 #[test]
-fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_the_next() {
+fn a_sweep_checks_its_share_and_what_is_left_is_reported_and_goes_first_in_the_next() {
     let world = World::new().owes(10_000, CheckKind::StatusQuery, 20_000);
     let mut claimed = 0;
     for minute in 1..=4 {
@@ -297,15 +299,15 @@ fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_
 }
 
 #[test]
-fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
+fn what_is_due_longest_is_reported_once_and_as_soon_as_each_part_has_been_read() {
     let world = World::new()
         .owes(10_000, CheckKind::StatusQuery, 20_000)
         .owes(300, CheckKind::Refund, 90);
     assert!(world.sweep(RUN_MS).left > 0, "it takes all of its minute");
-    let told = world.told.take();
+    let reported = world.reported.take();
     // A part is opened after one of the next more urgent reason.
     let opened_ms = i64::try_from(CheckKind::ALL.len()).unwrap() * world.page_ms;
-    assert_eq!(told, [(opened_ms, Some(20_000))]);
+    assert_eq!(reported, [(opened_ms, Some(20_000))]);
     // A run without time to read them all reports what it found.
     let world = World {
         page_ms: 30_000,
@@ -313,13 +315,13 @@ fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
     }
     .owes(1, CheckKind::Refund, 90);
     world.sweep(RUN_MS);
-    let told = world.told.take();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].1, Some(90));
+    let reported = world.reported.take();
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].1, Some(90));
 }
 
 #[test]
-fn a_slow_look_stalls_nothing_but_its_own_lane() {
+fn a_slow_check_stalls_nothing_but_its_own_lane() {
     let slow = |number: &str| {
         if number.ends_with("00") { 6_000 } else { 200 }
     };
@@ -347,7 +349,7 @@ fn answers_that_take_as_long_as_is_normal_do_not_slow_a_run_down() {
 }
 
 #[test]
-fn no_look_waits_for_a_page() {
+fn no_check_waits_for_a_page() {
     let world = World {
         page_ms: 800,
         ..World::new()
@@ -361,7 +363,8 @@ fn no_look_waits_for_a_page() {
 }
 
 #[test]
-fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however_long_those_wait() {
+fn refunds_and_reserved_orders_go_before_closings_and_these_before_status_queries_however_long_those_wait()
+ {
     let world = World::new()
         .owes(300, CheckKind::StatusQuery, 9_000)
         .owes(300, CheckKind::Closing, 6_000)

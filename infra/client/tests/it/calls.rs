@@ -85,8 +85,8 @@ async fn a_refusal_is_an_answer_and_silence_is_an_error() {
     );
     assert!(!answer.is_success());
 
-    let nobody = Client::new(&settings("http://127.0.0.1:1".to_owned()), Path::new("")).unwrap();
-    let signed = nobody.sign(&order(), Clock::system().now(), "n1").unwrap();
+    let offline = Client::new(&settings("http://127.0.0.1:1".to_owned()), Path::new("")).unwrap();
+    let signed = offline.sign(&order(), Clock::system().now(), "n1").unwrap();
     assert!(matches!(
         sender.send(&signed).await,
         Err(SendError::NoAnswer { .. })
@@ -147,13 +147,13 @@ fn the_program_signs_with_a_private_key_file_beside_its_settings() {
             "--async",
         ],
     );
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{told}");
+    let says = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{says}");
     assert!(
-        told.contains("Idempotency-Key: ")
-            && told.contains("HTTP 201")
-            && told.contains("location: /there"),
-        "{told}"
+        says.contains("Idempotency-Key: ")
+            && says.contains("HTTP 201")
+            && says.contains("location: /there"),
+        "{says}"
     );
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
@@ -271,12 +271,12 @@ fn a_refund_without_a_number_has_a_key_by_which_it_can_be_repeated() {
         let key = answer["idempotency_key"].as_str().unwrap().to_owned();
         (key, String::from_utf8(output.stderr).unwrap())
     };
-    let (key, told) = keys_of(&refund);
+    let (key, says) = keys_of(&refund);
     let repeat = format!("repeat with --idempotency-key {key})");
-    assert!(told.contains(&repeat), "{told}");
-    let (again, told) = keys_of(&[&refund[..], &["--idempotency-key", &key]].concat());
+    assert!(says.contains(&repeat), "{says}");
+    let (again, says) = keys_of(&[&refund[..], &["--idempotency-key", &key]].concat());
     assert_eq!(again, key);
-    assert!(!told.contains("repeat with"), "{told}");
+    assert!(!says.contains("repeat with"), "{says}");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn the_program_says_what_to_do_instead_of_doing_half() {
     std::fs::write(&card, r#"{"bank_type":"ICBC_DEBIT","bank_account":6222}"#).unwrap();
     let card = card.to_str().unwrap();
     let redirect = ["refund-abnormal", "tea-0001", "r1", "--to"];
-    for (arguments, status, told) in [
+    for (arguments, status, says) in [
         (
             vec!["create", "--product", "native"],
             2,
@@ -352,7 +352,7 @@ fn the_program_says_what_to_do_instead_of_doing_half() {
         let output = run(&file, &arguments);
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
-        assert!(error.contains(told), "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
         assert!(!error.contains("6222"), "{error}");
     }
 }

@@ -310,7 +310,7 @@ fn kms(operation: &str, asked: &Value) -> (&'static str, Value) {
     }
 }
 
-pub(crate) fn told(output: &Output) -> String {
+pub(crate) fn printed(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

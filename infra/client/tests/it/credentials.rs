@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::cloud::told;
+use crate::cloud::printed;
 use crate::doctor::front::Change;
 use crate::doctor::stage::{STACK, Stage, stage};
 
-/// Keys by which the front tells who called.
+/// Keys by which the front recognises the caller.
 const OF_PROFILE: &str = "AKIAPROFILE";
 const OF_PROCESS: &str = "AKIAPROCESS";
 const OF_SESSION: &str = "ASIASESSION";
@@ -56,7 +56,7 @@ impl Home {
         self.write(name, &token.to_string());
     }
 
-    /// Runs a command that looks at queues and changes nothing, with keys in the environment or
+    /// Runs a command that reads queues and changes nothing, with keys in the environment or
     /// without.
     fn run(
         &self,
@@ -66,8 +66,8 @@ impl Home {
         more: (&[&str], &[(&str, &str)]),
     ) -> Output {
         let (arguments, variables) = more;
-        let looks = ["redrive", "payment-requests", "--dry-run", "--stack", STACK];
-        let mut command = stage.command(&[&looks, arguments].concat());
+        let dry_run = ["redrive", "payment-requests", "--dry-run", "--stack", STACK];
+        let mut command = stage.command(&[&dry_run, arguments].concat());
         if !has_keys {
             command
                 .env_remove("AWS_ACCESS_KEY_ID")
@@ -87,8 +87,8 @@ impl Home {
     }
 }
 
-/// Looks that the stack's outputs are asked for by a key that begins so: else the front ends with a
-/// failure.
+/// Expects that the stack's outputs are requested with a key that begins so: else the front ends
+/// with a failure.
 fn signed_by(key: &str) -> Change {
     let credential = format!("Credential={key}");
     let status = "<StackStatus>CREATE_COMPLETE</StackStatus>";
@@ -97,16 +97,16 @@ fn signed_by(key: &str) -> Change {
 
 #[track_caller]
 fn succeeds(output: &Output) {
-    assert!(output.status.success(), "{}", told(output));
+    assert!(output.status.success(), "{}", printed(output));
 }
 
-/// It fails by this text, and has called nobody.
+/// It fails with this text, and has made no call.
 #[track_caller]
 fn fails_by(output: &Output, texts: &[&str]) {
-    let told = told(output);
-    assert!(!output.status.success(), "{told}");
+    let printed = printed(output);
+    assert!(!output.status.success(), "{printed}");
     for text in texts {
-        assert!(told.contains(text), "{text}: {told}");
+        assert!(printed.contains(text), "{text}: {printed}");
     }
 }
 
@@ -265,7 +265,7 @@ fn a_role_is_taken_on_and_one_that_wants_a_code_says_who_asks_for_it() {
 }
 
 #[test]
-fn where_there_are_no_credentials_it_is_told_how_to_name_some() {
+fn without_credentials_the_error_says_how_to_name_some() {
     let (stage, home) = (stage(), Home::new("none", STATIC));
     let output = home.run(&stage, &[], false, (&[], &[]));
     fails_by(

@@ -15,9 +15,9 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::cloud::told;
+use crate::cloud::printed;
 
-/// What the program told.
+/// What the program printed.
 pub(crate) struct Told {
     pub(crate) status: Option<i32>,
     pub(crate) report: Value,
@@ -33,7 +33,7 @@ impl Told {
         let report = serde_json::from_slice(&output.stdout);
         Self {
             status: output.status.code(),
-            report: report.unwrap_or_else(|error| panic!("{error}: {}", told(output))),
+            report: report.unwrap_or_else(|error| panic!("{error}: {}", printed(output))),
             progress: String::from_utf8_lossy(&output.stderr).into_owned(),
             calls,
         }

@@ -8,7 +8,7 @@ use wechatpay::sign::Signer;
 use x509_cert::der::{DecodePem, Encode};
 use x509_cert::request::CertReq;
 
-use crate::cloud::{Cloud, MCHID, told};
+use crate::cloud::{Cloud, MCHID, printed};
 use crate::policies::{are_those_of, run_all};
 
 const KEY: &str =
@@ -62,25 +62,28 @@ impl Files {
 /// What it says, without a line of a private key.
 #[track_caller]
 fn well(output: &std::process::Output) -> String {
-    let told = told(output);
-    assert!(output.status.success(), "{told}");
-    holds_no_key(&told);
-    told
+    let printed = printed(output);
+    assert!(output.status.success(), "{printed}");
+    holds_no_key(&printed);
+    printed
 }
 
 #[track_caller]
 fn refused(output: &std::process::Output, reason: &str) {
-    let told = told(output);
-    assert!(!output.status.success(), "{told}");
-    assert!(told.contains(reason), "{reason}: {told}");
-    holds_no_key(&told);
+    let printed = printed(output);
+    assert!(!output.status.success(), "{printed}");
+    assert!(printed.contains(reason), "{reason}: {printed}");
+    holds_no_key(&printed);
 }
 
 #[track_caller]
-fn holds_no_key(told: &str) {
+fn holds_no_key(printed: &str) {
     let keys = [KEY, PKCS1, ENCRYPTED, RENEWED_KEY, STRANGER];
     for line in keys.iter().flat_map(|key| key.lines()) {
-        assert!(line.starts_with("-----") || !told.contains(line), "{told}");
+        assert!(
+            line.starts_with("-----") || !printed.contains(line),
+            "{printed}"
+        );
     }
 }
 
@@ -160,7 +163,7 @@ async fn a_certificate_says_its_serial_and_goes_with_its_own_key_only() {
     }
     let twice = ["merchant", "--merchant-serial", SERIAL];
     let twice = cloud.setup(&[&twice[..], &pair.options()].concat());
-    assert_eq!(twice.status.code(), Some(2), "{}", told(&twice));
+    assert_eq!(twice.status.code(), Some(2), "{}", printed(&twice));
 
     let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
     let said = well(&cloud.keys_command(&[&["seal"], &renewed.options()[..]].concat()));
@@ -181,7 +184,7 @@ async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_re
     let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
     let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
 
-    // A merchant that is not set up yet: the rest is told.
+    // A merchant that is not set up yet: the next steps are printed.
     let said = well(&files.import(&cloud, &key_id, &[]));
     assert!(said.contains("was imported"), "{said}");
     assert!(

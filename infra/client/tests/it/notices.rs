@@ -11,7 +11,7 @@ use stores::notices::{
 use stores::order_table::ParkedStatus;
 use wechatpay::UnixSeconds;
 
-use crate::cloud::{Cloud, MCHID, told};
+use crate::cloud::{Cloud, MCHID, printed};
 use crate::policies::{are_those_of, run_all};
 
 const QUEUE: &str = "http://127.0.0.1/payment-results";
@@ -67,7 +67,7 @@ impl Ledger {
 
     fn listed(&self, arguments: &[&str]) -> Vec<Value> {
         let output = self.run(&[&["list"], arguments].concat());
-        assert!(output.status.success(), "{}", told(&output));
+        assert!(output.status.success(), "{}", printed(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -108,9 +108,9 @@ async fn what_waits_is_listed_with_what_is_to_be_done_and_without_messages() {
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown, json!([parked]));
     assert!(
-        told(&output).contains("more than these 1"),
+        printed(&output).contains("more than these 1"),
         "{}",
-        told(&output)
+        printed(&output)
     );
 }
 
@@ -127,7 +127,7 @@ async fn a_notice_is_shown_with_its_message() {
 async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
     let ledger = Ledger::start("redrive").await;
     let output = ledger.run(&["redrive", "FAILED", "--queue-url", QUEUE]);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     let sent = ledger.cloud.sent();
     let [message] = sent.as_slice() else {
         panic!("one message, not {sent:?}");
@@ -140,14 +140,18 @@ async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
     let parts: Vec<usize> = traceparent.split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2]);
     assert!(
-        told(&output).contains(&traceparent[3..35]),
+        printed(&output).contains(&traceparent[3..35]),
         "{}",
-        told(&output)
+        printed(&output)
     );
     assert_eq!(ledger.status("FAILED").await, NoticeStatus::Pending);
 
     let output = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
-    assert!(told(&output).contains("stays parked"), "{}", told(&output));
+    assert!(
+        printed(&output).contains("stays parked"),
+        "{}",
+        printed(&output)
+    );
     assert_eq!(ledger.status("PARKED").await, NoticeStatus::Parked);
     assert_eq!(ledger.cloud.sent().len(), 2);
 }
@@ -156,12 +160,12 @@ async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
 async fn a_list_with_nothing_in_it_says_whose_and_which_it_is() {
     let ledger = Ledger::start("nothing").await;
     let decided = ledger.run(&["list", "--status", "decided"]);
-    let none = told(&decided);
+    let none = printed(&decided);
     assert!(
         none.contains("no notices in the table") && none.contains("that are decided"),
         "{none}"
     );
-    // The number of somebody else: the ledger has two that wait.
+    // Another merchant's number: the ledger has two that wait.
     let table = &ledger.cloud.tables.notices;
     let other = ["--mchid", "1900000001", "--notices-table", table];
     let output = ledger
@@ -173,23 +177,23 @@ async fn a_list_with_nothing_in_it_says_whose_and_which_it_is() {
         "merchant 1900000001 has no notices in the table {table} that are parked or pending"
     );
     assert!(none.contains(&said), "{none}");
-    assert!(!told(&ledger.run(&["list"])).contains("has no notices"));
+    assert!(!printed(&ledger.run(&["list"])).contains("has no notices"));
 }
 
 #[tokio::test]
-async fn who_may_not_send_to_the_queue_is_told_which_role_may() {
+async fn a_refused_send_to_the_queue_names_the_role_that_may() {
     let ledger = Ledger::start("denied").await;
     ledger.cloud.deny_sending();
     let output = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
     assert!(!output.status.success());
-    let told = told(&output);
+    let printed = printed(&output);
     for words in ["OperatorRoleArn", "AccessDenied"] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
 }
 
 #[tokio::test]
-async fn money_that_no_callback_told_of_is_listed_and_has_nothing_to_send_again() {
+async fn money_without_a_callback_is_listed_and_has_nothing_to_send_again() {
     let ledger = Ledger::start("asked").await;
     let order_no = OrderNo::parse("tea-0002").unwrap();
     let money = ParkedMoneyRecord {
@@ -207,9 +211,9 @@ async fn money_that_no_callback_told_of_is_listed_and_has_nothing_to_send_again(
     let output = ledger.run(&["redrive", "payment#4200001", "--queue-url", QUEUE]);
     assert!(!output.status.success());
     assert!(
-        told(&output).contains("nothing to send again"),
+        printed(&output).contains("nothing to send again"),
         "{}",
-        told(&output)
+        printed(&output)
     );
     assert!(ledger.cloud.sent().is_empty());
 }
@@ -219,24 +223,24 @@ async fn a_decision_ends_a_notice_for_good() {
     let ledger = Ledger::start("decide").await;
     let decide = |why: &str| ledger.run(&["decide", "PARKED", "--who", "li", "--why", why]);
     let output = decide("refunded by hand");
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     let notice = ledger.notices.get("PARKED").await.unwrap().unwrap();
     assert_eq!(notice.status, NoticeStatus::Decided);
     assert_eq!(notice.decided_why.as_deref(), Some("refunded by hand"));
 
     let again = decide("kept");
-    assert!(!again.status.success(), "{}", told(&again));
+    assert!(!again.status.success(), "{}", printed(&again));
     assert!(
-        told(&again).contains("`decided` by li since"),
+        printed(&again).contains("`decided` by li since"),
         "{}",
-        told(&again)
+        printed(&again)
     );
     let redriven = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
     assert!(!redriven.status.success());
     assert!(
-        told(&redriven).contains("was decided by li"),
+        printed(&redriven).contains("was decided by li"),
         "{}",
-        told(&redriven)
+        printed(&redriven)
     );
     assert!(ledger.cloud.sent().is_empty());
 }
@@ -247,7 +251,11 @@ async fn what_settled_is_not_sent_again() {
     let now = Clock::system().now();
     ledger.notices.settled("FAILED", None, now).await.unwrap();
     let output = ledger.run(&["redrive", "FAILED", "--queue-url", QUEUE]);
-    assert!(told(&output).contains("has settled"), "{}", told(&output));
+    assert!(
+        printed(&output).contains("has settled"),
+        "{}",
+        printed(&output)
+    );
     assert!(ledger.cloud.sent().is_empty());
 }
 
@@ -292,25 +300,25 @@ async fn the_commands_say_what_they_need() {
             output.status.code(),
             Some(status),
             "{arguments:?}: {}",
-            told(&output)
+            printed(&output)
         );
         assert!(
-            told(&output).contains(reason),
+            printed(&output).contains(reason),
             "{arguments:?}: {}",
-            told(&output)
+            printed(&output)
         );
     }
     let output = ledger.cloud.run(&["notices"]);
     assert!(
-        told(&output).contains("list, show, redrive or decide is missing"),
+        printed(&output).contains("list, show, redrive or decide is missing"),
         "{}",
-        told(&output)
+        printed(&output)
     );
     let output = ledger.cloud.run(&["notices", "list"]);
     assert!(
-        told(&output).contains("the variable WECHATPAY_MCHID"),
+        printed(&output).contains("the variable WECHATPAY_MCHID"),
         "{}",
-        told(&output)
+        printed(&output)
     );
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cloud::{Cloud, told};
+use crate::cloud::{Cloud, printed};
 
 /// The actions of a policy for people in the template.
 pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
@@ -34,7 +34,7 @@ fn outputs() -> String {
 
 /// The commands of a group that `cargo client help` lists.
 fn commands(cloud: &Cloud, group: &str) -> BTreeSet<String> {
-    let help = told(&cloud.run(&["help"]));
+    let help = printed(&cloud.run(&["help"]));
     let begin = format!("  cargo client {group} ");
     let lines = help.lines().filter_map(|line| line.strip_prefix(&begin));
     lines
@@ -57,7 +57,7 @@ pub(crate) fn run_all<'a>(
         assert!(
             output.status.success(),
             "{group} {arguments:?}: {}",
-            told(&output)
+            printed(&output)
         );
         left.remove(arguments[0]);
     }

@@ -14,7 +14,7 @@ use aws_sdk_sqs::types::{
 use serde_json::{Value, json};
 use stores::queues::Queue;
 
-use crate::cloud::told;
+use crate::cloud::printed;
 use crate::doctor::front::Change;
 use crate::doctor::stage::{STACK, Stage, stage};
 use crate::policies::actions;
@@ -68,8 +68,8 @@ impl Pair {
         let dead = made.queue_url.unwrap();
         let asked = sqs.get_queue_attributes().queue_url(&dead);
         let asked = asked.attribute_names(QueueAttributeName::QueueArn);
-        let told = asked.send().await.unwrap();
-        let arn = &told.attributes.unwrap()[&QueueAttributeName::QueueArn];
+        let answer = asked.send().await.unwrap();
+        let arn = &answer.attributes.unwrap()[&QueueAttributeName::QueueArn];
         let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 1 });
         let made = create(source)
             .attributes(QueueAttributeName::RedrivePolicy, policy.to_string())
@@ -106,8 +106,8 @@ impl Pair {
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
         let output = self.run_where(&[], arguments);
-        assert!(output.status.success(), "{}", told(&output));
-        told(&output)
+        assert!(output.status.success(), "{}", printed(&output));
+        printed(&output)
     }
 
     /// Starts it, and waits until every change was met.
@@ -165,7 +165,7 @@ impl Pair {
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let told = self
+        let answer = self
             .sqs
             .get_queue_attributes()
             .queue_url(&self.dead)
@@ -173,8 +173,8 @@ impl Pair {
             .send()
             .await
             .unwrap();
-        let told = told.attributes.unwrap();
-        counted.map(|name| told[&name].clone())
+        let attributes = answer.attributes.unwrap();
+        counted.map(|name| attributes[&name].clone())
     }
 }
 
@@ -223,8 +223,8 @@ async fn what_died_goes_back_as_it_was_and_says_that_it_was_sent_again() {
     }
     assert_eq!(pair.dead_count().await, ["23", "0"]);
 
-    let told = pair.run(&["--rate", "300"]);
-    assert!(told.contains("23 messages were moved back."), "{told}");
+    let text = pair.run(&["--rate", "300"]);
+    assert!(text.contains("23 messages were moved back."), "{text}");
     assert_eq!(pair.dead_count().await, ["0", "0"]);
     let moved = pair.take(&pair.source).await;
     assert_eq!(moved.len(), 23);
@@ -239,8 +239,9 @@ async fn what_died_goes_back_as_it_was_and_says_that_it_was_sent_again() {
         assert_eq!(attributes[Queue::REDRIVEN].string_value(), Some("true"));
     }
     let group = |message: &Message| {
-        let told = message.attributes()?;
-        told.get(&MessageSystemAttributeName::MessageGroupId)
+        let attributes = message.attributes()?;
+        attributes
+            .get(&MessageSystemAttributeName::MessageGroupId)
             .cloned()
     };
     let groups: Vec<String> = moved.iter().filter_map(group).collect();
@@ -264,8 +265,8 @@ async fn a_queue_that_keeps_its_order_gets_its_messages_with_group_and_id() {
     pair.run(&[]);
     let mut moved = Vec::new();
     for message in pair.take(&pair.source).await {
-        let told = message.attributes().unwrap();
-        let of = |name: &MessageSystemAttributeName| told[name].clone();
+        let attributes = message.attributes().unwrap();
+        let of = |name: &MessageSystemAttributeName| attributes[name].clone();
         moved.push((
             message.body().unwrap().to_owned(),
             of(&MessageSystemAttributeName::MessageGroupId),
@@ -277,7 +278,7 @@ async fn a_queue_that_keeps_its_order_gets_its_messages_with_group_and_id() {
 }
 
 #[tokio::test]
-async fn a_look_says_how_many_how_old_and_why_and_leaves_all_to_be_moved_at_once() {
+async fn a_dry_run_reports_how_many_how_old_and_why_and_leaves_all_ready_to_be_moved() {
     let pair = Pair::create("look").await;
     let event = r#"{"detail-type":"order.changed","detail":{}}"#;
     pair.put_dead(&[r#"{"v":"issue.v1","order_no":"tea-1"}"#, "no JSON"])
@@ -308,11 +309,11 @@ async fn a_look_says_how_many_how_old_and_why_and_leaves_all_to_be_moved_at_once
     for time in ["oldest_sent_at", "newest_sent_at"] {
         assert!(seen[time].as_str().unwrap().ends_with("+08:00"), "{seen}");
     }
-    assert!(!told(&output).contains("tea-1"), "{}", told(&output));
+    assert!(!printed(&output).contains("tea-1"), "{}", printed(&output));
     assert_eq!(pair.dead_count().await, ["13", "0"]);
-    let told = pair.run(&["--max", "12", "--rate", "300"]);
-    assert!(told.contains("12 messages were moved back."), "{told}");
-    assert!(told.contains("there may be more"), "{told}");
+    let text = pair.run(&["--max", "12", "--rate", "300"]);
+    assert!(text.contains("12 messages were moved back."), "{text}");
+    assert!(text.contains("there may be more"), "{text}");
     assert_eq!(pair.dead_count().await, ["1", "0"]);
 }
 
@@ -330,10 +331,10 @@ async fn what_dies_again_meanwhile_is_left_and_the_program_ends() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let told = pair.run(&[]);
+    let text = pair.run(&[]);
     reader.abort();
-    assert!(told.contains("3 messages were moved back."), "{told}");
-    assert!(told.contains("3 messages died since this began"), "{told}");
+    assert!(text.contains("3 messages were moved back."), "{text}");
+    assert!(text.contains("3 messages died since this began"), "{text}");
     assert_eq!(pair.dead_count().await, ["3", "0"]);
 }
 
@@ -369,27 +370,27 @@ async fn while_sqs_throttles_it_waits_and_goes_on() {
     // Four times: the SDK itself makes a call three times.
     let throttled = Change::refuse(&[SEND], 400, "ThrottlingException").times(4);
     let output = pair.run_where(&[throttled], &[]);
-    assert!(output.status.success(), "{}", told(&output));
-    let told = told(&output);
-    assert!(told.contains("going on in 1 s"), "{told}");
-    assert!(told.contains("2 messages were moved back."), "{told}");
+    assert!(output.status.success(), "{}", printed(&output));
+    let printed = printed(&output);
+    assert!(printed.contains("going on in 1 s"), "{printed}");
+    assert!(printed.contains("2 messages were moved back."), "{printed}");
     assert_eq!(pair.bodies(&pair.source).await, ["a", "b"]);
 }
 
 #[tokio::test]
-async fn who_may_not_send_is_told_whose_role_it_takes_and_every_message_stays() {
+async fn a_refused_send_names_the_role_it_takes_and_every_message_stays() {
     let pair = Pair::create("denied").await;
     pair.put_dead(&["a", "b", "c"]).await;
     let denied = Change::refuse(&[SEND], 403, "AccessDeniedException");
     let output = pair.run_where(&[denied], &[]);
     assert_eq!(output.status.code(), Some(1));
-    let told = told(&output);
+    let printed = printed(&output);
     for words in [
         "OperatorRoleArn",
         "RedrivePolicyArn",
         "0 messages were moved back.",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
     assert_eq!(pair.dead_count().await, ["3", "0"]);
     assert!(pair.bodies(&pair.source).await.is_empty());
@@ -411,8 +412,12 @@ async fn ctrl_c_ends_it_between_two_messages() {
     assert!(signal.unwrap().success());
     let output = child.wait_with_output().unwrap();
     pair.stage.front.end();
-    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
-    assert!(told(&output).contains("ended by hand"), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", printed(&output));
+    assert!(
+        printed(&output).contains("ended by hand"),
+        "{}",
+        printed(&output)
+    );
     let moved = pair.bodies(&pair.source).await;
     let stayed = pair.bodies(&pair.dead).await;
     assert!(!stayed.is_empty(), "{moved:?}");
@@ -449,8 +454,8 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
         ),
     ] {
         let output = stage.plain_where(&[], &[&["redrive"], arguments.as_slice()].concat());
-        assert_eq!(output.status.code(), Some(status), "{}", told(&output));
-        assert!(told(&output).contains(reason), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(status), "{}", printed(&output));
+        assert!(printed(&output).contains(reason), "{}", printed(&output));
     }
 }
 
@@ -463,7 +468,7 @@ async fn the_policy_for_it_has_the_calls_that_it_makes_and_those_of_its_page() {
         pair.stage.front.set(&pair.changes(&[]), 0);
         let all = [&["redrive", "webhooks", "--stack", STACK], arguments].concat();
         let output = pair.stage.plain(&all);
-        assert!(output.status.success(), "{}", told(&output));
+        assert!(output.status.success(), "{}", printed(&output));
         calls.extend(pair.stage.front.calls());
         pair.stage.front.end();
     }

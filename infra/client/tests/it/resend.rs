@@ -93,8 +93,8 @@ fn all_pages_are_asked_for_and_a_pause_that_the_api_asks_for_is_made() {
     ]);
     let output = resend("pages", &api_url, &["--to", "2026-08-02T00:00:00+08:00"]);
     assert!(output.status.success(), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told, "103 events are on their way once more\n");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, "103 events are on their way once more\n");
     let places: Vec<Value> = bodies
         .iter()
         .map(|body| {
@@ -107,7 +107,8 @@ fn all_pages_are_asked_for_and_a_pause_that_the_api_asks_for_is_made() {
 }
 
 #[test]
-fn a_key_over_its_limit_waits_as_told_and_asks_again_and_no_other_refusal_is_repeated() {
+fn a_key_over_its_limit_waits_as_long_as_answered_and_tries_again_and_no_other_refusal_is_repeated()
+{
     let limited = (
         "429 Too Many Requests",
         "retry-after: 0\r\n",

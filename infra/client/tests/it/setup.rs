@@ -11,7 +11,7 @@ use runtime::clock::Clock;
 use runtime::signer::SignWith;
 use wechatpay::sign::Signer;
 
-use crate::cloud::{Cloud, told};
+use crate::cloud::{Cloud, printed};
 use crate::server::pem;
 
 const APIV3_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -32,7 +32,7 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
         &settings,
     ];
     let output = cloud.setup(&register);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
     let call = Call::get_order("tea-0001");
     let signed = Client::load(Path::new(&settings))
@@ -82,9 +82,9 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     ];
     let taken = cloud.setup_by_variables(&thief.concat());
     assert!(
-        !taken.status.success() && told(&taken).contains("shop-1 is there already"),
+        !taken.status.success() && printed(&taken).contains("shop-1 is there already"),
         "{}",
-        told(&taken)
+        printed(&taken)
     );
     assert!(
         !Path::new(&elsewhere).exists(),
@@ -95,9 +95,9 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
 
     let again = cloud.setup(&register);
     assert!(
-        !again.status.success() && told(&again).contains("move it away"),
+        !again.status.success() && printed(&again).contains("move it away"),
         "{}",
-        told(&again)
+        printed(&again)
     );
     assert_eq!(
         std::fs::read_to_string(&settings).unwrap(),
@@ -122,10 +122,10 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     ] {
         refused(&cloud, &[&limit[..], arguments].concat(), reason);
     }
-    let nobody = ["limit", "--keyid", "shop-l", "--as-the-others"];
+    let default_limit = ["limit", "--keyid", "shop-l", "--as-the-others"];
     refused(
         &cloud,
-        &nobody,
+        &default_limit,
         "there is no key shop-l, so no limit was set",
     );
     well(&cloud, &[&limit[..], &["--as-the-others"]].concat());
@@ -138,8 +138,8 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
             .success()
     );
     assert!(cloud.keys().client_key("shop-1").await.unwrap().is_none());
-    // Nothing was revoked: whoever has the key can still use it, so the message must not sound as
-    // if somebody else had been here.
+    // Nothing was revoked: the owner of the key can still use it, so the message must not suggest
+    // that another person revoked it.
     for (keyid, reason) in [
         ("shop-l", "there is no key shop-l, so nothing was revoked"),
         ("shop", "the client shop has shop-1"),
@@ -168,9 +168,9 @@ async fn a_public_key_is_registered_only_for_its_own_algorithm() {
     };
     let wrong = register("rsa-v1_5-sha256");
     assert!(
-        !wrong.status.success() && told(&wrong).contains("cannot be used for rsa-v1_5-sha256"),
+        !wrong.status.success() && printed(&wrong).contains("cannot be used for rsa-v1_5-sha256"),
         "{}",
-        told(&wrong)
+        printed(&wrong)
     );
     assert_eq!(register("rsa").status.code(), Some(2));
     assert!(cloud.keys().client_key("app-1").await.unwrap().is_none());
@@ -253,13 +253,13 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
     ] {
         let output = cloud.setup(&arguments);
         assert!(
-            !output.status.success() && told(&output).contains(reason),
+            !output.status.success() && printed(&output).contains(reason),
             "{reason}: {}",
-            told(&output)
+            printed(&output)
         );
     }
     let output = cloud.setup(&[&merchant[..], &keys, &rotation].concat());
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
     let read = cloud.keys().merchant().await.unwrap();
     assert_eq!(read.response_serial, "PUB_KEY_ID_01");
@@ -272,16 +272,20 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
 /// Runs a set-up command that goes well.
 fn well(cloud: &Cloud, arguments: &[&str]) -> String {
     let output = cloud.setup_by_variables(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        printed(&output)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs one that is refused, and why.
 fn refused(cloud: &Cloud, arguments: &[&str], reason: &str) {
     let output = cloud.setup_by_variables(arguments);
-    let told = told(&output);
-    assert!(!output.status.success(), "{arguments:?}: {told}");
-    assert!(told.contains(reason), "{reason}: {told}");
+    let printed = printed(&output);
+    assert!(!output.status.success(), "{arguments:?}: {printed}");
+    assert!(printed.contains(reason), "{reason}: {printed}");
 }
 
 /// What `setup show` says.
@@ -296,7 +300,7 @@ const PUBLIC_KEY: &str =
 const CERTIFICATE_SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2";
 
 #[tokio::test]
-async fn what_a_set_up_command_is_not_told_about_stays() {
+async fn what_a_set_up_command_does_not_name_stays() {
     let cloud = Cloud::start("stays").await;
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&key).unwrap();
@@ -474,9 +478,9 @@ async fn a_set_up_command_says_which_option_or_variable_is_missing() {
         let output = cloud.run(&[&["setup"], command].concat());
         assert_eq!(output.status.code(), Some(2));
         assert!(
-            told(&output).contains(reason),
+            printed(&output).contains(reason),
             "{reason}: {}",
-            told(&output)
+            printed(&output)
         );
     }
 }

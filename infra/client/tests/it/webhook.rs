@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use standard_webhooks::Secret;
 use stores::keys_table::{Endpoint, Webhook};
 
-use crate::cloud::{Cloud, told};
+use crate::cloud::{Cloud, printed};
 
 /// Registers the key `shop-1` of the client `shop`.
 fn register_shop(cloud: &Cloud) {
@@ -23,17 +23,17 @@ fn register_shop(cloud: &Cloud) {
 const URL: &str = "https://shop.example/hooks?token=t0k3n";
 const GIVEN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// What functions read, handed to `look`.
-async fn look_at<T>(cloud: &Cloud, look: impl FnOnce(&Endpoint) -> T) -> T {
+/// What functions read, for `check`.
+async fn with_endpoint<T>(cloud: &Cloud, check: impl FnOnce(&Endpoint) -> T) -> T {
     match cloud.keys().webhook("shop").await.unwrap().as_deref() {
-        Some(Webhook::Active(endpoint)) => look(endpoint),
+        Some(Webhook::Active(endpoint)) => check(endpoint),
         other => panic!("no active webhook: {other:?}"),
     }
 }
 
 /// The secrets that sign, newest first.
 async fn secrets(cloud: &Cloud) -> Vec<Vec<u8>> {
-    look_at(cloud, |endpoint| {
+    with_endpoint(cloud, |endpoint| {
         let secrets = endpoint.secrets.iter();
         secrets.map(|secret| secret.as_bytes().to_vec()).collect()
     })
@@ -41,9 +41,9 @@ async fn secrets(cloud: &Cloud) -> Vec<Vec<u8>> {
 }
 
 fn well(output: &std::process::Output) -> String {
-    let told = told(output);
-    assert!(output.status.success(), "{told}");
-    told
+    let printed = printed(output);
+    assert!(output.status.success(), "{printed}");
+    printed
 }
 
 #[tokio::test]
@@ -53,19 +53,19 @@ async fn a_webhook_s_secret_is_written_to_a_file_and_not_to_the_terminal_unless_
     let webhook = ["webhook", "--client", "shop", "--url", URL];
     let file = cloud.path("new.secret");
     let output = cloud.setup(&[&webhook[..], &["--secret-to", &file]].concat());
-    let told_text = well(&output);
-    assert!(!told_text.contains("whsec_"), "{told_text}");
-    assert!(!told_text.contains("t0k3n"), "{told_text}");
+    let text = well(&output);
+    assert!(!text.contains("whsec_"), "{text}");
+    assert!(!text.contains("t0k3n"), "{text}");
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let written = std::fs::read_to_string(&file).unwrap();
     let written = Secret::parse(written.trim_end()).expect("the secret");
-    look_at(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
+    with_endpoint(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
     assert_eq!(secrets(&cloud).await, [written.as_bytes()]);
 
     // The file may hold the secret in use: it is not written over, and nothing is registered.
     let again = cloud.setup(&[&webhook[..], &["--new-secret", "--secret-to", &file]].concat());
-    assert!(!again.status.success() && told(&again).contains("move it away"));
+    assert!(!again.status.success() && printed(&again).contains("move it away"));
     assert_eq!(secrets(&cloud).await, [written.as_bytes()]);
 
     let output = cloud.setup(&[
@@ -75,13 +75,13 @@ async fn a_webhook_s_secret_is_written_to_a_file_and_not_to_the_terminal_unless_
         "--new-secret",
         "--show-secret",
     ]);
-    let told_text = well(&output);
-    let shown = Secret::parse(told_text.lines().last().unwrap()).expect("the secret");
+    let text = well(&output);
+    let shown = Secret::parse(text.lines().last().unwrap()).expect("the secret");
     assert_eq!(
         secrets(&cloud).await,
         [shown.as_bytes(), written.as_bytes()]
     );
-    look_at(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
+    with_endpoint(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn changing_a_webhook_s_url_keeps_its_secrets() {
         "--url",
         "https://new.example/",
     ];
-    let told_text = well(&cloud.setup_by_variables(&elsewhere));
-    assert!(told_text.contains("go on"), "{told_text}");
+    let text = well(&cloud.setup_by_variables(&elsewhere));
+    assert!(text.contains("go on"), "{text}");
     assert_eq!(secrets(&cloud).await, [given.as_bytes()]);
     // Given twice, as after an answer that was lost, a secret does not push the one in use out.
     let second = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -111,7 +111,7 @@ async fn changing_a_webhook_s_url_keeps_its_secrets() {
         well(&cloud.setup(&again));
         assert_eq!(secrets(&cloud).await, [second.as_bytes(), given.as_bytes()]);
     }
-    look_at(&cloud, |endpoint| {
+    with_endpoint(&cloud, |endpoint| {
         assert_eq!(endpoint.url.as_str(), "https://new.example/");
     })
     .await;
@@ -122,7 +122,7 @@ async fn changing_a_webhook_s_url_keeps_its_secrets() {
     let again = cloud.setup(&off);
     assert!(!again.status.success(), "there is none");
     let said = "there is no webhook of a client shop, so nothing was removed";
-    assert!(told(&again).contains(said), "{}", told(&again));
+    assert!(printed(&again).contains(said), "{}", printed(&again));
 }
 
 #[tokio::test]
@@ -136,9 +136,9 @@ async fn a_webhook_of_a_client_that_has_no_key_is_refused_unless_it_is_to_be_fir
     };
     let refused = |client: &str, reason: &str| {
         let output = set_up(client, &[]);
-        let told = told(&output);
-        assert!(!output.status.success(), "{told}");
-        assert!(told.contains(reason), "{reason}: {told}");
+        let printed = printed(&output);
+        assert!(!output.status.success(), "{printed}");
+        assert!(printed.contains(reason), "{reason}: {printed}");
         let secret = cloud.path(&format!("{client}.secret"));
         assert!(!std::path::Path::new(&secret).exists(), "no secret is made");
     };
@@ -151,7 +151,7 @@ async fn a_webhook_of_a_client_that_has_no_key_is_refused_unless_it_is_to_be_fir
     }
     well(&set_up("shop", &[]));
     well(&set_up("later", &["--before-its-key"]));
-    // One that is there is changed, whoever has a key.
+    // One that is there is changed, whether or not there is a key.
     let moved = [
         "webhook",
         "--client",
@@ -183,9 +183,9 @@ async fn what_cannot_be_a_webhook_is_refused_and_says_why() {
         (&[], 2, "--url is missing"),
     ] {
         let output = cloud.setup(&[&["webhook", "--client", "shop"], options].concat());
-        let told = told(&output);
-        assert_eq!(output.status.code(), Some(code), "{told}");
-        assert!(told.contains(reason), "{reason}: {told}");
+        let printed = printed(&output);
+        assert_eq!(output.status.code(), Some(code), "{printed}");
+        assert!(printed.contains(reason), "{reason}: {printed}");
     }
     assert!(cloud.keys().webhook("shop").await.unwrap().is_none());
 }

@@ -104,8 +104,8 @@ pub enum InstallError {
     },
 }
 
-/// Installs the engine where that was not done yet, telling about progress on standard error. A
-/// second call takes a few milliseconds. Safe in several processes at once.
+/// Installs the engine where that was not done yet, with progress on standard error. A second call
+/// takes a few milliseconds. Safe in several processes at once.
 ///
 /// # Errors
 /// When Python, its `venv` module or the package index is missing; the message says what to do.
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_old_or_incomplete_python_is_told_with_the_next_step() {
+    fn a_missing_old_or_incomplete_python_is_reported_with_the_next_step() {
         let missing = check_python(OsStr::new("/nonexistent/python3")).unwrap_err();
         assert!(missing.to_string().contains("apt-get install python3"));
         for (said, expected) in [

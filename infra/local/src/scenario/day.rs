@@ -14,13 +14,13 @@ use wechatpay::time::beijing_day;
 use wechatpay_simulator::{Fault, PayOptions, Rule};
 
 use super::{
-    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
+    NEWS_WITHIN, POLL_EVERY, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
     text,
 };
 use crate::failure::Failure;
 use crate::product::Product;
 
-/// Runs a day's end, telling each step as soon as it is done.
+/// Runs a day's end, and reports each step as soon as it is done.
 ///
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     api_url: &str,
-    told: fn(&ScenarioStep),
+    on_step: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
     let now_ms = stage.clock.now_ms();
     let staff = Staff {
@@ -37,7 +37,7 @@ pub(crate) async fn run(
         api_url,
         date: beijing_day(stage.clock.now()),
     };
-    let mut scenario = Scenario::new(stage, product, told);
+    let mut scenario = Scenario::new(stage, product, on_step);
     let twice = format!("play-twice-{now_ms}");
     scenario.create("create_order_4", &twice).await?;
     scenario.pay_twice(&twice).await?;
@@ -175,7 +175,7 @@ impl Scenario<'_> {
         Ok(done)
     }
 
-    /// Runs the day, and looks whether it found what it should.
+    /// Runs the day, and checks whether it found what it should.
     async fn reconcile(
         &mut self,
         staff: &Staff<'_>,
@@ -205,7 +205,7 @@ impl Scenario<'_> {
                 let failure = Failure::new(format!("the day was not reconciled: {day:?}"));
                 return Err(self.with_log(failure, "reconcile").await);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         };
         let ms = elapsed_ms(begin);
         let mut ids = BTreeMap::from([
@@ -312,7 +312,7 @@ impl Scenario<'_> {
                 ));
                 return Err(self.with_log(failure, "reconcile").await);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         };
         let ids = BTreeMap::from([
             ("order_no", order_no.to_owned()),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wechatpay_simulator::{Fault, Payment, RefundStatus, Rule, TradeState};
 
 use super::{
-    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
+    NEWS_WITHIN, POLL_EVERY, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
     text, unexpected,
 };
 use crate::failure::Failure;
@@ -35,9 +35,9 @@ pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     paid_order_no: &str,
-    told: fn(&ScenarioStep),
+    on_step: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
-    let mut scenario = Scenario::new(stage, product, told);
+    let mut scenario = Scenario::new(stage, product, on_step);
     scenario.await_webhook(paid_order_no).await?;
     scenario.refund(paid_order_no).await?;
     scenario.await_refund(paid_order_no).await?;
@@ -60,7 +60,7 @@ impl Scenario<'_> {
     async fn await_webhook(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let webhook = loop {
-            if let Some(webhook) = self.stage.receiver.told(order_no, "paid") {
+            if let Some(webhook) = self.stage.receiver.delivery_of(order_no, "paid") {
                 break webhook;
             }
             if begin.elapsed() > NEWS_WITHIN {
@@ -79,7 +79,7 @@ impl Scenario<'_> {
                 ));
                 return Err(self.with_log(failure, "send-webhook").await);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         };
         let paid_ms = self.payment_at_wechat(order_no)?.paid_ms;
         let ids = BTreeMap::from([
@@ -131,7 +131,7 @@ impl Scenario<'_> {
                 ));
                 return Err(self.with_log(failure, "process-payment").await);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         };
         let ms = elapsed_ms(begin);
         self.check_refund(order_no, &refund, REFUND_FEN)?;
@@ -317,7 +317,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_states_of_one_subject_are_told_in_their_order() {
+    fn the_states_of_one_subject_are_listed_in_their_order() {
         let events = [
             json!({"version": 1, "subject": "order", "to": "reserved"}),
             json!({"version": 2, "subject": "order", "to": "paid"}),

@@ -7,12 +7,12 @@ use serde_json::Value;
 use wechatpay_simulator::{CallbackStatus, PayOptions};
 
 use super::{
-    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, read_order, text,
+    NEWS_WITHIN, POLL_EVERY, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, read_order, text,
 };
 use crate::failure::Failure;
 use crate::product::Product;
 
-/// Pays one order of the product and reads it, telling each step as soon as it is done.
+/// Pays one order of the product and reads it, and reports each step as soon as it is done.
 ///
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done
@@ -21,9 +21,9 @@ pub(crate) async fn run(
     stage: &ScenarioContext<'_>,
     product: Product,
     order_no: &str,
-    told: fn(&ScenarioStep),
+    on_step: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
-    let mut scenario = Scenario::new(stage, product, told);
+    let mut scenario = Scenario::new(stage, product, on_step);
     scenario.create("create_order", order_no).await?;
     scenario.find_prepay(order_no)?;
     scenario.pay(order_no).await?;
@@ -94,7 +94,7 @@ impl Scenario<'_> {
                         Failure::new(format!("the callback was not taken in time: {seen}"));
                     return Err(self.with_log(failure, "receive-callback").await);
                 }
-                Some(_) | None => tokio::time::sleep(LOOK_EVERY).await,
+                Some(_) | None => tokio::time::sleep(POLL_EVERY).await,
             }
         }
     }

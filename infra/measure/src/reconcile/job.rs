@@ -96,8 +96,9 @@ pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Meas
     // Only parts of the index that have unseen lines are read again; here each has.
     each_page(books, |shard, lines| {
         if matched.books.unseen_in(shard) > 0 {
-            let mut tell = |line: &BookLine<'_>| differences.push(format!("here {}\n", id(line)));
-            matched.books.unseen_among(lines, &mut tell);
+            let mut add_line =
+                |line: &BookLine<'_>| differences.push(format!("here {}\n", id(line)));
+            matched.books.unseen_among(lines, &mut add_line);
         }
         Ok(())
     })?;

@@ -15,7 +15,7 @@ pub(crate) struct VerifiedCall<'a> {
     pub(crate) serial: Option<&'a str>,
     /// A fault's word on what a new refund comes to.
     pub(crate) refund_comes_to: Option<RefundOutcome>,
-    /// What strikes it; bills look for theirs.
+    /// The faults that strike it; bills find theirs here.
     pub(crate) faults: &'a [Fault],
 }
 

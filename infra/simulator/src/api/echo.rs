@@ -58,7 +58,7 @@ pub(super) fn echo(
             plaintext: notice.into(),
             format: NoticeFormat::V3,
         };
-        books.tell(news, &mut tools);
+        books.send_notice(news, &mut tools);
     }
     Ok(Reply::Json(answer.into()))
 }

@@ -25,7 +25,7 @@ pub enum PlantedDifference {
     },
     /// A row has another currency.
     AlterCurrency {
-        /// `USD` unless told.
+        /// `USD` by default.
         #[serde(default = "dollars")]
         currency: String,
     },
@@ -166,7 +166,7 @@ pub struct InjectedDifference {
 }
 
 impl InjectedDifference {
-    /// The number under which its row is looked for.
+    /// The number under which its row is found.
     pub(crate) fn id(&self) -> Option<&str> {
         self.refund_id.as_deref().or(self.transaction_id.as_deref())
     }

@@ -32,7 +32,7 @@ pub(crate) fn text(books: &Store, day: &BillDay, account: FundAccount) -> Option
     // Calculated again, so that the balances match altered amounts.
     let mut balance_fen = first.balance_fen.saturating_sub(first.amount_fen);
     let rows: Vec<(&Movement, i64)> = on_the_day()
-        .filter_map(|movement| Some((movement, told_fen(books, &planted, movement)?)))
+        .filter_map(|movement| Some((movement, recorded_fen(books, &planted, movement)?)))
         .collect();
     if rows.is_empty() {
         return None;
@@ -93,7 +93,11 @@ pub(crate) fn text(books: &Store, day: &BillDay, account: FundAccount) -> Option
 
 /// What the bill says of a movement: what the trade bill says of its payment or refund; `None` if
 /// it is left out.
-fn told_fen(books: &Store, planted: &InjectedDifferences<'_>, movement: &Movement) -> Option<i64> {
+fn recorded_fen(
+    books: &Store,
+    planted: &InjectedDifferences<'_>,
+    movement: &Movement,
+) -> Option<i64> {
     let id = movement.business_id.as_str();
     let Some(differences) = planted.on(id) else {
         return Some(movement.amount_fen);

@@ -37,7 +37,7 @@ impl<'a> InjectedDifferences<'a> {
         self.by_id.get(id).map(Vec::as_slice)
     }
 
-    /// The row as the bill tells it; `None` if it is left out.
+    /// The row as the bill has it; `None` if it is left out.
     pub(crate) fn alter(&self, row: TradeRow<'a>) -> Option<TradeRow<'a>> {
         let id = match &row.refund {
             Some(part) => part.refund.refund_id.as_str(),

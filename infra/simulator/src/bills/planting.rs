@@ -232,8 +232,8 @@ fn about_refund(wanted: &WantedDifference, refund: &Refund) -> InjectedDifferenc
     }
 }
 
-/// Somebody made an order with the merchant's key, and it was paid: the simulator's books have it,
-/// the merchant's not.
+/// An order was made with the merchant's key by another program, and it was paid: the simulator's
+/// books have it, the merchant's not.
 fn unknown_order(
     sim: &Shared,
     world: &mut MutableState,

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_as_they_are_told_to() {
+    fn lines_end_as_set() {
         let written = |line_ends| {
             let mut sheet = Sheet::new(BillFormat {
                 line_ends,

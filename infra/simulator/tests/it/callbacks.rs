@@ -20,7 +20,7 @@ async fn paid(merchant: &Merchant, receiver: &Receiver, number: &str) {
 }
 
 #[tokio::test]
-async fn a_payment_is_told_by_a_signed_and_sealed_callback() {
+async fn a_payment_is_announced_by_a_signed_and_sealed_callback() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     paid(&merchant, &receiver, "ORDER-1001").await;
     assert!(
@@ -235,7 +235,7 @@ async fn each_kind_of_damage_breaks_exactly_what_it_says() {
 }
 
 #[tokio::test]
-async fn an_echo_is_told_with_its_own_ladder() {
+async fn an_echo_is_repeated_by_its_own_ladder() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     receiver.will_answer(&[500; 10]);
     let ask = Ask::post(

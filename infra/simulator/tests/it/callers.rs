@@ -30,14 +30,14 @@ async fn any_other_empty_header_counts_as_absent_too() {
     let answer = merchant
         .ask(&Ask::post("/v3/security/echo", &echo).with("wechatpay-serial", EMPTY))
         .await;
-    let told = answer.json()["message"].to_string();
-    assert!(told.contains("缺少Wechatpay-Serial"), "{told}");
+    let message = answer.json()["message"].to_string();
+    assert!(message.contains("缺少Wechatpay-Serial"), "{message}");
     let query = merchant.query("ORDER-1001");
     let answer = merchant
         .ask(&query.clone().with("authorization", EMPTY))
         .await;
-    let told = answer.json()["message"].to_string();
-    assert!(told.contains("缺少Authorization"), "{told}");
+    let message = answer.json()["message"].to_string();
+    assert!(message.contains("缺少Authorization"), "{message}");
     for name in ["user-agent", "accept"] {
         let answer = merchant.ask(&query.clone().with(name, EMPTY)).await;
         assert_eq!(answer.status, 400, "{name}");
@@ -103,8 +103,8 @@ async fn a_public_url_is_what_links_and_details_begin_with() {
         public_url: Some("tunnel.example".to_owned()),
         ..Config::for_tests()
     });
-    let told = wrong.err().unwrap().to_string();
-    assert!(told.contains("--public-url"), "{told}");
+    let message = wrong.err().unwrap().to_string();
+    assert!(message.contains("--public-url"), "{message}");
 }
 
 #[tokio::test]
@@ -306,13 +306,13 @@ async fn every_refusal_of_an_admin_call_is_one_line_of_json_and_in_the_log() {
     ] {
         let answer = merchant.ask(&ask).await;
         let body = answer.json();
-        let told = body["error"].as_str().unwrap_or_default();
+        let message = body["error"].as_str().unwrap_or_default();
         assert_eq!(answer.status, status, "{}: {body}", ask.path);
-        assert!(told.contains(cause) && !told.contains('\n'), "{body}");
+        assert!(message.contains(cause) && !message.contains('\n'), "{body}");
         let lines = lines.lock().unwrap();
         let logged = lines.last().unwrap();
         assert!(
-            logged.ends_with(&format!(" -> {status} {told}")),
+            logged.ends_with(&format!(" -> {status} {message}")),
             "{logged}"
         );
     }

@@ -42,7 +42,7 @@ async fn paid(merchant: &Merchant, number: &str) {
         .unwrap();
 }
 
-fn wish(refund_fen: i64) -> ConsoleRefund {
+fn requested(refund_fen: i64) -> ConsoleRefund {
     ConsoleRefund {
         order: "ORDER-1001".to_owned(),
         refund_fen,
@@ -78,9 +78,9 @@ fn open_v2(received: &Received, apiv2_key: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_refund_in_the_console_is_in_the_books_and_told_in_xml() {
+async fn a_refund_in_the_console_is_in_the_books_and_announced_in_xml() {
     let (merchant, receiver) = with_console_url().await;
-    let refund = merchant.admin().console_refund(&wish(300)).unwrap();
+    let refund = merchant.admin().console_refund(&requested(300)).unwrap();
     assert_eq!(refund.source, RefundSource::Console);
     assert_eq!(merchant.state("ORDER-1001").await, "REFUND");
     merchant.admin().advance(Duration::from_secs(5)).await;
@@ -93,7 +93,7 @@ async fn a_refund_in_the_console_is_in_the_books_and_told_in_xml() {
 
     let received = receiver.received();
     assert_eq!(received.len(), 1);
-    let told = open_v2(&received[0], APIV2_KEY).unwrap();
+    let notice = open_v2(&received[0], APIV2_KEY).unwrap();
     for (name, value) in [
         ("out_trade_no", "ORDER-1001"),
         ("out_refund_no", refund.out_refund_no.as_str()),
@@ -105,7 +105,7 @@ async fn a_refund_in_the_console_is_in_the_books_and_told_in_xml() {
         ("success_time", "2026-08-03 12:00:05"),
         ("refund_request_source", "VENDOR_PLATFORM"),
     ] {
-        assert_eq!(element(&told, name), Some(value), "{name}: {told}");
+        assert_eq!(element(&notice, name), Some(value), "{name}: {notice}");
     }
     let body = std::str::from_utf8(&received[0].body).unwrap();
     let mchid = merchant.simulator.details.mchid.as_str();
@@ -113,24 +113,24 @@ async fn a_refund_in_the_console_is_in_the_books_and_told_in_xml() {
 }
 
 #[tokio::test]
-async fn without_a_url_in_the_console_nothing_is_told() {
+async fn without_a_url_in_the_console_nothing_is_sent() {
     let merchant = at_noon();
     paid(&merchant, "ORDER-1001").await;
-    let refund = merchant.admin().console_refund(&wish(1000)).unwrap();
+    let refund = merchant.admin().console_refund(&requested(1000)).unwrap();
     merchant.admin().advance(Duration::from_secs(60)).await;
     let about = merchant.admin().callbacks_about(&refund.out_refund_no);
     assert!(about.is_empty(), "{about:?}");
 }
 
 #[tokio::test]
-async fn a_refund_of_another_system_of_the_merchant_is_told_as_usual() {
+async fn a_refund_of_another_system_of_the_merchant_is_reported_as_usual() {
     let (merchant, receiver) = with_console_url().await;
-    let wish = ConsoleRefund {
+    let requested = ConsoleRefund {
         out_refund_no: Some("ELSEWHERE-1".to_owned()),
         notify_url: Some(receiver.url.clone()),
-        ..wish(300)
+        ..requested(300)
     };
-    merchant.admin().console_refund(&wish).unwrap();
+    merchant.admin().console_refund(&requested).unwrap();
     merchant.admin().advance(Duration::from_secs(5)).await;
     let opened = merchant.open(&receiver.received()[0], SigningMode::PublicKey);
     assert_eq!(opened["envelope"]["event_type"], "REFUND.SUCCESS");
@@ -141,31 +141,32 @@ async fn a_refund_of_another_system_of_the_merchant_is_told_as_usual() {
 async fn the_console_keeps_to_the_rules_of_refunds() {
     let merchant = at_noon();
     paid(&merchant, "ORDER-1001").await;
-    let refused = |wish: &ConsoleRefund| merchant.admin().console_refund(wish).unwrap_err();
-    let code = |wish: &ConsoleRefund| match refused(wish) {
+    let refused =
+        |requested: &ConsoleRefund| merchant.admin().console_refund(requested).unwrap_err();
+    let code = |requested: &ConsoleRefund| match refused(requested) {
         ConsoleRefundError::Refused { code, .. } => code,
         ConsoleRefundError::Unknown(_)
         | ConsoleRefundError::Number
         | ConsoleRefundError::Amount => String::new(),
     };
-    assert_eq!(code(&wish(1001)), "INVALID_REQUEST");
-    assert_eq!(refused(&wish(0)), ConsoleRefundError::Amount);
+    assert_eq!(code(&requested(1001)), "INVALID_REQUEST");
+    assert_eq!(refused(&requested(0)), ConsoleRefundError::Amount);
     let unknown = ConsoleRefund {
         order: "ORDER-9999".to_owned(),
-        ..wish(1)
+        ..requested(1)
     };
     assert!(matches!(refused(&unknown), ConsoleRefundError::Unknown(_)));
 
     let named = ConsoleRefund {
         out_refund_no: Some("RF-1".to_owned()),
-        ..wish(600)
+        ..requested(600)
     };
     merchant.admin().console_refund(&named).unwrap();
     assert_eq!(refused(&named), ConsoleRefundError::Number);
-    assert_eq!(code(&wish(1)), "FREQUENCY_LIMITED");
+    assert_eq!(code(&requested(1)), "FREQUENCY_LIMITED");
     merchant.admin().advance(Duration::from_secs(60)).await;
     assert_eq!(
-        code(&wish(401)),
+        code(&requested(401)),
         "INVALID_REQUEST",
         "600 of 1000 are gone already"
     );
@@ -183,9 +184,9 @@ async fn the_console_keeps_to_the_rules_of_refunds() {
 }
 
 #[tokio::test]
-async fn a_refund_without_notify_url_is_told_in_xml_in_each_of_its_ends() {
+async fn a_refund_without_notify_url_is_announced_in_xml_in_each_of_its_ends() {
     let (merchant, receiver) = with_console_url().await;
-    for (outcome, event_type, told_as) in [
+    for (outcome, event_type, status) in [
         (RefundOutcome::Success, "REFUND.SUCCESS", "SUCCESS"),
         (RefundOutcome::Closed, "REFUND.CLOSED", "REFUNDCLOSE"),
         (RefundOutcome::Abnormal, "REFUND.ABNORMAL", "CHANGE"),
@@ -193,7 +194,7 @@ async fn a_refund_without_notify_url_is_told_in_xml_in_each_of_its_ends() {
         merchant.admin().set_refund_outcome(outcome);
         let body = json!({
             "out_trade_no": "ORDER-1001",
-            "out_refund_no": format!("RF-{told_as}"),
+            "out_refund_no": format!("RF-{status}"),
             "amount": {"refund": 10, "total": 1000, "currency": "CNY"},
         });
         let answer = merchant.ask(&Ask::post(REFUNDS, &body)).await;
@@ -201,17 +202,17 @@ async fn a_refund_without_notify_url_is_told_in_xml_in_each_of_its_ends() {
         merchant.admin().advance(Duration::from_secs(60)).await;
         let callback = merchant
             .admin()
-            .callbacks_about(&format!("RF-{told_as}"))
+            .callbacks_about(&format!("RF-{status}"))
             .remove(0);
         assert_eq!(
             (callback.event_type.as_str(), callback.format),
             (event_type, NoticeFormat::V2Xml)
         );
         assert_eq!(callback.status, CallbackStatus::Delivered);
-        let told = open_v2(receiver.received().last().unwrap(), APIV2_KEY).unwrap();
-        assert_eq!(element(&told, "refund_status"), Some(told_as));
-        assert_eq!(element(&told, "refund_request_source"), Some("API"));
-        let has_time = element(&told, "success_time").is_some();
+        let notice = open_v2(receiver.received().last().unwrap(), APIV2_KEY).unwrap();
+        assert_eq!(element(&notice, "refund_status"), Some(status));
+        assert_eq!(element(&notice, "refund_request_source"), Some("API"));
+        let has_time = element(&notice, "success_time").is_some();
         assert_eq!(has_time, outcome == RefundOutcome::Success);
     }
     let last = receiver.received().last().unwrap().clone();
@@ -224,7 +225,7 @@ async fn a_refund_without_notify_url_is_told_in_xml_in_each_of_its_ends() {
 async fn an_xml_notice_is_repeated_until_the_answer_says_success() {
     let (merchant, receiver) = with_console_url().await;
     receiver.will_say("{\"code\":\"SUCCESS\"}");
-    let refund = merchant.admin().console_refund(&wish(300)).unwrap();
+    let refund = merchant.admin().console_refund(&requested(300)).unwrap();
     merchant.admin().advance(Duration::from_secs(5 + 15)).await;
     receiver.will_say(TAKEN);
     merchant.admin().advance(Duration::from_secs(3600)).await;

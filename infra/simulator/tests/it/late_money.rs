@@ -13,7 +13,7 @@ use crate::support::{Answer, Ask, Merchant, Receiver, at_noon};
 const REFUNDS: &str = "/v3/refund/domestic/refunds";
 
 /// An order of 1 yuan whose callbacks the receiver gets.
-async fn told_order(merchant: &Merchant, receiver: &Receiver, number: &str) -> String {
+async fn order_with_notices(merchant: &Merchant, receiver: &Receiver, number: &str) -> String {
     let mut order = merchant.order(number, 100);
     order["notify_url"] = json!(receiver.url);
     merchant.native(&order).await
@@ -37,7 +37,7 @@ async fn refund(merchant: &Merchant, number: &str, which: (&str, &str), fen: i64
 #[tokio::test]
 async fn an_order_that_wechat_pay_closed_itself_closes_again_and_takes_late_money() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    let value = told_order(&merchant, &receiver, "ORDER-1001").await;
+    let value = order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     let week = Duration::from_secs(7 * 86_400);
     merchant.admin().advance(week).await;
     assert_eq!(merchant.state("ORDER-1001").await, "CLOSED");
@@ -65,7 +65,7 @@ async fn an_order_that_wechat_pay_closed_itself_closes_again_and_takes_late_mone
 #[tokio::test]
 async fn money_that_was_under_way_comes_after_the_close_and_after_the_expiry() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-closed").await;
+    order_with_notices(&merchant, &receiver, "ORDER-closed").await;
     let mut short = merchant.order("ORDER-expired", 100);
     short["notify_url"] = json!(receiver.url);
     short["time_expire"] = json!("2026-08-03T12:05:00+08:00");
@@ -126,7 +126,7 @@ async fn the_close_of_a_paid_order_is_refused_in_the_spelling_that_is_set() {
 #[tokio::test]
 async fn a_second_payment_has_its_own_number_notice_and_refund() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     let options = PayOptions::default();
     assert_eq!(
         merchant
@@ -150,16 +150,16 @@ async fn a_second_payment_has_its_own_number_notice_and_refund() {
     assert_ne!(first, second);
 
     merchant.admin().advance(Duration::ZERO).await;
-    let told: Vec<Value> = receiver
+    let notices: Vec<Value> = receiver
         .received()
         .iter()
         .map(|one| merchant.open(one, SigningMode::PublicKey)["plain"].clone())
         .collect();
-    assert_eq!(told.len(), 2);
-    assert_eq!(told[1]["out_trade_no"], "ORDER-1001");
-    assert_eq!(told[1]["transaction_id"], second.as_str());
-    assert_eq!(by_transaction(&merchant, second).await, told[1]);
-    assert_eq!(told[1]["amount"]["payer_total"], 60);
+    assert_eq!(notices.len(), 2);
+    assert_eq!(notices[1]["out_trade_no"], "ORDER-1001");
+    assert_eq!(notices[1]["transaction_id"], second.as_str());
+    assert_eq!(by_transaction(&merchant, second).await, notices[1]);
+    assert_eq!(notices[1]["amount"]["payer_total"], 60);
     let by_number = merchant.ask(&merchant.query("ORDER-1001")).await.json();
     assert_eq!(by_number["transaction_id"], first.as_str());
 

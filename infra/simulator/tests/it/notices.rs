@@ -17,7 +17,7 @@ use crate::support::{Ask, Merchant, Received, Receiver, at_noon, signed_text, ve
 
 const REFUNDS: &str = "/v3/refund/domestic/refunds";
 
-async fn told_order(merchant: &Merchant, receiver: &Receiver, number: &str) {
+async fn order_with_notices(merchant: &Merchant, receiver: &Receiver, number: &str) {
     let mut order = merchant.order(number, 1000);
     order["notify_url"] = json!(receiver.url);
     merchant.native(&order).await;
@@ -46,8 +46,7 @@ fn arrived(callback: SignedCallback) -> Received {
     }
 }
 
-/// What a receiver would read that decrypts and never looks at the tag: AES-256-CTR from block 2
-/// on.
+/// What a receiver would read that decrypts and never checks the tag: AES-256-CTR from block 2 on.
 fn read_without_tag(apiv3_key: &str, resource: &Value) -> Value {
     let cipher = Aes256::new_from_slice(apiv3_key.as_bytes()).unwrap();
     let mut bytes = BASE64
@@ -70,7 +69,7 @@ fn read_without_tag(apiv3_key: &str, resource: &Value) -> Value {
 #[tokio::test]
 async fn a_profit_sharing_notice_looks_like_a_payment_and_names_its_transaction() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     let transaction_id = pay(&merchant, "ORDER-1001");
     merchant.admin().advance(Duration::ZERO).await;
     merchant
@@ -91,7 +90,7 @@ async fn a_profit_sharing_notice_looks_like_a_payment_and_names_its_transaction(
 #[tokio::test]
 async fn a_combined_notice_about_an_unpaid_order_leaves_it_unpaid_in_the_books() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     let alter = json!({"combine_out_trade_no": "ORDER-1001"});
     merchant
         .admin()
@@ -114,7 +113,7 @@ async fn a_combined_notice_about_an_unpaid_order_leaves_it_unpaid_in_the_books()
 #[tokio::test]
 async fn a_notice_of_an_unknown_kind_is_sent_as_it_is_given() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     let notice = ManualNotice::Other {
         event_type: "COMPLAINT.CREATE".to_owned(),
         original_type: "complaint".to_owned(),
@@ -135,7 +134,7 @@ async fn a_notice_of_an_unknown_kind_is_sent_as_it_is_given() {
 #[tokio::test]
 async fn a_refund_is_previewed_before_its_end_at_any_end_and_damaged() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     pay(&merchant, "ORDER-1001");
     merchant.admin().set_refund_outcome(RefundOutcome::Hold);
     let body = json!({
@@ -164,8 +163,8 @@ async fn a_refund_is_previewed_before_its_end_at_any_end_and_damaged() {
     assert_eq!(altered["plain"]["amount"]["refund"], 1);
 
     admin.settle_refund("RF-1", RefundStatus::Abnormal).unwrap();
-    let told = plain(admin.signed_callback("RF-1", &Damage::None));
-    assert_eq!(told["envelope"]["event_type"], "REFUND.ABNORMAL");
+    let signed = plain(admin.signed_callback("RF-1", &Damage::None));
+    assert_eq!(signed["envelope"]["event_type"], "REFUND.ABNORMAL");
     let by_id = admin.callbacks_about("RF-1").remove(0).id;
     let the_same = plain(admin.signed_callback(&by_id, &Damage::None));
     assert_eq!(the_same["envelope"]["id"], by_id.as_str());
@@ -175,7 +174,7 @@ async fn a_refund_is_previewed_before_its_end_at_any_end_and_damaged() {
 #[tokio::test]
 async fn a_forged_tag_is_rightly_signed_and_reads_as_the_forger_wants_it_to() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     pay(&merchant, "ORDER-1001");
     let (_, pem) = merchant.admin().newest_key(SigningMode::PublicKey).unwrap();
     for patch in [
@@ -210,7 +209,7 @@ async fn a_forged_tag_is_rightly_signed_and_reads_as_the_forger_wants_it_to() {
 async fn a_renamed_callback_has_another_id_at_each_try() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     receiver.will_answer(&[500, 500]);
-    told_order(&merchant, &receiver, "ORDER-1001").await;
+    order_with_notices(&merchant, &receiver, "ORDER-1001").await;
     merchant
         .admin()
         .add_fault(Rule::times(Fault::RenamedCallback, 1))

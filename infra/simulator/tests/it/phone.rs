@@ -37,7 +37,7 @@ async fn native(
 }
 
 #[tokio::test]
-async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
+async fn a_person_taps_an_order_pays_it_and_the_merchant_gets_a_notice() {
     let Some(mut browser) = browser().await else {
         return;
     };
@@ -132,12 +132,12 @@ async fn a_refund_is_shown_as_what_it_is_by_now() {
     for (number, refund_fen) in [("ORDER-1001", 100), ("ORDER-1002", 40), ("ORDER-1003", 100)] {
         native(&merchant, &receiver, number, "Tea", 100).await;
         admin.pay(number, &PayOptions::default()).unwrap();
-        let wish = ConsoleRefund {
+        let requested = ConsoleRefund {
             order: number.to_owned(),
             refund_fen,
             ..ConsoleRefund::default()
         };
-        refunds.push(admin.console_refund(&wish).unwrap().out_refund_no);
+        refunds.push(admin.console_refund(&requested).unwrap().out_refund_no);
     }
     browser.open(&merchant.simulator.details.phone_url).await;
     let shown = |number: &str, words: &str| {

@@ -217,12 +217,12 @@ async fn orders_keys_and_merchant_survive_a_restart() {
         .pay_again("ORDER-1001", &PayOptions::default())
         .unwrap();
     first.admin().set_refund_outcome(RefundOutcome::Hold);
-    let wish = ConsoleRefund {
+    let requested = ConsoleRefund {
         order: "ORDER-1001".to_owned(),
         refund_fen: 30,
         ..ConsoleRefund::default()
     };
-    let refund = first.admin().console_refund(&wish).unwrap();
+    let refund = first.admin().console_refund(&requested).unwrap();
     let settings = Settings {
         refund_quotas: true,
         ..Settings::default()
@@ -279,12 +279,12 @@ async fn what_ends_by_itself_is_written_without_anybody_asking() {
         .admin()
         .pay("ORDER-1001", &PayOptions::default())
         .unwrap();
-    let wish = ConsoleRefund {
+    let requested = ConsoleRefund {
         order: "ORDER-1001".to_owned(),
         refund_fen: 30,
         ..ConsoleRefund::default()
     };
-    let refund = running.admin().console_refund(&wish).unwrap();
+    let refund = running.admin().console_refund(&requested).unwrap();
     let number = refund.out_refund_no;
 
     let begin = Instant::now();
@@ -336,7 +336,7 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
     let merchant = started(Config::for_tests());
     let code_url = merchant.native(&merchant.order("ORDER-1001", 100)).await;
     let post = |path: &str, body: &Value| Ask::post(path, body);
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     for (ask, status) in [
         (Ask::get("/admin/details"), 200),
         (Ask::get("/admin/orders"), 200),
@@ -493,23 +493,26 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
             ask.body,
             answer.json()
         );
-        told.push(answer.json());
+        printed.push(answer.json());
     }
-    assert_eq!(told[0]["mchid"], merchant.simulator.details.mchid.as_str());
-    assert_eq!(told[1][0]["trade_state"], "NOTPAY");
-    assert_eq!(told[6]["trade_state"], "SUCCESS");
-    assert_eq!(told[6]["payment"]["coupon_fen"], 40);
-    assert_eq!(told[10][0]["fault"], "lost_callback");
     assert_eq!(
-        told[11]["serial"],
+        printed[0]["mchid"],
+        merchant.simulator.details.mchid.as_str()
+    );
+    assert_eq!(printed[1][0]["trade_state"], "NOTPAY");
+    assert_eq!(printed[6]["trade_state"], "SUCCESS");
+    assert_eq!(printed[6]["payment"]["coupon_fen"], 40);
+    assert_eq!(printed[10][0]["fault"], "lost_callback");
+    assert_eq!(
+        printed[11]["serial"],
         merchant
             .admin()
             .newest_key(wechatpay_simulator::SigningMode::Certificate)
             .unwrap()
             .0
     );
-    assert_eq!(told[12][0]["event_type"], "TRANSACTION.SUCCESS");
-    let signature = told[14]["headers"]
+    assert_eq!(printed[12][0]["event_type"], "TRANSACTION.SUCCESS");
+    let signature = printed[14]["headers"]
         .as_array()
         .unwrap()
         .iter()
@@ -521,18 +524,26 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
             .unwrap()
             .starts_with("WECHATPAY/SIGNTEST/")
     );
-    assert_eq!(told[21], json!({"prepay_native": 1}));
-    assert_eq!(told[25]["payments"].as_array().unwrap().len(), 2);
-    assert_eq!(told[27][0]["received_fen"], 200);
-    assert_eq!(told[28], json!([]));
-    assert_eq!(told[34][0]["source"], "console");
-    assert_eq!(told[35]["paid_close"], "TRADE_ERROR");
-    assert_eq!(told[36]["console_refund_url"], "http://127.0.0.1:9/");
-    let url_gone = (&told[37]["console_refund_url"], &told[37]["paid_close"]);
+    assert_eq!(printed[21], json!({"prepay_native": 1}));
+    assert_eq!(printed[25]["payments"].as_array().unwrap().len(), 2);
+    assert_eq!(printed[27][0]["received_fen"], 200);
+    assert_eq!(printed[28], json!([]));
+    assert_eq!(printed[34][0]["source"], "console");
+    assert_eq!(printed[35]["paid_close"], "TRADE_ERROR");
+    assert_eq!(printed[36]["console_refund_url"], "http://127.0.0.1:9/");
+    let url_gone = (
+        &printed[37]["console_refund_url"],
+        &printed[37]["paid_close"],
+    );
     assert_eq!(url_gone, (&json!(null), &json!("ORDERPAID")));
-    assert_eq!(told[40]["plaintext"]["order_id"], "7");
-    assert!(told[42]["body"].as_str().unwrap().contains("REFUND.CLOSED"));
-    assert_eq!(told[43].as_array().unwrap().len(), 3);
+    assert_eq!(printed[40]["plaintext"]["order_id"], "7");
+    assert!(
+        printed[42]["body"]
+            .as_str()
+            .unwrap()
+            .contains("REFUND.CLOSED")
+    );
+    assert_eq!(printed[43].as_array().unwrap().len(), 3);
     assert_eq!(
         merchant.admin().order("ORDER-1001").unwrap().trade_state,
         TradeState::Refund

@@ -33,7 +33,7 @@ async fn ask(merchant: &Merchant, body: &Value) -> Answer {
     merchant.ask(&Ask::post(REFUNDS, body)).await
 }
 
-async fn told(merchant: &Merchant, body: &Value) -> (u16, String) {
+async fn answered(merchant: &Merchant, body: &Value) -> (u16, String) {
     let answer = ask(merchant, body).await;
     (answer.status, answer.code())
 }
@@ -57,13 +57,13 @@ async fn six_failing_refunds_in_a_second_shut_out_good_ones_until_it_has_passed(
     for number in 0..6 {
         let bad = refund(&format!("RF-{number}"), "ORDER-9999", 100);
         assert_eq!(
-            told(&merchant, &bad).await.1,
+            answered(&merchant, &bad).await.1,
             "RESOURCE_NOT_EXISTS",
             "{number}"
         );
     }
     assert_eq!(
-        told(&merchant, &good).await,
+        answered(&merchant, &good).await,
         (429, "FREQUENCY_LIMITED".to_owned())
     );
     assert!(
@@ -77,7 +77,7 @@ async fn six_failing_refunds_in_a_second_shut_out_good_ones_until_it_has_passed(
     for number in 0..8 {
         let bad = refund(&format!("RF-{number}"), "ORDER-9999", 100);
         assert_eq!(
-            told(&merchant, &bad).await.1,
+            answered(&merchant, &bad).await.1,
             "RESOURCE_NOT_EXISTS",
             "no quotas unless set"
         );
@@ -91,7 +91,7 @@ async fn a_payer_who_is_gone_gets_no_refund_and_the_number_stays_free() {
     merchant.admin().set_refund_outcome(RefundOutcome::Refused);
     let body = refund("RF-1", "ORDER-1001", 100);
     assert_eq!(
-        told(&merchant, &body).await,
+        answered(&merchant, &body).await,
         (403, "USER_ACCOUNT_ABNORMAL".to_owned())
     );
     assert_eq!(merchant.state("ORDER-1001").await, "SUCCESS");
@@ -136,11 +136,11 @@ async fn a_refund_number_is_unique_for_the_merchant_and_its_amount_is_fixed() {
             },
         );
         assert_eq!(
-            told(&merchant, &other_order).await,
+            answered(&merchant, &other_order).await,
             (400, of_order.to_owned())
         );
         assert_eq!(
-            told(&merchant, &other_amount).await,
+            answered(&merchant, &other_amount).await,
             (400, of_amount.to_owned())
         );
     }
@@ -158,7 +158,7 @@ async fn a_429_after_the_refund_was_accepted_is_answered_by_the_same_refund_late
         .unwrap();
     let body = refund("RF-1", "ORDER-1001", 100);
     assert_eq!(
-        told(&merchant, &body).await,
+        answered(&merchant, &body).await,
         (429, "FREQUENCY_LIMITED".to_owned())
     );
     let kept = merchant.admin().refund("RF-1").unwrap();
@@ -251,7 +251,7 @@ async fn an_abnormal_refund_is_mended_by_hand_or_held_on_the_way() {
 }
 
 #[tokio::test]
-async fn each_end_of_a_refund_is_told_and_repeated_by_the_official_ladder() {
+async fn each_end_of_a_refund_is_announced_and_repeated_by_the_official_ladder() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     receiver.will_answer(&[500; 3 * 16]);
     for (outcome, event_type) in [

@@ -46,7 +46,7 @@ async fn status(merchant: &Merchant, number: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_refund_is_accepted_then_done_and_told() {
+async fn a_refund_is_accepted_then_done_and_a_notice_is_sent() {
     let (merchant, receiver) = (with_paid_order().await, Receiver::start().await);
     let mut body = refund("RF-1", 300);
     body["notify_url"] = json!(receiver.url);

@@ -101,7 +101,7 @@ async fn bills(merchant: &Merchant) -> [String; 2] {
     ]
 }
 
-fn wish(order: &str, refund_fen: i64) -> ConsoleRefund {
+fn requested(order: &str, refund_fen: i64) -> ConsoleRefund {
     ConsoleRefund {
         order: order.to_owned(),
         refund_fen,
@@ -136,7 +136,7 @@ async fn a_kill_loses_nothing_that_was_written() {
             }
             2 => {
                 admin.set_refund_outcome(RefundOutcome::Hold);
-                let refund = admin.console_refund(&wish("ORDER-1001", 30)).unwrap();
+                let refund = admin.console_refund(&requested("ORDER-1001", 30)).unwrap();
                 admin
                     .settle_refund(&refund.out_refund_no, RefundStatus::Success)
                     .unwrap();
@@ -350,7 +350,7 @@ async fn a_journal_of_an_earlier_file_is_not_played_on_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_damaged_line_in_the_middle_is_told_and_not_passed_over() {
+async fn a_damaged_line_in_the_middle_is_reported_and_not_passed_over() {
     let folder = Folder::new();
     let mut journal = lines(&folder, 2).await;
     let middle = journal.iter().position(|byte| *byte == b'\n').unwrap() + 5;

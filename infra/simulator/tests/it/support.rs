@@ -436,7 +436,7 @@ impl Receiver {
         self.received()
     }
 
-    /// One request by hand: what arrives is looked at byte by byte.
+    /// One request by hand: what arrives is checked byte by byte.
     async fn serve(&self, mut stream: TcpStream) {
         let mut bytes = Vec::new();
         let (head, length) = loop {

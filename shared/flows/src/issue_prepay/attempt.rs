@@ -32,8 +32,8 @@ impl IssueFlow {
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
         match self.find_out(&order, body, within, origin).await? {
-            Finding::Value { value, told_under } => {
-                self.store(order, value, told_under.as_ref(), origin).await
+            Finding::Value { value, request_id } => {
+                self.store(order, value, request_id.as_ref(), origin).await
             }
             Finding::Refused(refusal) => self.reject(&order, refusal, origin).await,
             Finding::Settled => self.read_settled(&order.order_no).await,
@@ -71,7 +71,7 @@ impl IssueFlow {
             None => self.bodies.open(order).await?,
         };
         match self.call(order, body, clean, &deadline).await? {
-            PrepayAnswer::Told(finding) => Ok(finding),
+            PrepayAnswer::Found(finding) => Ok(finding),
             PrepayAnswer::InDoubt(doubt) => {
                 self.query_in_doubt(order, doubt, &deadline, origin).await
             }

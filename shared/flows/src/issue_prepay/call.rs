@@ -16,8 +16,8 @@ use super::{
 
 /// The outcome of the prepay call.
 pub(super) enum PrepayAnswer {
-    Told(Finding),
-    /// Only a query tells whether WeChat Pay has the order.
+    Found(Finding),
+    /// Only a query shows whether WeChat Pay has the order.
     InDoubt(ExistenceQuery),
 }
 
@@ -51,8 +51,7 @@ impl IssueFlow {
             let foreign = clean || issue_order::is_number_used_elsewhere(&answer, order);
             match issue_order::after_prepay_answer(answer, tries_left, clean) {
                 IssueStep::Store(value) => {
-                    let told_under = request_id;
-                    return Ok(PrepayAnswer::Told(Finding::Value { value, told_under }));
+                    return Ok(PrepayAnswer::Found(Finding::Value { value, request_id }));
                 }
                 IssueStep::Repeat => {
                     clean = false;
@@ -66,13 +65,13 @@ impl IssueFlow {
                     }));
                 }
                 IssueStep::Reject(refusal) => {
-                    return Ok(PrepayAnswer::Told(Finding::Refused(refusal)));
+                    return Ok(PrepayAnswer::Found(Finding::Refused(refusal)));
                 }
                 IssueStep::GiveUp(reason) => {
-                    return Ok(PrepayAnswer::Told(Finding::PutOff(reason)));
+                    return Ok(PrepayAnswer::Found(Finding::PutOff(reason)));
                 }
             }
         }
-        Ok(PrepayAnswer::Told(Finding::unknown(&last_cause)))
+        Ok(PrepayAnswer::Found(Finding::unknown(&last_cause)))
     }
 }

@@ -26,7 +26,7 @@ impl IssueFlow {
                 if let OrderState::Rejected(why @ Rejection::NumberUsedElsewhere) = &found.state {
                     warn!(
                         order_no = order_no.as_str(),
-                        code = why.told().code,
+                        code = why.refusal().code,
                         PrepaysRejected = 1,
                         PrepaysPutOff = 0,
                         "the order is rejected"

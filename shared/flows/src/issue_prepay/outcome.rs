@@ -33,7 +33,7 @@ impl IssueOutcome {
     /// The outcome for an order that others changed meanwhile.
     pub(super) fn of_changed(order: Order, now: UnixSeconds) -> Self {
         match order.state.rejection() {
-            Some(why) => Self::Rejected(why.told()),
+            Some(why) => Self::Rejected(why.refusal()),
             None if order.needs_prepay(now) => Self::Later(IssueFailure::Unknown(
                 "the order was changed and has no value yet".to_owned(),
             )),
@@ -44,10 +44,10 @@ impl IssueOutcome {
 
 /// What WeChat Pay's answers say, before it is written.
 pub(super) enum Finding {
-    /// A value, told under this `Request-ID`.
+    /// A value, answered under this `Request-ID`.
     Value {
         value: PrepayValue,
-        told_under: Option<RequestId>,
+        request_id: Option<RequestId>,
     },
     /// The order is refused for good.
     Refused(Refusal),

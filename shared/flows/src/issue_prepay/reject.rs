@@ -31,9 +31,9 @@ impl IssueFlow {
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
         let context = origin.change_context(self.clock.now());
-        let context = context.told_under(refusal.request_id.as_ref());
-        let told = OrderRefusal::from(&refusal);
-        let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
+        let context = context.with_request_id(refusal.request_id.as_ref());
+        let reason = OrderRefusal::from(&refusal);
+        let rejected = OrderState::Rejected(Rejection::Refused(Some(reason.clone())));
         let change = OrderChange::new(order, rejected, &context);
         let applied = match self.orders.apply(&change).await {
             // Another transaction, such as one of the sweep, holds the item for a moment. Retry, or
@@ -54,11 +54,11 @@ impl IssueFlow {
                     PrepaysPutOff = 0,
                     "the order is rejected"
                 );
-                Ok(IssueOutcome::Rejected(told))
+                Ok(IssueOutcome::Rejected(reason))
             }
             ApplyOutcome::VersionMoved => match self.orders.read(&order.order_no).await? {
                 Some(found) => Ok(IssueOutcome::of_changed(found, self.clock.now())),
-                None => Ok(IssueOutcome::Rejected(told)),
+                None => Ok(IssueOutcome::Rejected(reason)),
             },
         }
     }

@@ -20,7 +20,7 @@ impl IssueFlow {
         &self,
         order: Order,
         value: PrepayValue,
-        told_under: Option<&RequestId>,
+        request_id: Option<&RequestId>,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
         let context = origin.change_context(self.clock.now());
@@ -28,7 +28,7 @@ impl IssueFlow {
             PrepayDelivery::AsIs(params) => params,
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
-        let issued = IssuedPrepay::new(&order, params, &context.told_under(told_under));
+        let issued = IssuedPrepay::new(&order, params, &context.with_request_id(request_id));
         let order_no = order.order_no.as_str();
         match self.orders.store_prepay(&order, &issued).await? {
             WriteOutcome::Written(order) => {
@@ -36,7 +36,7 @@ impl IssueFlow {
                     order_no,
                     product = order.product.name(),
                     renewed = issued.event.is_none(),
-                    wechat_request_id = told_under.map(RequestId::as_str),
+                    wechat_request_id = request_id.map(RequestId::as_str),
                     PrepaysIssued = 1,
                     PrepaysPutOff = 0,
                     "prepay value stored"

@@ -1,4 +1,4 @@
-//! Failures on our side that have one meaning for whoever called, whatever was being done.
+//! Failures on our side that have one meaning for every caller, whatever was being done.
 //!
 //! A queue that fails is none of them: who calls in the console must know what was kept.
 

@@ -18,7 +18,7 @@ use crate::{order_store::UNREADABLE_ANSWER, origin::Origin};
 pub(super) enum MovedBy {
     /// We did.
     Us,
-    /// Somebody else, before us.
+    /// Another process, before us.
     Others,
 }
 
@@ -29,7 +29,7 @@ impl RefundFlow {
         claimed: &Refund,
         unreadable: &UnreadableNotice,
     ) -> Result<Advanced, RefundError> {
-        say_unreadable(claimed, unreadable);
+        log_unreadable(claimed, unreadable);
         // The redirect is recorded nowhere else. Without it operators would be asked to redirect or
         // pay the money again.
         if let Some(due) = claimed.due.filter(|_| !claimed.is_redirected()) {
@@ -41,7 +41,7 @@ impl RefundFlow {
         Ok(Advanced::Parked)
     }
 
-    /// WeChat Pay knows the refund, but its answer cannot be parsed. So the refund was accepted and
+    /// WeChat Pay has the refund, but its answer cannot be parsed. So the refund was accepted and
     /// no longer waits to be sent. Its money stays reserved, and each check notifies an operator
     /// until an answer can be parsed.
     pub(super) async fn known_unread(
@@ -84,7 +84,7 @@ impl RefundFlow {
 }
 
 /// Logs, each time, that WeChat Pay's answer about a refund cannot be parsed.
-pub(super) fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
+pub(super) fn log_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
     error!(
         order_no = refund.order_no.as_str(),
         refund_no = refund.refund_no.as_str(),

@@ -16,7 +16,7 @@ use wechatpay::RequestId;
 
 use super::{
     flow::{Advanced, RefundError, RefundFlow},
-    overdue::say_who_is_needed,
+    overdue::log_if_operator_needed,
     query::RefundQueryOutcome,
     settle::RefundLookup,
 };
@@ -84,7 +84,7 @@ impl RefundFlow {
             return self.still_owed(claimed).await;
         }
         if claimed.needs_word_on_its_payer() {
-            say_who_is_needed(claimed);
+            log_if_operator_needed(claimed);
             return Ok(Advanced::Open);
         }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
@@ -99,7 +99,7 @@ impl RefundFlow {
                             let no_end = PendingAnswer::Processing;
                             return self.without_end(&noted, &no_end, origin).await;
                         }
-                        SettleOutcome::AlreadyDone => say_who_is_needed(&noted),
+                        SettleOutcome::AlreadyDone => log_if_operator_needed(&noted),
                         SettleOutcome::Changed | SettleOutcome::Parked { .. } => {}
                     }
                     return Ok(settled.into());
@@ -108,7 +108,7 @@ impl RefundFlow {
                 RefundQueryOutcome::NotThere(_)
                     if matches!(claimed.state, RefundState::Refused(_)) =>
                 {
-                    say_who_is_needed(claimed);
+                    log_if_operator_needed(claimed);
                     return Ok(Advanced::Open);
                 }
                 RefundQueryOutcome::NotThere(request_id) => {
@@ -172,7 +172,7 @@ impl RefundFlow {
             }
         };
         if is_owed {
-            say_who_is_needed(refund);
+            log_if_operator_needed(refund);
         } else if is_over {
             self.books.orders.remove_refund_check(refund).await?;
         }

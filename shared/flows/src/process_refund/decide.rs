@@ -19,7 +19,7 @@ use stores::order_table::TableError;
 use wechatpay::api::Refusal;
 
 use super::{
-    accepted::say_unreadable,
+    accepted::log_unreadable,
     flow::{RefundError, RefundFlow},
     query::RefundQueryOutcome,
     settle::RefundLookup,
@@ -152,8 +152,8 @@ impl RefundFlow {
         }))
     }
 
-    /// Releases the money of a refused refund on an operator's decision, once WeChat Pay says that
-    /// it knows no such refund.
+    /// Releases the money of a refused refund on an operator's decision, once WeChat Pay answers
+    /// that it has no such refund.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -190,7 +190,7 @@ impl RefundFlow {
             match self.ask(&refund.out_refund_no, left).await? {
                 RefundQueryOutcome::NotThere(_) => {}
                 RefundQueryOutcome::Unreadable(unreadable) => {
-                    say_unreadable(&refund, &unreadable);
+                    log_unreadable(&refund, &unreadable);
                     return Ok(DecisionOutcome::Unknown);
                 }
                 RefundQueryOutcome::Untold(_) => return Ok(DecisionOutcome::Unknown),

@@ -31,8 +31,8 @@ impl RefundFlow {
             }
             (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => {
                 match &claimed.redirected {
-                    Some(told) => {
-                        return self.take_back(claimed, told, news, origin).await;
+                    Some(redirection) => {
+                        return self.take_back(claimed, redirection, news, origin).await;
                     }
                     // In WeChat Pay's console: there is no decision of ours to take back.
                     None => ABNORMAL_AGAIN,
@@ -65,7 +65,7 @@ impl RefundFlow {
     async fn take_back(
         &self,
         claimed: &Refund,
-        told: &Redirection,
+        redirection: &Redirection,
         news: &RefundNews,
         origin: &Origin,
     ) -> Result<Refund, RefundError> {
@@ -79,9 +79,14 @@ impl RefundFlow {
                 return Ok(refund);
             }
             let context = self.books.context(origin);
-            let context = context.told_under(news.request_id.as_ref());
-            let change =
-                decide_refund::undo_redirect(&order, &refund, told, ABNORMAL_AGAIN, &context);
+            let context = context.with_request_id(news.request_id.as_ref());
+            let change = decide_refund::undo_redirect(
+                &order,
+                &refund,
+                redirection,
+                ABNORMAL_AGAIN,
+                &context,
+            );
             let Some(change) = change else {
                 return Ok(refund);
             };

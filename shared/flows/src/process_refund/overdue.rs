@@ -26,7 +26,7 @@ impl RefundFlow {
         };
         match overdue_refund::check_overdue(claimed, no_end, self.books.clock.now()) {
             OverdueStep::KeepWaiting => {}
-            OverdueStep::RemindOperator => say_who_is_needed(claimed),
+            OverdueStep::RemindOperator => log_if_operator_needed(claimed),
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
             OverdueStep::ForgetTrouble => note(None).await?,
             OverdueStep::MarkOverdue(trouble) => {
@@ -73,7 +73,7 @@ impl RefundFlow {
 }
 
 /// Logs what an operator must do about a refund, at each check.
-pub(super) fn say_who_is_needed(refund: &Refund) {
+pub(super) fn log_if_operator_needed(refund: &Refund) {
     if let Some(what_to_do) = what_to_do(refund) {
         error!(
             order_no = refund.order_no.as_str(),

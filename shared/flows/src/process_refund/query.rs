@@ -23,9 +23,9 @@ use super::flow::{RefundError, RefundFlow};
 pub(super) enum RefundQueryOutcome {
     /// It gave the state.
     News(Box<RefundNews>),
-    /// It knows no such refund; the answer had this `Request-ID`.
+    /// It has no such refund; the answer had this `Request-ID`.
     NotThere(Option<RequestId>),
-    /// It knows the refund, but its answer cannot be parsed.
+    /// It has the refund, but its answer cannot be parsed.
     Unreadable(UnreadableNotice),
     /// Nothing to settle.
     Untold(PendingAnswer),
@@ -44,7 +44,7 @@ impl RefundFlow {
         let CallReply { answer, request_id } = self.wechat.call_either(&query, within).await?;
         Ok(match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
-                Ok(news) => RefundQueryOutcome::News(Box::new(news.told_under(request_id))),
+                Ok(news) => RefundQueryOutcome::News(Box::new(news.with_request_id(request_id))),
                 Err(unreadable) => RefundQueryOutcome::Unreadable(unreadable),
             },
             CallOutcome::Unreadable(unreadable) => {

@@ -27,7 +27,7 @@ use wechatpay::{
 };
 
 use super::{
-    accepted::say_unreadable,
+    accepted::log_unreadable,
     decide::{DecisionOutcome, RefundRef},
     flow::{RefundError, RefundFlow},
     query::RefundQueryOutcome,
@@ -122,7 +122,7 @@ impl RefundFlow {
                 return Ok(redirected_before(refund, &wanted));
             }
             RefundQueryOutcome::Unreadable(unreadable) => {
-                say_unreadable(&refund, &unreadable);
+                log_unreadable(&refund, &unreadable);
                 return Ok(DecisionOutcome::Unknown);
             }
             RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::Untold(_) => {
@@ -139,18 +139,18 @@ impl RefundFlow {
         match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
-                    let news = news.told_under(request_id);
+                    let news = news.with_request_id(request_id);
                     let refund = self.after_news(of, &news, refund, origin).await?;
                     Ok(DecisionOutcome::Done(Box::new(refund)))
                 }
                 // It was accepted after all.
                 Err(unreadable) => {
-                    say_unreadable(&refund, &unreadable);
+                    log_unreadable(&refund, &unreadable);
                     Ok(DecisionOutcome::Unknown)
                 }
             },
             CallOutcome::Unreadable(unreadable) => {
-                say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
+                log_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
                 Ok(DecisionOutcome::Unknown)
             }
             // An operator is waiting, so the answer is given at once.
@@ -272,7 +272,7 @@ impl RefundFlow {
                 | RefundQueryOutcome::Untold(_) => break,
             }
             let context = self.books.context(origin);
-            let context = context.told_under(refusal.request_id.as_ref());
+            let context = context.with_request_id(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
             let change = decide_refund::undo_redirect(&order, &refund, wanted, code, &context);
             let Some(change) = change else {
@@ -330,7 +330,8 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decisio
 /// decision (after a lost answer, or by a concurrent duplicate) counts as done.
 fn redirected_before(refund: Refund, wanted: &Redirection) -> DecisionOutcome {
     let known = refund.redirected.as_ref();
-    // The payer's card in a decision is not stored: another card would look the same.
+    // The payer's card in a decision is not stored, so a decision for another card would seem
+    // equal.
     let is_told_apart = wanted.to == Destination::Merchant;
     let is_the_same = is_told_apart && known.is_some_and(|known| known.is_the_same_as(wanted));
     let refund = Box::new(refund);

@@ -1,4 +1,4 @@
-//! Accepting a refund: its money is reserved, and the queue is told.
+//! Accepting a refund: its money is reserved, and a message goes to the queue.
 
 use payments::{
     model::{

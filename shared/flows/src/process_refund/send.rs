@@ -70,7 +70,7 @@ impl RefundFlow {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
                     let which = RefundLookup::Ours(refund_no);
-                    let news = news.told_under(request_id);
+                    let news = news.with_request_id(request_id);
                     let settled = self.settle_found(&news, &which, origin).await?;
                     return Ok(settled.into());
                 }
@@ -108,7 +108,7 @@ impl RefundFlow {
                 // After the other refunds, which may be smaller.
                 let next = schedule::refund_check_at(order_no, until.plus_s(BALANCE_PAUSE_S / 2));
                 let context = self.books.context(origin);
-                let context = context.told_under(refusal.request_id.as_ref());
+                let context = context.with_request_id(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &context)
                     .await?;
                 Ok(Advanced::Open)
@@ -125,7 +125,7 @@ impl RefundFlow {
     async fn refuse(
         &self,
         claimed: &Refund,
-        (code, told_under): (String, Option<&RequestId>),
+        (code, request_id): (String, Option<&RequestId>),
         within: Duration,
         origin: &Origin,
     ) -> Result<Advanced, RefundError> {
@@ -146,7 +146,7 @@ impl RefundFlow {
             }
             RefundQueryOutcome::NotThere(_) => {}
         }
-        let context = self.books.context(origin).told_under(told_under);
+        let context = self.books.context(origin).with_request_id(request_id);
         let refused = RefundState::Refused(code);
         let moved = self.moved_on(claimed, &refused, &context);
         Ok(match moved.await? {

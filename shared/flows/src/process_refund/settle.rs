@@ -1,4 +1,4 @@
-//! Settling what WeChat Pay says of a refund, whoever brought it.
+//! Settling news of a refund, however it came.
 
 use payments::{
     model::{ids::RefundNo, journal::Cause, parked::RefundToPark},
@@ -57,7 +57,9 @@ impl RefundFlow {
                         .refund_known_as(&news.order_no, &news.out_refund_no)
                 )?,
             };
-            let context = books.context(origin).told_under(news.request_id.as_ref());
+            let context = books
+                .context(origin)
+                .with_request_id(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), RefundLookup::Named, None) => {
                     // Made elsewhere. For a payment that is not the order's, its parked record
@@ -116,7 +118,7 @@ impl RefundFlow {
                             .as_ref()
                             .is_some_and(|refund| news.contradicts(refund))
                         {
-                            say_who_has_it(news);
+                            log_who_has_it(news);
                         }
                         return Ok(SettleOutcome::Changed);
                     }
@@ -147,7 +149,7 @@ impl RefundFlow {
     async fn park(
         &self,
         parked: &RefundToPark,
-        told_under: Option<&RequestId>,
+        request_id: Option<&RequestId>,
         cause: &Cause,
     ) -> Result<(), TableError> {
         let now = self.books.clock.now();
@@ -156,7 +158,7 @@ impl RefundFlow {
                 order_no = parked.order_no.as_str(),
                 refund_id = parked.refund_id.as_str(),
                 reason = parked.reason.name(),
-                wechat_request_id = told_under.map(RequestId::as_str),
+                wechat_request_id = request_id.map(RequestId::as_str),
                 what_to_do = %parked.reason,
                 "refund parked for a person"
             );
@@ -167,7 +169,7 @@ impl RefundFlow {
 
 /// Logs that a payer has received money that is booked as owed to the payer. It must not be paid
 /// again.
-fn say_who_has_it(news: &RefundNews) {
+fn log_who_has_it(news: &RefundNews) {
     error!(
         order_no = news.order_no.as_str(),
         out_refund_no = news.out_refund_no.as_str(),

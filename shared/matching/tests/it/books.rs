@@ -109,7 +109,7 @@ fn a_refund_s_state_is_known_by_its_name_in_the_table_and_no_other() {
 }
 
 #[test]
-fn lines_of_a_page_go_in_as_one_by_one_and_each_is_told_its_result() {
+fn lines_of_a_page_go_in_as_one_by_one_and_each_gets_its_result() {
     let long = "4".repeat(65);
     let numbers: Vec<String> = (0..100)
         .map(|number| format!("42000000002026{number:04}"))
@@ -123,20 +123,20 @@ fn lines_of_a_page_go_in_as_one_by_one_and_each_is_told_its_result() {
     let mut one_by_one = DayBooks::with_capacity(10, KEY);
     let expected: Vec<Inserted> = page.iter().map(|line| one_by_one.insert(line, 7)).collect();
     let mut together = DayBooks::with_capacity(10, KEY);
-    let mut told = Vec::new();
+    let mut given = Vec::new();
     together.insert_batch(&page, 7, |line, inserted| {
-        assert_eq!(*line, page[told.len()]);
-        told.push(inserted);
+        assert_eq!(*line, page[given.len()]);
+        given.push(inserted);
     });
 
-    assert_eq!(told, expected);
+    assert_eq!(given, expected);
     let last = [
         Inserted::Again,
         Inserted::Twice,
         Inserted::TooLong,
         Inserted::New,
     ];
-    assert_eq!(told[100..], last);
+    assert_eq!(given[100..], last);
     for books in [&one_by_one, &together] {
         assert_eq!(books.lines(), 101);
         assert_eq!(books.twice(), 1);
@@ -167,7 +167,7 @@ fn the_books_know_their_numbers_and_no_others() {
 }
 
 #[test]
-fn a_second_pass_is_told_the_lines_that_no_row_has_named() {
+fn a_second_pass_gets_the_lines_that_no_row_has_named() {
     let numbers: Vec<String> = (0..100)
         .map(|number| format!("42000000002026{number:04}"))
         .collect();

@@ -232,7 +232,7 @@ fn a_refund_that_failed_may_move_nothing_or_go_and_come_back_whole() {
 }
 
 #[test]
-fn money_without_a_trade_is_told_on_its_own_day_only_and_other_business_never() {
+fn money_without_a_trade_is_reported_on_its_own_day_only_and_other_business_never() {
     let stray = [flow(
         "4200000000202608010099999999",
         "交易",

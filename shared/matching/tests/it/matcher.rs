@@ -415,13 +415,13 @@ fn parked_money_counts_under_the_product_that_the_bill_names() {
         trade_type,
     };
     let of_an_order = parked("4200000000000000000000000009", 70, Some("APP"));
-    let of_nobody = parked("4200000000000000000000000010", 5, None);
+    let unattributed = parked("4200000000000000000000000010", 5, None);
     for _ in 0..2 {
         // An index that is read in pages may give a line twice.
         books.count_parked(&parked(&there[0].transaction_id, 1_000, None));
     }
     books.count_parked(&of_an_order);
-    books.count_parked(&of_nobody);
+    books.count_parked(&unattributed);
     let mut matcher = Matcher::new(books, MCHID, 10);
     let mut reader = TradeBillReader::new();
     let text = trade_bill(&there);
@@ -441,7 +441,7 @@ fn parked_money_counts_under_the_product_that_the_bill_names() {
     assert!(!books.is_unseen_payment(&there[0].transaction_id));
     assert!(books.is_unseen_payment("4200000000000000000000000010"));
     let unseen: Vec<ParkedLine<'_>> = books.unseen_parked().collect();
-    assert_eq!(unseen, [of_an_order, of_nobody]);
+    assert_eq!(unseen, [of_an_order, unattributed]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ pub struct ChangeContext {
 impl ChangeContext {
     /// The same, as reported by WeChat Pay with this `Request-ID`.
     #[must_use]
-    pub fn told_under(mut self, request_id: Option<&RequestId>) -> Self {
+    pub fn with_request_id(mut self, request_id: Option<&RequestId>) -> Self {
         self.request_id = request_id.cloned();
         self
     }

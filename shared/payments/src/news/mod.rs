@@ -1,4 +1,4 @@
-//! What WeChat Pay tells, as our own types: parsed once, strictly where it decides.
+//! What WeChat Pay sends, as our own types: parsed once, strictly where it decides.
 
 pub mod call_outcome;
 pub mod refund;

@@ -177,7 +177,7 @@ impl RefundFields<'_> {
             status,
             amount: Fen::new(self.refund_fen).ok_or(invalid("amount.refund"))?,
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
-            // It only decides on which day the refund is looked for, so a wrong value must not
+            // It only decides on which day the refund is searched for, so a wrong value must not
             // block the refund.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
             received_by: self.received_account.and_then(received_by),
@@ -203,7 +203,7 @@ impl RefundNews {
 
     /// The same with the `Request-ID` that it came with.
     #[must_use]
-    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+    pub fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
         self.request_id = request_id;
         self
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_when_the_refund_was_accepted_and_none_is_held_up_by_it() {
+    fn an_answer_says_when_the_refund_was_accepted_and_none_is_held_up_by_it() {
         let at = answer(Some("2026-08-01T00:00:01+08:00")).accepted_at;
         assert_eq!(at, Some(UnixSeconds(1_785_513_601)));
         assert_eq!(answer(None).accepted_at, None);
@@ -256,7 +256,7 @@ mod tests {
             ("支付用户零钱通", Some(ReceivedBy::Payer)),
             ("工商银行储蓄卡8888", Some(ReceivedBy::Payer)),
             ("建设银行借记卡1234", Some(ReceivedBy::Payer)),
-            // Names that nobody knows.
+            // Unknown names.
             ("商户账户", None),
             ("退还商户", None),
             ("商户零钱", None),

@@ -33,7 +33,7 @@ pub struct TradeNotice {
 impl TradeNotice {
     /// The same with the `Request-ID` that it came with.
     #[must_use]
-    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+    pub fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
         self.request_id = request_id;
         self
     }

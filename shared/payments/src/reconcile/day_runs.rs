@@ -98,7 +98,7 @@ impl DayRuns {
     }
 
     /// Whether a run of the day began in time, so that the system ran by then. A run of an old day
-    /// that somebody starts by hand says nothing of the days after that one, however often it is
+    /// that a person starts by hand says nothing of the days after that one, however often it is
     /// repeated.
     fn shows_that_the_system_ran(&self) -> bool {
         let mut runs = self.run().into_iter().chain(self.preview());
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_that_is_asked_for_later_looks_and_the_run_stays_the_day_s() {
+    fn a_later_preview_only_reports_and_the_run_stays_the_day_s() {
         let run = done(after(&DayRuns::default(), &request("run", false, 1_000)));
         let both = after(&run, &request("preview", true, 2_000));
         assert_eq!(shown(&both), "run");
@@ -341,7 +341,7 @@ mod tests {
             let runs = [done(4), run_after(5, state, 0), done(6), done(7)];
             assert_eq!(missing(&runs, 7), [5], "{state:?}");
         }
-        // Somebody runs a day by hand on which there was no system here.
+        // A person runs a day by hand on which there was no system here.
         let by_hand = run_after(2, RunState::Done, 4);
         assert_eq!(missing(&[by_hand.clone(), done(6), done(7)], 7), [0; 0]);
         // They run it a second time, in this version or an earlier one.

@@ -7,7 +7,7 @@
 //!
 //! How a bill row passes: [`matching`] compares it with our side of the day and with the account's
 //! movements. [`classify`] decides after a consistent read. [`difference`] defines the kinds of
-//! differences, what each means and who may decide what. [`carried`] holds trades that are judged
+//! differences, what each means and who may decide what. [`carried`] holds trades that are decided
 //! with the next day. [`unattributed`] creates orders for payments whose order our books do not
 //! have, so that they can be refunded or the order restored. [`run`] is the record of a run.
 //! [`day_runs`] says which run of a day counts.

@@ -242,8 +242,8 @@ pub struct PartDone {
     pub carried: u64,
     /// The effect of this part's differences on the sums, by product, at the time of counting.
     /// `None` for a run of an earlier version, which did not count it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Gaps>,
+    #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
+    pub accounted_for: Option<Gaps>,
     /// The attempt under which each difference's effect on the sums is stored. `None` if none has
     /// an effect, and for a run of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -297,7 +297,7 @@ impl Run {
         self.state == RunState::Done || self.was_done_before
     }
 
-    /// When the first run of the day began, as far as this one knows.
+    /// When the first run of the day began, as far as this run has it.
     pub fn first_began_at(&self) -> UnixSeconds {
         let first = self.first_began_at.unwrap_or(self.started_at);
         first.min(self.started_at)
@@ -365,10 +365,10 @@ impl Run {
     }
 
     /// The effect of the differences found on it; `None` if a part did not count that.
-    pub fn told(&self) -> Option<Gaps> {
+    pub fn accounted_for(&self) -> Option<Gaps> {
         let mut all = Gaps::default();
         for part in self.parts_done.values() {
-            all.add_all(part.told.as_ref()?);
+            all.add_all(part.accounted_for.as_ref()?);
         }
         Some(all)
     }

@@ -38,13 +38,13 @@ pub fn order_for_unattributed_payment(
     trade_type: Option<&str>,
     context: &ChangeContext,
 ) -> (Order, Event) {
-    let nobody = ClientId::new(ClientId::UNATTRIBUTED);
+    let unattributed = ClientId::new(ClientId::UNATTRIBUTED);
     order_from_payment(
         notice,
         money,
         trade_type,
         NewOrderPlan {
-            client_id: nobody,
+            client_id: unattributed,
             state: OrderState::Closed,
             created_at: context.at,
             version: 1,

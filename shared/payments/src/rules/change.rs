@@ -68,7 +68,7 @@ impl OrderChange {
     /// stays the same.
     pub fn new(order: &Order, to: OrderState, context: &ChangeContext) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
-        let refusal = to.rejection().map(Rejection::told);
+        let refusal = to.rejection().map(Rejection::refusal);
         let change = Self {
             from: order.clone(),
             to,

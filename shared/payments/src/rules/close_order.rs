@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_wechat_does_not_know_is_closed_only_when_nobody_can_be_making_it() {
+    fn an_order_that_wechat_does_not_have_is_closed_only_when_no_process_can_be_making_it() {
         let mut order = order(OrderState::Closing);
         let unknown = refused(404, "ORDER_NOT_EXIST");
         order.issue_lease = IssueLease::first("a".into(), NOW);

@@ -164,7 +164,7 @@ pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order
     used && order.state == OrderState::Reserved
 }
 
-/// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a
+/// Answers that WeChat Pay gives when it already has the number: the order's state decides, and a
 /// query returns it.
 fn exists_at_wechat(code: &ErrorCode) -> bool {
     matches!(

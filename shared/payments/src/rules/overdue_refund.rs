@@ -29,10 +29,10 @@ pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
 
 /// How often an overdue refund is logged, in seconds: every six hours, like other refunds that wait
 /// for an operator.
-const TOLD_EVERY_S: i64 = 6 * 3600;
+const LOGGED_EVERY_S: i64 = 6 * 3600;
 
 /// It is checked once an hour.
-const LOOKED_AT_EVERY_S: i64 = 3600;
+const CHECKED_EVERY_S: i64 = 3600;
 
 /// [`Refund::trouble`] of a refund that is processing for too long.
 pub const PROCESSING: &str = "PROCESSING";
@@ -121,7 +121,7 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
         (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::KeepWaiting,
         (Some(overdue_since), _, _) => {
             let overdue_s = now.since(overdue_since);
-            if overdue_s % TOLD_EVERY_S < LOOKED_AT_EVERY_S {
+            if overdue_s % LOGGED_EVERY_S < CHECKED_EVERY_S {
                 OverdueStep::RemindOperator
             } else {
                 OverdueStep::KeepWaiting
@@ -142,10 +142,10 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
 /// cause; otherwise the cause could flip every hour.
 fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bool {
     let noted = refund.trouble.as_deref().unwrap_or_default();
-    let was_told = [PROCESSING, REDIRECTED].contains(&noted);
+    let was_reported = [PROCESSING, REDIRECTED].contains(&noted);
     match no_end {
         PendingAnswer::Processing => noted != code,
-        PendingAnswer::Refused(_) => noted != code && !was_told,
+        PendingAnswer::Refused(_) => noted != code && !was_reported,
         PendingAnswer::Unanswered => false,
     }
 }

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_found_under_the_number_is_judged_by_owner_terms_state_and_lease_in_that_order() {
+    fn an_order_found_under_the_number_is_checked_by_owner_terms_state_and_lease_in_that_order() {
         let mut wanted = order(OrderState::Reserved);
         wanted.issue_lease = IssueLease::first("mine".into(), NOW);
         let found = |state: OrderState, lease_until: i64| {

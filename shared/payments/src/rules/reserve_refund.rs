@@ -26,7 +26,7 @@ pub struct RefundRequest {
     pub refund_no: RefundNo,
     /// The other terms. All of them go into the fingerprint.
     pub terms: RefundTerms,
-    /// Who approved it. A repeat is a repeat whoever sends it.
+    /// Who approved it. A repeat is a repeat, whoever approved it.
     pub approval: Approval,
 }
 

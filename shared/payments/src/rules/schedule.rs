@@ -32,7 +32,7 @@ const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200
 
 /// Minimum time between two checks, in seconds: one check takes less, with all its calls to WeChat
 /// Pay.
-const LOOK_TAKES_S: i64 = 30;
+const CHECK_TAKES_S: i64 = 30;
 
 /// After either schedule: once an hour, until the state is final.
 const HOURLY_S: i64 = 3600;
@@ -190,7 +190,7 @@ fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> UnixSeconds {
     let age_s = now.since(since);
     ladder_s
         .iter()
-        .find(|&&step| step > age_s.saturating_add(LOOK_TAKES_S))
+        .find(|&&step| step > age_s.saturating_add(CHECK_TAKES_S))
         .map_or(now.plus_s(HOURLY_S), |step| since.plus_s(*step))
 }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_looked_at_when_it_can_no_longer_be_paid_and_then_at_growing_pauses() {
+    fn an_order_is_checked_when_it_can_no_longer_be_paid_and_then_at_growing_pauses() {
         let mut order = order(OrderState::Reserved);
         order.expires_at = UnixSeconds(order.created_at.0 + 400);
         let mut now = UnixSeconds(order.created_at.0 + 300);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_not_closed_again_while_somebody_may_be_calling_wechat_pay_for_it() {
+    fn an_order_is_not_closed_again_while_another_process_may_be_calling_wechat_pay_for_it() {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
         order.issue_lease.until = UnixSeconds(now.0 + 500);
@@ -287,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_of_money_that_is_not_ours_to_keep_is_told_of_when_it_failed_for_good() {
+    fn a_refund_of_money_that_is_not_ours_to_keep_is_logged_when_it_failed_for_good() {
         let closed = refund(RefundState::Closed);
         let now = UnixSeconds(1_000_000);
-        let look = |refund: &Refund| next_refund_check(refund, &RefundState::Closed, now);
+        let next_check_of = |refund: &Refund| next_refund_check(refund, &RefundState::Closed, now);
         let second = Refund {
             of: PaymentKind::Parked,
             ..closed.clone()
@@ -300,9 +300,13 @@ mod tests {
             ..closed.clone()
         };
         for owed in [&second, &late] {
-            assert_eq!(look(owed).unwrap().at.0 - now.0, 21_600);
+            assert_eq!(next_check_of(owed).unwrap().at.0 - now.0, 21_600);
         }
-        assert_eq!(look(&closed), None, "its client is told, and asks anew");
+        assert_eq!(
+            next_check_of(&closed),
+            None,
+            "its client is told, and asks anew"
+        );
         for owed in [second, late] {
             let decided = Refund {
                 decided: Some(DecidedBy {
@@ -311,7 +315,7 @@ mod tests {
                 }),
                 ..owed
             };
-            assert_eq!(look(&decided), None, "a person has dealt with it");
+            assert_eq!(next_check_of(&decided), None, "a person has dealt with it");
         }
     }
 
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_has_parts_of_its_own_and_looks_have_those_of_earlier_versions() {
+    fn each_reason_has_parts_of_its_own_and_status_queries_have_those_of_earlier_versions() {
         let mut parts: Vec<u8> = CheckKind::ALL
             .into_iter()
             .flat_map(CheckKind::parts)
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_came_to_nothing_is_taken_again_soon_and_never_later_than_it_would_be() {
+    fn a_check_without_a_result_is_repeated_soon_and_never_later_than_it_would_be() {
         let mut order = order(awaiting());
         order.expires_at = UnixSeconds(order.created_at.0 + 100_000);
         let now = UnixSeconds(order.created_at.0 + 1_800);
@@ -399,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_not_closed_again_soon_while_somebody_may_be_calling_wechat_pay_for_it() {
+    fn an_order_is_not_closed_again_soon_while_another_process_may_be_calling_wechat_pay_for_it() {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
         order.issue_lease.until = UnixSeconds(now.0 + 500);

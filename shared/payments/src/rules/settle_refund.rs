@@ -151,7 +151,7 @@ fn settle_known(
 }
 
 /// A refund made in WeChat Pay's console: it is booked if it is of the booked payment and the money
-/// is there; otherwise an operator must look.
+/// is there; otherwise an operator must check it.
 fn settle_external(
     order: &Order,
     facts: &MerchantFacts,

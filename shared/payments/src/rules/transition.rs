@@ -111,14 +111,14 @@ pub(crate) fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSecon
     slot_at.plus_s(SLOT_S).max(tally.next_at)
 }
 
-/// The change of an order and one of its refunds when the refund goes to `state`; `told` is WeChat
-/// Pay's news, if any. The money follows: a success counts as refunded, a closed refund is no
-/// longer reserved.
+/// The change of an order and one of its refunds when the refund goes to `state`; `news` is WeChat
+/// Pay's, if any. The money follows: a success counts as refunded, a closed refund is no longer
+/// reserved.
 pub fn transition(
     order: &Order,
     refund: &Refund,
     state: RefundState,
-    told: Option<&RefundNews>,
+    news: Option<&RefundNews>,
     context: &ChangeContext,
 ) -> OrderChange {
     let amount_fen = match refund.of {
@@ -127,14 +127,14 @@ pub fn transition(
     };
     // Our record of where it went is not enough: it may have been redirected in WeChat Pay's
     // console.
-    let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
+    let sent_elsewhere = news.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
     let redirected = if sent_elsewhere {
         Some(Redirection::in_the_console(context.at))
     } else {
         refund.redirected.clone()
     };
     let received_by = match &state {
-        RefundState::Succeeded(_) => told.and_then(|news| news.received_by),
+        RefundState::Succeeded(_) => news.and_then(|news| news.received_by),
         RefundState::Reserved
         | RefundState::Processing
         | RefundState::Closed
@@ -200,13 +200,13 @@ pub fn transition(
     };
     let moved = Refund {
         due: schedule::next_refund_check(&sent, &state, context.at),
-        refund_id: told
+        refund_id: news
             .map(|news| &news.refund_id)
             .or(refund.refund_id.as_ref())
             .cloned(),
         accepted_at: refund
             .accepted_at
-            .or(told.and_then(|news| news.accepted_at)),
+            .or(news.and_then(|news| news.accepted_at)),
         trouble,
         trouble_since: None,
         overdue_since: None,
@@ -224,8 +224,8 @@ pub fn transition(
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
-    // Without this, the success alone would look as if the payer had the money. If WeChat Pay says
-    // that the payer has it, this would look as if the payer had to be paid.
+    // Without this, the success alone would mean that the payer has the money. If WeChat Pay says
+    // that the payer has it, this would mean that the payer must be paid.
     if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
         && moved.is_with_merchant()
     {

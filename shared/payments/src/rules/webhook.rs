@@ -27,8 +27,8 @@ pub fn next_attempt_after_s(times: u32) -> Option<i32> {
     LADDER_S.get(failed_before).copied()
 }
 
-/// An event that is older, in seconds, may have had attempts before: a stored copy of it is looked
-/// for.
+/// An event that is older, in seconds, may have had attempts before: a stored copy of it is
+/// searched for.
 const FRESH_S: i64 = 900;
 
 /// How long an undelivered event is kept, in seconds: 90 days.
@@ -72,8 +72,8 @@ const WAITED_MS_MAX: i64 = 15_000;
 /// How long a receiver counts as slow, in milliseconds: an hour.
 const COUNTED_MS: i64 = 3_600_000;
 
-/// The receivers that one lane knows to be slow, and the end of each one's pause. A lane processes
-/// one batch at a time, so waiting for one receiver blocks the whole batch.
+/// The receivers that were slow in one lane, and the end of each one's pause. A lane processes one
+/// batch at a time, so waiting for one receiver blocks the whole batch.
 ///
 /// All slow receivers together get one half of the lane, in equal shares: a single one is paused
 /// for as long as it took, two for three times as long, three for five times. So no receiver can
@@ -250,13 +250,13 @@ impl GoneRun {
 pub struct FailingRun {
     /// When it began, by our clock.
     pub since: UnixSeconds,
-    /// When an operator was told of it.
-    pub told_at: Option<UnixSeconds>,
+    /// When it was reported to an operator.
+    pub reported_at: Option<UnixSeconds>,
 }
 
 impl FailingRun {
-    /// How long a receiver takes nothing until an operator is told, in seconds: half an hour. A
-    /// deployment is shorter.
+    /// How long a receiver takes nothing until it is reported to an operator, in seconds: half an
+    /// hour. A deployment is shorter.
     pub const TOLD_AFTER_S: i64 = 1_800;
     /// Failures that are this far apart, in seconds, are not one run: the last one may have been
     /// an event's last attempt, after which nothing was sent. Longer than the longest time between
@@ -270,16 +270,16 @@ impl FailingRun {
         let of_last = |last: &LastAnswer| {
             last.failing.unwrap_or(Self {
                 since: last.since,
-                told_at: None,
+                reported_at: None,
             })
         };
         let run = last.filter(goes_on).map(of_last).unwrap_or(Self {
             since: now,
-            told_at: None,
+            reported_at: None,
         });
         let is_long = now.since(run.since) >= Self::TOLD_AFTER_S;
         Self {
-            told_at: run.told_at.or(is_long.then_some(now)),
+            reported_at: run.reported_at.or(is_long.then_some(now)),
             ..run
         }
     }
@@ -335,8 +335,8 @@ impl LastAnswer {
 
     /// The run of failures to report to an operator with this answer; `None` if there is none, or
     /// it was reported with an earlier answer.
-    pub fn to_be_told(&self) -> Option<FailingRun> {
-        self.failing.filter(|run| run.told_at == Some(self.at))
+    pub fn to_report(&self) -> Option<FailingRun> {
+        self.failing.filter(|run| run.reported_at == Some(self.at))
     }
 
     /// Whether the receiver took the event.

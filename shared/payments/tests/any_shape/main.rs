@@ -58,7 +58,7 @@ fn no_shape_matters(
 }
 
 /// What is decided on a verified message, as far as money goes: when a refund was accepted only
-/// says which day it is looked for in.
+/// says under which day it is found.
 fn decision(plaintext: &Plaintext) -> String {
     match plaintext {
         Plaintext::Transaction(it) => format!("{:?}", TradeNotice::try_from(it.clone())),
@@ -199,7 +199,7 @@ fn a_notice_is_decided_whatever_the_shape_of_the_rest_of_its_envelope() {
 }
 
 #[test]
-fn what_the_fields_alone_do_not_tell_is_of_unknown_kind() {
+fn what_the_fields_alone_do_not_show_is_of_unknown_kind() {
     let mut envelope = sealed("x", br#"{"complaint_id":"200201820200101080076610000"}"#);
     envelope["resource"]["original_type"] = Value::Null;
     assert_eq!(decision(&opened(&envelope).plaintext), "unknown");
@@ -298,7 +298,7 @@ fn refund_is_read(body: &[u8]) -> bool {
 }
 
 #[test]
-fn a_verified_callback_that_is_no_object_is_told_from_one_that_a_key_would_open() {
+fn a_verified_callback_that_is_no_object_is_distinguished_from_one_that_a_key_would_open() {
     for body in [
         &b"[]"[..],
         b"null",

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_that_passes_is_told_from_one_that_does_not() {
+    fn a_temporary_refusal_is_distinguished_from_a_permanent_one() {
         use aws_sdk_s3::operation::put_object::PutObjectError;
         for (status, code, kind) in [
             (400_u16, "RequestTimeout", FailureKind::TimedOut),

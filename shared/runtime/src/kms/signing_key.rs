@@ -1,5 +1,5 @@
 //! The key that signs for the merchant, as its administrators see it: its state, its public half,
-//! and the import of a private key that WeChat Pay knows already.
+//! and the import of a private key that is registered at WeChat Pay already.
 
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};

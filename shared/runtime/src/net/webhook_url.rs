@@ -1,4 +1,4 @@
-//! The URL of a webhook, as far as it can be judged before its name is resolved.
+//! The URL of a webhook, as far as it can be checked before its name is resolved.
 
 use std::{fmt, net::IpAddr};
 
@@ -42,7 +42,7 @@ impl WebhookUrl {
     /// The longest URL that is taken.
     pub const LENGTH_MAX: usize = 2048;
 
-    /// Judges a URL by its text.
+    /// Checks a URL by its text.
     ///
     /// # Errors
     /// [`BadUrl`].

@@ -118,7 +118,7 @@ fn unit_of(field: &Field) -> Option<&'static str> {
     known.map(|(_, unit)| *unit)
 }
 
-/// A field that all ERROR lines have: the release that wrote them. By it an alarm tells a new
+/// A field that all ERROR lines have: the release that wrote them. By it an alarm separates a new
 /// release's lines from the previous one's.
 const RELEASE: &str = "release";
 
@@ -163,9 +163,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut told = LineMetrics::default();
+        let mut line_metrics = LineMetrics::default();
         if carries_metrics(event.metadata()) {
-            event.record(&mut told);
+            event.record(&mut line_metrics);
         }
         let is_error = *event.metadata().level() == Level::ERROR;
         let is_lowered = is_error && !is_ours(event.metadata().target());
@@ -173,9 +173,9 @@ where
         if let Some(release) = self.release.as_deref().filter(|_| is_error && !is_lowered) {
             members.insert(RELEASE.to_owned(), json!(release));
         }
-        if !told.metrics.is_empty() {
+        if !line_metrics.metrics.is_empty() {
             let now_ms = self.clock.now_ms();
-            members.extend(told.members(&self.namespace, self.mchid.as_deref(), now_ms));
+            members.extend(line_metrics.members(&self.namespace, self.mchid.as_deref(), now_ms));
         }
         if members.is_empty() && !is_lowered {
             return self.json.format_event(context, writer, event);

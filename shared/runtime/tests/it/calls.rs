@@ -1,4 +1,4 @@
-//! What a broken wire looks like from above the SDK, and that it breaks what it says.
+//! What a broken connection means for the SDK's caller, and that the test wire breaks what it says.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn each_fault_has_the_effect_and_the_kind_that_it_names() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_told_as_a_time_out_and_the_write_has_happened() {
+async fn a_late_answer_is_a_time_out_and_the_write_has_happened() {
     let bench = Bench::new().await;
     let get = || {
         bench
@@ -293,7 +293,7 @@ async fn a_rule_may_let_calls_pass_and_a_plan_decides_on_the_rest() {
 }
 
 #[tokio::test]
-async fn queues_are_told_apart_by_their_url() {
+async fn queues_are_distinguished_by_their_url() {
     let clock = Clock::manual(NOW);
     let wire = FaultyTransport::new(clock.clone());
     let aws = Aws::with_http_client(
@@ -355,7 +355,7 @@ async fn a_silent_service_is_given_up_after_the_limit_of_the_call() {
 }
 
 #[tokio::test]
-async fn where_somebody_waits_a_silent_service_is_given_up_sooner() {
+async fn where_a_caller_waits_a_silent_service_is_given_up_sooner() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", silent.local_addr().expect("its address"));
     let aws = Aws::new(&AwsSettings::local(endpoint), &Clock::system());
@@ -373,7 +373,7 @@ async fn where_somebody_waits_a_silent_service_is_given_up_sooner() {
 }
 
 #[tokio::test]
-async fn a_service_whose_certificate_is_signed_by_nobody_we_know_gets_no_request() {
+async fn a_service_whose_certificate_has_an_unknown_issuer_gets_no_request() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
     // It serves one handshake and returns what it read.

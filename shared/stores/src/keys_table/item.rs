@@ -138,7 +138,7 @@ pub(super) fn is_of(stored: &AttributeValue, id: &str) -> bool {
 }
 
 /// The entry as it is to be stored: unchanged if it is stored already, with what a later version
-/// knows of it, else as one that was added now.
+/// added to it, else as one that was added now.
 pub(super) fn kept_or_added(
     stored: &[AttributeValue],
     entry: &VerificationEntry,

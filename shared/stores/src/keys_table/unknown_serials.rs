@@ -1,4 +1,5 @@
-//! Telling `reconcile` that WeChat Pay signs with a platform certificate that is not known here.
+//! Reports to `reconcile` that WeChat Pay signs with a platform certificate that is not stored
+//! here.
 
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
@@ -22,7 +23,7 @@ impl UnknownSerials {
 
     /// Sets the mark, if `serial` has the form of a platform certificate's. That it cannot be set
     /// changes nothing for the message: WeChat Pay sends it again, and then it is tried again.
-    pub(super) async fn tell(&self, serial: &str, mchid: &str, now: UnixSeconds) {
+    pub(super) async fn report(&self, serial: &str, mchid: &str, now: UnixSeconds) {
         if !is_serial(serial) {
             return;
         }

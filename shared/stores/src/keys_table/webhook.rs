@@ -7,7 +7,7 @@
 //!
 //! Its receiver's last answer: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and
 //! while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N; while it takes
-//! nothing: `failing_since` N, and when an operator was told of that `failing_told_at` N (Unix
+//! nothing: `failing_since` N, and when that was reported to an operator `failing_told_at` N (Unix
 //! seconds). These do not count as changes, and a new set-up removes them.
 //!
 //! Whether a webhook may be sent to the URL is checked each time one is sent; the table is not

@@ -137,10 +137,10 @@ impl DeadLetters {
         let asked = asked
             .attribute_names(visible.clone())
             .attribute_names(hidden.clone());
-        let told = asked.send().await;
-        let told = told.map_err(|error| refused(&self.dead, error))?;
+        let answer = asked.send().await;
+        let answer = answer.map_err(|error| refused(&self.dead, error))?;
         let count = |name: &QueueAttributeName| {
-            let text = told.attributes().and_then(|told| told.get(name));
+            let text = answer.attributes().and_then(|answer| answer.get(name));
             text.and_then(|text| text.parse().ok()).unwrap_or_default()
         };
         Ok(DeadLetterCounts {

@@ -61,7 +61,7 @@ pub enum ReconcileWork {
     #[serde(rename = "reconcile-day.v1")]
     DayV1 {
         date: BillDate,
-        /// Whether to look only.
+        /// Whether to report only.
         dry_run: bool,
         /// The run; of a day's runs, only the latest requested one continues.
         run_id: String,
@@ -381,7 +381,7 @@ mod tests {
 
     /// What the rule of the bus puts into the queue.
     #[test]
-    fn an_event_is_read_as_eventbridge_wraps_it_and_a_replay_is_told_apart() {
+    fn an_event_is_read_as_eventbridge_wraps_it_and_a_replay_is_recognised() {
         let detail = r#"{"order_no":"ORDER-1","client_id":"shop","version":2,"subject":"order","subject_id":"ORDER-1","from":"reserved","to":"awaiting_payment","amount_fen":100,"cause_kind":"request","cause_id":"r-1","at":1785556801,"trace":"0af7651916cd43dd8448eb211c80319c"}"#;
         let wrapped = format!(
             r#"{{"version":"0","id":"6a7e8feb-b491-4cf7-a9f1-bf3703467718","detail-type":"order.changed","source":"wechatpay-on-lambda","account":"111122223333","time":"2026-08-01T04:00:01Z","region":"us-east-1","resources":[],"detail":{detail}}}"#

@@ -7,7 +7,7 @@ use super::{ReconciliationError, ReconciliationTable, item, unavailable};
 use crate::attributes::text;
 
 impl ReconciliationTable {
-    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged:
+    /// Leaves a trade to the next day's run. One that the next day has reconciled already stays so:
     /// `false`.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl ReconciliationTable {
         }
     }
 
-    /// All trades that were left to a day's run, judged or not, in the order of their ids. Read
+    /// All trades that were left to a day's run, reconciled or not, in the order of their ids. Read
     /// consistently.
     ///
     /// # Errors

@@ -10,8 +10,8 @@
 //! | `amount_fen` | what a difference or a carried trade is about: WeChat Pay's amount, or ours where it has none |
 //! | `body` | the whole as JSON: the types in `payments::reconcile` |
 //!
-//! `body` is what is read; the other attributes are for conditions, and for people who look into
-//! the table. Nothing here expires.
+//! `body` is what is read; the other attributes are for conditions, and for people who read the
+//! table. Nothing here expires.
 //!
 //! An item is written as a whole. What a later version adds is a member of `body` or of a part of
 //! it, beside the others: every write of a run or a difference keeps it (`WrittenLater`).

@@ -347,7 +347,7 @@ async fn a_refund_is_on_the_day_that_wechat_pay_accepted_it_and_stays_there() {
 }
 
 #[tokio::test]
-async fn a_refund_that_a_notice_told_of_first_moves_to_its_day_when_an_answer_says_when() {
+async fn a_refund_known_first_by_a_notice_moves_to_its_day_when_an_answer_says_when() {
     let bench = Bench::new().await;
     let order = bench.paid("000001", NOW).await;
     let (order, refund) = bench.reserved(&order).await;

@@ -22,7 +22,7 @@ impl Bench {
         Self { kms, key }
     }
 
-    /// A sandbox that knows no data key yet.
+    /// A sandbox that has no data key yet.
     fn sandbox(&self) -> FieldSeal {
         FieldSeal::new(
             self.kms.kms.clone(),

@@ -313,9 +313,9 @@ async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the
     );
     assert_eq!(found.first_seen_at, NOW);
     assert_eq!(bench.parked().await, ParkedStatus::Waiting);
-    let told = bench.notice().await;
+    let noted = bench.notice().await;
     assert_eq!(
-        (told.status, told.message.as_str()),
+        (noted.status, noted.message.as_str()),
         (NoticeStatus::Parked, MESSAGE)
     );
     bench.decided("given back").await;

@@ -510,14 +510,14 @@ fn approved(proposed: &Difference) -> [Difference; 2] {
     [once, twice.expect("a decision")]
 }
 
-fn told(of: &Difference, stage: RefundStage) -> Difference {
+fn with_stage(of: &Difference, stage: RefundStage) -> Difference {
     let refund = TrackedRefund {
         refund_no: RefundNo::parse("second-4200001").expect("a number"),
         stage,
         to_merchant: false,
         payer_has_it: false,
     };
-    of.told(&refund, "run-2", NOW).expect("news")
+    of.with_refund(&refund, "run-2", NOW).expect("news")
 }
 
 #[tokio::test]
@@ -537,10 +537,10 @@ async fn a_decision_closes_the_notice_of_its_money_and_one_that_failed_opens_it_
         (closed.status, closed.decided_by.as_deref()),
         (NoticeStatus::Decided, Some("wang"))
     );
-    let moving = told(&twice, RefundStage::Moving);
+    let moving = with_stage(&twice, RefundStage::Moving);
     assert_eq!(bench.save(&moving).await, SaveOutcome::Saved);
     assert_eq!(status().await, Some(NoticeStatus::Decided));
-    let stuck = told(&moving, RefundStage::Refused);
+    let stuck = with_stage(&moving, RefundStage::Refused);
     assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
     let open = bench.notice().await.expect("a notice");
     assert_eq!((open.status, open.decided_by), (NoticeStatus::Parked, None));
@@ -580,13 +580,13 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
         assert_eq!(bench.save(step).await, SaveOutcome::Saved);
         assert_eq!(bench.followed().await, [], "nothing is made yet");
     }
-    let moving = told(&twice, RefundStage::Moving);
+    let moving = with_stage(&twice, RefundStage::Moving);
     assert_eq!(bench.save(&moving).await, SaveOutcome::Saved);
     let [early] = bench.followed().await.try_into().expect("one");
     assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
 
     // The process that removes it from the list has read it before it was added again.
-    let stuck = told(&moving, RefundStage::Abnormal);
+    let stuck = with_stage(&moving, RefundStage::Abnormal);
     assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
     bench
         .table()
@@ -598,7 +598,7 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
         .await
         .try_into()
         .expect("it is still there");
-    let arrived = told(&stuck, RefundStage::Succeeded);
+    let arrived = with_stage(&stuck, RefundStage::Succeeded);
     assert_eq!(bench.save(&arrived).await, SaveOutcome::Saved);
     bench
         .table()
@@ -720,7 +720,7 @@ async fn runs_that_a_batch_leaves_out_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_carried_trade_waits_once_and_stays_judged_when_it_is_carried_again() {
+async fn a_carried_trade_waits_once_and_stays_reconciled_when_it_is_carried_again() {
     let bench = Bench::new().await;
     let table = bench.table();
     for order_no in ["A", "B", "A"] {

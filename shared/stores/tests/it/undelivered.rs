@@ -97,8 +97,8 @@ async fn a_list_goes_on_behind_the_last_event_of_a_page_also_when_that_was_deliv
     let (from, to) = (UnixSeconds(AT), UnixSeconds(AT));
     let page = bench.events.page("shop", from, to, None, 2).await.unwrap();
     assert_eq!(page.events, events[..2]);
-    let told = page.next.expect("there is more").as_str().to_owned();
-    let next = EventCursor::parse(&told).expect("a place");
+    let next_text = page.next.expect("there is more").as_str().to_owned();
+    let next = EventCursor::parse(&next_text).expect("a place");
     for _ in 0..2 {
         bench.events.delivered(&events[1]).await.expect("dropped");
     }

@@ -24,15 +24,15 @@ impl Receiver {
     fn start(answer: String, afterwards: impl Fn(TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let (tell, requests) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
                 let request = read_request(&mut stream);
-                if tell.send(request).is_err() {
+                if sender.send(request).is_err() {
                     return; // the test is over
                 }
-                // A sender that has heard enough may be gone.
+                // A sender that has read enough may be gone.
                 drop(stream.write_all(answer.as_bytes()));
                 afterwards(stream);
             }
@@ -44,7 +44,7 @@ impl Receiver {
         local(&format!("http://127.0.0.1:{}/hooks?token=t0k3n", self.port))
     }
 
-    fn heard(&self) -> Vec<String> {
+    fn received(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }
 }
@@ -75,16 +75,16 @@ async fn post(url: &WebhookUrl, within: Duration) -> Result<u16, NoAnswer> {
 }
 
 #[tokio::test]
-async fn the_receiver_gets_a_json_post_with_the_headers_and_its_status_is_told() {
+async fn the_receiver_gets_a_json_post_with_the_headers_and_its_status_is_returned() {
     for status in [200, 204, 301, 410, 500] {
         let receiver = Receiver::start(answer(&format!("{status} X")), drop);
         assert_eq!(
             post(&receiver.url(), LONG).await.expect("an answer"),
             status
         );
-        let heard = receiver.heard();
-        let [request] = heard.as_slice() else {
-            panic!("{heard:?}")
+        let received = receiver.received();
+        let [request] = received.as_slice() else {
+            panic!("{received:?}")
         };
         assert!(
             request.starts_with("POST /hooks?token=t0k3n HTTP/1.1\r\n"),
@@ -110,11 +110,11 @@ async fn a_redirect_is_not_followed() {
             elsewhere.port
         );
         let receiver = Receiver::start(redirect, drop);
-        let told = post(&receiver.url(), LONG).await.expect("an answer");
-        assert!((301..=308).contains(&told));
-        assert_eq!(receiver.heard().len(), 1);
+        let answered = post(&receiver.url(), LONG).await.expect("an answer");
+        assert!((301..=308).contains(&answered));
+        assert_eq!(receiver.received().len(), 1);
     }
-    assert!(elsewhere.heard().is_empty());
+    assert!(elsewhere.received().is_empty());
 }
 
 #[tokio::test]
@@ -149,8 +149,8 @@ async fn a_status_counts_although_the_body_stalls_or_breaks_off() {
             thread::sleep(stall);
             drop(stream);
         });
-        let told = post(&receiver.url(), Duration::from_millis(300)).await;
-        assert_eq!(told.expect("an answer"), 200);
+        let answered = post(&receiver.url(), Duration::from_millis(300)).await;
+        assert_eq!(answered.expect("an answer"), 200);
     }
 }
 
@@ -186,10 +186,10 @@ async fn a_name_that_leads_into_this_machine_is_not_connected_to() {
 async fn a_sender_for_the_internet_speaks_https_alone() {
     let receiver = Receiver::start(answer("200 OK"), drop);
     let sender = WebhookHttp::new(Reach::Public, Clock::system());
-    // Whoever let the URL through: the client has its own mind.
+    // Even if the URL was let through: the client checks the address itself.
     let refused = sender
         .post(&receiver.url(), std::iter::empty(), "{}".to_owned(), LONG)
         .await;
     assert!(refused.is_err());
-    assert!(receiver.heard().is_empty());
+    assert!(receiver.received().is_empty());
 }

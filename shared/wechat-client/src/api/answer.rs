@@ -65,7 +65,7 @@ impl WechatApi {
                 CallOutcome::Done(value)
             }
             Err(CallFailure::Refused(refusal)) => {
-                // Told here, since any call may be the first that meets it.
+                // Logged here, since any call may be the first that meets it.
                 if let Some(what_to_do) = refusal.what_to_do() {
                     error!(
                         wechat_request_id = request_id,
@@ -87,7 +87,7 @@ impl WechatApi {
                         "WeChat Pay refused"
                     );
                 }
-                CallOutcome::Refused(refusal.told_under(received.request_id.clone()))
+                CallOutcome::Refused(refusal.with_request_id(received.request_id.clone()))
             }
             Err(CallFailure::Unverified(error)) => {
                 let cause = error.name();

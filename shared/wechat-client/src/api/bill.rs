@@ -59,7 +59,7 @@ impl WechatApi {
         self.watch(host, sent_at_ms, sent.as_ref().err());
         let response = sent.map_err(|error| {
             let error = error.without_url();
-            self.tell_unanswered(host, &error);
+            self.log_unanswered(host, &error);
             BillFileError::BrokeOff(error)
         })?;
         let request_id = wire::request_id(&response);
@@ -78,7 +78,7 @@ impl WechatApi {
             "WeChat Pay refused to send a bill"
         );
         Err(BillFileError::Refused(Box::new(
-            refusal.told_under(request_id),
+            refusal.with_request_id(request_id),
         )))
     }
 

@@ -1,5 +1,5 @@
-//! One host's breaker: whether it answers, judged by what it did of late
-//! (shared/wechatpay/PROTOCOL.md, 1.2).
+//! One host's breaker: whether the host answers, by its recent calls (shared/wechatpay/PROTOCOL.md,
+//! 1.2).
 
 use std::collections::VecDeque;
 
@@ -167,7 +167,7 @@ mod tests {
 
     /// Records one result for each letter, a millisecond apart: `a` for an answer, `-` for none.
     /// Returns the last turn.
-    fn play(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<BreakerEvent> {
+    fn apply_results(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<BreakerEvent> {
         let mut turn = None;
         for (at_ms, letter) in (from_ms..).zip(results.chars()) {
             turn = breaker.record(seen(at_ms, letter == 'a'));
@@ -178,7 +178,7 @@ mod tests {
     /// A breaker that opened at [`NOW_MS`].
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
-        assert_eq!(play(&mut breaker, NOW_MS - 2, "---"), OPENED_BY_3);
+        assert_eq!(apply_results(&mut breaker, NOW_MS - 2, "---"), OPENED_BY_3);
         breaker
     }
 
@@ -213,7 +213,7 @@ mod tests {
             ),
         ] {
             let mut breaker = Breaker::default();
-            let turn = play(&mut breaker, NOW_MS, &results);
+            let turn = apply_results(&mut breaker, NOW_MS, &results);
             assert_eq!(
                 matches!(turn, Some(BreakerEvent::Opened { .. })),
                 opens,
@@ -227,7 +227,7 @@ mod tests {
     fn results_over_ten_minutes_old_do_not_count() {
         for (later_ms, turn) in [(599_999, OPENED_BY_3), (600_001, None)] {
             let mut breaker = Breaker::default();
-            play(&mut breaker, NOW_MS, "--");
+            apply_results(&mut breaker, NOW_MS, "--");
             assert_eq!(breaker.record(seen(NOW_MS + later_ms, false)), turn);
         }
     }
@@ -256,19 +256,19 @@ mod tests {
             assert_eq!(turn, (n == 2).then_some(BreakerEvent::Closed), "try {n}");
         }
         assert!(breaker.is_closed());
-        assert_eq!(play(&mut breaker, at_ms + 10, "--"), None);
+        assert_eq!(apply_results(&mut breaker, at_ms + 10, "--"), None);
         assert!(breaker.admits(at_ms + 20));
     }
 
     #[test]
     fn a_failure_among_the_tries_starts_the_minute_anew() {
         let mut breaker = opened();
-        assert_eq!(play(&mut breaker, NOW_MS + 60_000, "aa-aa"), None);
+        assert_eq!(apply_results(&mut breaker, NOW_MS + 60_000, "aa-aa"), None);
         assert!(!breaker.is_closed());
     }
 
     #[test]
-    fn a_try_that_nobody_reported_on_is_made_by_the_next_caller() {
+    fn a_trial_call_without_a_result_is_made_by_the_next_caller() {
         let mut breaker = opened();
         assert!(breaker.admits(NOW_MS + 60_000));
         assert!(!breaker.admits(NOW_MS + 69_999));

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_keeps_nobody_waiting_longer() {
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
         let mut bucket = Bucket::new(10);
         for _ in 0..20 {
             bucket.take(NOW_MS, 0);

@@ -14,7 +14,7 @@ pub(super) fn of_no_answer(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// Causes of refusals that an operator must look into.
+/// Causes of refusals that need an operator.
 pub(super) fn of_persons(refusal: &Refusal) -> &'static str {
     if refusal.status == 401 || refusal.code == ErrorCode::SignError {
         "sign_refused"

@@ -77,7 +77,7 @@ impl WechatApi {
             Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
             Err(error) => {
                 let error = error.without_url();
-                self.tell_unanswered(host, &error);
+                self.log_unanswered(host, &error);
                 return Err(DownloadError::NoAnswer(Some(error)));
             }
         };

@@ -1,4 +1,4 @@
-//! What each call tells about its host.
+//! What each call shows about its host.
 
 use tracing::{info, warn};
 
@@ -6,9 +6,9 @@ use super::breaker::{BreakerEvent, CallReport};
 use super::{Host, WechatApi, causes};
 
 impl WechatApi {
-    /// Tells the host's breaker how a call went. A broken connection proves nothing: WeChat Pay
-    /// closes idle ones, and a request that is sent into that moment is lost with a host that is
-    /// well.
+    /// Reports the result of a call to the host's breaker. A broken connection proves nothing:
+    /// WeChat Pay closes idle ones, and a request that is sent at that moment is lost although the
+    /// host works.
     pub(super) fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
         let answered = match error {
             None => true,
@@ -41,9 +41,8 @@ impl WechatApi {
         }
     }
 
-    /// Tells the log that no answer came. The error is one without its URL, whose path names an
-    /// order.
-    pub(super) fn tell_unanswered(&self, host: Host, error: &reqwest::Error) {
+    /// Logs that no answer came. The error is one without its URL, whose path names an order.
+    pub(super) fn log_unanswered(&self, host: Host, error: &reqwest::Error) {
         warn!(
             ?host,
             cause = causes::of_no_answer(error),

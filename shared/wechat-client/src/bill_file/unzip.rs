@@ -4,8 +4,8 @@
 //! other than gzip pass through: WeChat Pay sends them if gzip was not requested.
 //!
 //! Not by `flate2::write::MultiGzDecoder` into a sink that hashes: its errors have one kind for a
-//! damaged file and for what follows its end, and less than ten bytes that follow are a header cut
-//! short to it, so that a person would be told to load a file again which stays as it is.
+//! damaged file and for what follows its end. Less than ten bytes that follow are a header cut
+//! short to it, so a person would be asked to load a file again which stays as it is.
 
 use std::fmt;
 

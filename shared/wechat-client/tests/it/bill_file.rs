@@ -39,14 +39,14 @@ impl Host {
     fn start(answer: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let (tell, requests) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
-                if tell.send(read_request(&mut stream)).is_err() {
+                if sender.send(read_request(&mut stream)).is_err() {
                     return; // the test is over
                 }
-                // Who has heard enough may be gone.
+                // A client that has read enough may be gone.
                 drop(stream.write_all(&answer));
             }
         });
@@ -61,7 +61,7 @@ impl Host {
         link(&format!("{}{PATH}", self.base()))
     }
 
-    fn heard(&self) -> Vec<String> {
+    fn received(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }
 }
@@ -256,9 +256,9 @@ async fn a_bill_is_asked_for_by_a_signature_over_the_path_as_wechat_pay_gave_it(
     assert!(found == text());
     assert_eq!(hash, host.link().hash_value);
 
-    let heard = host.heard();
-    let [request] = heard.as_slice() else {
-        panic!("one request, not {heard:?}")
+    let received = host.received();
+    let [request] = received.as_slice() else {
+        panic!("one request, not {received:?}")
     };
     assert!(
         request.starts_with(&format!("GET {PATH} HTTP/1.1\r\n")),
@@ -286,7 +286,7 @@ async fn a_link_to_the_backup_host_goes_there() {
     let bench = Bench::new(&main.base(), &backup.base());
     let source = bench.open(&backup.link()).await.expect("a file");
     assert!(read(source).await.expect("whole").0 == text());
-    assert_eq!((main.heard().len(), backup.heard().len()), (0, 1));
+    assert_eq!((main.received().len(), backup.received().len()), (0, 1));
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn nothing_is_sent_to_a_host_that_is_not_in_the_settings() {
     }
     let error = bench.open(&link("/v3/bill")).await.expect_err("no link");
     assert!(matches!(error, BillFileError::Link(_)), "{error:?}");
-    assert_eq!((ours.heard().len(), foreign.heard().len()), (0, 0));
+    assert_eq!((ours.received().len(), foreign.received().len()), (0, 0));
 }
 
 #[tokio::test]
@@ -326,11 +326,11 @@ async fn a_redirect_is_not_followed() {
         panic!("{error:?}")
     };
     assert_eq!(refusal.status, 302);
-    assert_eq!(foreign.heard(), Vec::<String>::new());
+    assert_eq!(foreign.received(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn what_wechat_pay_says_instead_of_a_file_is_told() {
+async fn what_wechat_pay_says_instead_of_a_file_is_in_the_error() {
     let body = r#"{"code":"NO_AUTH","message":"another merchant's"}"#;
     let host = Host::start(answer("403 Forbidden", body.as_bytes(), body.len()));
     let bench = Bench::at(&host);
@@ -416,5 +416,5 @@ async fn without_keys_nothing_leaves() {
         matches!(error, BillFileError::NotSent(NotSent::Keys(_))),
         "{error:?}"
     );
-    assert_eq!(host.heard(), Vec::<String>::new());
+    assert_eq!(host.received(), Vec::<String>::new());
 }

@@ -62,7 +62,7 @@ fn trades<'a>(
         .into_iter()
         .try_for_each(|chunk| reader.feed(chunk, &mut each));
     let summary = fed.and_then(|()| reader.finish(&mut each));
-    (rows, told(summary))
+    (rows, without_place(summary))
 }
 
 fn funds<'a>(
@@ -88,10 +88,10 @@ fn funds<'a>(
         .into_iter()
         .try_for_each(|chunk| reader.feed(chunk, &mut each));
     let summary = fed.and_then(|()| reader.finish(&mut each));
-    (rows, told(summary))
+    (rows, without_place(summary))
 }
 
-fn told<T>(summary: Result<T, BillError>) -> Result<T, BillError> {
+fn without_place<T>(summary: Result<T, BillError>) -> Result<T, BillError> {
     summary.inspect_err(|error| assert!(!error.to_string().is_empty() && !error.name().is_empty()))
 }
 

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_nobody_knows_is_kept() {
+    fn an_unknown_state_is_kept() {
         let body = br#"{"appid":"wx1","mchid":"m","out_trade_no":"o","trade_state":"ACCEPT"}"#;
         let transaction = QueryByTransactionId::answer(200, body).expect("readable");
         assert_eq!(

@@ -81,7 +81,7 @@ impl Refusal {
 
     /// The same with the `Request-ID` that it came with.
     #[must_use]
-    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+    pub fn with_request_id(mut self, request_id: Option<RequestId>) -> Self {
         self.request_id = request_id;
         self
     }
@@ -280,7 +280,7 @@ pub enum Side {
     /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused
     /// until an operator has fixed that; then this one may be accepted unchanged.
     Merchant,
-    /// Nobody's: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
+    /// No one: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
     Passing,
     /// It is unknown: a code that is not in the manual, or none at all.
     Unknown,
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobodys_to_put_right_has_no_advice_and_everything_else_has_its_own() {
+    fn a_refusal_that_passes_by_itself_has_no_advice_and_each_other_has_its_own() {
         let about = |status: u16, body: &str| Refusal::read(status, body.as_bytes());
         for code in ErrorCode::all() {
             let refusal = Refusal {
@@ -538,8 +538,8 @@ mod tests {
                 merchants,
                 "{code:?}"
             );
-            let somebodys = merchants || refusal.side() == Side::Unknown;
-            assert_eq!(refusal.what_to_do().is_some(), somebodys, "{code:?}");
+            let needs_someone = merchants || refusal.side() == Side::Unknown;
+            assert_eq!(refusal.what_to_do().is_some(), needs_someone, "{code:?}");
         }
         for (status, body, side) in [
             (400, r#"{"code":"A_NEW_ONE"}"#, Side::Unknown),

@@ -54,7 +54,7 @@ pub enum BillError {
     MissingColumn {
         /// The header's line.
         line: u64,
-        /// The column that was looked for.
+        /// The column that was expected.
         name: &'static str,
     },
     /// A header has two columns of one meaning, so which one counts is not known.

@@ -33,7 +33,7 @@ pub struct TradeRow<'a> {
     /// 0 in refund rows.
     pub total_fen: i64,
     /// The requested refund, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old
-    /// format, which knows no coupons that are not settled).
+    /// format, which has no coupons that are not settled).
     pub requested_refund_fen: i64,
     record: Record<'a>,
     columns: &'a Columns,

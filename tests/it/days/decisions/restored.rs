@@ -28,7 +28,7 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
     testbed.restore_from_before("GONE-1").await;
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there GONE-1 proposed"],
         "a run knows only that nobody here made it"
     );
@@ -61,7 +61,7 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
         assert_eq!(testbed.work_off_days().await, 0);
     }
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there GONE-1 repaired"]
     );
     let order = testbed.get_order("GONE-1").await;
@@ -82,7 +82,7 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
     assert_eq!(order.body["state"], "partially_refunded");
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there GONE-1 repaired"]
     );
 }
@@ -93,12 +93,15 @@ async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
     let (day, proposed) = a_second_payment(&testbed).await;
     testbed.two_approve(&proposed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 on_its_way"]
     );
     testbed.restore_from_before("TWICE-1").await;
     testbed.sweep().await;
-    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    assert_eq!(
+        testbed.difference_lines(day).await,
+        ["duplicate_payment TWICE-1 open"]
+    );
     let open = only(&testbed, day).await;
     assert_eq!(open.refund, None);
     let now = testbed.clock.now();
@@ -137,7 +140,7 @@ async fn waits(
             .decided(Decision::Approve, person, "yes", now)
             .unwrap();
     }
-    let waits = waits.told(refund, "run-1", now).unwrap();
+    let waits = waits.with_refund(refund, "run-1", now).unwrap();
     testbed.reconciliation.find(&waits).await.unwrap();
     let text = |value: String| AttributeValue::S(value);
     let put = testbed
@@ -151,7 +154,7 @@ async fn waits(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn() {
+async fn more_waiting_refunds_than_fit_into_a_minute_are_all_checked_in_turn() {
     let testbed = Testbed::start().await;
     testbed.paid("WAITS-1").await;
     let admin = testbed.wechat.admin();

@@ -1,4 +1,4 @@
-//! Money for orders that nobody made.
+//! Money for orders that no client of ours made.
 
 use payments::{
     model::bill_date::BillDate,
@@ -12,7 +12,7 @@ use super::{a_second_payment, decide, decide_as, only, the_refund_ends, two_deci
 use crate::support::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved_it() {
+async fn money_for_an_order_without_a_client_goes_back_once_two_persons_approved_it() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.paid("ORDER-1").await;
@@ -25,12 +25,12 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
 
     testbed.two_approve(&proposed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 on_its_way"]
     );
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
     let admin = testbed.wechat.admin();
@@ -44,7 +44,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     testbed.reconcile(day, false).await;
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
 }
@@ -52,7 +52,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
 /// The run parks the payment whose refund it proposes, so that our books have it the next time:
 /// that is not a change.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
+async fn what_was_decided_about_unattributed_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
         let testbed = Testbed::start().await;
         let day = testbed.fresh_day().await;
@@ -82,7 +82,7 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
+async fn unattributed_money_that_was_refunded_in_the_console_is_not_proposed() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
@@ -102,8 +102,9 @@ async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
     assert!(why.contains("given back already"), "{why}");
 }
 
-/// Nobody's money, whose refund two persons approved and WeChat Pay does not carry out like this.
-async fn nobodys_money_that_ends_as(testbed: &Testbed, outcome: RefundOutcome) -> BillDate {
+/// Unattributed money, whose refund two persons approved and WeChat Pay does not carry out like
+/// this.
+async fn unattributed_money_that_ends_as(testbed: &Testbed, outcome: RefundOutcome) -> BillDate {
     let day = testbed.fresh_day().await;
     let foreign = PlantedDifference::UnknownOrder { fen: Some(500) };
     testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
@@ -120,14 +121,22 @@ async fn nobodys_money_that_ends_as(testbed: &Testbed, outcome: RefundOutcome) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() {
+async fn an_abnormal_refund_of_an_unattributed_order_is_redirected_by_the_console() {
     let testbed = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Abnormal).await;
+    let day = unattributed_money_that_ends_as(&testbed, RefundOutcome::Abnormal).await;
     let admin = testbed.wechat.admin();
     let open = ["unknown_order_there FOREIGN-1 open"];
-    assert_eq!(testbed.told(day).await, open, "nobody takes it for done");
+    assert_eq!(
+        testbed.difference_lines(day).await,
+        open,
+        "nobody takes it for done"
+    );
     testbed.reconcile(day, false).await;
-    assert_eq!(testbed.told(day).await, open, "nor does a later run");
+    assert_eq!(
+        testbed.difference_lines(day).await,
+        open,
+        "nor does a later run"
+    );
     let id = &admin.refunds()[0].transaction_id;
     let path = format!("/v1/orders/FOREIGN-1/refunds/auto-{id}/abnormal");
     let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
@@ -139,7 +148,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
 
     two_decide(&testbed, day, Decision::Redirect).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 on_its_way"]
     );
     the_refund_ends(&testbed).await;
@@ -155,18 +164,18 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     assert!(why.contains("pay the payer by other means"), "{why}");
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         open,
         "both sides agree, and that is not enough"
     );
-    let told = only(&testbed, day)
+    let noted = only(&testbed, day)
         .await
         .history
         .last()
         .unwrap()
         .why
         .clone();
-    assert_eq!(told, why, "nobody reads that it was given back");
+    assert_eq!(noted, why, "nobody reads that it was given back");
     let number = payments::model::ids::OrderNo::parse("FOREIGN-1").unwrap();
     let stands = async || testbed.orders.refunds(&number).await.unwrap().remove(0);
     let refund = stands().await;
@@ -180,7 +189,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     testbed.sweep().await;
     testbed.reconcile(day, false).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 explained"]
     );
     for notice in testbed.notices().await {
@@ -188,9 +197,9 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     }
     // The explanation may have been wrong: it is reopened, and explained again.
     decide_as(&testbed, day, Decision::Reopen, "wang").await;
-    assert_eq!(testbed.told(day).await, open);
+    assert_eq!(testbed.difference_lines(day).await, open);
     testbed.reconcile(day, false).await;
-    assert_eq!(testbed.told(day).await, open, "and stays so");
+    assert_eq!(testbed.difference_lines(day).await, open, "and stays so");
     decide_as(&testbed, day, Decision::PayerPaid, "wang").await;
     assert_eq!(stands().await.payer_paid.unwrap().decided.who, "wang");
 }
@@ -229,25 +238,28 @@ async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhe
 
     two_decide(&testbed, day, Decision::Redirect).await;
     the_refund_ends(&testbed).await;
-    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    assert_eq!(
+        testbed.difference_lines(day).await,
+        ["duplicate_payment TWICE-1 open"]
+    );
     assert_eq!(testbed.items("payment#").await[0]["state"], "with_merchant");
     let paid = serde_json::json!({"who": "Li", "why": "by bank"});
     refused("payer-paid", &paid).await;
     decide(&testbed, day, Decision::PayerPaid).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["duplicate_payment TWICE-1 explained"]
     );
     assert_eq!(testbed.items("payment#").await[0]["state"], "released");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_by_the_console() {
+async fn a_refused_refund_of_an_unattributed_order_is_tried_again_or_released_by_the_console() {
     let testbed = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
+    let day = unattributed_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
     let admin = testbed.wechat.admin();
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 open"]
     );
 
@@ -256,7 +268,7 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
     testbed.advance(std::time::Duration::from_secs(60)).await;
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 open"],
         "WeChat Pay still does not take it"
     );
@@ -265,7 +277,7 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
     testbed.advance(std::time::Duration::from_secs(60)).await;
     the_refund_ends(&testbed).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
     let [refund] = admin.refunds().try_into().unwrap();
@@ -286,9 +298,9 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason() {
+async fn an_impossible_refund_of_an_unattributed_order_is_released_with_a_reason() {
     let testbed = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
+    let day = unattributed_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
     two_decide(&testbed, day, Decision::Release).await;
     let released = only(&testbed, day).await;
     assert_eq!(released.state, DifferenceState::Open);
@@ -309,7 +321,7 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
     assert!(again.is_err(), "the payer is not paid twice");
     decide(&testbed, day, Decision::Explain).await;
     assert_eq!(
-        testbed.told(day).await,
+        testbed.difference_lines(day).await,
         ["unknown_order_there FOREIGN-1 explained"]
     );
 }

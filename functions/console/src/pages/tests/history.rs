@@ -73,7 +73,7 @@ fn tracked(stage: RefundStage, to_merchant: bool) -> TrackedRefund {
     }
 }
 
-/// Fails unless a difference's page tells of these in this order, whatever else it tells.
+/// Fails unless a difference's page has these in this order, whatever else it has.
 fn happened_in_order<const N: usize>(
     difference: &Difference,
     journal: Vec<Event>,
@@ -88,7 +88,7 @@ fn happened_in_order<const N: usize>(
 }
 
 #[test]
-fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it() {
+fn in_one_second_a_refund_stands_behind_its_approval_and_before_the_step_that_reports_it() {
     let moving = tracked(RefundStage::Moving, false);
     let second = TransactionId::parse("4200001").unwrap();
     let refund = Subject::Refund(moving.refund_no.clone());
@@ -100,7 +100,7 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
     let twice = found(DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
     let once = twice.decided(Decision::Approve, "li", "yes", NOW).unwrap();
     let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
-    let moving = approved.told(&moving, "run-2", NOW).unwrap();
+    let moving = approved.with_refund(&moving, "run-2", NOW).unwrap();
     happened_in_order(
         &moving,
         journal,
@@ -118,7 +118,8 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
 }
 
 #[test]
-fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_what_tells_of_it() {
+fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_the_step_that_reports_it()
+ {
     let refund = || Subject::Refund(RefundNo::parse("second-4200001").unwrap());
     let later = UnixSeconds(NOW.0 + 1);
     let mut journal = vec![
@@ -129,17 +130,17 @@ fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_w
     ];
     journal[2..].iter_mut().for_each(|event| event.at = later);
     let open = found(DifferenceKind::DuplicatePayment)
-        .told(&tracked(RefundStage::Moving, false), "run-2", NOW)
+        .with_refund(&tracked(RefundStage::Moving, false), "run-2", NOW)
         .unwrap()
-        .told(&tracked(RefundStage::Abnormal, false), "run-2", NOW)
+        .with_refund(&tracked(RefundStage::Abnormal, false), "run-2", NOW)
         .unwrap();
     let proposed = open.decided(Decision::Redirect, "li", "so", NOW).unwrap();
     let redirected = proposed.decided(Decision::Approve, "wang", "so", NOW);
     let owed = redirected
         .unwrap()
-        .told(&tracked(RefundStage::Moving, true), "run-2", NOW)
+        .with_refund(&tracked(RefundStage::Moving, true), "run-2", NOW)
         .unwrap()
-        .told(&tracked(RefundStage::Succeeded, true), "run-2", later)
+        .with_refund(&tracked(RefundStage::Succeeded, true), "run-2", later)
         .unwrap();
     let said = owed.decided(Decision::PayerPaid, "zhao", "so", later);
     let paid = said.unwrap().payer_paid("run-2", later);
@@ -159,7 +160,7 @@ fn in_one_second_a_redirect_stands_behind_its_approval_and_a_paid_payer_before_w
 }
 
 #[test]
-fn a_history_says_that_somebody_rejected_and_what_one_person_had_done() {
+fn a_history_shows_a_rejection_and_what_one_person_had_done() {
     let happened = |one_: &Difference| {
         let page = one(&li(), one_, None);
         let (_, happened) = page.split_once("What happened").unwrap();
@@ -173,9 +174,9 @@ fn a_history_says_that_somebody_rejected_and_what_one_person_had_done() {
     let rejected = explained
         .unwrap()
         .decided(Decision::Reject, "wang", "no", NOW);
-    let told = happened(&rejected.unwrap());
-    assert!(told.contains("<strong>Rejected</strong>"), "{told}");
-    assert!(!told.contains("Open again"), "{told}");
+    let page = happened(&rejected.unwrap());
+    assert!(page.contains("<strong>Rejected</strong>"), "{page}");
+    assert!(!page.contains("Open again"), "{page}");
 
     let proposed = found(DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
     let once = proposed
@@ -188,12 +189,12 @@ fn a_history_says_that_somebody_rejected_and_what_one_person_had_done() {
         to_merchant: false,
         payer_has_it: false,
     };
-    let refused = approved.told(&refused, "run-2", NOW).unwrap();
+    let refused = approved.with_refund(&refused, "run-2", NOW).unwrap();
     let again = refused.decided(Decision::Retry, "zhao", "mended", NOW);
-    let told = happened(&again.unwrap());
+    let page = happened(&again.unwrap());
     assert!(
-        told.contains("<strong>Refund tried again</strong>"),
-        "{told}"
+        page.contains("<strong>Refund tried again</strong>"),
+        "{page}"
     );
-    assert!(told.contains("<strong>Open again</strong>"), "by the run");
+    assert!(page.contains("<strong>Open again</strong>"), "by the run");
 }

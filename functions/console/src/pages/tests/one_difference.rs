@@ -65,7 +65,7 @@ fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
     let about = DifferenceSubject::default();
     let kind = DifferenceKind::IdentityDiffers;
     let foreign = Difference::found(date(), kind, about.clone(), there, here, "r", NOW);
-    let told = [
+    let steps = [
         "123.45 HKD",
         "¥123.45",
         "wx-theirs",
@@ -75,7 +75,7 @@ fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
     ];
     let day = page(Some(&run(RunState::Done)), vec![foreign.clone()]);
     for page in [day, one(&li(), &foreign, None)] {
-        for text in told {
+        for text in steps {
             assert!(page.contains(text), "{text} is not in {page}");
         }
     }
@@ -129,7 +129,7 @@ fn a_decision_on_what_has_changed_meanwhile_is_answered_by_what_it_is_now() {
 }
 
 #[test]
-fn what_is_done_about_a_kind_is_told_only_while_one_of_it_waits_for_a_person() {
+fn advice_about_a_kind_is_shown_only_while_one_of_it_waits_for_a_person() {
     let to_do = "<p class=\"todo\">";
     let done = run(RunState::Done);
     let twice = found(DifferenceKind::DuplicatePayment);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[test]
-fn both_sides_and_their_difference_are_told_to_the_fen() {
+fn both_sides_and_their_difference_are_shown_to_the_fen() {
     let mut done = run(RunState::Done);
     let mut part = PartDone::default();
     let sums = |payments, paid_fen, refunds, refunded_fen| Sums {
@@ -100,18 +100,18 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
         gaps.add("NATIVE", Gap::of_payment(fen));
         gaps
     };
-    let figures_of = |items: &[(&Difference, i64)], untold_fen: i64| {
-        let told_fen: i64 = items.iter().map(|(_, fen)| fen).sum();
-        let mut run = breakdown_run(told_fen + untold_fen);
+    let figures_of = |items: &[(&Difference, i64)], other_fen: i64| {
+        let accounted_fen: i64 = items.iter().map(|(_, fen)| fen).sum();
+        let mut run = breakdown_run(accounted_fen + other_fen);
         run.state = RunState::Done;
         let part = run.parts_done.get_mut(&0).unwrap();
         let sums = part.there.0.get_mut("NATIVE").unwrap();
         sums.payments = u64::try_from(items.len()).unwrap();
-        let mut told_by_it = Gaps::default();
+        let mut accounted_for = Gaps::default();
         for (_, fen) in items {
-            told_by_it.add("NATIVE", Gap::of_payment(*fen));
+            accounted_for.add("NATIVE", Gap::of_payment(*fen));
         }
-        part.told = Some(told_by_it);
+        part.accounted_for = Some(accounted_for);
         let of_each = items.iter().map(|(one, fen)| (one.id.clone(), gaps(*fen)));
         let mut all = DayListing::default();
         all.breakdown = Breakdown::begin(&run, Some(of_each.collect()));
@@ -120,13 +120,13 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
         }
         page_of_choice(Some(&run), &all, Filter::default())
     };
-    let told = |items: &[(&Difference, i64)]| figures_of(items, 0);
-    let decided = told(&[(&explained, 50)]);
+    let shown = |items: &[(&Difference, i64)]| figures_of(items, 0);
+    let decided = shown(&[(&explained, 50)]);
     assert!(decided.contains("class=\"figure good\""), "{decided}");
     assert!(!decided.contains("amount bad") && !decided.contains("small class=\"bad\""));
     let expected = "Difference <strong>+¥0.50</strong> = explained +¥0.50 + rejected ¥0.00 + decided, on its way ¥0.00 + open ¥0.00";
     assert!(decided.contains(expected), "{decided}");
-    let both = told(&[(&explained, 50), (&open, 700)]);
+    let both = shown(&[(&explained, 50), (&open, 700)]);
     assert!(both.contains("class=\"figure bad\""), "{both}");
     assert!(both.contains("<p class=\"sum\">+¥7.00</p>"), "{both}");
     assert!(both.contains("Difference <strong>+¥7.50</strong>"));
@@ -138,7 +138,7 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
     assert!(untold.contains("class=\"figure\""), "{untold}");
     assert!(!untold.contains("class=\"figure good\"") && !untold.contains("class=\"figure bad\""));
     assert!(untold.contains(" + in no difference +¥0.30"), "{untold}");
-    let since = told(&[(&repaired, 900)]);
+    let since = shown(&[(&repaired, 900)]);
     assert!(since.contains("Payments and refunds agree"), "{since}");
     assert!(since.contains("+¥9.00 is repaired since"), "{since}");
 }
@@ -164,7 +164,7 @@ fn open_differences_that_make_up_for_each_other_are_not_called_an_agreement() {
         let part = run.parts_done.get_mut(&0).unwrap();
         part.there = Totals::default();
         part.there.0.entry("NATIVE".to_owned()).or_default();
-        part.told = Some(Gaps::default());
+        part.accounted_for = Some(Gaps::default());
         let of_each = both.iter().map(|(one, paid_fen)| {
             let mut gaps = Gaps::default();
             let gap = Gap {
@@ -234,7 +234,7 @@ fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its
         let part = run.parts_done.get_mut(&0).unwrap();
         // Our books have it, and the bill has nothing.
         (part.here, part.there) = (part.there.clone(), Totals::default());
-        (part.carried, part.told) = (1, Some(Gaps::default()));
+        (part.carried, part.accounted_for) = (1, Some(Gaps::default()));
         let mut all = DayListing::default();
         all.breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
         let mut gaps = Gaps::default();
@@ -293,7 +293,7 @@ fn a_wrong_sum_says_of_which_bill_it_is() {
 fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
     let mut old = run(RunState::Done);
     let all = DayListing::default();
-    let told = |run: &Run| {
+    let page_of = |run: &Run| {
         let view = DayView {
             viewer: &li(),
             date: date(),
@@ -314,13 +314,13 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
         };
         day(&view).into_string()
     };
-    assert!(!told(&old).contains("are kept"));
+    assert!(!page_of(&old).contains("are kept"));
     let facts = BillFacts {
         rows: 0,
         sha1: None,
         kept_as: None,
     };
     old.bills.insert(BillName::Trade, facts);
-    let page = told(&old);
+    let page = page_of(&old);
     assert!(page.contains("has none of this day any more. Those that were read are kept"));
 }

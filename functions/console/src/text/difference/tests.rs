@@ -56,7 +56,7 @@ fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
             to_merchant: false,
             payer_has_it: false,
         };
-        one.told(&followed, "run-2", NOW).unwrap()
+        one.with_refund(&followed, "run-2", NOW).unwrap()
     };
     let says = |one: &Difference, what: &str, who: &str| {
         assert!(what_to_do(one).starts_with(what), "{}", what_to_do(one));
@@ -82,8 +82,8 @@ fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
     };
     let rejected = large.decided(Decision::Reject, "li", "no", NOW).unwrap();
     says(&rejected, "its refund is rejected", "A person: explain, or");
-    let told = done(Decision::Reject, &rejected).unwrap();
-    assert!(told.contains("no run proposes the refund again"), "{told}");
+    let text = done(Decision::Reject, &rejected).unwrap();
+    assert!(text.contains("no run proposes the refund again"), "{text}");
     let once = proposed
         .decided(Decision::Approve, "li", "yes", NOW)
         .unwrap();

@@ -40,7 +40,7 @@ fn run_that(state: RunState) -> Run {
 }
 
 #[test]
-fn the_fund_side_is_told_beside_trades_that_are_judged_and_never_hides_what_they_came_to() {
+fn the_fund_side_is_shown_beside_reconciled_trades_and_never_hides_their_result() {
     let mut done = run_that(RunState::Done);
     let open = found_by("run-1", DifferenceKind::AmountDiffers);
     for (state, trouble, silent_s, headline, tone) in [
@@ -76,14 +76,18 @@ fn the_fund_side_is_told_beside_trades_that_are_judged_and_never_hides_what_they
         let funds = done.funds.as_mut().unwrap();
         (funds.state, funds.trouble) = (state, trouble.map(str::to_owned));
         let now = UnixSeconds(NOW.0 + silent_s);
-        let told = run(Some(&done), &[], true, now);
-        assert!(told.headline.ends_with(headline), "{}", told.headline);
-        assert_eq!(told.tone, tone, "{headline}");
-        assert_eq!(told.trouble, trouble.map(sentence));
-        assert!(told.detail.contains("say the same of every trade"));
-        let told = run(Some(&done), std::slice::from_ref(&open), true, now);
-        assert_eq!(told.tone, Tone::Bad);
-        assert!(told.detail.contains("One difference still needs somebody"));
+        let notice = run(Some(&done), &[], true, now);
+        assert!(notice.headline.ends_with(headline), "{}", notice.headline);
+        assert_eq!(notice.tone, tone, "{headline}");
+        assert_eq!(notice.trouble, trouble.map(sentence));
+        assert!(notice.detail.contains("say the same of every trade"));
+        let notice = run(Some(&done), std::slice::from_ref(&open), true, now);
+        assert_eq!(notice.tone, Tone::Bad);
+        assert!(
+            notice
+                .detail
+                .contains("One difference still needs somebody")
+        );
     }
 }
 
@@ -97,12 +101,13 @@ fn trades_that_are_settled_later_are_left_to_as_many_days() {
         ..Default::default()
     };
     funds.parts_done.insert(0, part);
-    let told = run(Some(&waits), &[], false, NOW);
+    let notice = run(Some(&waits), &[], false, NOW);
     assert!(
-        told.detail
+        notice
+            .detail
             .contains("2 trades are judged with the bills of the next 7 days"),
         "{}",
-        told.detail
+        notice.detail
     );
 }
 
@@ -119,20 +124,21 @@ fn left_to_the_next_day(carried: u64) -> Run {
 #[test]
 fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
     let waits = left_to_the_next_day(3);
-    let told = run(Some(&waits), &[], false, NOW);
-    assert_eq!(told.tone, Tone::Wait);
-    assert_eq!(told.headline, "Both sides agree so far");
+    let notice = run(Some(&waits), &[], false, NOW);
+    assert_eq!(notice.tone, Tone::Wait);
+    assert_eq!(notice.headline, "Both sides agree so far");
     assert!(
-        told.detail
+        notice
+            .detail
             .contains("3 trades are judged with the next day’s bills"),
         "{}",
-        told.detail
+        notice.detail
     );
-    assert!(!told.detail.contains("every trade"), "{}", told.detail);
+    assert!(!notice.detail.contains("every trade"), "{}", notice.detail);
 
-    let judged = run(Some(&waits), &[], true, NOW);
-    assert_eq!(judged.tone, Tone::Good);
-    assert!(judged.detail.contains("on that day’s page"));
+    let notice = run(Some(&waits), &[], true, NOW);
+    assert_eq!(notice.tone, Tone::Good);
+    assert!(notice.detail.contains("on that day’s page"));
     let whole = run(Some(&left_to_the_next_day(0)), &[], false, NOW);
     assert_eq!(whole.tone, Tone::Good);
     assert!(whole.detail.ends_with("every trade of this day."));
@@ -140,13 +146,13 @@ fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
     let explained = found_by("run-1", DifferenceKind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", NOW)
         .unwrap();
-    let told = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
-    assert_eq!((told.tone, told.headline), (Tone::Wait, "Done so far"));
-    assert!(told.detail.contains("One trade is judged"));
+    let notice = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
+    assert_eq!((notice.tone, notice.headline), (Tone::Wait, "Done so far"));
+    assert!(notice.detail.contains("One trade is judged"));
     let open = found_by("run-1", DifferenceKind::AmountDiffers);
-    let told = run(Some(&waits), &[open], false, NOW);
-    assert_eq!(told.tone, Tone::Bad);
-    assert!(told.detail.contains("3 trades"), "{}", told.detail);
+    let notice = run(Some(&waits), &[open], false, NOW);
+    assert_eq!(notice.tone, Tone::Bad);
+    assert!(notice.detail.contains("3 trades"), "{}", notice.detail);
 }
 
 #[test]
@@ -159,11 +165,11 @@ fn a_run_in_trouble_says_what_it_is_and_what_to_do() {
     ] {
         let mut run = run_that(state);
         run.trouble = Some(trouble.to_owned());
-        let told = self::run(Some(&run), &[], false, UnixSeconds(NOW.0 + silent_s));
-        assert_eq!(told.headline, headline);
+        let notice = self::run(Some(&run), &[], false, UnixSeconds(NOW.0 + silent_s));
+        assert_eq!(notice.headline, headline);
         let expected = Some("Not now: DynamoDB did not answer.");
-        assert_eq!(told.trouble.as_deref(), expected, "{headline}");
-        assert!(told.detail.contains(advice), "{}", told.detail);
+        assert_eq!(notice.trouble.as_deref(), expected, "{headline}");
+        assert!(notice.detail.contains(advice), "{}", notice.detail);
     }
 }
 
@@ -192,31 +198,34 @@ fn a_day_without_a_run_is_red_once_its_time_is_over_and_a_bill_that_is_late_too(
             updated_at: now.plus_s(-1_800),
             ..run.clone()
         });
-        let told = self::run(run.as_ref(), &[], true, now);
-        assert_eq!(told.tone, tone, "{hour}:{minute}");
+        let notice = self::run(run.as_ref(), &[], true, now);
+        assert_eq!(notice.tone, tone, "{hour}:{minute}");
     }
 }
 
 #[test]
-fn a_bill_that_nobody_asks_for_any_more_and_one_of_no_use_are_not_called_late() {
+fn a_bill_that_is_not_requested_any_more_and_an_unusable_one_are_not_called_late() {
     let late = date().ends_at().plus_s(14 * 3600);
-    let told = |waits_for_usable_bill, silent_s: i64| {
+    let headline_and_tone = |waits_for_usable_bill, silent_s: i64| {
         let run = Run {
             waits_for_usable_bill,
             updated_at: late.plus_s(-silent_s),
             trouble: Some("the bill trade is cut short".to_owned()),
             ..run_that(RunState::Waiting)
         };
-        let told = self::run(Some(&run), &[], true, late);
-        (told.headline, told.tone)
+        let notice = self::run(Some(&run), &[], true, late);
+        (notice.headline, notice.tone)
     };
-    assert_eq!(told(false, 1_800), ("WeChat Pay’s bill is late", Tone::Bad));
+    assert_eq!(
+        headline_and_tone(false, 1_800),
+        ("WeChat Pay’s bill is late", Tone::Bad)
+    );
     let broken = ("The bill is of no use, and is fetched again", Tone::Wait);
-    assert_eq!(told(true, 1_800), broken);
+    assert_eq!(headline_and_tone(true, 1_800), broken);
     let ended = ("The bill is not asked for any more", Tone::Bad);
     for waits_for_usable_bill in [false, true] {
-        assert_ne!(told(waits_for_usable_bill, 2_700), ended);
-        assert_eq!(told(waits_for_usable_bill, 2_701), ended);
+        assert_ne!(headline_and_tone(waits_for_usable_bill, 2_700), ended);
+        assert_eq!(headline_and_tone(waits_for_usable_bill, 2_701), ended);
     }
 }
 
@@ -231,12 +240,12 @@ fn with_another_schedule_nothing_is_red_before_its_time_and_the_page_says_that_t
         (13 * 60, Tone::Bad, true),
     ] {
         let now = date().ends_at().plus_s(minute * 60);
-        let told = super::run(date(), None, &found, true, noon, now);
-        assert_eq!(told.tone, tone, "{minute}");
+        let notice = super::run(date(), None, &found, true, noon, now);
+        assert_eq!(notice.tone, tone, "{minute}");
         assert!(
-            told.detail.contains("12:00 on the next day"),
+            notice.detail.contains("12:00 on the next day"),
             "{}",
-            told.detail
+            notice.detail
         );
         let ran = Run::begun(date().plus_days(-1), "run-1", false, NOW);
         let ran = Run {
@@ -271,9 +280,9 @@ fn whatever_was_approved_the_day_says_that_it_is_carried_out_and_not_that_it_is_
     let proposed = decide(&lost, Decision::ProposePaid, "li");
     let approved = decide(&proposed, Decision::Approve, "wang");
     assert_eq!(approved.state, DifferenceState::Approved);
-    let told = run(Some(&left_to_the_next_day(0)), &[approved], true, NOW);
-    assert_eq!(told.headline, "Done, decisions are being carried out");
-    assert!(!told.detail.contains("given back"), "{}", told.detail);
+    let notice = run(Some(&left_to_the_next_day(0)), &[approved], true, NOW);
+    assert_eq!(notice.headline, "Done, decisions are being carried out");
+    assert!(!notice.detail.contains("given back"), "{}", notice.detail);
 }
 
 #[test]
@@ -288,7 +297,7 @@ fn a_day_whose_bill_is_gone_does_not_ask_for_a_run() {
 }
 
 #[test]
-fn where_the_daily_run_only_looks_its_preview_is_the_run_that_has_to_come() {
+fn where_the_daily_run_only_reports_its_preview_is_the_run_that_has_to_come() {
     let preview = Run::begun(date(), "run-1", true, NOW);
     let previewed = DayRuns::new(None, Some(preview));
     assert!(!has_come(&previewed, true) && has_come(&previewed, false));
@@ -332,20 +341,20 @@ fn a_day_is_missing_from_1045_on_without_a_run_and_from_1300_on_until_one_is_don
 #[test]
 fn a_difference_is_not_green_before_its_money_has_arrived() {
     let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
-    let told = |one: &Difference, stage| {
+    let with_stage = |one: &Difference, stage| {
         let followed = TrackedRefund {
             refund_no: refund_no.clone(),
             stage,
             to_merchant: false,
             payer_has_it: false,
         };
-        one.told(&followed, "run-2", NOW).unwrap()
+        one.with_refund(&followed, "run-2", NOW).unwrap()
     };
     let proposed =
         found_by("run-1", DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
     let once = proposed.decided(Decision::Approve, "li", "yes", NOW);
     let approved = once.unwrap().decided(Decision::Approve, "wang", "yes", NOW);
-    let moving = told(&approved.unwrap(), RefundStage::Moving);
+    let moving = with_stage(&approved.unwrap(), RefundStage::Moving);
     let day = |one: &Difference| {
         run(
             Some(&left_to_the_next_day(0)),
@@ -358,12 +367,12 @@ fn a_difference_is_not_green_before_its_money_has_arrived() {
     assert_eq!(next(&moving), "Nobody: the refund is on its way");
     assert_eq!(day(&moving).tone, Tone::Wait);
 
-    let abnormal = told(&moving, RefundStage::Abnormal);
+    let abnormal = with_stage(&moving, RefundStage::Abnormal);
     assert_eq!(stands(&abnormal), ("Open", Tone::Bad));
     assert!(next(&abnormal).starts_with("A person: send the refund"));
     assert_eq!(day(&abnormal).tone, Tone::Bad);
 
-    let arrived = told(&abnormal, RefundStage::Succeeded);
+    let arrived = with_stage(&abnormal, RefundStage::Succeeded);
     assert_eq!(stands(&arrived), ("Repaired", Tone::Good));
     assert_eq!(day(&arrived).tone, Tone::Good);
 }

@@ -11,7 +11,7 @@ use crate::doctor::stack::Resource;
 const NOT_FOUND: &str = "NotFoundException";
 
 pub(super) async fn symmetric(kms: &Kms, key: &Resource) -> Result<KeyStatus, KmsError> {
-    let (described, mut finding) = looked_at(kms, key).await?;
+    let (described, mut finding) = described_key(kms, key).await?;
     let mut status = KeyStatus {
         kind: "kms-key",
         id: format!("{} {}", key.logical, key.physical),
@@ -44,7 +44,7 @@ pub(super) async fn symmetric(kms: &Kms, key: &Resource) -> Result<KeyStatus, Km
 }
 
 /// What KMS says of a key, and what is wrong with that; nothing of one that is gone.
-pub(super) async fn looked_at(
+pub(super) async fn described_key(
     kms: &Kms,
     key: &Resource,
 ) -> Result<(Option<KeyDescription>, Option<Finding>), KmsError> {

@@ -7,7 +7,7 @@ use stores::keys_table::overview::{MerchantOverview, VerificationOverview};
 use wechatpay::UnixSeconds;
 
 use super::key::{DAY_S, KeyStatus, days, old, time};
-use super::kms_key::{looked_at, words};
+use super::kms_key::{described_key, words};
 use crate::doctor::finding::{Finding, KEYS_PAGE};
 use crate::doctor::stack::{Resource, Stack};
 use crate::doctor::wechat::{
@@ -59,7 +59,7 @@ pub(super) async fn private_keys(
     let key_id = stack.output("MerchantSigningKeyId");
     if !key_id.is_empty() {
         let key = Resource::named(MERCHANT_KEY, key_id);
-        let (described, mut finding) = looked_at(kms, &key).await?;
+        let (described, mut finding) = described_key(kms, &key).await?;
         let mut status = KeyStatus {
             kind: "merchant-private-key",
             id: key_id.to_owned(),

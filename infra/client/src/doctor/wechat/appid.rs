@@ -9,16 +9,16 @@ use wechatpay::api::{
 use wechatpay::time::format_rfc3339_beijing;
 
 use super::merchant::{CALL_LIMIT, Merchant};
-use super::outcome::{not_sent, told, unanswered};
+use super::outcome::{not_sent, refusal_text, unanswered};
 use crate::doctor::finding::Finding;
 
-/// Nobody pays the orders that prove the appids; they are closed at once, and run out by themselves
-/// where a close is lost. WeChat Pay takes no less than a minute.
+/// The orders that prove the appids are never paid; they are closed at once, and expire by
+/// themselves where a close is lost. WeChat Pay accepts no less than a minute.
 const PROOF_ENDS_S: i64 = 300;
 
 impl Merchant<'_> {
-    /// Whether an order may be made with this appid. It is of one fen, nobody is shown it, and it
-    /// is closed at once.
+    /// Whether an order may be made with this appid. The order is of one fen, is shown to no payer,
+    /// and is closed at once.
     pub(super) async fn appid(&self, appid: &str, host: Host) -> Option<Finding> {
         let order_no = format!(
             "doctor{}",
@@ -65,7 +65,7 @@ fn order_refused(appid: &str, refusal: &Refusal) -> Finding {
             format!(
                 "No order can be made with {appid}: WeChat Pay does not know it as this merchant's."
             ),
-            told(refusal),
+            refusal_text(refusal),
             "bind it to the merchant number in WeChat Pay's console (AppID accounts), or correct the parameter Appids",
         );
     }
@@ -75,14 +75,14 @@ fn order_refused(appid: &str, refusal: &Refusal) -> Finding {
             format!(
                 "Whether {appid} is bound is not proved: the merchant may not make Native orders, which prove it."
             ),
-            told(refusal),
+            refusal_text(refusal),
             "apply for Native payment in WeChat Pay's console if you want it; else make one order of your product with this appid",
         );
     }
     Finding::error(
         "order-refused",
         format!("WeChat Pay refuses an order with {appid}."),
-        told(refusal),
+        refusal_text(refusal),
         refusal
             .what_to_do()
             .unwrap_or("look the code up in WeChat Pay's manual"),

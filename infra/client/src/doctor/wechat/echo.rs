@@ -10,7 +10,7 @@ use wechat_client::api::Host;
 use wechatpay::api::{ErrorCode, Refusal, SecurityEcho, SecurityEchoAnswer, SecurityEchoBody};
 
 use super::merchant::{CALL_LIMIT, Merchant};
-use super::outcome::{host_name, not_sent, told, unanswered};
+use super::outcome::{host_name, not_sent, refusal_text, unanswered};
 use crate::chain;
 use crate::doctor::finding::{Examined, Finding, KEYS_PAGE};
 use crate::doctor::stack::Stack;
@@ -41,7 +41,7 @@ impl Merchant<'_> {
             .await;
         let finding = match reply {
             Ok(reply) => match reply.answer {
-                CallOutcome::Done(answer) => self.judged(message, &answer, examined).await,
+                CallOutcome::Done(answer) => self.check_echo(message, &answer, examined).await,
                 CallOutcome::Refused(refusal) => Some(refused(self.stack, host, &refusal)),
                 CallOutcome::Unreadable(error) => Some(Finding::error(
                     "echo-unreadable",
@@ -54,12 +54,12 @@ impl Merchant<'_> {
             Err(error) => Some(not_sent(&error)),
         };
         let went_well = finding.is_none();
-        // What both hosts say for one reason is told once.
+        // A finding of both hosts with one cause is reported once.
         if let Some(finding) = finding
             && !examined
                 .findings
                 .iter()
-                .any(|told| told.id == finding.id && told.id != "wechat-host-silent")
+                .any(|found| found.id == finding.id && found.id != "wechat-host-silent")
         {
             examined.findings.push(finding);
         }
@@ -67,18 +67,18 @@ impl Merchant<'_> {
     }
 
     /// Whether what came back is what was sent.
-    async fn judged(
+    async fn check_echo(
         &self,
         message: &str,
         answer: &SecurityEchoAnswer,
         examined: &mut Examined,
     ) -> Option<Finding> {
-        let told = answer.echo_message.as_deref();
-        if told != Some(message) {
+        let echoed = answer.echo_message.as_deref();
+        if echoed != Some(message) {
             return Some(Finding::error(
                 "echo-altered",
                 "WeChat Pay's answer is signed, and does not say what was sent.",
-                format!("sent {message}, came {}", told.unwrap_or("nothing")),
+                format!("sent {message}, came {}", echoed.unwrap_or("nothing")),
                 "something between here and WeChat Pay changes requests: look for a proxy that rewrites bodies",
             ));
         }
@@ -86,10 +86,10 @@ impl Merchant<'_> {
         let opened = opened(&keys, &self.sign_with, answer).await;
         match opened {
             Opened::As(text) if text == message => None,
-            Opened::ByNobody => {
+            Opened::WithoutKey => {
                 let line = "Fields that WeChat Pay encrypts to the merchant's certificate open: a KMS key signs and cannot \
                             decrypt. No function of this stack needs it.";
-                if !examined.not_proved.iter().any(|told| told == line) {
+                if !examined.not_proved.iter().any(|said| said == line) {
                     examined.not_proved.push(line.to_owned());
                 }
                 None
@@ -97,7 +97,7 @@ impl Merchant<'_> {
             Opened::As(_) | Opened::Not(_) => Some(Finding::error(
                 "field-from-wechat-closed",
                 "What WeChat Pay encrypts to the merchant's certificate does not open.",
-                opened.told(),
+                opened.reason(),
                 format!(
                     "the certificate in use at WeChat Pay is not that of the sealed key: register the pair anew ({KEYS_PAGE})"
                 ),
@@ -110,16 +110,16 @@ impl Merchant<'_> {
 enum Opened {
     As(String),
     Not(String),
-    /// Nobody here can decrypt it.
-    ByNobody,
+    /// The key is in KMS and cannot decrypt.
+    WithoutKey,
 }
 
 impl Opened {
-    fn told(&self) -> String {
+    fn reason(&self) -> String {
         match self {
             Self::As(_) => "it opens to another text than was sent".to_owned(),
             Self::Not(why) => why.clone(),
-            Self::ByNobody => String::new(),
+            Self::WithoutKey => String::new(),
         }
     }
 }
@@ -129,7 +129,7 @@ async fn opened(keys: &MerchantKeys, with: &SignWith, answer: &SecurityEchoAnswe
         Ok(signer) => signer,
         Err(error) => return Opened::Not(chain(&error)),
     }) else {
-        return Opened::ByNobody;
+        return Opened::WithoutKey;
     };
     let Some(sealed) = &answer.encrypted_echo_message else {
         return Opened::Not("WeChat Pay's answer has no encrypted_echo_message".to_owned());
@@ -150,7 +150,7 @@ fn field_key_unusable(error: &dyn Error) -> Finding {
 }
 
 fn refused(stack: &Stack, host: Host, refusal: &Refusal) -> Finding {
-    let evidence = format!("{}: {}", host_name(stack, host), told(refusal));
+    let evidence = format!("{}: {}", host_name(stack, host), refusal_text(refusal));
     let field = refusal
         .detail
         .as_ref()

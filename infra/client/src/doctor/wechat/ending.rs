@@ -6,7 +6,7 @@ use wechatpay::time::format_rfc3339_beijing;
 
 use crate::doctor::finding::{Finding, KEYS_PAGE};
 
-/// A certificate that ends sooner is told of.
+/// A certificate that ends sooner is reported.
 pub(crate) const RENEW_BEFORE_DAYS: i64 = 30;
 const RENEW_BEFORE_S: i64 = RENEW_BEFORE_DAYS * 86_400;
 

@@ -12,8 +12,8 @@ use super::merchant::{CALL_LIMIT, Merchant};
 use crate::chain;
 use crate::doctor::finding::{Examined, Finding, KEYS_PAGE};
 
-/// How often the ledger is looked at for the callback.
-const LOOK_EACH: Duration = Duration::from_millis(500);
+/// How often the ledger is read for the callback.
+const READ_EACH: Duration = Duration::from_millis(500);
 
 impl Merchant<'_> {
     /// Everything that takes calls. `callback_within` is how long the callback may take; there is
@@ -102,7 +102,7 @@ impl Merchant<'_> {
             match self.notices.get(&id).await {
                 Ok(Some(notice)) if notice.status == NoticeStatus::Settled => return None,
                 Ok(_) if deadline.left().is_zero() => break,
-                Ok(_) => self.clock.sleep(LOOK_EACH).await,
+                Ok(_) => self.clock.sleep(READ_EACH).await,
                 Err(error) => {
                     return Some(Finding::warning(
                         "callback-not-seen",

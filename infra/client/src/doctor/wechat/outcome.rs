@@ -25,7 +25,7 @@ pub(super) fn host_name(stack: &Stack, host: Host) -> &str {
     }
 }
 
-pub(super) fn told(refusal: &Refusal) -> String {
+pub(super) fn refusal_text(refusal: &Refusal) -> String {
     let detail = refusal
         .detail
         .as_ref()

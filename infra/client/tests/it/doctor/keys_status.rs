@@ -8,7 +8,7 @@ use stores::keys_table::KeysTable;
 use super::front::Change;
 use super::stage::{STACK, Stage, Stored, block_on, stage};
 use super::wechat::certificate;
-use crate::cloud::told;
+use crate::cloud::printed;
 
 const STATUS: [&str; 4] = ["keys", "status", "--stack", STACK];
 const CLIENT_SECRET: [u8; 32] = *b"a secret of a client that nobody";
@@ -74,7 +74,7 @@ fn every_key_is_told_with_its_age_its_end_and_who_signs_and_no_secret_is() {
     let as_text = stage.plain(&STATUS);
     let as_json = stage.plain(&[&STATUS[..], &["--json"]].concat());
     empty(&stage);
-    let (said, report) = (told(&as_text), told(&as_json));
+    let (said, report) = (printed(&as_text), printed(&as_json));
     assert_eq!(as_json.status.code(), Some(0), "{said}");
     assert_eq!(as_text.status.code(), Some(0), "{said}");
     let report: Value = serde_json::from_slice(&as_json.stdout).expect(&report);

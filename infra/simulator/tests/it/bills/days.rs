@@ -100,13 +100,13 @@ async fn an_order_that_was_paid_twice_has_a_row_for_each_payment_and_its_refund(
     let view = merchant.admin().pay_again("ORDER-1001", &options).unwrap();
     let second = view.payments[1].payment.transaction_id.clone();
     merchant.admin().advance(Duration::from_secs(1)).await;
-    let wish = ConsoleRefund {
+    let requested = ConsoleRefund {
         order: "ORDER-1001".to_owned(),
         transaction_id: Some(second.clone()),
         refund_fen: 1200,
         ..ConsoleRefund::default()
     };
-    merchant.admin().console_refund(&wish).unwrap();
+    merchant.admin().console_refund(&requested).unwrap();
     merchant.admin().advance(Duration::from_secs(86_400)).await;
     let (rows, summary) = parse(&fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03").await);
     let numbers: Vec<(&str, &str)> = rows
@@ -193,12 +193,12 @@ async fn a_refund_that_was_closed_brings_its_money_back() {
     let merchant = on_the_next_day().await;
     let admin = merchant.admin();
     admin.set_refund_outcome(wechatpay_simulator::RefundOutcome::Closed);
-    let wish = ConsoleRefund {
+    let requested = ConsoleRefund {
         order: "ORDER-1002".to_owned(),
         refund_fen: 500,
         ..ConsoleRefund::default()
     };
-    admin.console_refund(&wish).unwrap();
+    admin.console_refund(&requested).unwrap();
     admin.advance(Duration::from_secs(86_400)).await;
     let fund = sheet(&merchant, "/v3/bill/fundflowbill?bill_date=2026-08-04").await;
     let moved: Vec<(&str, &str, &str)> = fund

@@ -293,7 +293,7 @@ async fn money_without_a_trade_is_in_the_fund_bill_only_and_the_other_way_round(
 }
 
 #[tokio::test]
-async fn a_summary_is_off_by_what_it_is_told_and_the_hash_is_right_all_the_same() {
+async fn a_summary_is_off_by_the_planted_amount_and_the_hash_is_right_all_the_same() {
     let off = |bill, fen, count| PlantedDifference::SummaryOff { bill, fen, count };
     for (difference, trade, fund) in [
         (

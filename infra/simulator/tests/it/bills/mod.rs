@@ -208,16 +208,16 @@ fn wrong_sums(sheet: &Sheet) -> Vec<&str> {
         those.filter(|row| row["收支类型"] == direction).count()
     };
     let sum = |of: &dyn Fn(&Row) -> i64| sheet.rows.iter().map(of).sum::<i64>();
-    let is_right = |name: &str, told: &str| match name {
-        "总交易单数" | "资金流水总笔数" => counted(told) == sheet.rows.len(),
-        "收入笔数" => counted(told) == count("收入"),
-        "支出笔数" => counted(told) == count("支出"),
-        "收入金额" => units(told) == sum(&|row| moved(row, "收入")),
-        "支出金额" => units(told) == sum(&|row| moved(row, "支出")),
-        name => units(told) == sum(&|row| units(&row[column(name)])),
+    let is_right = |name: &str, shown: &str| match name {
+        "总交易单数" | "资金流水总笔数" => counted(shown) == sheet.rows.len(),
+        "收入笔数" => counted(shown) == count("收入"),
+        "支出笔数" => counted(shown) == count("支出"),
+        "收入金额" => units(shown) == sum(&|row| moved(row, "收入")),
+        "支出金额" => units(shown) == sum(&|row| moved(row, "支出")),
+        name => units(shown) == sum(&|row| units(&row[column(name)])),
     };
     let sums = sheet.sums.iter();
-    sums.filter(|(name, told)| !is_right(name, told))
+    sums.filter(|(name, shown)| !is_right(name, shown))
         .map(|(name, _)| name.as_str())
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Who asks, and the key by which it tells a repeat.
+//! Which client asks, and the key by which its repeats are recognised.
 
 use serde::{Deserialize, Serialize};
 

@@ -23,16 +23,16 @@ impl Rejection {
     }
 
     /// The reason by its name, with WeChat Pay's refusal as stored.
-    pub fn named(name: &str, told: Option<OrderRefusal>) -> Option<Self> {
-        [Self::Refused(told), Self::NumberUsedElsewhere]
+    pub fn named(name: &str, refusal: Option<OrderRefusal>) -> Option<Self> {
+        [Self::Refused(refusal), Self::NumberUsedElsewhere]
             .into_iter()
             .find(|reason| reason.name() == name)
     }
 
     /// The answer to its client.
-    pub fn told(&self) -> OrderRefusal {
+    pub fn refusal(&self) -> OrderRefusal {
         match self {
-            Self::Refused(Some(told)) => told.clone(),
+            Self::Refused(Some(refusal)) => refusal.clone(),
             Self::Refused(None) => OrderRefusal {
                 code: "UNKNOWN".to_owned(),
                 message: "its reason was not kept when it was refused".to_owned(),

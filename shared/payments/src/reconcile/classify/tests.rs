@@ -204,7 +204,7 @@ fn a_payment_of_the_bill_is_held_against_its_order() {
 }
 
 #[test]
-fn whose_money_it_is_is_told_of_both_sides() {
+fn whose_money_it_is_is_given_for_both_sides() {
     let foreign = BillLine {
         appid: "wxb".into(),
         mchid: "1900000002".into(),
@@ -306,12 +306,12 @@ fn money_that_is_kept_for_a_person_and_was_reversed_is_a_difference_until_it_is_
         };
         assert_eq!(kind(&reversed, &read), expected, "{state:?}");
     }
-    let of_nobody = FoundRecord {
+    let unattributed = FoundRecord {
         parked: Some(parked(ParkedState::Parked)),
         ..FoundRecord::default()
     };
     let Classification::Differs(DifferenceKind::StatusDiffers, Some(here)) =
-        classify_row(&reversed, MCHID, &of_nobody)
+        classify_row(&reversed, MCHID, &unattributed)
     else {
         panic!("it was reversed");
     };
@@ -422,11 +422,11 @@ fn money_that_is_back_is_no_difference_any_more_and_money_on_its_way_still_is() 
         parked: Some(parked(state)),
         ..known(OrderState::Paid(payment_of("420009")))
     };
-    let nobodys = |state| FoundRecord {
+    let unattributed = |state| FoundRecord {
         parked: Some(parked(state)),
         ..FoundRecord::default()
     };
-    for (state, of_an_order, of_nobodys) in [
+    for (state, of_an_order, of_unattributed) in [
         (
             ParkedState::Parked,
             "duplicate_payment",
@@ -447,7 +447,11 @@ fn money_that_is_back_is_no_difference_any_more_and_money_on_its_way_still_is() 
         ),
     ] {
         assert_eq!(kind(&row(), &second(state)), of_an_order, "{state:?}");
-        assert_eq!(kind(&row(), &nobodys(state)), of_nobodys, "{state:?}");
+        assert_eq!(
+            kind(&row(), &unattributed(state)),
+            of_unattributed,
+            "{state:?}"
+        );
     }
 }
 

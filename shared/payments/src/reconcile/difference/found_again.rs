@@ -4,9 +4,8 @@
 use wechatpay::UnixSeconds;
 
 use super::{
-    Difference, DifferenceSubject, SideView,
+    Difference, DifferenceSubject, SideView, described,
     state::{Actor, DifferenceState},
-    told,
 };
 
 /// Why a later run opens a difference again whose amounts have changed.
@@ -17,7 +16,7 @@ impl Difference {
     /// not hold for these.
     #[must_use]
     pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
-        let why = found.aggregate.as_ref().map_or_else(String::new, told);
+        let why = found.aggregate.as_ref().map_or_else(String::new, described);
         let counted = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, &why, at);
         Self {
             aggregate: found.aggregate.clone(),

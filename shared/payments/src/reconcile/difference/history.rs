@@ -67,7 +67,7 @@ impl Difference {
         }
     }
 
-    /// Whether a person rejected the refund that was proposed last, and nobody has opened the
+    /// Whether a person rejected the refund that was proposed last, and no person has reopened the
     /// question since. A proposal of a person that has no decision stored may be one of something
     /// else, and does not count.
     pub(super) fn history_rejects_the_refund(&self) -> bool {

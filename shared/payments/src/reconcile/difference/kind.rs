@@ -55,7 +55,7 @@ pub enum Remedy {
     Settle(PaymentOrRefund),
     /// A refund is proposed to two persons.
     Refund(RefundableMoney),
-    /// A person looks.
+    /// A person must check it.
     Operator,
 }
 

@@ -229,7 +229,7 @@ impl Difference {
     ) -> Self {
         let side = Some(SideView {
             amount_fen: Some(aggregate.amount_fen),
-            note: Some(told(&aggregate)),
+            note: Some(described(&aggregate)),
             ..SideView::default()
         });
         let (there, here) = if kind.only_here().is_some() {
@@ -329,7 +329,7 @@ impl Difference {
 }
 
 /// An aggregated difference, for readers.
-fn told(aggregate: &Aggregate) -> String {
+fn described(aggregate: &Aggregate) -> String {
     let number = |about: &DifferenceSubject| {
         let numbers = [
             &about.order_no,

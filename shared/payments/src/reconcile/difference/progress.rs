@@ -19,7 +19,7 @@ impl Difference {
     /// did that, or where it was done in WeChat Pay's console: until it is abnormal again, or
     /// WeChat Pay says that the payer has the money.
     #[must_use]
-    pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
+    pub fn with_refund(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
             DifferenceState::Open | DifferenceState::Approved | DifferenceState::OnItsWay => {}
             DifferenceState::Proposed
@@ -58,12 +58,12 @@ impl Difference {
         if to == self.state && self.refund.as_ref() == Some(&refund) {
             return None;
         }
-        let told = self.stepping(Actor::Run(run.to_owned()), to, &refund.meaning(), at);
+        let stepped = self.stepping(Actor::Run(run.to_owned()), to, &refund.meaning(), at);
         Some(Self {
             refund: Some(refund),
             wanted: ApprovedAction::Refund,
             refund_rejected: false,
-            ..told
+            ..stepped
         })
     }
 

@@ -328,7 +328,7 @@ impl Decision {
             Self::Reject => matches!(to, DifferenceState::Rejected),
             Self::Explain => matches!(to, DifferenceState::Explained),
             Self::Retry | Self::Release | Self::Redirect => matches!(to, DifferenceState::Approved),
-            // No earlier version knew these.
+            // Earlier versions had none of these.
             Self::PayerPaid | Self::Reopen => false,
         }
     }

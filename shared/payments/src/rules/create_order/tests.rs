@@ -120,13 +120,13 @@ fn attach_is_counted_in_bytes_as_wechat_pay_counts_it() {
     assert_eq!(longest.len(), 128);
     let order = read(&with(json!({"attach": longest})), None).unwrap();
     assert_eq!(order.terms.attach, Some(longest));
-    let told = read(&with(json!({"attach": "茶".repeat(43)})), None).unwrap_err();
-    let told = told.to_string();
+    let message = read(&with(json!({"attach": "茶".repeat(43)})), None).unwrap_err();
+    let message = message.to_string();
     assert!(
-        told.contains("`attach`") && told.contains("128 bytes"),
-        "{told}"
+        message.contains("`attach`") && message.contains("128 bytes"),
+        "{message}"
     );
-    assert!(told.contains("129"), "{told}");
+    assert!(message.contains("129"), "{message}");
 }
 
 #[test]
@@ -182,10 +182,10 @@ fn an_order_is_an_object_whose_members_are_there_or_left_out() {
     for name in members.into_iter().chain([&"openid".to_owned()]) {
         let mut body = good.clone();
         body[name.as_str()] = Value::Null;
-        let told = says(&body);
+        let message = says(&body);
         assert!(
-            told.contains(&format!("`{name}` must not be null")),
-            "{told}"
+            message.contains(&format!("`{name}` must not be null")),
+            "{message}"
         );
     }
 }
@@ -202,12 +202,15 @@ fn whole_numbers_are_written_in_digits_alone_and_texts_are_about_json() {
         let asked = CreateOrder::read(body.as_bytes(), None, &ClientId::new("shop"), &merchant());
         assert_eq!(asked.is_ok(), plain, "{number}");
         if let Err(error) = asked {
-            let told = error.to_string();
+            let message = error.to_string();
             assert!(
-                told.contains("`amount_fen` must be a whole number"),
-                "{told}"
+                message.contains("`amount_fen` must be a whole number"),
+                "{message}"
             );
-            assert!(!told.contains("i64") && !told.contains("Wire"), "{told}");
+            assert!(
+                !message.contains("i64") && !message.contains("Wire"),
+                "{message}"
+            );
         }
     }
 }

@@ -55,7 +55,7 @@ fn arrived(refund: &Refund) -> Refund {
 }
 
 #[test]
-fn where_the_money_goes_is_in_the_journal_with_who_decided_and_why_and_looked_after_in_a_minute() {
+fn where_the_money_goes_is_in_the_journal_with_who_decided_and_why_and_checked_in_a_minute() {
     let abnormal = refund(RefundState::Abnormal);
     let wanted = to(Destination::Merchant, context().at.0);
     let change = redirect(&paid(), &abnormal, wanted.clone(), &context()).unwrap();
@@ -98,8 +98,8 @@ fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_pa
     let through = RefundState::Succeeded(UnixSeconds(9));
     let change = transition(&paid(), &sent, through.clone(), None, &context());
     for event in &change.events {
-        let told = event.decision.as_ref().and_then(|decision| decision.to);
-        assert_eq!(told, Some(Destination::Merchant), "{event:?}");
+        let to = event.decision.as_ref().and_then(|decision| decision.to);
+        assert_eq!(to, Some(Destination::Merchant), "{event:?}");
     }
     let to_card = redirected(Destination::User);
     let change = transition(&paid(), &to_card, through, None, &context());
@@ -169,12 +169,12 @@ fn a_parked_payment_whose_payer_has_the_money_is_refunded_whatever_a_person_says
         (Some(ReceivedBy::Merchant), ParkedState::WithMerchant),
         (None, ParkedState::WithMerchant),
     ] {
-        let told = RefundNews {
+        let news = RefundNews {
             received_by,
             ..news(ReportedRefundStatus::Succeeded(at))
         };
         let to = RefundState::Succeeded(at);
-        let change = transition(&paid(), &parked, to, Some(&told), &context());
+        let change = transition(&paid(), &parked, to, Some(&news), &context());
         assert_eq!(change.parked_payment.as_ref().unwrap().to, state);
         let is_refunded = state == ParkedState::Refunded;
         let mut events = change.events.iter();
@@ -189,7 +189,7 @@ fn a_parked_payment_whose_payer_has_the_money_is_refunded_whatever_a_person_says
 }
 
 #[test]
-fn what_wechat_pay_does_not_take_is_taken_back_unless_somebody_decided_since() {
+fn what_wechat_pay_refuses_is_undone_unless_a_person_decided_since() {
     let sent = redirected(Destination::User);
     let wanted = sent.redirected.clone().unwrap();
     let taken_back = |refund: &Refund, wanted: &Redirection| {
@@ -206,7 +206,7 @@ fn what_wechat_pay_does_not_take_is_taken_back_unless_somebody_decided_since() {
 }
 
 #[test]
-fn what_a_twin_or_a_repeat_told_wechat_pay_as_well_is_taken_back_by_neither() {
+fn what_a_duplicate_or_a_repeat_sent_to_wechat_pay_as_well_is_undone_by_neither() {
     let sent = redirected(Destination::Merchant);
     let first = sent.redirected.clone().unwrap();
     // In the same second, and again: each differs from those before.
@@ -226,16 +226,16 @@ fn what_a_twin_or_a_repeat_told_wechat_pay_as_well_is_taken_back_by_neither() {
         let taken_back = undo_redirect(&paid(), &both, wanted, "PARAM_ERROR", &context());
         assert_eq!(taken_back, None);
     }
-    let told_again = Refund {
+    let repeated = Refund {
         redirected: Some(repeat),
         ..both
     };
     let other = |after_s| to(Destination::User, first.at.0 + after_s);
     assert!(
-        is_being_redirected(&told_again, &other(50 + UNDER_WAY_S - 1)),
+        is_being_redirected(&repeated, &other(50 + UNDER_WAY_S - 1)),
         "the repeat's call may be under way"
     );
-    assert!(!is_being_redirected(&told_again, &other(50 + UNDER_WAY_S)));
+    assert!(!is_being_redirected(&repeated, &other(50 + UNDER_WAY_S)));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn a_decision_passes_through_one_text_whatever_people_write() {
 }
 
 #[test]
-fn the_ledger_knows_what_is_owed_by_wechat_pays_number() {
+fn the_ledger_has_what_is_owed_under_wechat_pays_number() {
     let mut owed = arrived(&redirected(Destination::Merchant));
     assert_eq!(owed_notice_id(&owed), None);
     owed.refund_id = Some(RefundId::parse("500001").unwrap());

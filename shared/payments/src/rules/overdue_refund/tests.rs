@@ -78,7 +78,7 @@ fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next(
 }
 
 #[test]
-fn a_refund_that_says_processing_for_ten_days_is_overdue_and_told_of_every_six_hours() {
+fn a_refund_that_says_processing_for_ten_days_is_overdue_and_logged_every_six_hours() {
     let refund = refund(RefundState::Processing);
     let asked = |refund: &Refund, age_s| {
         check_overdue(refund, &PendingAnswer::Processing, at(refund, age_s))
@@ -95,12 +95,12 @@ fn a_refund_that_says_processing_for_ten_days_is_overdue_and_told_of_every_six_h
     );
     let mut overdue = marked(&refund, Some(&trouble));
     overdue.overdue_since = Some(at(&refund, PROCESSING_MAX_S));
-    let told: Vec<i64> = (1..=13)
+    let reported_at: Vec<i64> = (1..=13)
         .filter(|hour| {
             asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == OverdueStep::RemindOperator
         })
         .collect();
-    assert_eq!(told, [6, 12]);
+    assert_eq!(reported_at, [6, 12]);
     // By WeChat Pay's clock, once it has reported the time of acceptance.
     let later = Refund {
         accepted_at: Some(at(&refund, DAY_S)),
@@ -201,7 +201,7 @@ fn an_overdue_refund_names_what_wechat_pay_says_of_it_by_now() {
 }
 
 #[test]
-fn a_refund_of_which_nothing_is_heard_is_overdue_after_a_day_or_when_it_should_be_done() {
+fn a_refund_without_an_answer_is_overdue_after_a_day_or_when_it_should_be_done() {
     let asked = |state, age_s| {
         let refund = refund(state);
         check_overdue(&refund, &PendingAnswer::Unanswered, at(&refund, age_s))
@@ -220,7 +220,7 @@ fn a_refund_of_which_nothing_is_heard_is_overdue_after_a_day_or_when_it_should_b
 }
 
 #[test]
-fn what_waits_for_a_person_is_told_of_when_wechat_pay_refuses_to_tell() {
+fn a_refund_that_waits_for_a_person_is_logged_when_wechat_pay_refuses_the_query() {
     let no_auth = PendingAnswer::Refused("NO_AUTH".into());
     for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
         let refund = refund(state);

@@ -309,7 +309,7 @@ fn a_console_refund_that_does_not_fit_a_parked_payment_waits_for_a_person() {
 }
 
 #[test]
-fn a_console_refund_that_is_told_before_its_payment_comes_again() {
+fn a_console_refund_whose_notice_arrives_before_its_payment_comes_again() {
     let unpaid = order(OrderState::Reserved);
     let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
     assert_eq!(
@@ -358,13 +358,13 @@ fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
 }
 
 #[test]
-fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever_sent_it_there() {
-    let told = |received_by, status| RefundNews {
+fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whatever_sent_it_there() {
+    let news_of = |received_by, status| RefundNews {
         received_by,
         ..news(status)
     };
     let through = |found: &Refund, received_by| {
-        let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
+        let news = news_of(received_by, ReportedRefundStatus::Succeeded(AT));
         let settled = settle_refund(&paid(), Some(found), &facts(), &news, &context());
         let RefundSettlement::Change(change) = settled else {
             panic!("{settled:?}")
@@ -402,7 +402,7 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
     let to_card = sent(Destination::User);
     assert!(through(&to_card, merchant).owes_its_payer());
     // In the opposite case an operator is notified, since no payer must be paid twice.
-    let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
+    let payer = news_of(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
     assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
     assert!(
         through(&to_merchant, None).owes_its_payer(),
@@ -411,7 +411,7 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
     let payer_has_it = through(&to_merchant, Some(ReceivedBy::Payer));
     assert!(!payer_has_it.owes_its_payer() && payer_has_it.needs_word_on_its_payer());
     assert!(payer_has_it.due.is_some(), "until a person has looked");
-    let early = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
+    let early = news_of(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
     assert!(!early.contradicts(&to_merchant), "it is not through");
 
     let console = RefundNews {
@@ -424,13 +424,13 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever
         panic!()
     };
     assert!(new_refund(&change).owes_its_payer());
-    let early = told(merchant, ReportedRefundStatus::Processing);
+    let early = news_of(merchant, ReportedRefundStatus::Processing);
     assert!(!early.went_to_merchant());
 }
 
 #[test]
-fn when_a_refund_was_accepted_is_kept_from_the_first_who_tells_it() {
-    let told = |at: i64, status| RefundNews {
+fn when_a_refund_was_accepted_is_kept_from_the_first_news_that_says_it() {
+    let news_at = |at: i64, status| RefundNews {
         accepted_at: Some(UnixSeconds(at)),
         ..news(status)
     };
@@ -448,10 +448,10 @@ fn when_a_refund_was_accepted_is_kept_from_the_first_who_tells_it() {
     let reserved = refund(RefundState::Reserved);
     let abnormal = moved(&reserved, &news(ReportedRefundStatus::Abnormal));
     assert_eq!(abnormal.accepted_at, None, "a notice does not tell");
-    let succeeded = moved(&abnormal, &told(7, ReportedRefundStatus::Succeeded(AT)));
+    let succeeded = moved(&abnormal, &news_at(7, ReportedRefundStatus::Succeeded(AT)));
     assert_eq!(succeeded.accepted_at, Some(UnixSeconds(7)));
-    let processing = moved(&reserved, &told(7, ReportedRefundStatus::Processing));
-    let later = moved(&processing, &told(8, ReportedRefundStatus::Closed));
+    let processing = moved(&reserved, &news_at(7, ReportedRefundStatus::Processing));
+    let later = moved(&processing, &news_at(8, ReportedRefundStatus::Closed));
     assert_eq!(later.accepted_at, Some(UnixSeconds(7)));
 
     let console = RefundNews {
@@ -514,11 +514,19 @@ fn no_refusal_frees_money_and_only_one_of_the_refund_itself_stops_it_at_once() {
         ("NO_STATEMENT_EXIST", 400, [&refuse, &refuse]),
     ];
     for (code, status, expected) in &table {
-        let told = refusal(*status, code);
+        let refused = refusal(*status, code);
         let [at_first, after_a_day] = expected.map(|expected| expected(code));
-        assert_eq!(after_refusal(&told, 0), at_first, "{code}");
-        assert_eq!(after_refusal(&told, REPEATED_FOR_S - 1), at_first, "{code}");
-        assert_eq!(after_refusal(&told, REPEATED_FOR_S), after_a_day, "{code}");
+        assert_eq!(after_refusal(&refused, 0), at_first, "{code}");
+        assert_eq!(
+            after_refusal(&refused, REPEATED_FOR_S - 1),
+            at_first,
+            "{code}"
+        );
+        assert_eq!(
+            after_refusal(&refused, REPEATED_FOR_S),
+            after_a_day,
+            "{code}"
+        );
     }
     for code in ErrorCode::all() {
         assert!(

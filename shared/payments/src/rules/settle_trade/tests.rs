@@ -159,12 +159,12 @@ fn late_money_is_booked_and_given_back_in_one_change_under_the_same_number_each_
         assert_eq!((refund.amount.get(), refund.of), (100, PaymentKind::Booked));
         assert!(refund.due.is_some());
         assert_eq!(change.refunds.committed_fen, 100);
-        let told: Vec<_> = change
+        let kinds: Vec<_> = change
             .events
             .iter()
             .map(|event| (event.version, event.to.as_str()))
             .collect();
-        assert_eq!(told, [(6, "paid_after_close"), (7, "reserved")]);
+        assert_eq!(kinds, [(6, "paid_after_close"), (7, "reserved")]);
         assert_eq!(late().refund, change.refund);
     }
 }
@@ -218,12 +218,12 @@ fn money_that_was_parked_before_its_order_was_known_is_parked_no_longer_once_boo
         change.parked_payment.map(|parked| (parked.from, parked.to)),
         Some((ParkedState::Parked, ParkedState::Booked))
     );
-    let told: Vec<_> = change
+    let kinds: Vec<_> = change
         .events
         .iter()
         .map(|event| event.to.as_str())
         .collect();
-    assert_eq!(told, ["paid", "booked"]);
+    assert_eq!(kinds, ["paid", "booked"]);
 }
 
 /// Each state that the order can have without a payment.

@@ -34,8 +34,8 @@ fn a_webhook_says_what_a_person_decided_and_who_and_why() {
     detail["decision"] = decision.to_text().into();
     let event: OutgoingEvent = serde_json::from_value(detail.clone()).unwrap();
     let body: Value = serde_json::from_str(&event.body()).unwrap();
-    let told = json!({"what": "redirect", "to": "merchant", "who": "Li", "why": "the payer has no \"card\""});
-    assert_eq!(body["data"]["decision"], told);
+    let decision = json!({"what": "redirect", "to": "merchant", "who": "Li", "why": "the payer has no \"card\""});
+    assert_eq!(body["data"]["decision"], decision);
     let sent_again = serde_json::to_value(&event).unwrap();
     assert_eq!(sent_again["decision"], detail["decision"]);
     for none in [json!(""), json!("?"), json!(1), Value::Null] {
@@ -77,7 +77,7 @@ fn a_count_that_no_queue_gives_has_an_answer_too() {
 }
 
 #[test]
-fn an_event_is_looked_for_on_record_when_it_was_sent_again_came_before_or_is_older_than_a_quarter_of_an_hour()
+fn an_event_s_record_is_read_when_it_was_sent_again_came_before_or_is_older_than_a_quarter_of_an_hour()
  {
     let event = event();
     let after = |age_s, replay, attempt| {
@@ -187,19 +187,19 @@ fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share_
                 } => now_ms += 100,
             }
         }
-        let scene = format!("{receivers} {hangs}");
+        let case = format!("{receivers} {hangs}");
         // Both pauses may be behind the end.
         let spare_s = 30 * i64::try_from(receivers).unwrap();
-        assert!(waited_s <= at_most_s + spare_s, "{scene}: {waited_s} s");
+        assert!(waited_s <= at_most_s + spare_s, "{case}: {waited_s} s");
         let with_cut_s = waited_s + cut_short * SLOW_MS / 1_000;
         let most_cut_s = hour_s / 20 * SLOW_MS / 1_000;
         assert!(
             with_cut_s <= at_most_s + spare_s + most_cut_s,
-            "{scene}: {with_cut_s} s"
+            "{case}: {with_cut_s} s"
         );
-        assert!(cut_short > 20, "{scene}: {cut_short}");
-        assert!(last_attempts > 20, "{scene}: {last_attempts}");
-        assert!(waits.iter().all(|count| *count > 5), "{scene}: {waits:?}");
+        assert!(cut_short > 20, "{case}: {cut_short}");
+        assert!(last_attempts > 20, "{case}: {last_attempts}");
+        assert!(waits.iter().all(|count| *count > 5), "{case}: {waits:?}");
     }
 }
 
@@ -384,22 +384,22 @@ fn an_answer_is_written_down_when_it_changes_and_once_a_minute() {
     assert_eq!((other.at, other.since), (at(61), at(61)));
 }
 
-/// When an operator is told, of receivers with these answers at these ages, in seconds.
-fn told_at(answers: &[(i64, &str)]) -> Vec<i64> {
+/// When receivers with these answers at these ages, in seconds, are reported to an operator.
+fn reported_at(answers: &[(i64, &str)]) -> Vec<i64> {
     let mut last: Option<LastAnswer> = None;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (age_s, answer) in answers {
         let now = UnixSeconds(1_000_000 + age_s);
         if let Some(next) = LastAnswer::after(last.as_ref(), answer, now) {
-            told.extend(next.to_be_told().map(|_| *age_s));
+            reported.extend(next.to_report().map(|_| *age_s));
             last = Some(next);
         }
     }
-    told
+    reported
 }
 
 #[test]
-fn a_receiver_that_takes_nothing_for_half_an_hour_is_told_of_once_whatever_it_answers() {
+fn a_receiver_that_takes_nothing_for_half_an_hour_is_reported_once_whatever_it_answers() {
     // One event alone, on its ladder.
     let ladder = [0, 5, 305, 2_105, 9_305, 27_305, 63_305, 99_305];
     for answers in [
@@ -419,16 +419,16 @@ fn a_receiver_that_takes_nothing_for_half_an_hour_is_told_of_once_whatever_it_an
         ],
     ] {
         let answers: Vec<(i64, &str)> = ladder.into_iter().zip(answers).collect();
-        assert_eq!(told_at(&answers), [2_105], "{answers:?}");
+        assert_eq!(reported_at(&answers), [2_105], "{answers:?}");
     }
-    assert_eq!(told_at(&[(0, "502"), (1_799, "503")]), [0; 0]);
-    assert_eq!(told_at(&[(0, "502"), (1_800, "503")]), [1_800]);
+    assert_eq!(reported_at(&[(0, "502"), (1_799, "503")]), [0; 0]);
+    assert_eq!(reported_at(&[(0, "502"), (1_800, "503")]), [1_800]);
 }
 
 #[test]
 fn what_a_receiver_took_ends_its_failures_and_so_does_half_a_day_without_an_attempt() {
     let taken = [(0, "502"), (1_700, "204"), (1_801, "502"), (3_600, "502")];
-    assert_eq!(told_at(&taken), [0; 0]);
+    assert_eq!(reported_at(&taken), [0; 0]);
     let again = [
         (0, "502"),
         (1_800, "502"),
@@ -436,7 +436,7 @@ fn what_a_receiver_took_ends_its_failures_and_so_does_half_a_day_without_an_atte
         (2_001, "502"),
         (3_801, "502"),
     ];
-    assert_eq!(told_at(&again), [1_800, 3_801]);
+    assert_eq!(reported_at(&again), [1_800, 3_801]);
     let half_a_day = 43_200;
     let rare = [
         (0, "502"),
@@ -444,7 +444,7 @@ fn what_a_receiver_took_ends_its_failures_and_so_does_half_a_day_without_an_atte
         (1_800 + half_a_day, "502"),
         (3_600 + half_a_day, "502"),
     ];
-    assert_eq!(told_at(&rare), [1_800, 3_600 + half_a_day]);
+    assert_eq!(reported_at(&rare), [1_800, 3_600 + half_a_day]);
 }
 
 #[test]
@@ -457,13 +457,13 @@ fn failures_that_an_earlier_version_wrote_down_count_from_their_last_answer() {
         gone: None,
         failing: None,
     };
-    let told = |answer: &str| {
+    let reported_since = |answer: &str| {
         let last = of_an_earlier_version(answer);
         let next = LastAnswer::after(Some(&last), "502", at(1_800)).unwrap();
-        next.to_be_told().map(|run| run.since)
+        next.to_report().map(|run| run.since)
     };
-    assert_eq!(told("502"), Some(at(0)));
-    assert_eq!(told("204"), None);
+    assert_eq!(reported_since("502"), Some(at(0)));
+    assert_eq!(reported_since("204"), None);
 }
 
 #[test]
@@ -485,7 +485,7 @@ fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
 }
 
 #[test]
-fn the_body_tells_the_change_and_not_whose_client_it_is() {
+fn the_body_has_the_change_and_not_its_client() {
     let body: Value = serde_json::from_str(&event().body()).unwrap();
     assert_eq!(
         body,

@@ -43,8 +43,8 @@ impl KeysTable {
     /// Stores an answer that ends a run of 410s, over anything that another sandbox wrote
     /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
     /// A failure leaves the stored run of failures as it is, since the other answer may have begun
-    /// it, or an operator was told of it. Returns whether it was written: not if the webhook has a
-    /// new URL by now or is disabled.
+    /// it, or it was reported to an operator. Returns whether it was written: not if the webhook
+    /// has a new URL by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.
@@ -100,14 +100,14 @@ impl KeysTable {
         match failing {
             None if next.is_taken() => remove.push("failing_since, failing_told_at"),
             None => {}
-            Some(FailingRun { since, told_at }) => {
+            Some(FailingRun { since, reported_at }) => {
                 set.push("failing_since = :failing");
                 update = update.expression_attribute_values(":failing", seconds(since));
-                match told_at {
+                match reported_at {
                     None => remove.push("failing_told_at"),
-                    Some(told_at) => {
+                    Some(reported_at) => {
                         set.push("failing_told_at = :told");
-                        update = update.expression_attribute_values(":told", seconds(told_at));
+                        update = update.expression_attribute_values(":told", seconds(reported_at));
                     }
                 }
             }

@@ -76,7 +76,7 @@ pub(super) fn last_answer(item: &Item) -> Option<LastAnswer> {
     let failing = || {
         Some(FailingRun {
             since: seconds("failing_since")?,
-            told_at: seconds("failing_told_at"),
+            reported_at: seconds("failing_told_at"),
         })
     };
     Some(LastAnswer {

@@ -100,7 +100,7 @@ impl KeysTable {
         let seen: Option<u64> = found.as_ref().and_then(|item| number_of(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
         let secrets = AttributeValue::L(secrets);
-        // Only what this version knows is changed: a later one's attributes stay.
+        // Only attributes of this version are changed: a later one's stay.
         let update = self
             .shared
             .client

@@ -133,7 +133,7 @@ async fn a_key_is_read_and_unsealed_once_a_minute_and_once_a_sandbox() {
 }
 
 #[tokio::test]
-async fn nothing_is_registered_for_the_client_whom_nobodys_orders_belong_to() {
+async fn nothing_is_registered_for_the_client_of_unattributed_orders() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     let refused = sandbox.put_client_hmac("shop-1", "(nobody)", &SECRET).await;
@@ -257,7 +257,7 @@ async fn a_flood_of_unknown_keys_does_not_push_a_client_s_key_out() {
 }
 
 #[tokio::test]
-async fn key_ids_that_nobody_can_have_are_not_looked_up() {
+async fn impossible_key_ids_are_not_looked_up() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     for keyid in [

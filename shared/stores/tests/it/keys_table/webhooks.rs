@@ -246,7 +246,7 @@ async fn a_run_of_410s_that_another_answer_ended_disables_nothing() {
     let state = sandbox.webhook_state("shop").await.expect("read");
     let last = state.expect("a webhook").last_answer;
     assert_eq!(last.as_ref().and_then(|last| last.gone), Some(run));
-    // Another sandbox hears 204 meanwhile. Who has the old word writes nothing over it.
+    // Another sandbox gets a 204 meanwhile. The one with the old record writes nothing over it.
     let well = LastAnswer::after(last.as_ref(), "204", NOW).expect("to be written");
     let noted = other.note_answer("shop", url, last.as_ref(), &well).await;
     assert!(noted.expect("written"));
@@ -287,21 +287,21 @@ async fn a_run_of_failures_stays_what_was_stored_until_the_receiver_takes_someth
     assert!(noted.expect("written"));
     assert_eq!(last().await, Some(first.clone()));
     let long = LastAnswer::after(Some(&first), "502", at(1_800)).expect("to be written");
-    let told = Some(FailingRun {
+    let reported = Some(FailingRun {
         since: NOW,
-        told_at: Some(at(1_800)),
+        reported_at: Some(at(1_800)),
     });
-    assert_eq!(long.failing, told);
+    assert_eq!(long.failing, reported);
     let noted = other.note_answer("shop", url, Some(&first), &long).await;
     assert!(noted.expect("written"));
     assert_eq!(last().await, Some(long.clone()));
-    // Who has the old word, and another failure, does not forget what was told.
+    // The one with the old record, and another failure, keeps what was reported.
     let stale = LastAnswer::after(Some(&first), "404", at(1_799)).expect("to be written");
-    assert!(stale.failing.is_some_and(|run| run.told_at.is_none()));
+    assert!(stale.failing.is_some_and(|run| run.reported_at.is_none()));
     let noted = sandbox.note_answer_whatever_was_last("shop", url, &stale);
     assert!(noted.await.expect("written"));
     let known = last().await.expect("an answer");
-    assert_eq!((known.answer.as_str(), known.failing), ("404", told));
+    assert_eq!((known.answer.as_str(), known.failing), ("404", reported));
     let well = LastAnswer::after(Some(&first), "204", at(1_900)).expect("to be written");
     let noted = sandbox.note_answer_whatever_was_last("shop", url, &well);
     assert!(noted.await.expect("written"));
@@ -423,7 +423,7 @@ async fn neither_secret_nor_url_lies_open_or_is_shown() {
 }
 
 #[tokio::test]
-async fn a_client_id_that_nobody_can_have_gets_no_webhook() {
+async fn an_impossible_client_id_gets_no_webhook() {
     let bench = Bench::new().await;
     for client_id in ["", "with space", &"x".repeat(129)] {
         let refused = bench

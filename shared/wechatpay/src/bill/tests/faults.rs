@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn every_fault_is_told_with_its_line_and_column() {
-    for (from, to, told) in [
+fn every_fault_is_reported_with_its_line_and_column() {
+    for (from, to, says) in [
         (
             "`12.00,`0.00,`\n",
             "`12.0x,`0.00,`\n",
@@ -112,12 +112,12 @@ fn every_fault_is_told_with_its_line_and_column() {
         } else {
             bill
         };
-        assert_eq!(refused(&bill).to_string(), told);
+        assert_eq!(refused(&bill).to_string(), says);
     }
 }
 
 #[test]
-fn a_time_that_is_none_is_told_when_it_is_asked_for() {
+fn a_time_that_is_none_is_reported_when_it_is_asked_for() {
     let bill = ALL.replace("2026-08-01 11:30:00", "2026-08-01 11:30");
     let (rows, summary) = trade(bill.as_bytes(), |row| match row.at_unix() {
         Ok(at) => at.0.to_string(),
@@ -226,7 +226,7 @@ fn a_sum_that_no_integer_holds_is_refused() {
 }
 
 #[test]
-fn a_direction_of_money_that_nobody_knows_is_refused() {
+fn an_unknown_direction_of_money_is_refused() {
     let (_, summary) = fund(FUND.replace("收入,`12", "冻结,`12").as_bytes(), |_| {
         String::new()
     });

@@ -78,7 +78,7 @@ fn a_refund_that_could_not_be_made_needs_two_persons_anew() {
 }
 
 #[test]
-fn nobody_decides_about_what_is_over_or_under_way_nor_without_a_reason() {
+fn what_is_done_or_under_way_cannot_be_decided_nor_anything_without_a_reason() {
     let open = difference(DifferenceKind::DuplicatePayment);
     let approved = {
         let proposed = decide(&open, Decision::Propose, "li").unwrap();
@@ -116,7 +116,7 @@ fn only_of_money_that_is_with_the_merchant_a_person_says_how_the_payer_was_paid(
         RefundStage::Closed,
         RefundStage::Released,
     ] {
-        let stands = told(&begun, stage);
+        let stands = with_stage(&begun, stage);
         let said = decide(&stands, Decision::PayerPaid, "li");
         assert_eq!(said, Err(DecisionRejected::NothingOwed), "{}", stage.name());
     }
@@ -226,7 +226,7 @@ fn who_approved_a_refund_does_not_stand_behind_an_explanation() {
 }
 
 #[test]
-fn a_refund_that_a_person_rejected_stays_rejected_until_somebody_opens_the_question_anew() {
+fn a_refund_that_a_person_rejected_stays_rejected_until_a_person_reopens_it() {
     let large = Difference {
         there: of_fen(Some(1_000_000), None).there,
         ..difference(DifferenceKind::DuplicatePayment)
@@ -348,7 +348,7 @@ fn two_persons_send_a_refund_to_the_merchant_or_give_it_up_and_a_rejection_leave
             ApprovedAction::Release,
         ),
     ] {
-        let stuck = told(&approved(DifferenceKind::DuplicatePayment), stage);
+        let stuck = with_stage(&approved(DifferenceKind::DuplicatePayment), stage);
         let proposed = decide(&stuck, decision, "li").unwrap();
         assert_eq!(
             (proposed.state, &proposed.wanted),
@@ -388,7 +388,7 @@ fn a_refund_is_sent_on_only_from_where_it_does_not_get_on() {
         (RefundStage::Released, [false, false, false]),
         (RefundStage::Succeeded, [false, false, false]),
     ] {
-        let stands = told(&begun, stage);
+        let stands = with_stage(&begun, stage);
         for (decision, holds) in sending.into_iter().zip(holds) {
             let decided = decide(&stands, decision, "li");
             assert_eq!(decided.is_ok(), holds, "{} {decision:?}", stage.name());
@@ -467,7 +467,7 @@ fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
             kind.name()
         );
     }
-    let given_back = told(
+    let given_back = with_stage(
         &self::approved(DifferenceKind::UnknownOrderThere),
         RefundStage::Closed,
     );

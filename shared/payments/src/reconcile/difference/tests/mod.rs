@@ -47,8 +47,8 @@ fn at(stage: RefundStage) -> TrackedRefund {
     }
 }
 
-fn told(difference: &Difference, stage: RefundStage) -> Difference {
-    difference.told(&at(stage), "run-2", NOW).unwrap()
+fn with_stage(difference: &Difference, stage: RefundStage) -> Difference {
+    difference.with_refund(&at(stage), "run-2", NOW).unwrap()
 }
 
 fn of_fen(there: Option<i64>, here: Option<i64>) -> Difference {

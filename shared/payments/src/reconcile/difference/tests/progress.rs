@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released() {
+fn for_a_payer_who_was_paid_otherwise_no_text_says_that_the_refund_was_released() {
     let released = |to_merchant| {
         let refund = TrackedRefund {
             refund_no: RefundNo::parse("R1").unwrap(),
@@ -18,10 +18,10 @@ fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released()
 #[test]
 fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund_does_not_get_on() {
     let begun = approved(DifferenceKind::DuplicatePayment);
-    let moving = told(&begun, RefundStage::Moving);
+    let moving = with_stage(&begun, RefundStage::Moving);
     assert_eq!(moving.state, DifferenceState::OnItsWay);
     assert_eq!(
-        moving.told(&at(RefundStage::Moving), "run-3", NOW),
+        moving.with_refund(&at(RefundStage::Moving), "run-3", NOW),
         None,
         "no news"
     );
@@ -33,31 +33,31 @@ fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund
             (RefundStage::Closed, DifferenceState::Open),
             (RefundStage::Released, DifferenceState::Open),
         ] {
-            let told = told(from, stage);
-            assert_eq!(told.state, to, "{}", stage.name());
+            let after = with_stage(from, stage);
+            assert_eq!(after.state, to, "{}", stage.name());
             assert_eq!(
-                told.is_followed(),
+                after.is_followed(),
                 matches!(stage, RefundStage::Abnormal | RefundStage::Refused),
                 "{}: what can still happen is looked at",
                 stage.name()
             );
         }
     }
-    let abnormal = told(&moving, RefundStage::Abnormal);
+    let abnormal = with_stage(&moving, RefundStage::Abnormal);
     assert!(abnormal.is_under_way(), "no bill says that it is over");
     assert_eq!(
-        told(&abnormal, RefundStage::Moving).state,
+        with_stage(&abnormal, RefundStage::Moving).state,
         DifferenceState::OnItsWay
     );
     assert_eq!(
-        told(&abnormal, RefundStage::Succeeded).state,
+        with_stage(&abnormal, RefundStage::Succeeded).state,
         DifferenceState::Repaired
     );
 }
 
 #[test]
-fn what_is_over_or_decided_otherwise_is_told_nothing_of_a_refund() {
-    let open = told(
+fn what_is_done_or_decided_otherwise_does_not_change_with_a_refund() {
+    let open = with_stage(
         &approved(DifferenceKind::DuplicatePayment),
         RefundStage::Closed,
     );
@@ -66,19 +66,22 @@ fn what_is_over_or_decided_otherwise_is_told_nothing_of_a_refund() {
         proposed.clone(),
         decide(&proposed, Decision::Reject, "li").unwrap(),
         decide(&open, Decision::Explain, "li").unwrap(),
-        told(
+        with_stage(
             &approved(DifferenceKind::DuplicatePayment),
             RefundStage::Succeeded,
         ),
     ] {
-        assert_eq!(over.told(&at(RefundStage::Abnormal), "run-3", NOW), None);
+        assert_eq!(
+            over.with_refund(&at(RefundStage::Abnormal), "run-3", NOW),
+            None
+        );
         assert!(!over.is_followed());
     }
 }
 
 #[test]
 fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer() {
-    let stuck = told(
+    let stuck = with_stage(
         &approved(DifferenceKind::DuplicatePayment),
         RefundStage::Abnormal,
     );
@@ -89,9 +92,9 @@ fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer()
         payer_has_it: false,
         ..at(RefundStage::Moving)
     };
-    let moving = decided.told(&redirected, "run-2", NOW).unwrap();
+    let moving = decided.with_refund(&redirected, "run-2", NOW).unwrap();
     assert_eq!(moving.state, DifferenceState::OnItsWay);
-    let through = told(&moving, RefundStage::Succeeded);
+    let through = with_stage(&moving, RefundStage::Succeeded);
     assert_eq!(
         (through.state, through.is_followed()),
         (DifferenceState::Open, false)
@@ -115,8 +118,8 @@ fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer()
 }
 
 #[test]
-fn a_refund_that_was_stuck_when_it_was_explained_is_looked_after_once_it_is_open_again() {
-    let stuck = told(
+fn a_refund_that_was_stuck_when_it_was_explained_is_tracked_once_it_is_open_again() {
+    let stuck = with_stage(
         &approved(DifferenceKind::DuplicatePayment),
         RefundStage::Abnormal,
     );
@@ -125,7 +128,7 @@ fn a_refund_that_was_stuck_when_it_was_explained_is_looked_after_once_it_is_open
     let open = decide(&explained, Decision::Reopen, "wang").unwrap();
     assert!(open.is_followed() && open.is_under_way());
     assert_eq!(
-        told(&open, RefundStage::Succeeded).state,
+        with_stage(&open, RefundStage::Succeeded).state,
         DifferenceState::Repaired
     );
 }
@@ -151,9 +154,9 @@ fn the_notice_of_its_money_waits_exactly_while_a_person_has_to_act() {
     };
     let approved = decide(&once, Decision::Approve, "wang").unwrap();
     assert_eq!(approved.notice_step(), closed("wang"));
-    let moving = told(&approved, RefundStage::Moving);
+    let moving = with_stage(&approved, RefundStage::Moving);
     assert_eq!(moving.notice_step(), None);
-    let stuck = told(&moving, RefundStage::Refused);
+    let stuck = with_stage(&moving, RefundStage::Refused);
     assert_eq!(stuck.notice_step(), Some(NoticeStep::Waits));
     let explained = decide(&stuck, Decision::Explain, "li").unwrap();
     assert_eq!(explained.notice_step(), closed("li"));
@@ -167,42 +170,42 @@ fn a_redirect_is_believed_until_the_refund_is_abnormal_again_or_the_payer_has_th
         ..at(stage)
     };
     let begun = approved(DifferenceKind::DuplicatePayment);
-    let redirected = begun.told(&to_merchant(RefundStage::Moving), "run-2", NOW);
+    let redirected = begun.with_refund(&to_merchant(RefundStage::Moving), "run-2", NOW);
     let redirected = redirected.unwrap();
     // Our books do not know of it, and WeChat Pay does not say who has the money.
-    let through = told(&redirected, RefundStage::Succeeded);
+    let through = with_stage(&redirected, RefundStage::Succeeded);
     assert_eq!(through.state, DifferenceState::Open);
     assert!(through.refund.unwrap().owes_its_payer());
 
-    let back = told(&redirected, RefundStage::Abnormal);
-    let again = told(&back, RefundStage::Moving);
-    let repaired = told(&again, RefundStage::Succeeded);
+    let back = with_stage(&redirected, RefundStage::Abnormal);
+    let again = with_stage(&back, RefundStage::Moving);
+    let repaired = with_stage(&again, RefundStage::Succeeded);
     assert_eq!(repaired.state, DifferenceState::Repaired);
 
     let with_payer = TrackedRefund {
         payer_has_it: true,
         ..at(RefundStage::Succeeded)
     };
-    let repaired = redirected.told(&with_payer, "run-3", NOW).unwrap();
+    let repaired = redirected.with_refund(&with_payer, "run-3", NOW).unwrap();
     assert_eq!(repaired.state, DifferenceState::Repaired);
 }
 
 #[test]
-fn of_a_payer_who_has_redirected_money_nobody_reads_that_it_is_owed() {
+fn for_a_payer_who_has_redirected_money_no_text_says_that_it_is_owed() {
     let has_it = TrackedRefund {
         to_merchant: true,
         payer_has_it: true,
         ..at(RefundStage::Succeeded)
     };
     let begun = approved(DifferenceKind::DuplicatePayment);
-    let told = begun.told(&has_it, "run-2", NOW).unwrap();
-    assert_eq!(told.state, DifferenceState::Open, "a person looks");
+    let owed = begun.with_refund(&has_it, "run-2", NOW).unwrap();
+    assert_eq!(owed.state, DifferenceState::Open, "a person looks");
     assert!(!has_it.owes_its_payer());
-    assert!(told.history.last().unwrap().why.contains("do not pay"));
-    let explained = decide(&told, Decision::Explain, "li").unwrap_err();
+    assert!(owed.history.last().unwrap().why.contains("do not pay"));
+    let explained = decide(&owed, Decision::Explain, "li").unwrap_err();
     assert_eq!(explained, DecisionRejected::PayerHasIt);
     assert!(explained.to_string().contains("do not pay"));
-    let said = decide(&told, Decision::PayerPaid, "li").unwrap();
+    let said = decide(&owed, Decision::PayerPaid, "li").unwrap();
     let closed = said.payer_paid("run-3", NOW);
     let why = &closed.history.last().unwrap().why;
     assert!(

@@ -62,44 +62,44 @@ async fn for_callbacks_a_reading_ends_within_its_limit_although_a_call_may_take_
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_is_told_once_and_no_other_serial_is() {
+async fn an_unknown_certificate_is_reported_once_and_no_other_serial_is() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let guards = Guards::new(
         bench.engine.client_over(&bench.wire, &bench.kms.clock),
         &bench.tables.guards,
     );
-    let telling = || {
+    let reporting = || {
         let unknown_serials = UnknownSerials::new(guards.clone());
-        bench.sandbox().telling(unknown_serials)
+        bench.sandbox().reporting_to(unknown_serials)
     };
-    let told = async || {
+    let reported = async || {
         let now = bench.kms.clock.now();
         guards.unknown_serial(MCHID, now).await.expect("a table")
     };
     for serial in ["PUB_KEY_ID_01", "5157F0", PUBLIC_KEY_ID] {
-        telling().refresh_merchant(serial).await.expect("read");
-        assert_eq!(told().await, None, "{serial}");
+        reporting().refresh_merchant(serial).await.expect("read");
+        assert_eq!(reported().await, None, "{serial}");
     }
     let (first, second) = ("A".repeat(40), "B".repeat(40));
-    telling().refresh_merchant(&first).await.expect("read");
-    telling().refresh_merchant(&second).await.expect("read");
-    assert_eq!(told().await.as_ref(), Some(&first));
+    reporting().refresh_merchant(&first).await.expect("read");
+    reporting().refresh_merchant(&second).await.expect("read");
+    assert_eq!(reported().await.as_ref(), Some(&first));
     bench.kms.pass(600);
-    assert_eq!(told().await, None, "it is remembered for ten minutes");
-    telling().refresh_merchant(&second).await.expect("read");
-    assert_eq!(told().await, Some(second));
+    assert_eq!(reported().await, None, "it is remembered for ten minutes");
+    reporting().refresh_merchant(&second).await.expect("read");
+    assert_eq!(reported().await, Some(second));
 }
 
 #[tokio::test]
-async fn that_reconcile_cannot_be_told_of_a_serial_changes_nothing() {
+async fn a_serial_that_cannot_be_reported_to_reconcile_changes_nothing() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let guards = Guards::new(
         bench.engine.client_over(&bench.wire, &bench.kms.clock),
         &bench.tables.guards,
     );
-    let keys = bench.sandbox().telling(UnknownSerials::new(guards));
+    let keys = bench.sandbox().reporting_to(UnknownSerials::new(guards));
     let puts = Match::operation(Service::DynamoDb, "PutItem");
     bench.wire.break_all(puts, Fault::Denied);
     keys.refresh_merchant(&"A".repeat(40)).await.expect("read");

@@ -1,4 +1,4 @@
-//! Looking at an order: the active query, the timeline, events sent again, and the guard against
+//! Reading an order: the active query, the timeline, events sent again, and the guard against
 //! submitting twice.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 use crate::support::{Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_at_an_unpaid_order_asks_wechat_pay_now_and_then() {
+async fn reading_an_unpaid_order_queries_wechat_pay_now_and_then() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed
@@ -29,7 +29,7 @@ async fn looking_at_an_unpaid_order_asks_wechat_pay_now_and_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_often_an_order_is_looked_at_wechat_pay_is_asked_every_ten_seconds() {
+async fn however_often_an_order_is_read_wechat_pay_is_queried_every_ten_seconds() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.advance(Duration::from_secs(5)).await;
@@ -61,14 +61,14 @@ async fn while_wechat_pay_is_down_an_order_is_shown_as_the_table_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
+async fn the_timeline_has_each_change_with_its_cause_and_trace() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;
     testbed.work_off().await;
     testbed.refund("ORDER-1", "R1", 100).await;
     let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
-    let told: Vec<(i64, &str, &str, &str)> = events["events"]
+    let listed: Vec<(i64, &str, &str, &str)> = events["events"]
         .as_array()
         .unwrap()
         .iter()
@@ -82,7 +82,7 @@ async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
         })
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             (1, "order", "reserved", "request"),
             (2, "order", "awaiting_payment", "request"),

@@ -1,4 +1,5 @@
-//! What a look at a dead-letter queue comes to. It tells kinds, times and reasons, and no content.
+//! The result of a dry run over a dead-letter queue. It has kinds, times and reasons, and no
+//! content.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,11 +11,11 @@ use wechatpay::time::format_rfc3339_beijing;
 /// In which attribute of a message EventBridge and its scheduler say why they could not bring it.
 const ERROR_CODE: &str = "ERROR_CODE";
 const ERROR_MESSAGE: &str = "ERROR_MESSAGE";
-/// Where nobody said why.
+/// Where no reason was given.
 const GIVEN_UP: &str = "received too often without success: the function's log says why";
 
 #[derive(Debug, Default)]
-pub(super) struct LookedAt {
+pub(super) struct DryRun {
     seen: HashSet<String>,
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
@@ -22,7 +23,7 @@ pub(super) struct LookedAt {
     reasons: BTreeMap<String, u64>,
 }
 
-impl LookedAt {
+impl DryRun {
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.seen.len()).unwrap_or(u64::MAX)
     }
@@ -66,12 +67,12 @@ fn kind(letter: &DeadLetter) -> String {
 }
 
 fn reason(letter: &DeadLetter) -> String {
-    let told: Vec<&str> = [ERROR_CODE, ERROR_MESSAGE]
+    let attributes: Vec<&str> = [ERROR_CODE, ERROR_MESSAGE]
         .into_iter()
         .filter_map(|name| letter.attribute(name))
         .collect();
-    if !told.is_empty() {
-        told.join(": ").chars().take(200).collect()
+    if !attributes.is_empty() {
+        attributes.join(": ").chars().take(200).collect()
     } else if letter.was_received_too_often() {
         GIVEN_UP.to_owned()
     } else {
