@@ -5,7 +5,9 @@
 //! Commands that only work on AWS are checked by the AWS CLI's own model ([`ONLY_AWS`]), and those
 //! that cannot be run here at all are listed with their reasons ([`NOT_RUN`]).
 
+mod certificate;
 mod deploy;
+mod not_run;
 mod printed;
 mod shell;
 
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::one_command::{LeftRunning, address, state_dir};
+pub(crate) use certificate::{MERCHANT_KEY, merchant_certificate};
+use not_run::NOT_RUN;
 use printed::Printed;
 use shell::Shell;
 
@@ -30,189 +34,6 @@ const ON_CALL: &str = "infra/runbooks/README.md";
 
 /// The page on deployments.
 const DEPLOY: &str = "infra/DEPLOY.md";
-
-/// The command of infra/DEPLOY.md that deploys the record of who changes keys.
-const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --template-file infra/audit.yaml --capabilities CAPABILITY_IAM \
-  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" AlarmTopicArn=TOPIC_ARN \
-    MerchantSigningKeyId="$(output MerchantSigningKeyId)" SecretsKeyId="$(output SecretsKeyId)" \
-    FieldsKeyId="$(output FieldsKeyId)" StorageKeyId="$(output StorageKeyId)" \
-    KeysTableName="$(output KeysTableName)" EvidenceBucketName="$(output EvidenceBucketName)""#;
-
-/// The command of it that makes subnets with fixed addresses.
-const NETWORK: &str = r#"aws cloudformation deploy --stack-name wechatpay-network --template-file infra/network.yaml \
-  --parameter-overrides NatGateways=2 InterfaceEndpoints=false"#;
-
-/// Its commands for backups: the vault of the copies, and the plan.
-const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stack-name wechatpay-backup --template-file infra/backup.yaml \
-  --capabilities CAPABILITY_IAM --parameter-overrides Mchid="$WECHATPAY_MCHID" CopiesOnly=true"#;
-const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
-  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN AlarmTopicArn=TOPIC_ARN"#;
-
-/// What tells which backup failed, and why.
-const BACKUP_FAILURES: &str = r#"aws logs filter-log-events --log-group-name /aws/events/wechatpay-backup --filter-pattern '{ $.detail.state != "COMPLETED" }' \
-  --start-time "$(($(date +%s) * 1000 - 172800000))" --query 'events[].message' --output text"#;
-
-/// The command of infra/DEPLOY.md that deploys CloudFront and WAF.
-const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name wechatpay-edge --template-file infra/edge.yaml \
-  --parameter-overrides DomainName=pay.example.com CertificateArn=CERTIFICATE_ARN_IN_US_EAST_1 \
-    ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=15000 PriceClass=PriceClass_All"#;
-
-/// That which stops a release.
-const STOP: &str = r#"application="$(aws cloudformation describe-stack-resource --stack-name "$STACK" \
-  --logical-resource-id ServerlessDeploymentApplication --query StackResourceDetail.PhysicalResourceId --output text)"
-for group in $(aws deploy list-deployment-groups --application-name "$application" --query 'deploymentGroups[]' --output text); do
-  for deployment in $(aws deploy list-deployments --application-name "$application" --deployment-group-name "$group" \
-      --include-only-statuses InProgress --query 'deployments[]' --output text); do
-    aws deploy stop-deployment --deployment-id "$deployment" --auto-rollback-enabled
-  done
-done"#;
-
-/// That of infra/runbooks/restore.md which makes the Pipe again.
-const PIPE: &str = r#"aws pipes describe-pipe --name "$STACK-order-events" --output json --query \
-  '{Name:Name,Description:Description,RoleArn:RoleArn,Source:Source,SourceParameters:SourceParameters,Target:Target,TargetParameters:TargetParameters,Tags:Tags}' \
-  > stopped/pipe.json
-stream="$(aws dynamodb describe-table --table-name "$STACK-orders" --query Table.LatestStreamArn --output text)"
-aws pipes delete-pipe --name "$STACK-order-events"
-while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do sleep 5; done
-aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
-
-/// The command that shows why a first deployment failed.
-const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
-  --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
-
-/// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 39] = [
-    ("cargo local", "this test's stack is started by it"),
-    ("cargo local --once", "`one_command` runs it"),
-    (
-        "cargo local --help",
-        "it prints words; its parser has tests",
-    ),
-    (
-        "cargo test --workspace --locked",
-        "it runs this test; `.ci/run` looks for it in the README",
-    ),
-    (
-        "cargo faults",
-        "a shorter run is part of the tests: tests/faults",
-    ),
-    (
-        "cargo faults --with-previous",
-        "it builds the release before; `.ci/weekly` runs it",
-    ),
-    (
-        "cargo known-bugs",
-        "it builds a copy of the workspace; `.ci/run` runs it",
-    ),
-    (
-        "cargo measure callback | coldstart | warm | reconcile",
-        "a release build and minutes of measuring; infra/measure has tests",
-    ),
-    ("cargo lambda", "names a tool"),
-    ("cargo lambda watch", "names a command of it"),
-    (
-        "cargo client create --product native --amount-fen 100 --description \"Pot of tea\" --order-no TEA-0004 \
-         --settings .aws-sam/client.json",
-        "tests/sam/prove.py creates an order by it",
-    ),
-    (
-        "SAM_BUILD_MODE=debug sam build --parameter-overrides Architecture=x86_64",
-        "`.ci/run` runs it",
-    ),
-    (
-        "target/ci/sam/bin/python infra/local/sam_local.py",
-        "tests/sam/prove.py runs it",
-    ),
-    (
-        "sam local invoke CreateOrder --event tests/fixtures/events/create-order.json",
-        "tests/sam/prove.py runs it for each function",
-    ),
-    (
-        "sam local start-api",
-        "tests/sam/prove.py calls every route of it",
-    ),
-    (
-        "cargo lambda watch --invoke-address 127.0.0.1 --env-file .aws-sam/local.env",
-        "it stays, and builds; tests/sam/prove.py runs it without that, and flows::sandbox has a test of what it does unlike Lambda",
-    ),
-    (
-        "cargo lambda invoke process-payment --invoke-address 127.0.0.1 --data-file tests/fixtures/events/process-payment.json",
-        "tests/sam/prove.py runs it for this function and others",
-    ),
-    ("bash .ci/tools target/ci", "`.ci/run` runs it"),
-    (
-        "export PATH=\"$PWD/target/ci/sam/bin:$PATH\"",
-        "it finds what the command before installs",
-    ),
-    (
-        "sam build --parameter-overrides file://live.yaml",
-        "`.ci/run` runs `sam build`; tests/sam/rules_test.py reads the files of parameters as SAM does",
-    ),
-    (
-        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml Release=\"$(date -u +%Y%m%d-%H%M)\"",
-        "it needs an account; this test's stack is deployed from the same template",
-    ),
-    (
-        "sam deploy --stack-name \"$STACK\" --parameter-overrides file://live.yaml Release=\"$(date -u +%Y%m%d-%H%M)\" \
-         GradualRelease=off",
-        "it needs an account; tests/sam/rules_test.py knows the parameter",
-    ),
-    (
-        FAILED,
-        "the local engine's deployer takes no failed deployment back",
-    ),
-    (
-        "aws cloudformation delete-stack --stack-name \"$STACK\" && aws cloudformation wait stack-delete-complete --stack-name \"$STACK\"",
-        "the other commands need the stack",
-    ),
-    (
-        "aws cloudformation deploy --region us-east-1 --stack-name wechatpay-budget --template-file infra/budget.yaml \
-         --parameter-overrides Amount=500 Email=finance@example.com",
-        "the engine has no budgets; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    (STOP, "the engine has no CodeDeploy"),
-    (
-        PIPE,
-        "the engine does not tell a Pipe's parameters, without which none is made again",
-    ),
-    (
-        AUDIT,
-        "the engine has no trails; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    (
-        NETWORK,
-        "the engine has no NAT gateways; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    (
-        COPIES,
-        "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    (
-        BACKUPS,
-        "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    (BACKUP_FAILURES, "the engine has no backups"),
-    (
-        "aws acm import-certificate --region us-east-1 --certificate fileb://edge.pem --private-key fileb://edge.key --certificate-chain \
-         fileb://edge-ca.pem",
-        "the engine has no Certificate Manager; the files are made and verified",
-    ),
-    (
-        EDGE,
-        "the engine has no CloudFront; tests/sam/rules_test.py holds its parameters to the template's",
-    ),
-    ("aws sso login", "names a command, which opens a browser"),
-    (
-        "aws sso login --profile NAME",
-        "it opens a browser; infra/client/tests/it/credentials.rs has what `cargo client` makes of its session",
-    ),
-    ("aws login", "names a command"),
-    (
-        "eval \"$(aws configure export-credentials --profile operator --format env)\"",
-        "version 2 of the CLI alone has it, and it prints a person's credentials",
-    ),
-    ("cargo client", "names the program"),
-];
 
 /// What was run of all that is printed.
 struct CommandRun {
@@ -338,34 +159,6 @@ impl CommandRun {
 /// Another signing key than the stack's, into which one can be imported.
 const EXTERNAL_KEY: &str = "export MERCHANT_SIGNING_KEY_ID=\"$(aws kms create-key --origin EXTERNAL --key-spec RSA_2048 \
                             --key-usage SIGN_VERIFY --query KeyMetadata.KeyId --output text)\"";
-
-pub(crate) const MERCHANT_KEY: &str =
-    include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
-
-/// A certificate with this number, such as the merchant platform gives: of a private key, or of
-/// what a request asks for. [`MERCHANT_KEY`] signs it in either case.
-pub(crate) fn merchant_certificate(of: &str, mchid: &str, serial_no: &str) -> String {
-    const MAKE: &str = "
-import datetime, sys
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-key = serialization.load_pem_private_key(sys.argv[1].encode(), None)
-of = sys.argv[4].encode()
-public = x509.load_pem_x509_csr(of) if b' REQUEST' in of else serialization.load_pem_private_key(of, None)
-name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, sys.argv[2])])
-begin = datetime.datetime(2026, 1, 1)
-made = x509.CertificateBuilder(name, name, public.public_key(), int(sys.argv[3], 16), begin, begin.replace(year=2031))
-print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode())
-";
-    let python = local::engine::install().expect("the engine").python;
-    let made = std::process::Command::new(python)
-        .args(["-c", MAKE, MERCHANT_KEY, mchid, serial_no, of])
-        .output()
-        .expect("Python");
-    let printed = String::from_utf8(made.stderr).expect("text");
-    assert!(made.status.success(), "{printed}");
-    String::from_utf8(made.stdout).expect("text")
-}
 
 fn create(testbed: &CommandRun, order_no: &str) {
     let create = format!(

@@ -4,133 +4,25 @@
 //! An entry only shows whether a bill row agrees with its line. The full line stays in the orders
 //! table, where each candidate for a difference is read again consistently.
 
+mod entry;
+mod line;
+mod refund_state;
+
 use std::collections::BTreeMap;
 
 use wechatpay::UnixSeconds;
 
-use crate::{
-    fingerprint::{PartialSum, Prints},
-    table::{Slot, Table},
-    totals::{OTHERS, Sums, Tally, Totals},
-};
+use crate::fingerprint::{PartialSum, Prints};
+use crate::table::Table;
+use crate::totals::{OTHERS, Sums, Tally, Totals};
+use entry::{BookEntry, HAS_REFUND_ID, MARKS, SEEN, SHARD_AT, STATE, STATE_AT, TAKEN, TWICE};
+
+pub(crate) use entry::{BookMatch, Probe};
+pub use line::{BookLine, ParkedLine};
+pub use refund_state::BookedRefund;
 
 /// Maximum number of lines that are inserted or looked up together.
 pub(crate) const BATCH: usize = 64;
-
-/// One booked payment or refund from the index of a day.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum BookLine<'a> {
-    /// A payment that is booked.
-    Payment {
-        /// WeChat Pay's number of it.
-        transaction_id: &'a str,
-        order_no: &'a str,
-        /// What was paid, in fen.
-        amount_fen: i64,
-        /// The appid of the order.
-        appid: &'a str,
-        /// WeChat Pay's value for the product (交易类型), for the totals.
-        trade_type: &'static str,
-    },
-    Refund {
-        /// The number that we gave to WeChat Pay.
-        out_refund_no: &'a str,
-        /// WeChat Pay's number of it, if known.
-        refund_id: Option<&'a str>,
-        /// The payment that it refunds.
-        transaction_id: &'a str,
-        order_no: &'a str,
-        amount_fen: i64,
-        state: BookedRefund,
-        /// WeChat Pay's value for the product of the order, for the totals. If unknown, it is
-        /// counted under the product in its bill row, or without a row under [`OTHERS`].
-        trade_type: Option<&'static str>,
-    },
-}
-
-/// A payment from the index of a day that is not its order's booked one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ParkedLine<'a> {
-    /// WeChat Pay's number of it.
-    pub transaction_id: &'a str,
-    /// The order that it names.
-    pub order_no: &'a str,
-    /// What was paid, in fen.
-    pub amount_fen: i64,
-    /// When, by WeChat Pay's clock.
-    pub at: UnixSeconds,
-    /// WeChat Pay's value for the product of that order, if there is one.
-    pub trade_type: Option<&'static str>,
-}
-
-/// The state of our refund: the state by its name in our table, without its data.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum BookedRefund {
-    /// Not yet, or not certainly, at WeChat Pay.
-    Reserved,
-    /// Accepted.
-    Processing,
-    /// The money is back.
-    Succeeded,
-    /// It failed for good.
-    Closed,
-    /// WeChat Pay refused it.
-    Refused,
-    /// It could not be paid out.
-    Abnormal,
-}
-
-impl BookedRefund {
-    /// Whether our present state is possible for a refund that had the status `in_bill` (退款状态:
-    /// shared/wechatpay/PROTOCOL.md, 8.4) when the bill was made. The bill is a snapshot, so our
-    /// state may be later, never earlier.
-    pub fn can_follow(self, in_bill: &str) -> bool {
-        match self {
-            Self::Reserved | Self::Refused => false,
-            Self::Processing => in_bill == "PROCESSING",
-            Self::Succeeded => matches!(in_bill, "PROCESSING" | "SUCCESS" | "CHANGE"),
-            Self::Closed => matches!(in_bill, "PROCESSING" | "FAIL"),
-            Self::Abnormal => matches!(in_bill, "PROCESSING" | "CHANGE"),
-        }
-    }
-
-    /// The state by its name in our table.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "reserved" => Some(Self::Reserved),
-            "processing" => Some(Self::Processing),
-            "succeeded" => Some(Self::Succeeded),
-            "closed" => Some(Self::Closed),
-            "refused" => Some(Self::Refused),
-            "abnormal" => Some(Self::Abnormal),
-            _ => None,
-        }
-    }
-
-    /// Never zero, which means a payment.
-    const fn code(self) -> u64 {
-        match self {
-            Self::Reserved => 1,
-            Self::Processing => 2,
-            Self::Succeeded => 3,
-            Self::Closed => 4,
-            Self::Refused => 5,
-            Self::Abnormal => 6,
-        }
-    }
-
-    const fn coded(code: u64) -> Option<Self> {
-        match code {
-            1 => Some(Self::Reserved),
-            2 => Some(Self::Processing),
-            3 => Some(Self::Succeeded),
-            4 => Some(Self::Closed),
-            5 => Some(Self::Refused),
-            6 => Some(Self::Abnormal),
-            _ => None,
-        }
-    }
-}
 
 /// Result of [`DayBooks::insert`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -143,73 +35,6 @@ pub enum Inserted {
     Twice,
     /// A number is longer than WeChat Pay allows; the line is not inserted.
     TooLong,
-}
-
-/// A line of the books: its key, then 48 bits that must agree, and its marks in the lower 16 bits.
-#[derive(Clone, Copy, Debug, Default)]
-struct BookEntry {
-    id: u64,
-    rest: u64,
-}
-
-const TAKEN: u64 = 1;
-const SEEN: u64 = 1 << 1;
-const TWICE: u64 = 1 << 2;
-const HAS_REFUND_ID: u64 = 1 << 3;
-const STATE_AT: u32 = 4;
-const STATE: u64 = 7 << STATE_AT;
-const SHARD_AT: u32 = 8;
-const MARKS: u64 = 0xffff;
-
-impl Slot for BookEntry {
-    #[inline]
-    fn is_free(&self) -> bool {
-        self.rest & TAKEN == 0
-    }
-
-    #[inline]
-    fn id(&self) -> u64 {
-        self.id
-    }
-}
-
-impl BookEntry {
-    fn shard(self) -> usize {
-        usize::try_from((self.rest & MARKS) >> SHARD_AT).unwrap_or_default()
-    }
-}
-
-/// What the books have under a row's number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum BookMatch {
-    /// Nothing.
-    Unknown,
-    /// A line that agrees with the row's fingerprint and that no earlier row has named. For a
-    /// refund with its state.
-    Same(Option<BookedRefund>),
-    /// The same line again.
-    Again,
-    /// A line that differs.
-    Different,
-}
-
-/// The keys of a bill row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    pub(crate) id: u64,
-    pub(crate) agree: PartialSum,
-    /// WeChat Pay's number of a refund; it is not compared if the books do not know it.
-    pub(crate) refund_id: PartialSum,
-}
-
-impl Probe {
-    const fn new(id: u64, agree: PartialSum, refund_id: PartialSum) -> Self {
-        Self {
-            id,
-            agree,
-            refund_id,
-        }
-    }
 }
 
 #[derive(Debug)]
