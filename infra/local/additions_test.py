@@ -130,11 +130,11 @@ class Deliveries(unittest.TestCase):
         self.refusals = 3
         self.deliver(record(1), record(2))
         self.assertEqual(self.events, ["2"])
-        [told] = self.dead
-        self.assertEqual(told["context"]["condition"], "RetryAttemptsExhausted")
-        self.assertEqual(told["context"]["approximateInvokeCount"], 3)
-        self.assertEqual(told["DDBStreamBatchInfo"]["startSequenceNumber"], "1")
-        self.assertNotIn("充值", json.dumps(told, ensure_ascii=False))
+        [dead] = self.dead
+        self.assertEqual(dead["context"]["condition"], "RetryAttemptsExhausted")
+        self.assertEqual(dead["context"]["approximateInvokeCount"], 3)
+        self.assertEqual(dead["DDBStreamBatchInfo"]["startSequenceNumber"], "1")
+        self.assertNotIn("充值", json.dumps(dead, ensure_ascii=False))
 
     def test_a_record_that_is_too_old_is_given_up(self):
         self.deliver(record(1, age_s=4000), record(2))

@@ -9,7 +9,7 @@ and prints one to standard output:
 
     {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}}
 
-A failure is told on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
+A failure is printed on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
 lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
 WITHOUT_EFFECT names in the same way what of the template the engine takes and does nothing with. What was added to the engine itself (src/engine/additions.py) is shown beside them, where the template uses it.
 """
@@ -108,8 +108,8 @@ def read_template(path):
 def name_the_release(template, parameters, keys):
     """Gives the parameter `Release` a name of what is deployed, unless it has one: whatever differs is published."""
     if "Release" in template.get("Parameters", {}) and "Release" not in parameters:
-        told = json.dumps([template, parameters, keys], sort_keys=True, default=str)
-        parameters["Release"] = hashlib.sha256(told.encode()).hexdigest()[:12]
+        inputs = json.dumps([template, parameters, keys], sort_keys=True, default=str)
+        parameters["Release"] = hashlib.sha256(inputs.encode()).hexdigest()[:12]
 
 
 def translate(template, parameters, keys, region):
@@ -172,7 +172,7 @@ def concurrency_as_number(template):
 
 
 def console_on_loopback(template):
-    """The console: the engine is on this machine and nobody issues tokens here, so its routes take none (ConsoleOnLoopback)."""
+    """The console: the engine is on this machine and no provider issues tokens here, so its routes take none (ConsoleOnLoopback)."""
     if template["Parameters"].get("ConsoleOnLoopback", {}).get("Default") != "true":
         return False
     resources = template["Resources"]
@@ -227,7 +227,7 @@ def reserved_concurrency(template):
 
 
 def throttles(template):
-    """Throttles: the engine keeps the API's rates and bursts and holds nobody to them, so no call is answered 429 by it."""
+    """Throttles: the engine keeps the API's rates and bursts and enforces none of them, so no call is answered 429 by it."""
     stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
     settings = [s.get("DefaultRouteSettings", {}) for s in stages]
     settings += [route for s in stages for route in s.get("RouteSettings", {}).values()]
@@ -246,7 +246,7 @@ def point_in_time_recovery(template):
 
 
 def fair_queues(template):
-    """Fair queues: the engine hands messages over in the order in which they came, whoever's they are, so a slow receiver
+    """Fair queues: the engine hands messages over in the order in which they came, whichever client's they are, so a slow receiver
     of webhooks holds up the others here."""
     rules = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Events::Rule"]
     return any("SqsParameters" in target for rule in rules for target in rule.get("Targets", []))
@@ -340,12 +340,12 @@ class Stack:
 
     def causes(self):
         events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
-        told = [
+        reasons = [
             f"{event['LogicalResourceId']} ({event.get('ResourceType')}): {event['ResourceStatusReason']}"
             for event in events
             if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
         ]
-        return "; ".join(told[:5]) or "the engine gives no reason"
+        return "; ".join(reasons[:5]) or "the engine gives no reason"
 
     def outputs(self):
         return {o["OutputKey"]: o["OutputValue"] for o in self.description().get("Outputs", [])}

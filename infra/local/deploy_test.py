@@ -96,11 +96,11 @@ class Adaptations(unittest.TestCase):
         self.assertEqual(times, dict.fromkeys(("GuardsTable", "NoticesTable", "UndeliveredEventsTable"), expires))
 
     def test_limits_that_the_engine_drops_are_named(self):
-        told = " ".join(deploy.dropped(translated({"ReserveConcurrency": "true"})))
+        printed = " ".join(deploy.dropped(translated({"ReserveConcurrency": "true"})))
         for subject in ("Reserved concurrency: ", "Throttles: ", "Permissions: ", "Point-in-time recovery: ", "Fair queues: "):
-            self.assertIn(subject, told)
-        told = deploy.dropped(translated({"ReserveConcurrency": "false"}))
-        self.assertNotIn(deploy.reserved_concurrency.__doc__, told)
+            self.assertIn(subject, printed)
+        printed = deploy.dropped(translated({"ReserveConcurrency": "false"}))
+        self.assertNotIn(deploy.reserved_concurrency.__doc__, printed)
         self.assertEqual(deploy.dropped({"Resources": {}, "Parameters": {}}), [])
 
     def test_every_adaptation_says_why(self):

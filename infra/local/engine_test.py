@@ -237,8 +237,8 @@ class OnTheEngine(unittest.TestCase):
         self.stack.put(item | {"openid": "oPayer"})
         [event] = self.stack.webhooks(1)
         # What the item has not comes as an empty text.
-        told = change("EVENT-1", 3, "awaiting_payment", "paid") | {"decision": ""}
-        self.assertEqual(event.pop("detail"), {name: str(value) for name, value in told.items()})
+        change_event = change("EVENT-1", 3, "awaiting_payment", "paid") | {"decision": ""}
+        self.assertEqual(event.pop("detail"), {name: str(value) for name, value in change_event.items()})
         self.assertRegex(event.pop("id"), "^[0-9a-f-]{36}$")
         self.assertRegex(event.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(
@@ -324,8 +324,8 @@ class OnTheEngine(unittest.TestCase):
             [mapping] = api.get_api_mappings(DomainName="pay.example.com")["Items"]
             self.assertEqual((mapping["ApiId"], mapping["Stage"]), (api_id, "$default"))
             self.assertEqual(api.get_api(ApiId=api_id)["DisableExecuteApiEndpoint"], is_shut)
-            told = self.engine.client("lambda").get_function_configuration(FunctionName="wechatpay-create-order")
-            self.assertEqual(told["Environment"]["Variables"]["NOTIFY_URL"], outputs["NotifyUrl"])
+            configured = self.engine.client("lambda").get_function_configuration(FunctionName="wechatpay-create-order")
+            self.assertEqual(configured["Environment"]["Variables"]["NOTIFY_URL"], outputs["NotifyUrl"])
         self.assertEqual(Stack(self.engine, self.folder.name).outputs, before)
 
     def test_every_route_of_the_contract_leads_to_a_function(self):
@@ -430,10 +430,10 @@ class OnTheEngine(unittest.TestCase):
                 self.assertEqual(found, state in taken, (kind, state, detail))
 
     def test_what_was_added_to_the_engine_is_printed(self):
-        told = " ".join(self.stack.deployed["adaptations"])
+        printed = " ".join(self.stack.deployed["adaptations"])
         subjects = ("Pipes: ", "Streams: ", "Archives: ", "Imported keys: ", "Concurrency ", "Time to live: ", "Releases: ")
         for subject in subjects:
-            self.assertIn(subject, told)
+            self.assertIn(subject, printed)
 
     def test_what_is_listed_as_without_effect_has_none(self):
         """When the engine learns one of them, its sentence goes, and this test says so."""

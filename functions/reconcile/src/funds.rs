@@ -297,7 +297,7 @@ fn why_gone(
     if let (DifferenceKind::TradeWithoutFundFlow, Some(date)) = (difference.kind, is_later) {
         let settled_on = date.plus_days(i64::from(settlement_days));
         return Some(format!(
-            "the trade is settled by {settled_on}: the run of that day judges it"
+            "the trade is settled by {settled_on}: the run of that day checks it"
         ));
     }
     Some(differences::AGREE.to_owned())

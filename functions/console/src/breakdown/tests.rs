@@ -185,7 +185,7 @@ fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does()
     };
     let at = |breakdown: &Breakdown| GapStatus::ALL.map(|end| breakdown.at(end).paid_fen);
     let mut breakdown = begin();
-    assert_eq!(at(&breakdown), [0, 0, 0, 0, 0, -4_321], "not judged yet");
+    assert_eq!(at(&breakdown), [0, 0, 0, 0, 0, -4_321], "not reconciled yet");
     assert!(!breakdown.is_open());
 
     let explained = absent("explained").decided(Decision::Explain, "li", "x", NOW);

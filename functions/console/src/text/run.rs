@@ -211,15 +211,15 @@ fn with_funds(words: RunText, funds: &FundSide, silent_s: i64, can_be_run: bool)
         FundState::Done => return words,
         FundState::Failed => (
             Tone::Bad,
-            "Trades are judged, the fund side failed",
-            "The trades are judged, and that stands. Of the account’s movements nothing is said. When the cause is mended, run the day again.",
+            "Trades are reconciled, the fund side failed",
+            "The trades are reconciled, and that stands. Of the account’s movements nothing is said. When the cause is mended, run the day again.",
         ),
         FundState::Pending | FundState::Waiting | FundState::Running
             if is_silent(silent_s, funds.trouble.is_some()) =>
         {
             (
                 Tone::Bad,
-                "Trades are judged, the fund side is stuck",
+                "Trades are reconciled, the fund side is stuck",
                 if can_be_run {
                     "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue."
                 } else {
@@ -229,13 +229,13 @@ fn with_funds(words: RunText, funds: &FundSide, silent_s: i64, can_be_run: bool)
         }
         FundState::Pending | FundState::Running if funds.trouble.is_none() => (
             Tone::Wait,
-            "Trades are judged, the fund side runs",
-            "The account’s movements are being judged: load the page anew in a minute.",
+            "Trades are reconciled, the fund side runs",
+            "The account’s movements are being reconciled: load the page anew in a minute.",
         ),
         FundState::Pending | FundState::Running | FundState::Waiting => (
             Tone::Wait,
-            "Trades are judged, the fund side waits",
-            "The account’s movements are not judged yet. The run comes back for them by itself, after a pause of half an hour at most.",
+            "Trades are reconciled, the fund side waits",
+            "The account’s movements are not reconciled yet. The run comes back for them by itself, after a pause of half an hour at most.",
         ),
     };
     RunText {
@@ -320,7 +320,7 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
         RunText::new(
             Tone::Wait,
             "Both sides agree so far",
-            "WeChat Pay’s bills and our books say the same of what can be judged by now.",
+            "WeChat Pay’s bills and our books say the same of what can be compared by now.",
         )
     } else {
         RunText::new(
@@ -338,8 +338,8 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     };
     let left = match (run.carried(), is_open) {
         (0, _) => return words,
-        (1, true) => format!("One trade is judged with {bills}."),
-        (more, true) => format!("{} trades are judged with {bills}.", count(more)),
+        (1, true) => format!("One trade is reconciled with {bills}."),
+        (more, true) => format!("{} trades are reconciled with {bills}.", count(more)),
         (1, false) => {
             format!("One trade was left to {bills}: what came of it is on {page}.")
         }

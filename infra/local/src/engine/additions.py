@@ -116,7 +116,7 @@ def deliver_what_is_new(dynamodb, pipe, account_id):
 
 
 def is_let_through(record, source_parameters):
-    """Whether one of the filters matches; their language is that of Lambda's event sources, which the engine knows."""
+    """Whether one of the filters matches; their language is that of Lambda's event sources, which the engine has."""
     from ministack.services import lambda_svc
 
     wanted = [json.loads(pattern) for pattern in patterns(source_parameters)]
@@ -192,7 +192,7 @@ def at(record, path):
 
 
 def give_up(pipe, record, condition, tries):
-    """Tells the dead-letter queue where the record is, as a Pipe does: not what it holds."""
+    """Sends the dead-letter queue where the record is, as a Pipe does: not what it holds."""
     from ministack.core.arn import parse_arn
     from ministack.services import eventbridge
 
@@ -202,7 +202,7 @@ def give_up(pipe, record, condition, tries):
     if not queue:
         return
     number = record["dynamodb"]["SequenceNumber"]
-    told = {
+    letter = {
         "context": {"partnerResourceArn": pipe["Arn"], "condition": condition, "approximateInvokeCount": tries},
         "version": "1.0",
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -213,7 +213,7 @@ def give_up(pipe, record, condition, tries):
             "streamArn": pipe["Source"],
         },
     }
-    eventbridge._dispatch_to_sqs(parse_arn(queue), json.dumps(told))
+    eventbridge._dispatch_to_sqs(parse_arn(queue), json.dumps(letter))
 
 
 # --- Streams over a restart ----------------------------------------------------------------------------------------
@@ -269,8 +269,8 @@ def know_archives(provisioners):
             "RetentionDays": int(properties.get("RetentionDays") or 0),
         }
 
-    def answer(name, told):
-        status, _headers, body = told
+    def answer(name, response):
+        status, _headers, body = response
         if status >= 400:
             raise ValueError(f"AWS::Events::Archive {name}: {body!r}")
         return name, {"Arn": json.loads(body)["ArchiveArn"], "ArchiveName": name}

@@ -105,7 +105,7 @@ fn trades_that_are_settled_later_are_left_to_as_many_days() {
     assert!(
         notice
             .detail
-            .contains("2 trades are judged with the bills of the next 7 days"),
+            .contains("2 trades are reconciled with the bills of the next 7 days"),
         "{}",
         notice.detail
     );
@@ -130,7 +130,7 @@ fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
     assert!(
         notice
             .detail
-            .contains("3 trades are judged with the next day’s bills"),
+            .contains("3 trades are reconciled with the next day’s bills"),
         "{}",
         notice.detail
     );
@@ -148,7 +148,7 @@ fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
         .unwrap();
     let notice = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
     assert_eq!((notice.tone, notice.headline), (Tone::Wait, "Done so far"));
-    assert!(notice.detail.contains("One trade is judged"));
+    assert!(notice.detail.contains("One trade is reconciled"));
     let open = found_by("run-1", DifferenceKind::AmountDiffers);
     let notice = run(Some(&waits), &[open], false, NOW);
     assert_eq!(notice.tone, Tone::Bad);
