@@ -104,7 +104,7 @@ async fn a_client_that_makes_too_many_orders_is_refused_before_anything_is_made_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_only_names_another_s_key_uses_up_nothing_of_that_client_s_limit() {
+async fn a_request_that_only_names_another_s_key_uses_up_nothing_of_that_client_s_limit() {
     let testbed = limited_to(3).await;
     testbed.post_order(&native("ORDER-1")).await;
     for _ in 0..60 {

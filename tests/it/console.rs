@@ -313,7 +313,7 @@ async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on() {
+async fn the_text_after_a_decision_is_not_shown_for_a_difference_that_went_on() {
     let testbed = Testbed::start().await;
     testbed.a_month().await;
     let id = testbed

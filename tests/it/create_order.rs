@@ -504,7 +504,7 @@ async fn a_lost_answer_of_the_reservation_is_recognised_as_our_own_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
+async fn no_call_to_wechat_pay_is_made_when_a_table_or_the_queue_fails() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("WARM-1")).await;
     testbed.wechat.admin().reset_requests();

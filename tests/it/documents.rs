@@ -201,7 +201,7 @@ fn has_curl() -> bool {
 
 /// Every field that a query or a filter names is in some line that a function logged, and so is
 /// every text that is searched for.
-fn what_is_asked_of_lines_is_in_them(lines: &str) {
+fn queried_fields_are_in_the_lines(lines: &str) {
     let lines: Vec<Value> = lines
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
@@ -663,7 +663,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let refused = shell::post(&format!("{api}/v1/callbacks/wechatpay"), "{}");
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
     let lines = testbed.run("error-lines.md", "for function in", &[]);
-    what_is_asked_of_lines_is_in_them(&lines);
+    queried_fields_are_in_the_lines(&lines);
 
     // callbacks.md
     let came_in = "aws logs filter-log-events --log-group-name";

@@ -44,7 +44,7 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
+async fn one_of_two_processes_that_saw_the_same_free_lease_gets_it() {
     let testbed = Testbed::start().await;
     testbed.post_order_async(&native("ORDER-1")).await;
     let seen = testbed.order("ORDER-1").await;
@@ -120,7 +120,7 @@ async fn a_202_says_how_the_order_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_loses_the_lease_to_another_is_shown_what_that_one_got() {
+async fn a_process_that_lost_the_lease_is_shown_the_value_of_the_other() {
     let testbed = Testbed::start().await;
     assert_eq!(
         testbed.post_order_async(&native("ORDER-1")).await.status,

@@ -18,7 +18,7 @@ async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
+async fn a_callback_that_fails_is_in_the_ledger_until_it_settles() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.pay("ORDER-1").await;

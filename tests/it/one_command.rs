@@ -312,7 +312,7 @@ fn the_whole_life_of_an_order_goes_through_compiled_functions_and_data_survives_
 }
 
 #[test]
-fn what_is_left_running_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c() {
+fn a_running_stack_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c() {
     let state = state_dir("left-running");
     let mut running = LeftRunning::start(&state);
     let text = running.read_invitation();

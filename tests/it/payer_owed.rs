@@ -396,8 +396,7 @@ async fn a_payer_stays_owed_where_wechat_pay_names_an_account_that_is_not_known_
 const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_died_at()
- {
+async fn how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_crashed_at() {
     let testbed = Testbed::start().await;
     let difference = Box::pin(sent_to_the_merchant(&testbed)).await;
     let mut said = Vec::new();

@@ -68,7 +68,7 @@ async fn booked(testbed: &Testbed, order_no: &str) -> (i64, i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_paid_since_is_found_again_by_the_sweep_and_by_the_day_s_bills() {
+async fn payments_since_the_restore_are_found_again_by_the_sweep_and_by_the_day_s_bills() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.post_order(&native("OPEN-1")).await;

@@ -270,7 +270,7 @@ const REFUSED: &str = "callback refused: none of WeChat Pay's keys here verifies
 const NOT_BELIEVED: &str = "an answer was not believed";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_verify_says_by_its_cause_and_error_which_row_of_the_page_it_is() {
+async fn cause_and_error_of_a_failed_verification_name_the_row_of_the_page() {
     // A key of WeChat Pay's that is not here, until it is added or fetched.
     for (mut testbed, mode, begins, words) in [
         (

@@ -104,7 +104,7 @@ async fn after_an_unanswered_try_too_an_order_whose_number_is_in_use_elsewhere_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_itself() {
+async fn a_later_sale_of_another_system_under_the_number_is_not_refunded_by_itself() {
     let testbed = rejected_for_an_open_order().await;
     testbed.pay("ORDER-1").await;
     assert_eq!(testbed.work_off().await, 0);

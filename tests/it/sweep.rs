@@ -177,7 +177,7 @@ async fn orders_that_were_paid_while_wechat_pay_failed_for_ten_minutes_are_settl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
+async fn a_crash_while_an_order_is_queried_leaves_it_at_its_next_step() {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;
     testbed.advance(Duration::from_secs(60)).await;

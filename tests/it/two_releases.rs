@@ -321,7 +321,7 @@ fn previous() -> PathBuf {
 /// Puts each kind of thing into the tables, in the middle of what becomes of it. What this version
 /// stores is left in `target/tmp/stored.json`: CONTRIBUTING.md says when it is copied.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_this_version_stores_is_left_for_the_next_one() {
+async fn items_that_this_version_stores_are_kept_for_the_next_one() {
     let testbed = Testbed::start().await;
     let console = Box::pin(could_not_be_paid_out(&testbed)).await;
     assert_eq!(console.stands().await.state, DifferenceState::Open);
@@ -349,7 +349,7 @@ async fn what_this_version_stores_is_left_for_the_next_one() {
 
 /// What each release before this one stored, and a person, a client and a queue go on with.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_release_before_this_one_stored_is_read_and_carried_on() {
+async fn items_that_an_earlier_release_stored_are_read_and_carried_on() {
     let mut releases = 0;
     for entry in std::fs::read_dir(previous()).expect("the folder") {
         let path = entry.expect("an entry").path();

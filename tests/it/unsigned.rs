@@ -144,7 +144,7 @@ fn every_route_of_the_contract_is_flooded_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_signed_or_not_fresh_or_not_whole_costs_no_call() {
+async fn an_unsigned_stale_or_incomplete_request_costs_no_call() {
     let testbed = cold().await;
     let client = &testbed.client;
     for route in ROUTES {

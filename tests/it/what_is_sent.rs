@@ -134,7 +134,7 @@ async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_or
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_an_abnormal_refund_goes_is_sent_as_the_merchant_said() {
+async fn the_destination_of_an_abnormal_refund_is_sent_as_the_merchant_said() {
     let testbed = Testbed::start().await;
     let card = json!({"bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷"});
     for (order_no, to, sent) in [

@@ -180,7 +180,7 @@ class Mutations(unittest.TestCase):
         daily["Properties"]["ScheduleExpression"] = "cron(0 12 * * ? *)"
         self.assertTrue(self.broken({**self.resources, "DailySchedule": daily}))
 
-    def test_what_is_kept_cannot_be_lost_with_the_stack_nor_stand_in_the_way_of_a_second_first_deployment(self):
+    def test_kept_resources_survive_the_stack_and_do_not_prevent_a_second_first_deployment(self):
         for name, resource in self.resources.items():
             for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
                 if resource[field] != "Delete":
@@ -272,7 +272,7 @@ class Releases(unittest.TestCase):
             self.assertTrue(list(rules_releases.violations({}, changed)), name)
         self.assertGreater(tried, 80)
 
-    def test_what_holds_for_all_functions_cannot_be_left_out(self):
+    def test_settings_of_all_functions_cannot_be_left_out(self):
         self.assertEqual(list(rules_releases.shared(self.document)), [])
         for field in ("AutoPublishAlias", "DeploymentPreference"):
             for path in paths(self.document["Globals"]["Function"][field], (field,)):
@@ -317,7 +317,7 @@ class Releases(unittest.TestCase):
                     changed = {**self.resources, name: {**resource, "DependsOn": waits_for}}
                     self.assertTrue(broken(self.document["Parameters"], changed), name)
 
-    def test_what_aws_makes_of_the_template_has_versions_to_go_back_to_and_aliases_that_everybody_calls(self):
+    def test_the_expanded_template_has_versions_to_go_back_to_and_aliases_that_every_caller_uses(self):
         plain = rules.translated()
         self.assertEqual(list(rules_releases.translated(plain)), [])
         for kind, field in (
@@ -365,7 +365,7 @@ class Partition(unittest.TestCase):
                         self.assertTrue(list(rules_everywhere.partition(changed)), f"{path} {instead}")
         self.assertGreater(tried, 60)
 
-    def test_what_china_does_not_have_and_another_services_principal_are_refused(self):
+    def test_resources_that_china_lacks_and_another_services_principal_are_refused(self):
         for service in ("ec2.amazonaws.com", "lambda.amazonaws.com.cn", {"Fn::Sub": "ec2.${AWS::URLSuffix}"}):
             changed = document()
             trust = changed["Resources"]["CreateOrderRole"]["Properties"]["AssumeRolePolicyDocument"]
@@ -504,7 +504,7 @@ class Deployment(unittest.TestCase):
         self.assertTrue(list(self.refused({"Colour": "red"})))
         self.assertTrue(list(self.refused({"Architecture": "sparc"})))
 
-    def test_what_the_example_leaves_in_comments_can_be_put_in(self):
+    def test_commented_parameters_of_the_example_can_be_set(self):
         text = (rules.ROOT / "infra/parameters/example.yaml").read_text()
         lines = [line[2:] for line in text.splitlines() if re.match(r"# ([A-Z]\w+: \"|\$include: )", line)]
         self.assertEqual(len(lines), 6)

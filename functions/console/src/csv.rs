@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn fees_are_numbers_and_whose_money_it_is_stands_on_both_sides() {
+    fn fees_are_numbers_and_both_sides_say_whose_money_it_is() {
         let mut one = difference("ORDER-1", "plain");
         let side = |fee_e5, appid: &str, currency: &str| {
             Some(SideView {

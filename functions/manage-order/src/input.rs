@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn where_abnormal_money_goes_is_read_whole_and_never_quoted() {
+    fn the_destination_of_abnormal_money_is_read_whole_and_never_quoted() {
         let asked = RedirectRequest::read(br#"{"to":"merchant","who":"Wang","why":"card gone"}"#);
         let asked = asked.unwrap_or_else(|bad| panic!("{bad}"));
         assert!(asked.to == RedirectTarget::Merchant);

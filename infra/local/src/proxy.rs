@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_signed_arrives_as_it_was_sent() {
+    async fn a_signed_request_arrives_as_it_was_sent() {
         let body = "{ \"a\" : 1.0,\n \"b\":\"\u{5145}\u{503c} end\"}";
         let body = body.replace(" end\"}", "\",\"c\":\"end\"}");
         let request = format!(

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_off_is_booked_in_its_time_and_before_what_comes_later() {
+    fn a_postponed_movement_is_booked_at_its_time_and_before_later_ones() {
         let (mut ledger, mut ids) = (Ledger::default(), Ids::new(1));
         ledger.book_later(&occasion(50), Reason::Payment, 100);
         ledger.book_later(&occasion(90), Reason::Payment, 7);

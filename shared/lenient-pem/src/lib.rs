@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_is_instead_is_named_with_what_to_do() {
+    fn another_kind_of_file_is_named_with_what_to_do() {
         let labelled = |label: &str| TEXT.replace("PUBLIC KEY", label);
         for (text, wanted, says) in [
             (

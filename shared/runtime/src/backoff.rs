@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_collided_do_not_wait_equally_long() {
+    fn two_processes_that_collided_do_not_wait_equally_long() {
         let random = Random::seeded(1);
         let pauses: BTreeSet<Duration> = (0..200).map(|_| BACKOFF.pause(1, &random)).collect();
         assert_eq!(pauses.len(), 21, "each of 20 to 40 ms comes up");

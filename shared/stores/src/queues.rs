@@ -236,7 +236,7 @@ mod tests {
     use wechatpay::verify::SignedHeaders;
 
     #[test]
-    fn what_sqs_would_change_is_escaped_and_reads_as_it_was() {
+    fn characters_that_sqs_would_change_are_escaped_and_read_as_they_were() {
         let result = PaymentResult::CallbackV1 {
             headers: SignedHeaders {
                 timestamp: "1".to_owned(),

@@ -260,7 +260,7 @@ fn an_object_is_taken_apart_by_name() {
 }
 
 #[test]
-fn of_a_long_name_the_beginning_is_shown() {
+fn only_the_beginning_of_a_long_name_is_shown() {
     let text = format!(r#"{{"number":"A1","cups":2,"{}":1}}"#, "x".repeat(10_000));
     assert!(refused(&text).len() < 300);
 }

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_s_addresses_only_those_are_used_that_were_vetted() {
+    fn only_vetted_addresses_of_a_name_are_used() {
         let found = addresses(&["10.0.0.1", "93.184.216.34", "::1", "2606:2800:220:1::1"]);
         assert_eq!(
             vet(found.into_iter(), Reach::Public),

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sealed_a_callback_is_known_by_the_key_that_opens_it_and_by_nothing_else() {
+    fn the_sealer_of_a_callback_is_known_by_the_key_that_opens_it_and_by_nothing_else() {
         let key = |text: &[u8; 32]| ApiV3Key::new(text).expect("a key");
         let new = key(b"vutsrqponmlkjihgfedcba9876543210");
         let both = [new.clone(), key(b"0123456789abcdefghijklmnopqrstuv")];

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tools_do_to_a_file_does_no_harm() {
+    fn changes_that_tools_make_to_a_file_do_no_harm() {
         let mangled = |pem: &str| {
             [
                 format!("\r\n{}\r\n\r\n", pem.trim().replace('\n', "\r\n")),

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_nothing_may_have_any_shape() {
+    fn a_member_that_decides_nothing_may_have_any_shape() {
         for shape in [
             "null",
             "5",

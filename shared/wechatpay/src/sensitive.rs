@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_the_private_key_opens_the_field() {
+    fn the_private_key_opens_the_field() {
         let (field_key, local_key) = keys();
         for plain in ["张三", "6222020200000000000", &"x".repeat(214)] {
             let field = field_key.encrypt(plain).expect("it fits");

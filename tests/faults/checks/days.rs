@@ -181,7 +181,7 @@ pub(super) fn a_day_is_done_when_all_of_it_is(
 
 /// What is read of the differences of a run is what the try counted that ended each part of it:
 /// a try that died before has counted what it repaired, too.
-pub(super) fn what_differences_make_of_the_sums_is_what_their_run_says(
+pub(super) fn the_effects_of_differences_on_the_sums_are_those_of_their_run(
     books: &Records,
     found: &mut Findings,
 ) {

@@ -50,7 +50,7 @@ pub(crate) fn at_any_moment(scenario: &mut Scenario) {
     days::every_difference_is_found_once(&books, &mut found);
     days::differences_move_as_states_md_says(&books, &mut found);
     days::a_day_is_done_when_all_of_it_is(&scenario.deployment, &books, &mut found);
-    days::what_differences_make_of_the_sums_is_what_their_run_says(&books, &mut found);
+    days::the_effects_of_differences_on_the_sums_are_those_of_their_run(&books, &mut found);
     days::money_goes_back_only_with_two_persons(&scenario.deployment, &books, &mut found);
     found.hand_to(scenario);
 }

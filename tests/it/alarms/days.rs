@@ -441,7 +441,7 @@ async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_run_that_died_had_found_is_an_alarm_of_the_run_that_takes_the_day_over() {
+async fn differences_of_a_crashed_run_are_an_alarm_of_the_run_that_takes_the_day_over() {
     const ALARM: &str = "differences-opened";
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);

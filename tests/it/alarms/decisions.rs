@@ -49,7 +49,7 @@ async fn a_parked_notice_is_an_alarm_until_a_person_has_decided_however_long_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_persons_approved_and_wechat_pay_does_not_take_is_an_alarm() {
+async fn an_approval_of_two_persons_that_wechat_pay_refuses_is_an_alarm() {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
     let difference = Box::pin(could_not_be_paid_out(&testbed)).await;

@@ -127,7 +127,7 @@ async fn pages_show_who_acts_next_from_an_explanation_by_two_and_from_an_abnorma
         let id = &one.expect("a difference").id;
         format!("{site}/console/{day}/differences/{id}")
     };
-    another_currency_stands_beside_ours(&mut browser, url("MONEY-1")).await;
+    another_currency_is_shown_beside_ours(&mut browser, url("MONEY-1")).await;
     two_explain_and_a_third_opens_it_again(&mut browser, url("LARGE-1")).await;
     an_abnormal_refund_goes_to_the_merchant_and_its_payer_is_paid(
         &testbed,
@@ -137,7 +137,7 @@ async fn pages_show_who_acts_next_from_an_explanation_by_two_and_from_an_abnorma
     .await;
 }
 
-async fn another_currency_stands_beside_ours(browser: &mut Browser, url: String) {
+async fn another_currency_is_shown_beside_ours(browser: &mut Browser, url: String) {
     let mut page = DifferencePage::open(browser, url).await;
     let [there, here] = page.sides().await;
     assert!(there.contains("Currency USD"), "{there}");

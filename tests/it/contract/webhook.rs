@@ -103,7 +103,7 @@ impl Testbed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
+async fn a_client_sees_the_state_of_its_webhook_without_a_webhook() {
     let testbed = Testbed::start().await;
     let get = || testbed.client.get(WEBHOOK, &testbed);
     let answer = held(&testbed, WEBHOOK, get(), 404).await;
@@ -153,7 +153,7 @@ async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_missed_is_sent_again_in_parts_at_a_bounded_rate_and_only_its_own() {
+async fn missed_events_are_sent_again_in_parts_at_a_bounded_rate_and_only_the_client_s_own() {
     let testbed = Testbed::start().await;
     testbed.set_webhook_up("shop").await;
     testbed.miss("shop", 103).await;

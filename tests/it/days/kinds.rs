@@ -355,7 +355,7 @@ async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
+async fn a_payment_that_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.paid_in_silence("LOST-1").await;
@@ -476,7 +476,7 @@ async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run_again() {
+async fn members_that_an_earlier_version_did_not_store_are_added_when_the_day_is_run_again() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.paid("MONEY-1").await;

@@ -145,7 +145,7 @@ async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
+async fn a_trade_carried_to_a_day_that_is_done_makes_that_day_run_again() {
     let testbed = Testbed::start().await;
     let day = testbed.fresh_day().await;
     testbed.until(day, 23, 58).await;

@@ -90,7 +90,7 @@ async fn a_preview_after_a_run_is_shown_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_runs_in_earnest_the_older_one_gives_way_whenever_it_comes_back() {
+async fn the_older_of_two_real_runs_gives_way_whenever_it_comes_back() {
     let testbed = Testbed::start().await;
     let day = a_day(&testbed).await;
     let older = stalls(&testbed, day, "older", false).await;

@@ -272,7 +272,7 @@ async fn a_refund_that_was_sent_to_the_merchant_in_the_console_is_left_alone_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_believed() {
+async fn if_two_persons_say_at_once_how_a_payer_was_paid_the_second_is_refused() {
     let testbed = abnormal().await;
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
     assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
@@ -341,7 +341,7 @@ async fn a_check_that_began_before_a_decision_undoes_none_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
+async fn a_refused_redirect_is_not_undone_once_a_duplicate_of_it_was_carried_out() {
     let testbed = abnormal().await;
     let admin = testbed.wechat.admin().clone();
     let refuses = Fault::Refuse {
@@ -377,8 +377,7 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_same_decision_is_under_way()
- {
+async fn a_refused_redirect_is_not_undone_while_another_call_of_the_same_decision_is_under_way() {
     let testbed = abnormal().await;
     let admin = testbed.wechat.admin();
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();

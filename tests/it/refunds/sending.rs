@@ -301,7 +301,7 @@ async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_paid_order_of_ones_own_gives_back_and_not_more_than_it_holds() {
+async fn only_a_paid_order_of_the_client_is_refunded_and_no_more_than_was_paid() {
     let testbed = paid().await;
     testbed.post_order(&native("ORDER-2")).await;
     for (order_no, refund_no, fen, status, code) in [

@@ -105,7 +105,7 @@ async fn a_payment_that_was_given_back_elsewhere_is_booked_and_parked_under_a_ro
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_system_was_paid_under_a_number_of_ours_is_left_to_it() {
+async fn money_of_another_system_under_a_number_of_ours_is_left_to_it() {
     let testbed = Testbed::start().await;
     testbed.paid_in_silence("ORDER-1").await;
     testbed.forget("ORDER-1").await;

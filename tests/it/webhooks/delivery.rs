@@ -301,7 +301,7 @@ async fn a_client_gets_webhooks_of_its_own_orders_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_on_our_side_is_tried_again_too() {
+async fn a_failure_on_our_side_is_tried_again_too() {
     let lines = Lines::default();
     for (down, is_the_receivers) in [
         (Match::service(Service::DynamoDb), false),

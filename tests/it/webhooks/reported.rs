@@ -11,7 +11,7 @@ use super::{
 use crate::support::Lines;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
+async fn a_receiver_s_last_answer_is_stored_for_its_client() {
     let testbed = WebhookTestbed::start().await;
     let last = async || {
         let state = testbed.keys.webhook_state("shop").await.expect("read");

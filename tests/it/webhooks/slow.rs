@@ -138,7 +138,7 @@ async fn a_last_attempt_beyond_the_share_of_a_receiver_that_answers_slowly_is_cu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many_there_are() {
+async fn half_of_300_events_of_a_fast_receiver_wait_for_no_slow_one_however_many_there_are() {
     for count in [1, 2, 4] {
         let testbed = WebhookTestbed::start().await;
         let took = Duration::from_secs(7);

@@ -108,7 +108,7 @@ fn a_decided_difference_is_not_open_and_an_unexamined_row_is() {
 }
 
 #[test]
-fn what_is_open_is_so_where_it_makes_up_for_itself_in_the_sum() {
+fn open_differences_that_cancel_out_in_the_sum_are_still_open() {
     let explained = found(DifferenceKind::AmountDiffers, "C")
         .decided(Decision::Explain, "li", "a discount", NOW)
         .unwrap();
@@ -142,7 +142,7 @@ fn gap_of(paid_fen: i64) -> Gaps {
 }
 
 #[test]
-fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does() {
+fn a_trade_left_to_the_next_day_counts_under_the_state_of_that_day_s_difference() {
     let next = BillDate::parse("2026-08-02").unwrap();
     let number = |order_no: &str| format!("42-{order_no}");
     let absent = |order_no: &str| {
@@ -185,7 +185,11 @@ fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does()
     };
     let at = |breakdown: &Breakdown| GapStatus::ALL.map(|end| breakdown.at(end).paid_fen);
     let mut breakdown = begin();
-    assert_eq!(at(&breakdown), [0, 0, 0, 0, 0, -4_321], "not reconciled yet");
+    assert_eq!(
+        at(&breakdown),
+        [0, 0, 0, 0, 0, -4_321],
+        "not reconciled yet"
+    );
     assert!(!breakdown.is_open());
 
     let explained = absent("explained").decided(Decision::Explain, "li", "x", NOW);
@@ -228,7 +232,7 @@ fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does()
 
 /// A try that died booked it, so that the one after it counted it on both sides.
 #[test]
-fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
+fn a_difference_that_the_run_did_not_count_is_not_subtracted_from_its_sums() {
     let repaired = found(DifferenceKind::PaidThereUnpaidHere, "A").repaired("run-1", "x", NOW);
     let of_each = BTreeMap::from([(repaired.id.clone(), gaps(100))]);
     let mut run = run(0, None);
@@ -265,7 +269,7 @@ fn unexamined_rows_count_under_the_state_of_their_differences_and_open_goes_firs
 }
 
 #[test]
-fn of_a_run_that_did_not_say_what_its_differences_make_all_is_open() {
+fn all_is_open_of_a_run_that_did_not_store_the_effect_of_its_differences() {
     for (accounted_for, of_each) in [(None, Some(BTreeMap::new())), (Some(50), None)] {
         let breakdown = Breakdown::begin(&run(50, accounted_for), of_each);
         assert!(!breakdown.is_whole() && breakdown.is_open());

@@ -48,7 +48,7 @@ fn held(day: &DayListing) -> usize {
 }
 
 #[test]
-fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
+fn no_more_of_a_hundred_thousand_differences_are_held_than_a_page_shows() {
     let kind = |line: u64| {
         let at = usize::try_from(line).unwrap() % DifferenceKind::ALL.len();
         DifferenceKind::ALL[at]
@@ -401,9 +401,9 @@ async fn a_day_of_any_size_takes_the_memory_of_a_page() {
 const OF_A_REQUEST: usize = 96_000_000;
 
 #[tokio::test]
-async fn what_differences_and_trades_left_over_make_of_a_run_s_sums_fits_the_function() {
+async fn the_effects_of_differences_and_carried_trades_on_the_sums_fit_into_the_function() {
     if !is_alone(
-        "listing::tests::what_differences_and_trades_left_over_make_of_a_run_s_sums_fits_the_function",
+        "listing::tests::the_effects_of_differences_and_carried_trades_on_the_sums_fit_into_the_function",
     ) {
         return;
     }

@@ -61,7 +61,7 @@ fn more_of_a_kind_than_there_is_room_for_are_aggregated() {
 }
 
 #[test]
-fn the_page_for_on_call_has_the_limits_and_what_a_difference_that_stands_for_many_is_called() {
+fn the_page_for_on_call_has_the_limits_and_the_name_of_an_aggregated_difference() {
     let page = include_str!("../../../../infra/runbooks/reconciliation.md");
     let begins = "| `done`, one difference that stands for many";
     let row = page.lines().find(|line| line.starts_with(begins));
@@ -91,7 +91,7 @@ fn what_a_run_settles_one_by_one_is_listed_one_by_one_and_only_the_rest_is_aggre
 
 /// The bill has a refund twice whose state is not ours: one row more, once, in the sums.
 #[test]
-fn a_row_that_the_bill_has_twice_makes_of_the_sums_one_more() {
+fn a_row_that_the_bill_has_twice_counts_twice_in_the_sums() {
     let mut finding = finding(9);
     let row = |line| BillLine {
         line,
@@ -171,7 +171,7 @@ fn an_aggregated_difference_has_the_same_effect_on_the_sums_as_its_parts() {
 }
 
 #[test]
-fn nothing_is_said_to_be_over_that_may_be_among_those_that_were_only_counted() {
+fn a_difference_that_may_be_among_those_only_counted_is_not_reported_as_over() {
     let known = |kind| {
         let about = DifferenceSubject::default();
         let date = finding(1).date;

@@ -456,7 +456,7 @@ fn refunds_that_wait_for_their_own_limit_hold_nothing_else_up() {
 }
 
 #[test]
-fn while_neither_host_answers_nothing_is_claimed_and_what_is_due_is_said_all_the_same() {
+fn while_neither_host_answers_nothing_is_claimed_and_what_is_due_is_still_reported() {
     let world = World {
         is_down: |_, _| true,
         ..World::new()
@@ -484,7 +484,7 @@ fn a_host_that_is_being_tried_is_waited_for() {
 }
 
 #[test]
-fn of_what_is_due_no_more_is_read_than_a_run_needs() {
+fn no_more_due_items_are_read_than_a_run_needs() {
     let world = World::new().owes(60_000, CheckKind::StatusQuery, 90_000);
     let report = world.sweep(RUN_MS);
     assert!(report.left <= 16 * 150, "{report:?}");

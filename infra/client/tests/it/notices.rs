@@ -78,7 +78,7 @@ impl Ledger {
 }
 
 #[tokio::test]
-async fn what_waits_is_listed_with_what_is_to_be_done_and_without_messages() {
+async fn waiting_notices_are_listed_with_what_to_do_and_without_messages() {
     let ledger = Ledger::start("list").await;
     let parked = json!({
         "notice_id": "PARKED",
@@ -246,7 +246,7 @@ async fn a_decision_ends_a_notice_for_good() {
 }
 
 #[tokio::test]
-async fn what_settled_is_not_sent_again() {
+async fn a_settled_notice_is_not_sent_again() {
     let ledger = Ledger::start("settled").await;
     let now = Clock::system().now();
     ledger.notices.settled("FAILED", None, now).await.unwrap();

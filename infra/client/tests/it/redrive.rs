@@ -195,7 +195,7 @@ fn text(value: &str) -> MessageAttributeValue {
 }
 
 #[tokio::test]
-async fn what_died_goes_back_as_it_was_and_says_that_it_was_sent_again() {
+async fn a_dead_letter_goes_back_as_it_was_with_a_mark_that_it_was_sent_again() {
     let pair = Pair::create("whole").await;
     let body = r#"{"v":"callback.v1", "body":"{\"id\":\"茶\"}"}"#;
     for number in 0..23 {
@@ -318,7 +318,7 @@ async fn a_dry_run_reports_how_many_how_old_and_why_and_leaves_all_ready_to_be_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dies_again_meanwhile_is_left_and_the_program_ends() {
+async fn a_message_that_fails_again_meanwhile_is_left_and_the_program_ends() {
     let pair = Pair::create("tail").await;
     pair.put_dead(&["a", "b", "c"]).await;
     // A reader that never finishes a message.
@@ -427,7 +427,7 @@ async fn ctrl_c_ends_it_between_two_messages() {
 }
 
 #[test]
-fn what_cannot_be_moved_is_refused_with_the_reason() {
+fn a_message_that_cannot_be_moved_is_refused_with_the_reason() {
     let stage = stage();
     for (arguments, status, reason) in [
         (vec![], 2, "QUEUE is missing"),

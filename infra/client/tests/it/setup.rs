@@ -410,7 +410,7 @@ async fn what_a_set_up_command_does_not_name_stays() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_shown_without_any_secret() {
+async fn the_set_up_is_shown_without_any_secret() {
     let cloud = Cloud::start("show").await;
     let settings = cloud.path("shop.json");
     let api = [

@@ -163,7 +163,7 @@ async fn a_webhook_of_a_client_that_has_no_key_is_refused_unless_it_is_to_be_fir
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_webhook_is_refused_and_says_why() {
+async fn an_impossible_webhook_is_refused_with_the_reason() {
     let cloud = Cloud::start("no-webhook").await;
     let short = cloud.write("secret", "whsec_c2hvcnQ=");
     for (options, code, reason) in [

@@ -74,7 +74,7 @@ async fn open(path: &std::path::Path) -> Receiver {
 }
 
 #[tokio::test]
-async fn what_is_signed_with_the_secret_is_kept_once_however_often_it_comes() {
+async fn a_webhook_signed_with_the_secret_is_kept_once_however_often_it_comes() {
     let test = TestReceiver::open("kept").await;
     for version in [3, 3, 4] {
         let status = test.post(version, test.secret()).await;
@@ -151,7 +151,7 @@ async fn a_person_sees_on_the_page_what_comes_as_it_comes_in_chinese_and_english
 }
 
 #[tokio::test]
-async fn what_is_not_signed_with_the_secret_is_refused_and_not_kept() {
+async fn a_webhook_not_signed_with_the_secret_is_refused_and_not_kept() {
     let test = TestReceiver::open("refused").await;
     let foreign = Secret::new(&[7; 32]).unwrap();
     assert_eq!(test.post(3, &foreign).await, StatusCode::UNAUTHORIZED);

@@ -266,7 +266,7 @@ async fn orders_keys_and_merchant_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn what_ends_by_itself_is_written_without_anybody_asking() {
+async fn a_refund_that_ends_by_itself_is_written_without_a_request() {
     let folder = Folder::new();
     let running = started(Config {
         state_file: Some(folder.file("state.json")),

@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 #[test]
-fn what_each_kind_of_key_signs_its_counterpart_accepts() {
+fn each_kind_of_key_is_accepted_by_its_counterpart() {
     let keys = [
         (hmac_signer(), hmac_verifier()),
         (RSA.signer(), RSA.verifier()),
@@ -86,7 +86,7 @@ fn a_get_needs_no_nonce() {
 }
 
 #[test]
-fn of_several_signatures_the_one_that_fits_the_profile_counts() {
+fn the_signature_that_fits_the_profile_counts_among_several() {
     let draft = Draft::get()
         .header(
             "Signature-Input",

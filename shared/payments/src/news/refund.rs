@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_account_has_the_money_is_read_from_what_wechat_pay_calls_it() {
+    fn the_receiving_account_is_read_from_wechat_pay_s_name_of_it() {
         for (account, received_by) in [
             ("商户基本账户", Some(ReceivedBy::Merchant)),
             (" 商户结算银行账户 ", Some(ReceivedBy::Merchant)),

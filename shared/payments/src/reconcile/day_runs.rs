@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_runs_in_earnest_the_one_that_was_asked_for_later_has_the_day() {
+    fn the_later_requested_of_two_real_runs_counts_for_the_day() {
         let (older, newer) = (
             request("older", false, 1_000),
             request("newer", false, 2_000),

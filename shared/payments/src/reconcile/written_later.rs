@@ -130,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_not_known_is_kept_and_what_is_known_has_the_say() {
+    fn unknown_members_are_kept_and_known_ones_win() {
         let stored = json!({"state": "open", "owner": {"name": "Lin"}, "note": null});
         let later = WrittenLater::beside(&stored, &json!({"state": "open"}));
         let mut written = json!({"state": "explained"});

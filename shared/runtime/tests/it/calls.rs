@@ -221,7 +221,7 @@ async fn a_conflict_in_a_transaction_names_a_reason_for_each_item() {
 }
 
 #[tokio::test]
-async fn who_dies_before_a_call_did_nothing_and_who_dies_after_it_did() {
+async fn a_crash_before_a_call_did_nothing_and_a_crash_after_it_did() {
     for (fault, done) in [(Fault::DieBefore, false), (Fault::DieAfter, true)] {
         let bench = Bench::new().await;
         bench.wire.break_next(Match::any(), fault);

@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_webhook_s_url_only_the_host_is_shown() {
+    fn only_the_host_of_a_webhook_s_url_is_shown() {
         for (url, shown) in [
             (
                 "https://shop.example/hooks?token=t0k3n",

@@ -160,7 +160,7 @@ async fn what_is_kept_is_never_written_over() {
 }
 
 #[tokio::test]
-async fn of_two_who_keep_the_same_file_at_once_one_does() {
+async fn one_of_two_processes_that_store_the_same_file_at_once_does() {
     let bench = Bench::new();
     let (one, other) = futures_util::future::join(
         bench.written(&large(), 1_000_000),
@@ -380,7 +380,7 @@ mod refused_as_by_s3 {
     }
 
     #[tokio::test]
-    async fn what_does_not_have_its_checksum_is_not_taken_nor_a_key_or_metadata_too_long() {
+    async fn a_wrong_checksum_and_a_key_or_metadata_too_long_are_refused() {
         let (client, _) = S3Engine::new().client(&Clock::manual(NOW));
         let put = || {
             client

@@ -138,7 +138,7 @@ async fn an_envelope_of_a_later_version_is_named() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_of_kms_before_the_first_field() {
+async fn kms_is_not_called_before_the_first_field() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     assert!(sandbox.open(CONTEXT, b"").await.is_err());

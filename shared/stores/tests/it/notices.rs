@@ -214,7 +214,7 @@ async fn a_notice_whose_first_tries_left_no_record_has_one_once_it_settles() {
 }
 
 #[tokio::test]
-async fn what_a_record_says_stays_when_its_notice_settles_at_last() {
+async fn a_record_keeps_its_text_when_its_notice_settles_at_last() {
     let bench = Bench::new().await;
     bench.failed(4).await;
     bench.pass(60);
@@ -368,7 +368,7 @@ async fn a_message_that_lies_in_the_dead_letter_queue_can_be_decided_too() {
 }
 
 #[tokio::test]
-async fn what_settled_or_does_not_exist_cannot_be_decided() {
+async fn a_settled_or_missing_notice_cannot_be_decided() {
     let bench = Bench::new().await;
     assert_eq!(bench.decided("x").await, DecideOutcome::Unknown);
     assert_eq!(bench.notices().get(ID).await.expect("read"), None);
@@ -436,8 +436,7 @@ async fn a_list_goes_on_page_by_page_with_the_longest_untouched_first() {
 }
 
 #[tokio::test]
-async fn what_waits_behind_more_notices_of_other_merchants_than_are_counted_is_not_counted_as_none()
-{
+async fn notices_behind_more_of_other_merchants_than_are_counted_are_not_counted_as_none() {
     let bench = Bench::new().await;
     let stranger = bench.notices_of("1900000002");
     // Two of them fill a page of DynamoDB's.
@@ -459,7 +458,7 @@ async fn what_waits_behind_more_notices_of_other_merchants_than_are_counted_is_n
 }
 
 #[tokio::test]
-async fn where_all_are_counted_none_is_none() {
+async fn none_is_none_if_all_were_counted() {
     let bench = Bench::new().await;
     let stranger = bench.notices_of("1900000002");
     stranger.parked(&bench.parking()).await.expect("kept");
@@ -524,7 +523,7 @@ async fn a_damaged_record_names_the_notice_and_the_attribute() {
 }
 
 #[tokio::test]
-async fn what_is_shown_of_a_notice_leaves_the_message_out() {
+async fn a_shown_notice_leaves_its_message_out() {
     let bench = Bench::new().await;
     bench.failed(1).await;
     let shown = format!(

@@ -158,7 +158,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn what_a_later_version_added_to_a_run_or_a_difference_is_in_what_this_one_writes() {
+async fn members_that_a_later_version_added_to_a_run_or_difference_are_kept_by_this_one() {
     let bench = Bench::new().await;
     let kept = serde_json::json!({"by": ["a later version"]});
     assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_the_host_was_found_dead_says_nothing_new() {
+    fn results_of_calls_sent_before_the_breaker_opened_do_not_count() {
         let mut breaker = opened();
         let under_way = |answered| CallReport {
             sent_at_ms: NOW_MS - 1,

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_how_long_to_wait_takes_nothing() {
+    fn asking_for_the_wait_takes_no_token() {
         let mut bucket = Bucket::new(10);
         for _ in 0..21 {
             bucket.take(NOW_MS, 1000);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_is_kept_up_to_the_size_of_the_bucket() {
+    fn unused_tokens_are_kept_up_to_the_size_of_the_bucket() {
         let mut bucket = Bucket::new(10);
         let burst = |bucket: &mut Bucket, now_ms| {
             (0..100)

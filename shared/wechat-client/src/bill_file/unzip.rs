@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_gzip_is_refused() {
+    fn bytes_after_the_gzip_are_refused() {
         let file = gzip(&rows(5));
         for garbage in [&b"\0"[..], b"\0\0\0\0", b"more", b"\x1f\x8c", b"\x1fx"] {
             for size in [1, usize::MAX] {
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reader_says_ends_the_unpacking() {
+    fn an_error_of_the_reader_ends_the_unpacking() {
         #[derive(Debug, PartialEq)]
         enum Mine {
             Unzip(UnzipError),

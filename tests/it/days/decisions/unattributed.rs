@@ -52,7 +52,7 @@ async fn money_for_an_order_without_a_client_goes_back_once_two_persons_approved
 /// The run parks the payment whose refund it proposes, so that our books have it the next time:
 /// that is not a change.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_decided_about_unattributed_money_stands_when_the_day_is_run_again() {
+async fn a_decision_about_unattributed_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
         let testbed = Testbed::start().await;
         let day = testbed.fresh_day().await;

@@ -12,7 +12,7 @@ use wechatpay::UnixSeconds;
 use super::{EVIL, NOW, found, li, one};
 
 #[test]
-fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
+fn events_of_the_order_are_shown_between_steps_of_the_difference() {
     let at = |seconds| UnixSeconds(NOW.0 + seconds);
     let event = |version, to: &str, seconds| Event {
         version,

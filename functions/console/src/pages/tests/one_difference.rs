@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[test]
-fn only_what_may_be_decided_is_offered_and_why_it_may_not() {
+fn only_possible_decisions_are_offered_and_others_have_a_reason() {
     let buttons = |page: &str| -> Vec<String> {
         let values = page.split("name=\"decision\" value=\"").skip(1);
         values

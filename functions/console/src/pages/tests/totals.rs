@@ -203,7 +203,7 @@ fn open_differences_that_make_up_for_each_other_are_not_called_an_agreement() {
 }
 
 #[test]
-fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its_difference() {
+fn a_carried_trade_that_is_absent_the_next_day_too_is_red_and_links_to_its_difference() {
     let trade = TradeIdentity {
         kind: CarriedKind::Payment,
         order_no: "LATE-1".to_owned(),

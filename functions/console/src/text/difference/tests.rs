@@ -25,7 +25,7 @@ pub(in crate::text) fn found_by(run: &str, kind: DifferenceKind) -> Difference {
 }
 
 #[test]
-fn what_more_than_one_run_takes_is_taken_on_by_running_the_day_again() {
+fn work_for_more_than_one_run_goes_on_by_running_the_day_again() {
     let many = |kind, count| {
         let aggregate = Aggregate {
             count,
@@ -46,7 +46,7 @@ fn what_more_than_one_run_takes_is_taken_on_by_running_the_day_again() {
 }
 
 #[test]
-fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
+fn what_to_do_and_who_acts_next_follow_the_state_of_the_difference() {
     let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
     let at = |one: &Difference, stage| {
         let refund_no = refund_no.clone();
@@ -117,7 +117,7 @@ fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
 }
 
 #[test]
-fn what_is_said_after_a_decision_is_so_as_the_difference_stands() {
+fn the_text_after_a_decision_follows_the_state_of_the_difference() {
     let open = found_by("run-1", DifferenceKind::DuplicatePayment);
     let by_run = open.proposed("run-1", "to be given back", NOW);
     let once = by_run

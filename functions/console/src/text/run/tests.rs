@@ -297,7 +297,7 @@ fn a_day_whose_bill_is_gone_does_not_ask_for_a_run() {
 }
 
 #[test]
-fn where_the_daily_run_only_reports_its_preview_is_the_run_that_has_to_come() {
+fn if_the_daily_run_only_reports_its_preview_is_the_run_that_is_due() {
     let preview = Run::begun(date(), "run-1", true, NOW);
     let previewed = DayRuns::new(None, Some(preview));
     assert!(!has_come(&previewed, true) && has_come(&previewed, false));

@@ -69,7 +69,7 @@ fn changed_columns<'a>(before: &'a Row, after: &Row) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_dropped_payment_or_refund_is_in_neither_bill_and_the_sums_know_nothing_of_it() {
+async fn a_dropped_payment_or_refund_is_in_neither_bill_and_in_no_sum() {
     for (difference, column, moves) in [
         (PlantedDifference::DropPayment, "微信订单号", 2),
         (PlantedDifference::DropRefund, "微信退款单号", 2),

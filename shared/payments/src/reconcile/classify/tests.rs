@@ -204,7 +204,7 @@ fn a_payment_of_the_bill_is_held_against_its_order() {
 }
 
 #[test]
-fn whose_money_it_is_is_given_for_both_sides() {
+fn both_sides_say_whose_money_it_is() {
     let foreign = BillLine {
         appid: "wxb".into(),
         mchid: "1900000002".into(),
@@ -243,7 +243,7 @@ fn whose_money_it_is_is_given_for_both_sides() {
 }
 
 #[test]
-fn a_row_makes_of_the_sums_what_ours_do_not_have_of_it() {
+fn a_row_s_effect_on_the_sums_is_what_our_books_lack_of_it() {
     let reversed = BillLine {
         kind: LineKind::Revoked,
         ..row()

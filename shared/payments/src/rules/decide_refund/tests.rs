@@ -239,8 +239,7 @@ fn what_a_duplicate_or_a_repeat_sent_to_wechat_pay_as_well_is_undone_by_neither(
 }
 
 #[test]
-fn of_two_persons_who_send_a_refund_on_at_once_the_second_waits_until_the_first_ones_call_is_over()
-{
+fn if_two_persons_redirect_a_refund_at_once_the_second_waits_for_the_first_call() {
     let sent = redirected(Destination::Merchant);
     let began_s = sent.redirected.as_ref().unwrap().at.0;
     let other = |after_s| to(Destination::User, began_s + after_s);

@@ -315,7 +315,7 @@ fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
 }
 
 #[test]
-fn only_a_persons_word_frees_the_money_of_a_refused_refund() {
+fn only_a_persons_decision_releases_the_money_of_a_refused_refund() {
     let mut order = paid();
     order.refunds.committed_fen = 40;
     let decided = || DecidedBy {

@@ -350,7 +350,7 @@ fn only_money_from_before_its_order_may_have_been_parked_for_want_of_it() {
 }
 
 #[test]
-fn what_wechat_pay_has_under_a_number_that_we_never_sent_rejects_the_order_and_pays_nothing() {
+fn an_order_at_wechat_pay_under_a_number_that_we_never_sent_rejects_ours_and_pays_nothing() {
     for state in unpaid_states() {
         let settled = |outcome| {
             let settled = settle_foreign_trade(

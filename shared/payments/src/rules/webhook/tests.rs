@@ -286,7 +286,7 @@ fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
 }
 
 #[test]
-fn of_3600_fast_events_one_a_second_half_find_the_lane_free_however_many_receivers_are_slow() {
+fn half_of_3600_fast_events_one_a_second_find_the_lane_free_however_many_receivers_are_slow() {
     let (slow, hangs) = ((7_000, false), (15_000, true));
     for (receivers, at_most) in [
         (vec![hangs], 3_600 / 4),
@@ -426,7 +426,7 @@ fn a_receiver_that_takes_nothing_for_half_an_hour_is_reported_once_whatever_it_a
 }
 
 #[test]
-fn what_a_receiver_took_ends_its_failures_and_so_does_half_a_day_without_an_attempt() {
+fn a_taken_event_ends_a_receiver_s_failures_and_so_does_half_a_day_without_an_attempt() {
     let taken = [(0, "502"), (1_700, "204"), (1_801, "502"), (3_600, "502")];
     assert_eq!(reported_at(&taken), [0; 0]);
     let again = [

@@ -72,7 +72,7 @@ async fn a_merchant_that_was_written_is_read_with_every_key_usable() {
 }
 
 #[tokio::test]
-async fn nothing_secret_lies_open_in_the_table_or_shows_in_a_debug_text() {
+async fn no_secret_is_in_plain_text_in_the_table_or_in_a_debug_text() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let stored = format!(

@@ -147,7 +147,7 @@ async fn a_webhook_that_is_set_up_again_keeps_what_a_later_version_added_and_not
 }
 
 #[tokio::test]
-async fn that_there_is_no_webhook_is_looked_up_every_five_seconds() {
+async fn a_missing_webhook_is_looked_up_every_five_seconds() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     for _ in 0..10 {
@@ -339,7 +339,7 @@ async fn a_removed_webhook_is_gone_and_cannot_be_removed_twice() {
 }
 
 #[tokio::test]
-async fn two_who_set_it_up_at_once_do_not_lose_a_secret() {
+async fn two_set_ups_at_once_lose_no_secret() {
     let bench = Bench::new().await;
     let (one, two) = (bench.sandbox(), bench.sandbox());
     put(&one, URL, 1).await;
@@ -406,7 +406,7 @@ async fn a_damaged_item_is_an_error_and_not_a_client_without_webhook() {
 }
 
 #[tokio::test]
-async fn neither_secret_nor_url_lies_open_or_is_shown() {
+async fn neither_secret_nor_url_is_stored_or_shown_in_plain_text() {
     let bench = Bench::new().await;
     let table = bench.sandbox();
     put(&table, URL, 0x5A).await;

@@ -41,7 +41,7 @@ async fn differences_are_counted_where_they_lie_and_none_is_read() {
 }
 
 #[tokio::test]
-async fn what_differences_make_of_a_run_s_sums_is_read_back_of_the_attempts_that_count_or_not_at_all()
+async fn the_effects_of_differences_on_the_sums_are_read_from_the_attempts_that_count_or_not_at_all()
  {
     let bench = Bench::new().await;
     let gaps = |fen| {
@@ -103,7 +103,7 @@ async fn a_difference_is_new_once_and_keeps_what_was_decided_when_a_later_run_fi
 }
 
 #[tokio::test]
-async fn of_many_runs_that_find_a_difference_one_finds_it_first() {
+async fn one_of_many_runs_that_find_a_difference_finds_it_first() {
     let bench = Bench::new().await;
     let table = bench.table();
     let found: Vec<Difference> = (0..8)
@@ -130,7 +130,7 @@ async fn of_many_runs_that_find_a_difference_one_finds_it_first() {
 }
 
 #[tokio::test]
-async fn of_two_persons_who_approve_at_once_one_reads_again() {
+async fn one_of_two_persons_who_approve_at_once_must_read_again() {
     let bench = Bench::new().await;
     let open = difference("A");
     assert_eq!(bench.find(&open).await, FindOutcome::New);

@@ -60,7 +60,7 @@ async fn a_preview_and_a_run_in_earnest_each_have_a_place_of_their_own() {
 }
 
 #[tokio::test]
-async fn of_many_who_begin_a_day_at_once_one_does() {
+async fn one_of_many_that_begin_a_day_at_once_does() {
     let bench = Bench::new().await;
     let table = bench.table();
     let runs: Vec<Run> = (0..8)
@@ -78,7 +78,7 @@ async fn of_many_who_begin_a_day_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn of_two_decided_on_the_same_version_the_later_is_stale() {
+async fn the_later_of_two_decisions_on_one_version_is_stale() {
     let bench = Bench::new().await;
     assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     let done = next(&first_run(), RunState::Done);
@@ -91,7 +91,7 @@ async fn of_two_decided_on_the_same_version_the_later_is_stale() {
 }
 
 #[tokio::test]
-async fn a_later_version_of_what_is_not_there_is_stale() {
+async fn a_later_version_of_a_missing_item_is_stale() {
     let bench = Bench::new().await;
     let saved = bench.save_run(&next(&first_run(), RunState::Done)).await;
     assert_eq!(saved, SaveOutcome::VersionMoved);
@@ -137,7 +137,7 @@ async fn the_runs_of_many_days_come_in_one_call_the_earliest_first() {
 }
 
 #[tokio::test]
-async fn of_many_days_one_damaged_record_is_an_error_of_its_own_day() {
+async fn a_damaged_record_among_many_days_is_an_error_of_its_own_day() {
     let bench = Bench::new().await;
     let asked: Vec<BillDate> = (-1..=1).map(|days| day().plus_days(days)).collect();
     for date in &asked {

@@ -32,7 +32,7 @@ fn one_person_alone_ends_nothing_above_the_limit_by_turning_its_refund_down() {
 }
 
 #[test]
-fn who_proposes_is_the_first_of_the_two() {
+fn the_proposer_is_the_first_of_the_two() {
     let proposed = decide(
         &difference(DifferenceKind::UnknownOrderThere),
         Decision::Propose,
@@ -108,7 +108,7 @@ fn what_is_done_or_under_way_cannot_be_decided_nor_anything_without_a_reason() {
 }
 
 #[test]
-fn only_of_money_that_is_with_the_merchant_a_person_says_how_the_payer_was_paid() {
+fn how_the_payer_was_paid_can_be_said_only_of_money_that_is_with_the_merchant() {
     let begun = approved(DifferenceKind::DuplicatePayment);
     for stage in [
         RefundStage::Abnormal,
@@ -194,7 +194,7 @@ fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_be
 }
 
 #[test]
-fn who_approved_a_refund_does_not_stand_behind_an_explanation() {
+fn the_approval_of_a_refund_does_not_count_for_an_explanation() {
     let large = Difference {
         there: of_fen(Some(1_000_000), None).there,
         ..difference(DifferenceKind::DuplicatePayment)

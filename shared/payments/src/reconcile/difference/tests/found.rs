@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_was_said_of_one_amount_does_not_hold_for_another_that_a_later_run_finds() {
+fn a_decision_about_one_amount_does_not_hold_for_another_that_a_later_run_finds() {
     let small = difference(DifferenceKind::AmountDiffers);
     let explained = decide(&small, Decision::Explain, "li").unwrap();
     assert!(!explained.has_other_amounts(&small));
@@ -31,7 +31,7 @@ fn what_was_said_of_one_amount_does_not_hold_for_another_that_a_later_run_finds(
 }
 
 #[test]
-fn that_our_books_have_the_money_by_now_is_no_other_matter_unless_it_is_more() {
+fn a_difference_stays_decided_if_our_books_have_the_money_by_now_unless_it_is_more() {
     let proposed = difference(DifferenceKind::UnknownOrderThere).proposed("run-1", "nobody's", NOW);
     let found = |fen| {
         let here = Some(SideView {
@@ -49,7 +49,7 @@ fn that_our_books_have_the_money_by_now_is_no_other_matter_unless_it_is_more() {
 }
 
 #[test]
-fn what_an_earlier_version_did_not_write_down_is_added_and_no_more() {
+fn only_what_an_earlier_version_did_not_store_is_added() {
     let old = difference(DifferenceKind::IdentityDiffers);
     let explained = decide(&old, Decision::Explain, "li").unwrap();
     let side = |currency: &str, state: &str| SideView {
@@ -125,7 +125,7 @@ fn many_of_a_kind_are_one_difference_that_says_how_many_and_moves_no_money() {
 }
 
 #[test]
-fn what_was_explained_of_so_many_is_open_again_once_they_are_others() {
+fn an_explained_aggregate_is_open_again_once_it_counts_others() {
     let proposed = decide(
         &of_many(DifferenceKind::FeeOffTheRate, 20_001),
         Decision::Explain,

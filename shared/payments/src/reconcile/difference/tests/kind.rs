@@ -17,7 +17,7 @@ fn every_kind_that_is_stored_is_listed_once_under_the_name_that_it_is_stored_und
 }
 
 #[test]
-fn of_many_that_runs_repair_the_next_run_takes_more_and_of_others_a_person_finds_the_cause() {
+fn an_aggregate_that_runs_repair_is_continued_by_the_next_run_and_others_need_a_person() {
     for kind in DifferenceKind::ALL {
         let many = of_many(kind, 20_001);
         let goes_on_by_runs = match kind.remedy() {

@@ -329,7 +329,7 @@ async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_the_same_time_none_is_lost() {
+async fn neither_of_two_changes_at_the_same_time_is_lost() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let serial = MerchantChange {
