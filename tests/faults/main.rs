@@ -3,15 +3,17 @@
 //! it finds what it should.
 //!
 //! The code that runs is the code that is deployed: the handlers, the stores, the AWS SDK,
-//! reqwest. Below the SDK's HTTP connector are engines in this process ([`cloud`]), between reqwest
-//! and the simulator a relay ([`relay`]); both pass each call to a director ([`director`]), which
-//! lets one through at a time and decides what happens to it. Clocks stand still until a test moves
-//! them. So a case can be repeated step by step by its name, and a random run by its seed.
+//! reqwest. What they call is in this process, too. Clocks stand still until a test moves them. So
+//! a case can be repeated step by step by its name, and a random run by its seed.
 //!
-//! One case: [`deployment`] sets it up, [`flows`] or [`seeds`] choose the steps, [`script`] the
-//! faults, [`scenario`] runs until quiet, [`checks`] test the invariants
-//! (shared/payments/STATES.md, 11). With `--with-previous` the functions are by turns those of the
-//! release before ([`previous`]).
+//! - [`engine`] is what a case runs on: a deployment with its sandboxes, and what answers and
+//!   schedules each of their calls.
+//! - [`flows`] are the scenarios: what happens in a case, and how it must end.
+//! - [`cases`] run them until nothing is left to do: with each fault at each call, with each order
+//!   of two callers, or by a seed.
+//! - [`checks`] are the invariants (shared/payments/STATES.md, 11), tested during and after a case.
+//! - [`functions`] are the functions of this release; with `--with-previous` those of the release
+//!   before run by turns with them ([`previous`]).
 
 #![expect(
     clippy::expect_used,
@@ -23,38 +25,22 @@
     reason = "what a deployment cannot do without ends the case, with what it was; progress is for people"
 )]
 
-mod books;
-mod call;
-mod case;
+mod cases;
 mod checks;
-mod client;
-mod cloud;
-mod deployment;
-mod director;
-mod enumerate;
-mod exchanges;
+mod engine;
 mod flows;
 mod functions;
-mod interleave;
-mod logs;
 mod options;
-mod pipe;
 mod previous;
-mod receiver;
-mod relay;
-mod release;
 mod report;
-mod sandbox;
-mod scenario;
-mod script;
-mod seeds;
-
-mod workers;
 
 use std::process::ExitCode;
 
-use call::Strike;
-use case::CaseResult;
+use cases::{
+    case::{self, CaseResult},
+    enumerate, interleave, seeds,
+};
+use engine::{call::Strike, logs};
 use flows::{Flow, RACES, Race};
 use options::{Options, Selection};
 use previous::Turns;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{call::Strike, interleave::Switches, previous::Turns};
+use crate::{cases::interleave::Switches, engine::call::Strike, previous::Turns};
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
-use crate::{call::Strike, case::CaseResult};
+use crate::{cases::case::CaseResult, engine::call::Strike};
 
 /// What a run has found so far.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use testbed::environment::EVIDENCE_BUCKET;
 use wechatpay_simulator::{Refund, RefundStatus};
 
 use super::{Findings, field};
-use crate::{books::Records, deployment::Deployment};
+use crate::engine::{books::Records, deployment::Deployment};
 
 /// Where a difference's state may lead.
 const STEPS: &[(&str, &[&str])] = &[

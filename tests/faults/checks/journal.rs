@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Findings, state};
-use crate::{
+use crate::engine::{
     books::{Item, OrderRecords, Records, number, text},
     deployment::Deployment,
     logs,

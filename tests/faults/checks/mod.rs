@@ -15,10 +15,12 @@ mod webhooks;
 use serde_json::Value;
 
 use crate::{
-    books::{Item, Records, text},
-    client::{ApiAnswer, PendingRequest},
-    deployment::Deployment,
-    scenario::{Scenario, Violation},
+    cases::scenario::{Scenario, Violation},
+    engine::{
+        books::{Item, Records, text},
+        client::{ApiAnswer, PendingRequest},
+        deployment::Deployment,
+    },
 };
 
 /// Holds what must be true of an answer in the moment in which a client has it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wechatpay_simulator::{OrderView, PaymentView, Refund, RefundStatus, TradeState};
 
 use super::{Findings, field, state};
-use crate::{
+use crate::engine::{
     books::{Item, OrderRecords, Records, number, text},
     client::{ApiAnswer, PendingRequest},
     deployment::Deployment,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, field, journal::first_version};
-use crate::{
+use crate::engine::{
     books::{Records, number},
     deployment::Deployment,
     pipe::pipe,

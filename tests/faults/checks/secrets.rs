@@ -3,7 +3,7 @@
 use testbed::APIV3_KEY;
 
 use super::Findings;
-use crate::{deployment::Deployment, logs};
+use crate::engine::{deployment::Deployment, logs};
 
 /// Words that the test requests contain in place of personal data.
 pub(crate) const DESCRIPTION: &str = "Tea for somebody whom nobody may know";

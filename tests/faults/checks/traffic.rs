@@ -6,7 +6,7 @@ use testbed::environment::RESULTS;
 use wechatpay_simulator::CallbackStatus;
 
 use super::{Findings, field};
-use crate::{
+use crate::engine::{
     books::{Records, text},
     client::PendingRequest,
     deployment::Deployment,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use testbed::environment::WEBHOOKS;
 
 use super::{Findings, field};
-use crate::{
+use crate::engine::{
     books::{Records, number},
     deployment::{Deployment, webhook_id},
 };

@@ -5,7 +5,7 @@ use testbed::environment::RESULTS;
 use wechatpay_simulator::{Damage, ManualNotice, PayOptions};
 
 use super::{CREATE, Flow, PAID, Step};
-use crate::scenario::{Scenario, Until};
+use crate::cases::scenario::{Scenario, Until};
 
 /// A payment at WeChat Pay whose callback is not sent by itself.
 const PAID_UNSEEN: Step = |scenario| {

@@ -23,9 +23,11 @@ use wechatpay_simulator::{
 
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
-    books::{Records, text},
-    deployment::{BEGIN_S, Deployment},
-    scenario::{Scenario, Until},
+    cases::scenario::{Scenario, Until},
+    engine::{
+        books::{Records, text},
+        deployment::{BEGIN_S, Deployment},
+    },
 };
 
 /// How often the queue of days may have to be waited for.

@@ -16,9 +16,9 @@ use std::pin::Pin;
 use serde_json::{Value, json};
 
 use crate::{
+    cases::scenario::{Scenario, Until},
     checks::secrets::DESCRIPTION,
-    client::PendingRequest,
-    scenario::{Scenario, Until},
+    engine::client::PendingRequest,
 };
 
 pub(crate) use races::{RACES, Race};

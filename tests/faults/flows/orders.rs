@@ -6,8 +6,8 @@ use wechatpay_simulator::{Fault, PayOptions, Rule};
 
 use super::{CLOSED, CREATE, CREATE_LATER, Flow, NOTHING, PAID, close, create, order, refund};
 use crate::{
-    client::PendingRequest,
-    scenario::{Scenario, Until},
+    cases::scenario::{Scenario, Until},
+    engine::client::PendingRequest,
 };
 
 /// A day, which is longer than a QR code lives.

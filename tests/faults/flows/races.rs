@@ -12,10 +12,12 @@ use super::{
     webhooks,
 };
 use crate::{
-    books::Records,
-    client::PendingRequest,
-    deployment::{Deployment, Poll},
-    scenario::{ConcurrentAnswers, Until},
+    cases::scenario::{ConcurrentAnswers, Until},
+    engine::{
+        books::Records,
+        client::PendingRequest,
+        deployment::{Deployment, Poll},
+    },
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first continues. Run

@@ -6,7 +6,7 @@ use serde_json::json;
 use wechatpay_simulator::{ConsoleRefund, Fault, RefundOutcome, Rule};
 
 use super::{Flow, NOTHING, PAID, decide, refund};
-use crate::scenario::Until;
+use crate::cases::scenario::Until;
 
 pub(super) const FLOWS: &[Flow] = &[
     Flow {

@@ -9,10 +9,8 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use super::{CREATE, Flow, NOTHING, Step, create};
 use crate::{
-    client::PendingRequest,
-    deployment::Poll,
-    receiver::Manner,
-    scenario::{Scenario, Until},
+    cases::scenario::{Scenario, Until},
+    engine::{client::PendingRequest, deployment::Poll, receiver::Manner},
 };
 
 /// Since when everything in a deployment happened.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use testbed::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
 
-use crate::{call::Function, deployment::Deployment, release::Release};
+use crate::engine::{call::Function, deployment::Deployment, release::Release};
 
 /// What is added.
 const MARK: &str = "added_later";

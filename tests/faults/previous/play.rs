@@ -9,17 +9,16 @@ use testbed::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
 
 use super::Turns;
 use crate::{
-    case::{self, CaseResult},
-    deployment::Deployment,
-    director::InOrder,
-    enumerate,
+    cases::{
+        case::{self, CaseResult},
+        enumerate, interleave,
+        scenario::Scenario,
+        seeds, workers,
+    },
+    engine::{deployment::Deployment, director::InOrder, release::Release},
     flows::{self, Flow, RACES},
-    interleave,
     options::Options,
-    release::Release,
     report::Report,
-    scenario::Scenario,
-    seeds, workers,
 };
 
 /// So many invocations of a flow are each followed by the other release. A longer flow has its

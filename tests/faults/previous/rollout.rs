@@ -8,7 +8,7 @@ use std::{
 use fastrand::Rng;
 
 use super::marks::Marks;
-use crate::{call::Function, deployment::Deployment, director, release::Release};
+use crate::engine::{call::Function, deployment::Deployment, director, release::Release};
 
 /// How many of a hundred invocations are this release's, by what is drawn: as the alias sends
 /// them, as many of each, and as they are while the release before is all but gone.

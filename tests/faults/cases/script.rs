@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{
+use crate::engine::{
     call::{Call, CallFault, Strike},
     director::{Policy, WaitingCall},
 };

@@ -1,5 +1,5 @@
 //! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for
-//! each sandbox. The receiver of webhooks has the same ([`crate::receiver`]).
+//! each sandbox. The receiver of webhooks has the same ([`super::receiver`]).
 //!
 //! It reads whole requests and answers byte by byte, gives each call its turn, and applies its
 //! fault: the connection breaks before or after, an answer is replaced, the sandbox dies. It stores
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{
+use crate::engine::{
     call::{BILL_FILE, Call, CallFault, Function, Service},
     director::{CallScheduler, Liveness},
     exchanges::{Exchange, Exchanges},

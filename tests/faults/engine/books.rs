@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 use testbed::MCHID;
 
-use crate::deployment::Deployment;
+use crate::engine::deployment::Deployment;
 
 /// An item: attribute names and plain values.
 pub(crate) type Item = Map<String, Value>;

@@ -9,13 +9,15 @@ use std::{
 };
 
 use crate::{
+    cases::scenario::{ConcurrentAnswers, Scenario, Until, Violation},
     checks,
-    deployment::Deployment,
-    director::{InOrder, Policy, on_side},
+    engine::{
+        deployment::Deployment,
+        director::{InOrder, Policy, on_side},
+        logs,
+    },
     flows::{Flow, Race, Step},
-    logs,
     previous::Turns,
-    scenario::{ConcurrentAnswers, Scenario, Until, Violation},
 };
 
 #[derive(Debug, Default)]

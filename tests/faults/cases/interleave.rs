@@ -4,12 +4,14 @@
 use std::{fmt, time::Instant};
 
 use crate::{
-    case::{self, CaseResult},
+    cases::{
+        case::{self, CaseResult},
+        script::{Interleave, Reached, Slot, take},
+        workers,
+    },
     flows::Race,
     previous::Turns,
     report::Report,
-    script::{Interleave, Reached, Slot, take},
-    workers,
 };
 
 /// How two sides are interleaved.

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use crate::logs;
+use crate::engine::logs;
 
 /// A whole scene is one future, and without optimisation it is a large one.
 const STACK: usize = 32 << 20;

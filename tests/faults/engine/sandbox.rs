@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use runtime::clock::Clock;
 use testbed::environment::Environment;
 
-use crate::{
+use crate::engine::{
     call::Function,
     cloud::{Alias, Cloud, SandboxCaller, SandboxConnector},
     director::{CallScheduler, Liveness},

@@ -16,19 +16,21 @@ use wechatpay_simulator::{
 };
 
 use crate::{
-    call::{Call, CallFault, Strike},
-    case::{self, CaseResult},
-    checks::{
-        self,
-        secrets::{DESCRIPTION, OPENID},
+    cases::{
+        case::{self, CaseResult},
+        scenario::{ConcurrentAnswers, Scenario, Until},
+        workers,
     },
-    client::PendingRequest,
-    deployment::{Deployment, Poll},
-    director::{InOrder, Policy, WaitingCall},
+    checks,
+    checks::secrets::{DESCRIPTION, OPENID},
+    engine::{
+        call::{Call, CallFault, Strike},
+        client::PendingRequest,
+        deployment::{Deployment, Poll},
+        director::{InOrder, Policy, WaitingCall},
+    },
     previous::Turns,
     report::{self, Report},
-    scenario::{ConcurrentAnswers, Scenario, Until},
-    workers,
 };
 
 /// By how much the clock of a sandbox may be ahead of the true time or behind, in milliseconds.

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::call::{Call, CallFault};
+use crate::engine::call::{Call, CallFault};
 
 /// How often in a row nothing may have moved before everything is believed to wait. A request to
 /// WeChat Pay has some ten steps on this thread from the handler to the relay, each of them one

@@ -33,17 +33,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use wechatpay_simulator::{Admin, Running, SignedCallback, Simulator};
 
 use crate::{
-    books::Records,
-    call::Function,
-    client::{ApiAnswer, Client, PendingRequest},
-    cloud::{Cloud, SandboxConnector},
-    director::CallScheduler,
-    exchanges::Exchanges,
-    pipe,
+    engine::{
+        books::Records,
+        call::Function,
+        client::{ApiAnswer, Client, PendingRequest},
+        cloud::{Cloud, SandboxConnector},
+        director::CallScheduler,
+        exchanges::Exchanges,
+        pipe,
+        receiver::Receiver,
+        release::Releases,
+        sandbox::{Sandbox, Site, clock_at, move_to},
+    },
     previous::{Rollout, Turns},
-    receiver::Receiver,
-    release::Releases,
-    sandbox::{Sandbox, Site, clock_at, move_to},
 };
 
 /// When each deployment begins: noon of 1 August 2026 in Beijing.

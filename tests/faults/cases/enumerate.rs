@@ -4,13 +4,15 @@
 use std::time::Instant;
 
 use crate::{
-    call::{Call, Strike},
-    case::{self, CaseResult},
+    cases::{
+        case::{self, CaseResult},
+        script::{Record, Slot, StrikeOne, take},
+        workers,
+    },
+    engine::call::{Call, Strike},
     flows::Flow,
     previous::Turns,
     report::Report,
-    script::{Record, Slot, StrikeOne, take},
-    workers,
 };
 
 /// One flow with one call struck.

@@ -10,10 +10,12 @@ use testbed::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
 use wechatpay_simulator::PayOptions;
 
 use crate::{
-    books::{Records, text},
     checks,
-    client::{ApiAnswer, PendingRequest},
-    deployment::Deployment,
+    engine::{
+        books::{Records, text},
+        client::{ApiAnswer, PendingRequest},
+        deployment::Deployment,
+    },
 };
 
 /// All queues that Lambda polls.

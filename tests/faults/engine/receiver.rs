@@ -14,7 +14,7 @@ use runtime::{
 use serde_json::Value;
 use standard_webhooks::{Received, Secret, verify};
 
-use crate::{
+use crate::engine::{
     call::{Call, CallFault, Function, Service},
     director::{CallScheduler, Liveness},
     relay::{Carry, Message},

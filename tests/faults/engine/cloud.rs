@@ -24,7 +24,7 @@ use runtime::clock::Clock;
 use serde_json::{Value, json};
 use testbed::{AwsEngines, AwsRequest, SqsEngine};
 
-use crate::{
+use crate::engine::{
     call::{Call, CallFault, Function, Service},
     director::{CallScheduler, Liveness},
     release::SandboxClock,

@@ -7,7 +7,7 @@ use http::{Response, request::Parts};
 use serde_json::Value;
 use testbed::environment::{AWS_IN_PROCESS, Environment};
 
-use crate::{call::Function, functions};
+use crate::{engine::call::Function, functions};
 
 /// A release.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
