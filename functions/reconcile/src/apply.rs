@@ -154,7 +154,7 @@ impl<'a> Applier<'a> {
                 | ApprovedAction::Redirect
                 | ApprovedAction::PayerPaid,
                 _,
-            ) => send_on(app, difference, order_no, origin).await,
+            ) => Box::pin(send_on(app, difference, order_no, origin)).await,
             (ApprovedAction::Explain, _) => {
                 Ok(Err("an explanation has nothing to be carried out".into()))
             }

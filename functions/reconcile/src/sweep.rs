@@ -309,7 +309,7 @@ impl Work for Checks<'_> {
     async fn check(&self, item: CheckItem) -> CheckOutcome {
         let checked = match &item {
             CheckItem::Order(order_no) => {
-                let checked = self.order(order_no).await;
+                let checked = Box::pin(self.order(order_no)).await;
                 if comes_again_soon(&checked) {
                     self.check_sooner(order_no).await;
                 }

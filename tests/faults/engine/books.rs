@@ -184,26 +184,25 @@ fn embedded_events(order: &Item) -> Vec<Item> {
     let mut events: Vec<Item> = Vec::new();
     let early = order.get("early_events").and_then(Value::as_array);
     for early in early.into_iter().flatten() {
-        let event = match early {
-            Value::String(stored) => {
-                let stored: Value = serde_json::from_str(stored).expect("an event");
-                let by = stored["by"].as_str().expect("a cause");
-                let (cause_kind, cause_id) = by.split_once(':').expect("a kind and an id");
-                let before = events.last().map_or(json!(""), |event| event["to"].clone());
-                json!({
-                    "version": stored["v"],
-                    "subject": "order",
-                    "from": before,
-                    "to": stored["to"],
-                    "cause_kind": cause_kind,
-                    "cause_id": cause_id,
-                    "at": stored["at"],
-                    "trace": stored["trace"],
-                    "wechat_request_id": stored["wechat_request_id"],
-                    "decision": stored["decision"],
-                })
-            }
-            other => other.clone(),
+        let event = if let Value::String(stored) = early {
+            let stored: Value = serde_json::from_str(stored).expect("an event");
+            let by = stored["by"].as_str().expect("a cause");
+            let (cause_kind, cause_id) = by.split_once(':').expect("a kind and an id");
+            let before = events.last().map_or(json!(""), |event| event["to"].clone());
+            json!({
+                "version": stored["v"],
+                "subject": "order",
+                "from": before,
+                "to": stored["to"],
+                "cause_kind": cause_kind,
+                "cause_id": cause_id,
+                "at": stored["at"],
+                "trace": stored["trace"],
+                "wechat_request_id": stored["wechat_request_id"],
+                "decision": stored["decision"],
+            })
+        } else {
+            early.clone()
         };
         events.extend(event.as_object().cloned());
     }

@@ -130,7 +130,7 @@ impl RefundFlow {
                 }
             }
         }
-        self.send(claimed, within / 2, origin).await
+        Box::pin(self.send(claimed, within / 2, origin)).await
     }
 
     /// Makes a claimed refund due again soon when it could not be queried or sent. After a crash

@@ -214,7 +214,6 @@ async fn a_conflict_in_a_transaction_names_a_reason_for_each_item() {
         service: Service::DynamoDb,
         operation: "TransactWriteItems".to_owned(),
         resource: bench.tables.guards.clone(),
-        items: 2,
         consistent: false,
     };
     assert_eq!(bench.wire.calls(), [call]);

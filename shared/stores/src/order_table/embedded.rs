@@ -143,11 +143,10 @@ fn read_early(
     before: Option<&Event>,
 ) -> Result<Event, TableError> {
     let damaged = || fields.damaged(EARLY_EVENTS);
-    let stored = match value {
-        AttributeValue::M(map) => return event(&Fields { item: map }),
-        AttributeValue::S(stored) => stored,
-        _ => return Err(damaged()),
-    };
+    if let Ok(map) = value.as_m() {
+        return event(&Fields { item: map });
+    }
+    let stored = value.as_s().map_err(|_| damaged())?;
     let early: EarlyEvent =
         strict_json::read(stored.as_bytes(), Null::Absent).map_err(|_| damaged())?;
     let (kind, id) = early.by.split_once(':').ok_or_else(damaged)?;
