@@ -22,6 +22,7 @@ pub mod check_index;
 pub mod day_index;
 mod embedded;
 mod error;
+mod event_item;
 mod fields;
 mod issue;
 mod item;

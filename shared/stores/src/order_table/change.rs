@@ -28,7 +28,7 @@ use crate::{
 use super::{
     ApplyOutcome, OrderTable, TableError,
     embedded::Embedding,
-    item,
+    event_item, item,
     keys::{self, day_shard, due_shard},
     refund_day, refund_item, unavailable,
 };
@@ -85,7 +85,7 @@ impl OrderTable {
         }
         for event in &change.events {
             let amount = amount_of(&event.subject, change);
-            let put = self.new_item(item::event_item(&pk, order, event, amount))?;
+            let put = self.new_item(event_item::write(&pk, order, event, amount))?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         self.transact(writes).await

@@ -16,8 +16,8 @@ use wechatpay::{RequestId, UnixSeconds};
 
 use super::{
     error::TableError,
+    event_item::{WECHAT_REQUEST_ID, cause_text, decision_text, event},
     fields::Fields,
-    item::{WECHAT_REQUEST_ID, cause_text, decision_text, event},
 };
 use crate::attributes::{number, text};
 

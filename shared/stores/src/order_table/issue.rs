@@ -10,8 +10,8 @@ use wechatpay::UnixSeconds;
 use crate::attributes::{number, text};
 
 use super::{
-    OrderTable, TableError, WriteOutcome, change::set_and_remove, embedded::Embedding, item,
-    keys::due_shard,
+    OrderTable, TableError, WriteOutcome, change::set_and_remove, embedded::Embedding, event_item,
+    item, keys::due_shard,
 };
 
 impl OrderTable {
@@ -101,7 +101,10 @@ impl OrderTable {
                 );
                 values.extend([
                     (":next", number(event.version)),
-                    (":event", AttributeValue::L(vec![item::event_map(event)])),
+                    (
+                        ":event",
+                        AttributeValue::L(vec![event_item::event_map(event)]),
+                    ),
                     (":was", text(event.from.as_deref().unwrap_or_default())),
                     (":becomes", text(&event.to)),
                     (":cause_kind", text(event.cause.kind())),

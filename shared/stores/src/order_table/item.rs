@@ -24,31 +24,25 @@
 //! `amount_fen`, `cause_kind`, `cause_id`, `at`, `trace`, `decision` (an operator's decision as one
 //! text; empty for none).
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use payments::{
-    model::{
-        decision::OperatorDecision,
-        fingerprint::Fingerprint,
-        ids::{ClientId, OrderNo, RefundNo, TransactionId},
-        journal::{Cause, Event, Subject},
-        money::Fen,
-        next_check::NextCheck,
-        order::{IssueLease, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection},
-        order_refusal::OrderRefusal,
-        parked::{ParkedPayment, ParkedState},
-    },
-    rules::webhook::OutgoingEvent,
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::fingerprint::Fingerprint;
+use payments::model::ids::{ClientId, OrderNo, TransactionId};
+use payments::model::journal::Event;
+use payments::model::money::Fen;
+use payments::model::next_check::NextCheck;
+use payments::model::order::{
+    IssueLease, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection,
 };
-use wechatpay::{RequestId, UnixSeconds};
+use payments::model::parked::{ParkedPayment, ParkedState};
+use wechatpay::UnixSeconds;
 
+use super::embedded::{self, EARLY_EVENTS, EVENT_VERSION};
+use super::error::TableError;
+use super::event_item::{event, event_attributes, event_map};
+use super::fields::Fields;
+use super::keys::{ORDER_SK, due_shard};
 use crate::attributes::{Item, number, text};
-
-use super::{
-    embedded::{self, EARLY_EVENTS, EVENT_VERSION},
-    error::TableError,
-    fields::Fields,
-    keys::{ORDER_SK, due_shard},
-};
 
 /// The item of a new order, its first event inside.
 pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
@@ -142,55 +136,6 @@ pub(super) fn events(item: &Item) -> Result<Vec<Event>, TableError> {
     embedded::events(&fields)
 }
 
-/// The item of a later event.
-pub(super) fn event_item(pk: &str, order: &Order, event: &Event, amount: Fen) -> Item {
-    let mut item = event_attributes(&order.order_no, event);
-    item.extend([
-        ("pk".to_owned(), text(pk)),
-        ("sk".to_owned(), text(event_sk(event.version))),
-        ("client_id".to_owned(), text(order.client_id.as_str())),
-        ("amount_fen".to_owned(), number(amount.get())),
-    ]);
-    item
-}
-
-/// The sort key of a later event: sorted by text, events are sorted by version.
-pub(super) fn event_sk(version: u64) -> String {
-    format!("event#{version:010}")
-}
-
-/// An event as it is sent to the merchant's systems. `item` is the item that holds it: the amount
-/// is that of the changed subject.
-pub(super) fn outgoing(
-    item: &Item,
-    order: &Order,
-    event: &Event,
-) -> Result<OutgoingEvent, TableError> {
-    let fields = Fields { item };
-    Ok(OutgoingEvent {
-        order_no: order.order_no.clone(),
-        client_id: order.client_id.clone(),
-        version: event.version,
-        subject: event.subject.kind().to_owned(),
-        subject_id: event.subject.id(&order.order_no).to_owned(),
-        from: event.from.clone().unwrap_or_default(),
-        to: event.to.clone(),
-        amount_fen: fields.number("amount_fen")?,
-        cause_kind: event.cause.kind().to_owned(),
-        cause_id: event.cause.id().to_owned(),
-        at: event.at,
-        trace: event.trace.clone(),
-        decision: event.decision.clone(),
-    })
-}
-
-/// An event as a value inside the item of an order of an earlier version.
-pub(super) fn event_map(event: &Event) -> AttributeValue {
-    let mut map = event_attributes_alone(event);
-    map.insert("subject".to_owned(), text(event.subject.kind()));
-    AttributeValue::M(map)
-}
-
 /// Reads a parked payment's item.
 pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
     let fields = Fields { item };
@@ -206,112 +151,9 @@ pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
     })
 }
 
-/// What caused a record, as one text: `notice:EV-1`.
-pub(super) fn cause_text(cause: &Cause) -> String {
-    format!("{}:{}", cause.kind(), cause.id())
-}
-
 /// A prepay value as one text. It cannot fail: the type holds strings and whole numbers only.
 pub(super) fn prepay_text(prepay: &Prepay) -> String {
     serde_json::to_string(prepay).unwrap_or_default()
-}
-
-/// An event with what it is about.
-fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
-    let mut item = event_attributes_alone(event);
-    item.extend([
-        ("order_no".to_owned(), text(order_no.as_str())),
-        ("subject".to_owned(), text(event.subject.kind())),
-        ("subject_id".to_owned(), text(event.subject.id(order_no))),
-        (DECISION.to_owned(), text(decision_text(event))),
-    ]);
-    item
-}
-
-/// The attribute with an event's decision. Events of earlier versions have none.
-const DECISION: &str = "decision";
-
-/// Never left out: what maps the stream to events takes a text from each.
-pub(super) fn decision_text(event: &Event) -> String {
-    let decision = event.decision.as_ref();
-    decision.map_or_else(String::new, OperatorDecision::to_text)
-}
-
-fn event_attributes_alone(event: &Event) -> Item {
-    let mut item = Item::from([
-        ("version".to_owned(), number(event.version)),
-        (
-            "from".to_owned(),
-            text(event.from.as_deref().unwrap_or_default()),
-        ),
-        ("to".to_owned(), text(&event.to)),
-        ("cause_kind".to_owned(), text(event.cause.kind())),
-        ("cause_id".to_owned(), text(event.cause.id())),
-        ("at".to_owned(), number(event.at.0)),
-        ("trace".to_owned(), text(&event.trace)),
-    ]);
-    if let Some(request_id) = &event.request_id {
-        item.insert(WECHAT_REQUEST_ID.to_owned(), text(request_id.as_str()));
-    }
-    if let Some(refusal) = &event.refusal {
-        item.insert(REFUSAL_CODE.to_owned(), text(&refusal.code));
-        item.insert(REFUSAL_MESSAGE.to_owned(), text(&refusal.message));
-    }
-    if let Some(at) = event.next_try_at {
-        item.insert(NEXT_TRY_AT.to_owned(), number(at.0));
-    }
-    item
-}
-
-/// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
-/// versions have none.
-pub(super) const WECHAT_REQUEST_ID: &str = "wechat_request_id";
-/// The attribute with the time of a refund's next call to WeChat Pay, on its event. Events of
-/// earlier versions have none.
-const NEXT_TRY_AT: &str = "next_try_at";
-/// The attribute with WeChat Pay's error code, on a rejected order and on its event.
-pub(super) const REFUSAL_CODE: &str = "refusal_code";
-/// The attribute with WeChat Pay's message, on the same two.
-pub(super) const REFUSAL_MESSAGE: &str = "refusal_message";
-
-/// The event in an item's attributes, or in a map inside one.
-pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
-    let cause = Cause::of(
-        fields.text("cause_kind")?,
-        fields.text("cause_id")?.to_owned(),
-    )
-    .ok_or_else(|| fields.damaged("cause_kind"))?;
-    let subject = match fields.text("subject")? {
-        "order" => Subject::Order,
-        "refund" => {
-            Subject::Refund(fields.parsed("subject_id", |text| RefundNo::parse(text).ok())?)
-        }
-        "payment" => {
-            Subject::Payment(fields.parsed("subject_id", |text| TransactionId::parse(text).ok())?)
-        }
-        _ => return Err(fields.damaged("subject")),
-    };
-    Ok(Event {
-        version: fields.number("version")?,
-        subject,
-        from: Some(fields.text("from")?)
-            .filter(|from| !from.is_empty())
-            .map(str::to_owned),
-        to: fields.text("to")?.to_owned(),
-        cause,
-        at: UnixSeconds(fields.number("at")?),
-        trace: fields.text("trace")?.to_owned(),
-        request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
-        refusal: fields.refusal(),
-        next_try_at: fields
-            .item
-            .contains_key(NEXT_TRY_AT)
-            .then(|| fields.number(NEXT_TRY_AT).map(UnixSeconds))
-            .transpose()?,
-        decision: fields
-            .optional(DECISION)
-            .and_then(OperatorDecision::of_text),
-    })
 }
 
 impl Fields<'_> {
@@ -320,14 +162,6 @@ impl Fields<'_> {
             transaction_id: self
                 .parsed("transaction_id", |text| TransactionId::parse(text).ok())?,
             paid_at: UnixSeconds(self.number("paid_at")?),
-        })
-    }
-
-    /// Items of earlier versions have none.
-    fn refusal(&self) -> Option<OrderRefusal> {
-        Some(OrderRefusal {
-            code: self.optional(REFUSAL_CODE)?.to_owned(),
-            message: self.optional(REFUSAL_MESSAGE)?.to_owned(),
         })
     }
 

@@ -7,7 +7,7 @@ use payments::{
 
 use crate::attributes::text;
 
-use super::{OrderTable, TableError, item, unavailable};
+use super::{OrderTable, TableError, event_item, item, unavailable};
 
 impl OrderTable {
     /// All events of an order and its parts, oldest first; none if there is no such order.
@@ -49,7 +49,7 @@ impl OrderTable {
         order: &Order,
         version: u64,
     ) -> Result<Option<OutgoingEvent>, TableError> {
-        let sks = [item::event_sk(version), "order".to_owned()];
+        let sks = [event_item::event_sk(version), "order".to_owned()];
         for sk in sks {
             let got = self
                 .client
@@ -64,7 +64,7 @@ impl OrderTable {
             let Some(found) = got.item() else { continue };
             let events = item::events(found)?;
             if let Some(event) = events.iter().find(|event| event.version == version) {
-                return item::outgoing(found, order, event).map(Some);
+                return event_item::outgoing(found, order, event).map(Some);
             }
         }
         Ok(None)

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    OrderTable, TableError, item,
+    OrderTable, TableError, event_item, item,
     keys::{self, day_shard},
     unavailable,
 };
@@ -105,7 +105,7 @@ impl OrderTable {
             ("paid_at".to_owned(), number(parked.paid_at.0)),
             ("reason".to_owned(), text(parked.reason.name())),
             ("what_to_do".to_owned(), text(parked.reason.to_string())),
-            ("cause".to_owned(), text(item::cause_text(cause))),
+            ("cause".to_owned(), text(event_item::cause_text(cause))),
             ("at".to_owned(), number(now.0)),
             (
                 "day_shard".to_owned(),
@@ -148,7 +148,7 @@ impl OrderTable {
             ("amount_fen".to_owned(), number(parked.amount.get())),
             ("reason".to_owned(), text(parked.reason.name())),
             ("what_to_do".to_owned(), text(parked.reason.to_string())),
-            ("cause".to_owned(), text(item::cause_text(cause))),
+            ("cause".to_owned(), text(event_item::cause_text(cause))),
             ("at".to_owned(), number(now.0)),
         ]);
         let money = ParkedMoneyRecord {

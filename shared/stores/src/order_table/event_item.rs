@@ -1,0 +1,180 @@
+//! An event as it is stored: an item of its own, or attributes of the order's item.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::decision::OperatorDecision;
+use payments::model::ids::{OrderNo, RefundNo, TransactionId};
+use payments::model::journal::{Cause, Event, Subject};
+use payments::model::money::Fen;
+use payments::model::order::Order;
+use payments::model::order_refusal::OrderRefusal;
+use payments::rules::webhook::OutgoingEvent;
+use wechatpay::{RequestId, UnixSeconds};
+
+use super::error::TableError;
+use super::fields::Fields;
+use crate::attributes::{Item, number, text};
+
+/// The item of a later event.
+pub(super) fn write(pk: &str, order: &Order, event: &Event, amount: Fen) -> Item {
+    let mut item = event_attributes(&order.order_no, event);
+    item.extend([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(event_sk(event.version))),
+        ("client_id".to_owned(), text(order.client_id.as_str())),
+        ("amount_fen".to_owned(), number(amount.get())),
+    ]);
+    item
+}
+
+/// The sort key of a later event: sorted by text, events are sorted by version.
+pub(super) fn event_sk(version: u64) -> String {
+    format!("event#{version:010}")
+}
+
+/// An event as it is sent to the merchant's systems. `item` is the item that holds it: the amount
+/// is that of the changed subject.
+pub(super) fn outgoing(
+    item: &Item,
+    order: &Order,
+    event: &Event,
+) -> Result<OutgoingEvent, TableError> {
+    let fields = Fields { item };
+    Ok(OutgoingEvent {
+        order_no: order.order_no.clone(),
+        client_id: order.client_id.clone(),
+        version: event.version,
+        subject: event.subject.kind().to_owned(),
+        subject_id: event.subject.id(&order.order_no).to_owned(),
+        from: event.from.clone().unwrap_or_default(),
+        to: event.to.clone(),
+        amount_fen: fields.number("amount_fen")?,
+        cause_kind: event.cause.kind().to_owned(),
+        cause_id: event.cause.id().to_owned(),
+        at: event.at,
+        trace: event.trace.clone(),
+        decision: event.decision.clone(),
+    })
+}
+
+/// An event as a value inside the item of an order of an earlier version.
+pub(super) fn event_map(event: &Event) -> AttributeValue {
+    let mut map = event_attributes_alone(event);
+    map.insert("subject".to_owned(), text(event.subject.kind()));
+    AttributeValue::M(map)
+}
+
+/// What caused a record, as one text: `notice:EV-1`.
+pub(super) fn cause_text(cause: &Cause) -> String {
+    format!("{}:{}", cause.kind(), cause.id())
+}
+
+/// An event with what it is about.
+pub(super) fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
+    let mut item = event_attributes_alone(event);
+    item.extend([
+        ("order_no".to_owned(), text(order_no.as_str())),
+        ("subject".to_owned(), text(event.subject.kind())),
+        ("subject_id".to_owned(), text(event.subject.id(order_no))),
+        (DECISION.to_owned(), text(decision_text(event))),
+    ]);
+    item
+}
+
+/// The attribute with an event's decision. Events of earlier versions have none.
+const DECISION: &str = "decision";
+
+/// Never left out: what maps the stream to events takes a text from each.
+pub(super) fn decision_text(event: &Event) -> String {
+    let decision = event.decision.as_ref();
+    decision.map_or_else(String::new, OperatorDecision::to_text)
+}
+
+fn event_attributes_alone(event: &Event) -> Item {
+    let mut item = Item::from([
+        ("version".to_owned(), number(event.version)),
+        (
+            "from".to_owned(),
+            text(event.from.as_deref().unwrap_or_default()),
+        ),
+        ("to".to_owned(), text(&event.to)),
+        ("cause_kind".to_owned(), text(event.cause.kind())),
+        ("cause_id".to_owned(), text(event.cause.id())),
+        ("at".to_owned(), number(event.at.0)),
+        ("trace".to_owned(), text(&event.trace)),
+    ]);
+    if let Some(request_id) = &event.request_id {
+        item.insert(WECHAT_REQUEST_ID.to_owned(), text(request_id.as_str()));
+    }
+    if let Some(refusal) = &event.refusal {
+        item.insert(REFUSAL_CODE.to_owned(), text(&refusal.code));
+        item.insert(REFUSAL_MESSAGE.to_owned(), text(&refusal.message));
+    }
+    if let Some(at) = event.next_try_at {
+        item.insert(NEXT_TRY_AT.to_owned(), number(at.0));
+    }
+    item
+}
+
+/// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
+/// versions have none.
+pub(super) const WECHAT_REQUEST_ID: &str = "wechat_request_id";
+
+/// The attribute with the time of a refund's next call to WeChat Pay, on its event. Events of
+/// earlier versions have none.
+const NEXT_TRY_AT: &str = "next_try_at";
+
+/// The attribute with WeChat Pay's error code, on a rejected order and on its event.
+const REFUSAL_CODE: &str = "refusal_code";
+
+/// The attribute with WeChat Pay's message, on the same two.
+const REFUSAL_MESSAGE: &str = "refusal_message";
+
+/// The event in an item's attributes, or in a map inside one.
+pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
+    let cause = Cause::of(
+        fields.text("cause_kind")?,
+        fields.text("cause_id")?.to_owned(),
+    )
+    .ok_or_else(|| fields.damaged("cause_kind"))?;
+    let subject = match fields.text("subject")? {
+        "order" => Subject::Order,
+        "refund" => {
+            Subject::Refund(fields.parsed("subject_id", |text| RefundNo::parse(text).ok())?)
+        }
+        "payment" => {
+            Subject::Payment(fields.parsed("subject_id", |text| TransactionId::parse(text).ok())?)
+        }
+        _ => return Err(fields.damaged("subject")),
+    };
+    Ok(Event {
+        version: fields.number("version")?,
+        subject,
+        from: Some(fields.text("from")?)
+            .filter(|from| !from.is_empty())
+            .map(str::to_owned),
+        to: fields.text("to")?.to_owned(),
+        cause,
+        at: UnixSeconds(fields.number("at")?),
+        trace: fields.text("trace")?.to_owned(),
+        request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
+        refusal: fields.refusal(),
+        next_try_at: fields
+            .item
+            .contains_key(NEXT_TRY_AT)
+            .then(|| fields.number(NEXT_TRY_AT).map(UnixSeconds))
+            .transpose()?,
+        decision: fields
+            .optional(DECISION)
+            .and_then(OperatorDecision::of_text),
+    })
+}
+
+impl Fields<'_> {
+    /// Items of earlier versions have none.
+    pub(super) fn refusal(&self) -> Option<OrderRefusal> {
+        Some(OrderRefusal {
+            code: self.optional(REFUSAL_CODE)?.to_owned(),
+            message: self.optional(REFUSAL_MESSAGE)?.to_owned(),
+        })
+    }
+}
