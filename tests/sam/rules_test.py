@@ -8,6 +8,7 @@ with the Python that the SAM CLI is installed in.
 import copy
 import functools
 import multiprocessing
+import pickle
 import re
 import tempfile
 import unittest
@@ -64,8 +65,13 @@ def parsed():
     return yaml_parse(rules.TEMPLATE.read_text())
 
 
+@functools.cache
+def pickled():
+    return pickle.dumps(parsed())
+
+
 def document():
-    return copy.deepcopy(parsed())
+    return pickle.loads(pickled())  # several times as fast as a deep copy
 
 
 def broken(parameters, resources):
