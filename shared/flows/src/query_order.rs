@@ -74,7 +74,7 @@ impl QueryFlow {
     ) -> Result<QueryOutcome, QueryError> {
         Ok(match self.order(order_no, within).await? {
             Ok(notice) => QueryOutcome::Settled(self.settling.settle(&notice, origin).await?),
-            Err(untold) => untold,
+            Err(failure) => failure,
         })
     }
 
@@ -93,7 +93,7 @@ impl QueryFlow {
             Ok(notice) => {
                 QueryOutcome::Settled(self.settling.settle_used_elsewhere(&notice, origin).await?)
             }
-            Err(untold) => untold,
+            Err(failure) => failure,
         })
     }
 
@@ -118,7 +118,7 @@ impl QueryFlow {
                     ))
                 }
             }
-            Err(untold) => Err(untold),
+            Err(failure) => Err(failure),
         })
     }
 

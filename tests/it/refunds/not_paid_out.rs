@@ -328,14 +328,14 @@ async fn a_check_that_began_before_a_decision_undoes_none_of_it() {
     assert_eq!(books(&testbed).await.1, decided);
     // Nor does one that started before WeChat Pay was called again.
     let again = decided.redirected.as_ref().unwrap();
-    let again = again.next_told_at(testbed.clock.now());
+    let again = again.next_sent_at(testbed.clock.now());
     let was_noted = orders.redirect_again(&decided, again, next).await;
     assert!(was_noted.unwrap());
     let forgot = orders.forget_redirection(&decided, "X", next).await;
     assert!(!forgot.unwrap());
     let (_, redirected_again) = books(&testbed).await;
     assert_eq!(
-        redirected_again.redirected.unwrap().told_again_at,
+        redirected_again.redirected.unwrap().sent_again_at,
         Some(again)
     );
 }

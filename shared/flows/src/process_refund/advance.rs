@@ -125,7 +125,7 @@ impl RefundFlow {
                 RefundQueryOutcome::Unreadable(unreadable) => {
                     return self.known_unread(claimed, &unreadable, origin).await;
                 }
-                RefundQueryOutcome::Untold(no_end) => {
+                RefundQueryOutcome::NothingNew(no_end) => {
                     return self.without_end(claimed, &no_end, origin).await;
                 }
             }

@@ -28,7 +28,7 @@ pub(super) enum RefundQueryOutcome {
     /// It has the refund, but its answer cannot be parsed.
     Unreadable(UnreadableNotice),
     /// Nothing to settle.
-    Untold(PendingAnswer),
+    NothingNew(PendingAnswer),
 }
 
 impl RefundFlow {
@@ -60,10 +60,10 @@ impl RefundFlow {
                 } else {
                     refusal.raw_code
                 };
-                RefundQueryOutcome::Untold(PendingAnswer::Refused(code))
+                RefundQueryOutcome::NothingNew(PendingAnswer::Refused(code))
             }
             CallOutcome::Refused(_) | CallOutcome::Unknown(_) => {
-                RefundQueryOutcome::Untold(PendingAnswer::Unanswered)
+                RefundQueryOutcome::NothingNew(PendingAnswer::Unanswered)
             }
         })
     }

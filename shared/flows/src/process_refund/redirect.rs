@@ -103,7 +103,7 @@ impl RefundFlow {
             to: to.destination(),
             decided: decided.clone(),
             at: self.books.clock.now(),
-            told_again_at: None,
+            sent_again_at: None,
         };
         let (_, refund) = match self.to_decide_about(of).await? {
             Ok(both) => both,
@@ -125,7 +125,7 @@ impl RefundFlow {
                 log_unreadable(&refund, &unreadable);
                 return Ok(DecisionOutcome::Unknown);
             }
-            RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::Untold(_) => {
+            RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::NothingNew(_) => {
                 return Ok(DecisionOutcome::Unknown);
             }
         }
@@ -212,7 +212,7 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(Err(not.into())),
             };
-            if let Some(at) = told_again_at(&refund, wanted, self.books.clock.now()) {
+            if let Some(at) = sent_again_at(&refund, wanted, self.books.clock.now()) {
                 let due = schedule::refund_check_at(of.order_no, at.plus_s(SLOT_S));
                 match self.books.orders.redirect_again(&refund, at, due).await {
                     Ok(true) => return Ok(Ok(self.reread(refund).await?)),
@@ -269,7 +269,7 @@ impl RefundFlow {
                 // abnormal.
                 RefundQueryOutcome::Unreadable(_)
                 | RefundQueryOutcome::NotThere(_)
-                | RefundQueryOutcome::Untold(_) => break,
+                | RefundQueryOutcome::NothingNew(_) => break,
             }
             let context = self.books.context(origin);
             let context = context.with_request_id(refusal.request_id.as_ref());
@@ -307,13 +307,13 @@ impl RefundFlow {
 /// Time of a repeated call to WeChat Pay for a decision that is already recorded; `None` if this
 /// decision is not recorded. The payer's card in a decision is not stored, so a decision with a
 /// card never counts as the same.
-fn told_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Option<UnixSeconds> {
+fn sent_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Option<UnixSeconds> {
     let known = refund.redirected.as_ref()?;
     let is_on_record = refund.state == RefundState::Abnormal
         && refund.is_redirected()
         && wanted.to == Destination::Merchant
         && known.is_the_same_as(wanted);
-    is_on_record.then(|| known.next_told_at(now))
+    is_on_record.then(|| known.next_sent_at(now))
 }
 
 /// Why a refund cannot be redirected now, if it cannot: it is not abnormal, or another redirect may

@@ -130,11 +130,13 @@ impl RefundFlow {
         origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         match self.ask(&claimed.out_refund_no, within).await? {
-            RefundQueryOutcome::Untold(PendingAnswer::Unanswered) => {
+            RefundQueryOutcome::NothingNew(PendingAnswer::Unanswered) => {
                 return Ok(Advanced::Unanswered);
             }
             // The next check queries again, and logs it if that lasts.
-            RefundQueryOutcome::Untold(PendingAnswer::Refused(_) | PendingAnswer::Processing) => {
+            RefundQueryOutcome::NothingNew(
+                PendingAnswer::Refused(_) | PendingAnswer::Processing,
+            ) => {
                 return Ok(Advanced::Open);
             }
             RefundQueryOutcome::Unreadable(unreadable) => {

@@ -47,7 +47,7 @@ pub struct Redirection {
     pub at: UnixSeconds,
     /// When the same call to WeChat Pay was last about to be repeated, by a repeat or a concurrent
     /// duplicate of the request: each time later than before. `None` if never.
-    pub told_again_at: Option<UnixSeconds>,
+    pub sent_again_at: Option<UnixSeconds>,
 }
 
 impl Redirection {
@@ -61,19 +61,19 @@ impl Redirection {
                 why: "WeChat Pay says that the merchant's own account has the money".to_owned(),
             },
             at,
-            told_again_at: None,
+            sent_again_at: None,
         }
     }
 
     /// When a call to WeChat Pay was last about to be made.
-    pub(crate) fn last_told_at(&self) -> UnixSeconds {
-        self.told_again_at.unwrap_or(self.at)
+    pub(crate) fn last_sent_at(&self) -> UnixSeconds {
+        self.sent_again_at.unwrap_or(self.at)
     }
 
     /// Its value when the same call to WeChat Pay is repeated: later than before, also within one
     /// second, so that the earlier writer notices it.
-    pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
-        now.max(self.last_told_at().plus_s(1))
+    pub fn next_sent_at(&self, now: UnixSeconds) -> UnixSeconds {
+        now.max(self.last_sent_at().plus_s(1))
     }
 
     /// Whether it is the same decision, whenever it was taken.

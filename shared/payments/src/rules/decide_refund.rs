@@ -106,7 +106,7 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
         && refund.redirected.as_ref().is_some_and(|redirected| {
             let is_the_same =
                 wanted.to == Destination::Merchant && redirected.is_the_same_as(wanted);
-            let since = redirected.last_told_at();
+            let since = redirected.last_sent_at();
             !is_the_same && wanted.at.since(since) < UNDER_WAY_S
         })
 }

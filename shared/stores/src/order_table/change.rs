@@ -213,11 +213,11 @@ impl OrderTable {
         if let OrderState::Rejected(why) = &change.to {
             set.push_str(", rejected_for = :rejected_for");
             update = update.expression_attribute_values(":rejected_for", text(why.name()));
-            if let Rejection::Refused(Some(told)) = why {
+            if let Rejection::Refused(Some(refusal)) = why {
                 set.push_str(", refusal_code = :refusal_code, refusal_message = :refusal_message");
                 update = update
-                    .expression_attribute_values(":refusal_code", text(&told.code))
-                    .expression_attribute_values(":refusal_message", text(&told.message));
+                    .expression_attribute_values(":refusal_code", text(&refusal.code))
+                    .expression_attribute_values(":refusal_message", text(&refusal.message));
             }
         }
         if let Some(payment) = change.to.payment() {

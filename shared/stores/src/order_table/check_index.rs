@@ -348,7 +348,7 @@ impl OrderTable {
         match &refund.redirected {
             Some(sent) => {
                 seen.push(("sent_at", ":seen_sent_at", Some(sent.at)));
-                seen.push(("sent_again_at", ":seen_sent_again_at", sent.told_again_at));
+                seen.push(("sent_again_at", ":seen_sent_again_at", sent.sent_again_at));
             }
             None => {
                 seen.push(("sent_at", ":seen_sent_at", None));

@@ -1,4 +1,4 @@
-//! The lease of whoever calls WeChat Pay for an order, and the prepay value that comes of it.
+//! The lease of the process that calls WeChat Pay for an order, and the prepay value that it gets.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{

@@ -94,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_enters_the_index_when_wechat_pay_has_accepted_it_and_moves_once_when_it_is_told_when()
-     {
+    fn a_refund_enters_the_index_when_wechat_pay_has_accepted_it_and_moves_once_the_time_is_known()
+    {
         let succeeded = || RefundState::Succeeded(SUCCEEDED);
         let refused = || RefundState::Refused("NO_AUTH".to_owned());
-        let told = Some(ACCEPTED);
+        let accepted = Some(ACCEPTED);
         for (from, to, day) in [
             (
                 (RefundState::Reserved, None),
-                (RefundState::Processing, told),
-                told,
+                (RefundState::Processing, accepted),
+                accepted,
             ),
             (
                 (RefundState::Reserved, None),
@@ -115,7 +115,11 @@ mod tests {
                 (succeeded(), None),
                 Some(SUCCEEDED),
             ),
-            ((RefundState::Reserved, None), (succeeded(), told), told),
+            (
+                (RefundState::Reserved, None),
+                (succeeded(), accepted),
+                accepted,
+            ),
             (
                 (RefundState::Reserved, None),
                 (RefundState::Closed, None),
@@ -124,12 +128,20 @@ mod tests {
             ((RefundState::Reserved, None), (refused(), None), None),
             ((refused(), None), (RefundState::Reserved, None), None),
             ((refused(), None), (RefundState::Abnormal, None), Some(AT)),
-            ((RefundState::Abnormal, None), (succeeded(), told), told),
-            ((RefundState::Abnormal, None), (succeeded(), None), None),
-            ((RefundState::Processing, told), (succeeded(), told), None),
             (
-                (RefundState::Processing, told),
-                (RefundState::Closed, told),
+                (RefundState::Abnormal, None),
+                (succeeded(), accepted),
+                accepted,
+            ),
+            ((RefundState::Abnormal, None), (succeeded(), None), None),
+            (
+                (RefundState::Processing, accepted),
+                (succeeded(), accepted),
+                None,
+            ),
+            (
+                (RefundState::Processing, accepted),
+                (RefundState::Closed, accepted),
                 None,
             ),
         ] {

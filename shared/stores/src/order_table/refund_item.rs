@@ -14,7 +14,7 @@
 //! | `overdue_since` | Unix seconds: since when it is a matter for a person that WeChat Pay brings it to no end |
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
 //! | `sent_to`, `sent_by`, `sent_why`, `sent_at` | where a person sent its money when it could not be paid out: `merchant` or `user`; who, why, when (Unix seconds) |
-//! | `sent_again_at` | Unix seconds: when somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of the request |
+//! | `sent_again_at` | Unix seconds: when the same call to WeChat Pay was last about to be repeated, by a repeat or a duplicate of the request |
 //! | `received_by` | whose account has its money, as WeChat Pay said: `payer` or `merchant` |
 //! | `payer_paid_by`, `payer_paid_why`, `payer_paid_at` | who said how the payer was paid whose money went to the merchant |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
@@ -143,7 +143,7 @@ pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<Att
         (
             "sent_again_at",
             redirected
-                .and_then(|sent| sent.told_again_at)
+                .and_then(|sent| sent.sent_again_at)
                 .map(|at| number(at.0)),
         ),
         (
@@ -218,7 +218,7 @@ fn redirected(fields: &Fields<'_>) -> Result<Option<Redirection>, TableError> {
             why: fields.text("sent_why")?.to_owned(),
         },
         at: UnixSeconds(fields.number("sent_at")?),
-        told_again_at: fields.optional_seconds("sent_again_at")?,
+        sent_again_at: fields.optional_seconds("sent_again_at")?,
     }))
 }
 

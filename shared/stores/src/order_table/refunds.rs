@@ -132,7 +132,7 @@ impl OrderTable {
         Ok(refunds)
     }
 
-    /// The refund of an order that WeChat Pay knows by this number. Its refunds are few, so they
+    /// The refund of an order that WeChat Pay has under this number. Its refunds are few, so they
     /// are all read.
     ///
     /// # Errors

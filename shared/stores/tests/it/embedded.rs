@@ -61,7 +61,7 @@ fn first(order: &Order) -> Event {
 }
 
 /// The context of a callback, as long as WeChat Pay's are.
-fn told() -> ChangeContext {
+fn context() -> ChangeContext {
     ChangeContext {
         cause: Cause::Notice("EV-2018022511223320873-0001-4f2a".to_owned()),
         trace: "28a9dd52ac3c4b78dcc7e7de83a77a62".to_owned(),
@@ -77,7 +77,7 @@ async fn reserve(bench: &Bench, order: &Order) {
 }
 
 async fn issue(bench: &Bench, order: &Order) -> Order {
-    let issued = IssuedPrepay::new(order, native(), &told());
+    let issued = IssuedPrepay::new(order, native(), &context());
     let written = bench.table().store_prepay(order, &issued).await;
     match written.expect("an answer") {
         WriteOutcome::Written(order) => *order,
@@ -86,7 +86,7 @@ async fn issue(bench: &Bench, order: &Order) -> Order {
 }
 
 async fn apply(bench: &Bench, order: &Order, to: OrderState) -> Order {
-    let change = OrderChange::new(order, to, &told());
+    let change = OrderChange::new(order, to, &context());
     let applied = bench.table().apply(&change).await;
     assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
     let read = bench.read(order).await;
@@ -183,9 +183,9 @@ async fn changes_of_an_order_alone_are_single_writes_and_its_journal_has_them_al
     );
     assert_eq!(journal[0], first(&typical()));
     for event in &journal[1..] {
-        assert_eq!(event.request_id, told().request_id);
-        assert_eq!(event.trace, told().trace);
-        assert_eq!(event.at, told().at);
+        assert_eq!(event.request_id, context().request_id);
+        assert_eq!(event.trace, context().trace);
+        assert_eq!(event.at, context().at);
     }
 }
 
@@ -205,7 +205,7 @@ async fn what_changes_with_its_order_has_its_event_in_an_item_of_its_own() {
         },
         approval: Approval::Caller,
     };
-    let change = reserve_refund::reserve(&order, None, &[], &wanted, "https://n", &told());
+    let change = reserve_refund::reserve(&order, None, &[], &wanted, "https://n", &context());
     let change = change.expect("there is money to give back");
     let applied = bench.table().apply(&change).await;
     assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
@@ -226,7 +226,7 @@ async fn a_repeat_of_a_write_whose_answer_was_lost_is_the_write_and_another_chan
     let order = typical();
     reserve(&bench, &order).await;
     let order = issue(&bench, &order).await;
-    let change = OrderChange::new(&order, paid(&order), &told());
+    let change = OrderChange::new(&order, paid(&order), &context());
     let table = bench.table();
     for _ in 0..2 {
         let applied = table.apply(&change).await.expect("an answer");
@@ -242,7 +242,7 @@ async fn a_repeat_of_a_write_whose_answer_was_lost_is_the_write_and_another_chan
 async fn a_change_of_an_order_that_is_gone_asks_to_read_it_again() {
     let bench = Bench::new().await;
     let order = typical();
-    let change = OrderChange::new(&order, OrderState::Closing, &told());
+    let change = OrderChange::new(&order, OrderState::Closing, &context());
     let applied = bench.table().apply(&change).await.expect("an answer");
     assert_eq!(applied, ApplyOutcome::VersionMoved);
     assert!(items(&bench).await.is_empty());
@@ -253,15 +253,15 @@ async fn a_rejection_says_why_in_its_embedded_event() {
     let bench = Bench::new().await;
     let order = typical();
     reserve(&bench, &order).await;
-    let told = OrderRefusal {
+    let refusal = OrderRefusal {
         code: "PARAM_ERROR".to_owned(),
         message: "no such openid".to_owned(),
     };
-    let refused = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
+    let refused = OrderState::Rejected(Rejection::Refused(Some(refusal.clone())));
     let order = apply(&bench, &order, refused.clone()).await;
     assert_eq!(order.state, refused);
     let journal = bench.table().journal(&order.order_no).await.expect("read");
-    assert_eq!(journal[1].refusal, Some(told));
+    assert_eq!(journal[1].refusal, Some(refusal));
     assert_eq!(sort_keys(&bench).await, ["order"]);
 }
 
@@ -307,7 +307,7 @@ async fn the_body_goes_with_the_last_prepay_value_and_stays_while_another_may_be
             params: native(),
             expires_at: UnixSeconds(order.expires_at.0 - 1),
         },
-        ..IssuedPrepay::new(&order, native(), &told())
+        ..IssuedPrepay::new(&order, native(), &context())
     };
     let written = bench.table().store_prepay(&order, &issued).await;
     let WriteOutcome::Written(order) = written.expect("an answer") else {
@@ -351,7 +351,7 @@ async fn an_orders_item_stays_under_a_kilobyte_through_its_life() {
     let swept = ChangeContext {
         cause: Cause::Sweep("155aa47ff6e6088136e70fe20e430f68".to_owned()),
         request_id: None,
-        ..told()
+        ..context()
     };
     let change = OrderChange::new(&order, OrderState::Closing, &swept);
     let applied = bench.table().apply(&change).await;

@@ -134,10 +134,16 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
     assert!(both.contains(red), "of its product only what is open");
     let repaired = found(DifferenceKind::PaidThereUnpaidHere).repaired("run-1", "booked", NOW);
     // A part without a difference is neither good nor bad.
-    let untold = figures_of(&[(&explained, 50)], 30);
-    assert!(untold.contains("class=\"figure\""), "{untold}");
-    assert!(!untold.contains("class=\"figure good\"") && !untold.contains("class=\"figure bad\""));
-    assert!(untold.contains(" + in no difference +¥0.30"), "{untold}");
+    let unexplained = figures_of(&[(&explained, 50)], 30);
+    assert!(unexplained.contains("class=\"figure\""), "{unexplained}");
+    assert!(
+        !unexplained.contains("class=\"figure good\"")
+            && !unexplained.contains("class=\"figure bad\"")
+    );
+    assert!(
+        unexplained.contains(" + in no difference +¥0.30"),
+        "{unexplained}"
+    );
     let since = shown(&[(&repaired, 900)]);
     assert!(since.contains("Payments and refunds agree"), "{since}");
     assert!(since.contains("+¥9.00 is repaired since"), "{since}");

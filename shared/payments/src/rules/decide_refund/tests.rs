@@ -27,7 +27,7 @@ fn to(destination: Destination, at_s: i64) -> Redirection {
         to: destination,
         decided: li("card gone"),
         at: UnixSeconds(at_s),
-        told_again_at: None,
+        sent_again_at: None,
     }
 }
 
@@ -211,11 +211,11 @@ fn what_a_duplicate_or_a_repeat_sent_to_wechat_pay_as_well_is_undone_by_neither(
     let first = sent.redirected.clone().unwrap();
     // In the same second, and again: each differs from those before.
     let again = |before: &Redirection, after_s: i64| Redirection {
-        told_again_at: Some(before.next_told_at(UnixSeconds(first.at.0 + after_s))),
+        sent_again_at: Some(before.next_sent_at(UnixSeconds(first.at.0 + after_s))),
         ..before.clone()
     };
     let (twin, repeat) = (again(&first, 0), again(&first, 50));
-    let after_s = |of: &Redirection| of.told_again_at.unwrap().0 - first.at.0;
+    let after_s = |of: &Redirection| of.sent_again_at.unwrap().0 - first.at.0;
     let third = again(&twin, 0);
     assert_eq!([&twin, &third, &repeat].map(after_s), [1, 2, 50]);
     let both = Refund {

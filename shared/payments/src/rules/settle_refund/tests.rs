@@ -390,7 +390,7 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whateve
             why: "card gone".into(),
         },
         at: AT,
-        told_again_at: None,
+        sent_again_at: None,
     };
     let sent = |to| Refund {
         redirected: Some(li(to)),

@@ -1,0 +1,286 @@
+//! Keys, tables, policies, roles and queues of a stack that are not as the template has them.
+
+use super::{PARAMETERS, breaks};
+use crate::doctor::front::Change;
+use crate::doctor::stage::stage;
+
+#[test]
+fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
+    let stage = stage();
+    let fields = stage.output("FieldsKeyId").to_owned();
+    let storage = stage.output("StorageKeyId").to_owned();
+    breaks(
+        &stage,
+        "kms-key-not-enabled",
+        &format!("c('kms').disable_key(KeyId='{fields}')"),
+        &format!("c('kms').enable_key(KeyId='{fields}')"),
+    );
+    breaks(
+        &stage,
+        "kms-key-being-deleted",
+        &format!("c('kms').schedule_key_deletion(KeyId='{fields}', PendingWindowInDays=30)"),
+        &format!(
+            "c('kms').cancel_key_deletion(KeyId='{fields}'); c('kms').enable_key(KeyId='{fields}')"
+        ),
+    );
+    breaks(
+        &stage,
+        "kms-rotation-off",
+        &format!("c('kms').disable_key_rotation(KeyId='{storage}')"),
+        &format!("c('kms').enable_key_rotation(KeyId='{storage}')"),
+    );
+    let gone = Change::refuse(
+        &["TrentService.DescribeKey", &fields],
+        400,
+        "NotFoundException",
+    );
+    stage.doctor_where(&[gone]).is_only("kms-key-gone");
+    // Beside a sealed signer the signing key may wait for its import.
+    let signing = stage.output("MerchantSigningKeyId").to_owned();
+    let waits = Change::replace(
+        &["TrentService.DescribeKey", &signing],
+        r#""KeyState": "Enabled""#,
+        r#""KeyState": "PendingImport""#,
+    );
+    stage.doctor_where(std::slice::from_ref(&waits)).is_well();
+    let by_kms = Change::replace(
+        &[PARAMETERS],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    let told = stage.doctor_where(&[waits, by_kms]);
+    told.is_only("merchant-key-not-imported");
+    let left_out = told.report["left_out"].to_string();
+    assert!(left_out.contains("WeChat Pay"), "{left_out}");
+}
+
+#[test]
+fn tables_that_lack_what_the_template_gives_them_are_found() {
+    let stage = stage();
+    let recovery = |is_on: &str| {
+        format!(
+            "c('dynamodb').update_continuous_backups(TableName='tea-orders', \
+             PointInTimeRecoverySpecification={{'PointInTimeRecoveryEnabled': {is_on}}})"
+        )
+    };
+    breaks(
+        &stage,
+        "point-in-time-recovery-off",
+        &recovery("False"),
+        &recovery("True"),
+    );
+    let expiry = |is_on: &str| {
+        format!(
+            "c('dynamodb').update_time_to_live(TableName='tea-notices', \
+             TimeToLiveSpecification={{'Enabled': {is_on}, 'AttributeName': 'expires_at'}})"
+        )
+    };
+    breaks(
+        &stage,
+        "time-to-live-off",
+        &expiry("False"),
+        &expiry("True"),
+    );
+    let protection = |is_on: &str| {
+        format!(
+            "c('dynamodb').update_table(TableName='tea-keys', DeletionProtectionEnabled={is_on})"
+        )
+    };
+    breaks(
+        &stage,
+        "deletion-protection-off",
+        &protection("False"),
+        &protection("True"),
+    );
+    let encryption = |is_on: &str| {
+        format!(
+            "c('dynamodb').update_table(TableName='tea-guards', SSESpecification={{'Enabled': {is_on}, 'SSEType': 'KMS'}})"
+        )
+    };
+    breaks(
+        &stage,
+        "table-not-encrypted",
+        &encryption("False"),
+        &encryption("True"),
+    );
+
+    let of = |table: &'static str| ["DynamoDB_20120810.DescribeTable", table];
+    for (id, change) in [
+        (
+            "table-gone",
+            Change::refuse(&of("tea-guards"), 400, "ResourceNotFoundException"),
+        ),
+        (
+            "table-not-active",
+            Change::replace(
+                &of("tea-guards"),
+                r#""TableStatus": "ACTIVE""#,
+                r#""TableStatus": "INACCESSIBLE_ENCRYPTION_CREDENTIALS""#,
+            ),
+        ),
+        (
+            "index-not-active",
+            Change::replace(
+                &of("tea-orders"),
+                r#""IndexName": "due""#,
+                r#""IndexName": "due", "IndexStatus": "CREATING""#,
+            ),
+        ),
+        (
+            "index-not-active",
+            Change::replace(
+                &of("tea-notices"),
+                r#""IndexName": "by_status""#,
+                r#""IndexName": "other""#,
+            ),
+        ),
+        (
+            "stream-off",
+            Change::replace(
+                &of("tea-orders"),
+                r#""StreamEnabled": true"#,
+                r#""StreamEnabled": false"#,
+            ),
+        ),
+    ] {
+        stage.doctor_where(&[change]).is_only(id);
+    }
+}
+
+#[test]
+fn policies_of_keys_that_were_changed_are_found() {
+    let stage = stage();
+    for (key, breaking) in [
+        ("SecretsKeyId", "p['Statement'].pop()"),
+        (
+            "FieldsKeyId",
+            "p['Statement'].append({'Sid': 'More', 'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::111111111111:root'}, \
+             'Action': 'kms:Decrypt', 'Resource': '*'})",
+        ),
+        (
+            "MerchantSigningKeyId",
+            "p['Statement'][1]['Condition']['StringNotEquals']['kms:SigningAlgorithm'] = 'RSASSA_PSS_SHA_256'",
+        ),
+    ] {
+        let id = stage.output(key).to_owned();
+        let read = format!(
+            "import json\nk = '{id}'\nt = c('kms').get_key_policy(KeyId=k, PolicyName='default')['Policy']\n"
+        );
+        let kept = stage.aws(&format!("{read}print(t)"));
+        let put = "c('kms').put_key_policy(KeyId=k, PolicyName='default', Policy=";
+        breaks(
+            &stage,
+            "kms-policy-changed",
+            &format!("{read}p = json.loads(t)\n{breaking}\n{put}json.dumps(p))"),
+            &format!("{read}{put}'''{}''')", kept.trim()),
+        );
+    }
+}
+
+#[test]
+fn roles_that_may_not_do_what_they_live_on_are_found() {
+    let stage = stage();
+    for (role, action) in [
+        ("ReceiveCallbackRole", "sqs:"),
+        ("CreateOrderRole", "dynamodb:Put"),
+        ("ReconcileRole", "dynamodb:Query"),
+        ("OrderEventsPipeRole", "dynamodb:GetRecords"),
+        ("OrderEventsPipeRole", "events:"),
+        ("SweepScheduleRole", "lambda:"),
+    ] {
+        let read = format!(
+            "import json\ni = c('iam')\n\
+             r = [r['RoleName'] for r in i.list_roles(MaxItems=1000)['Roles'] if '{role}' in r['RoleName']][0]\n\
+             y = i.list_role_policies(RoleName=r)['PolicyNames'][0]\n\
+             d = i.get_role_policy(RoleName=r, PolicyName=y)['PolicyDocument']\n"
+        );
+        let kept = stage.aws(&format!("{read}print(json.dumps(d))"));
+        let put = "i.put_role_policy(RoleName=r, PolicyName=y, PolicyDocument=";
+        breaks(
+            &stage,
+            "role-may-not",
+            &format!("{read}{put}json.dumps(d).replace('{action}', 'none:'))"),
+            &format!("{read}{put}'''{}''')", kept.trim()),
+        );
+    }
+    let gone = Change::refuse(
+        &["Action=SimulatePrincipalPolicy", "SendWebhookRole"],
+        404,
+        "NoSuchEntity",
+    );
+    stage.doctor_where(&[gone]).is_only("role-gone");
+    let denied = Change::refuse(&["Action=SimulatePrincipalPolicy"], 403, "AccessDenied");
+    stage.doctor_where(&[denied]).is_only("not-examined");
+}
+
+#[test]
+fn queues_with_dead_letters_or_an_open_door_are_found() {
+    let stage = stage();
+    let dead = "u = c('sqs').get_queue_url(QueueName='tea-payment-results-dlq')['QueueUrl']\n";
+    breaks(
+        &stage,
+        "dead-letters",
+        &format!("{dead}c('sqs').send_message(QueueUrl=u, MessageBody='lost')"),
+        &format!("{dead}c('sqs').purge_queue(QueueUrl=u)"),
+    );
+    let queue = "u = c('sqs').get_queue_url(QueueName='tea-payment-requests')['QueueUrl']\n\
+                 a = c('sqs').get_queue_attributes(QueueUrl=u, AttributeNames=['All'])['Attributes']\n";
+    for (id, attribute) in [
+        ("queue-without-dead-letters", "RedrivePolicy"),
+        ("queue-policy-open", "Policy"),
+        ("queue-not-encrypted", "KmsMasterKeyId"),
+    ] {
+        let kept = stage.aws(&format!("{queue}print(a['{attribute}'])"));
+        breaks(
+            &stage,
+            id,
+            &format!(
+                "{queue}c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'{attribute}': ''}})"
+            ),
+            &format!(
+                "{queue}c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'{attribute}': '''{}'''}})",
+                kept.trim()
+            ),
+        );
+    }
+    let gone = Change::refuse(
+        &["AmazonSQS.GetQueueAttributes", "tea-webhooks\""],
+        400,
+        "QueueDoesNotExist",
+    );
+    stage.doctor_where(&[gone]).is_only("queue-gone");
+    let queue = "u = c('sqs').get_queue_url(QueueName='tea-reconcile-work')['QueueUrl']\n\
+                 a = c('sqs').get_queue_attributes(QueueUrl=u, AttributeNames=['All'])['Attributes']\n";
+    let kept = stage.aws(&format!("{queue}print(a['Policy'])"));
+    let senders = "[s for s in p['Statement'] if s['Action'] == 'sqs:SendMessage'][0]['Condition']['ArnNotEquals']";
+    // Somebody beside the template's senders, and one of the template's that is missing.
+    for (id, change) in [
+        (
+            "queue-policy-open",
+            "['aws:PrincipalArn'].append('arn:aws:iam::000000000000:role/somebody')",
+        ),
+        ("queue-policy-shut", "['aws:PrincipalArn'].pop(0)"),
+    ] {
+        breaks(
+            &stage,
+            id,
+            &format!(
+                "{queue}import json\np = json.loads(a['Policy'])\n{senders}{change}\n\
+                 c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'Policy': json.dumps(p)}})"
+            ),
+            &format!(
+                "{queue}c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'Policy': '''{}'''}})",
+                kept.trim()
+            ),
+        );
+    }
+    // A policy that still keeps strangers out, but no longer asks for TLS.
+    let without_tls = Change::replace(
+        &["AmazonSQS.GetQueueAttributes", "tea-webhooks\""],
+        "aws:SecureTransport",
+        "aws:SomethingElse",
+    );
+    stage
+        .doctor_where(&[without_tls])
+        .is_only("queue-policy-open");
+}
