@@ -10,7 +10,7 @@ pub(crate) const ONLY_BY_HAND: [&str; 13] = [
     "A payment of one yuan was made, seen as paid within seconds, and given back in full.",
     "An alarm reaches a person: one was set to ALARM by hand (aws cloudwatch set-alarm-state).",
     "A member of the console's group gets in (doctor --console-token-file), and a colleague who is none does not.",
-    "A message that somebody without the operator's role sends to a queue is refused, and one with it is taken.",
+    "A message that a person without the operator's role sends to a queue is refused, and one with it is taken.",
     "A release whose version fails was taken back by its alarms, once, on a test stack.",
     "The tables were restored by the page, once, on a test stack, by the people who would have to do it, and the stack was deployed after it.",
     "Where there are backups: one and its copy in the other Region ended COMPLETED, and the keys are replicated there.",
