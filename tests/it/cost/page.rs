@@ -180,7 +180,7 @@ Made by `cargo cost` of the flows in `tests/it/cost.rs`, which run over the real
 counted, and of the prices in [prices.json](prices.json). A test fails when a flow takes something else than this page says. It is no
 offer of AWS's: look a price up before you rely on it. How big a day may be is in [sizing.md](sizing.md).
 
-Of 1,000 orders 900 are paid within a minute and told by a callback, 100 are never paid, and 100 are refunded. Free tiers,
+Of 1,000 orders 900 are paid within a minute and announced by a callback, 100 are never paid, and 100 are refunded. Free tiers,
 storage and traffic out (a few KB an order) are left out.
 
 ";
@@ -233,7 +233,7 @@ fn events_and_webhooks(page: &mut String, sealed: &Counted) -> std::fmt::Result 
     let events = events(sealed);
     writeln!(
         page,
-        "## What events and webhooks add\n\nEach change of an order is an event: {} for each order. The Pipe, the bus and its archive take them all, whoever listens; the rule\ncopies each into the queue, and `send-webhook` posts those of clients that have set up a webhook.\n",
+        "## What events and webhooks add\n\nEach change of an order is an event: {} for each order. The Pipe, the bus and its archive take them all, whether or not any system listens; the rule\ncopies each into the queue, and `send-webhook` posts those of clients that have set up a webhook.\n",
         tenths(events)
     )?;
     writeln!(page, "| USD for a million orders in {HOME} | |\n|---|---|")?;
@@ -285,7 +285,7 @@ fn other_ways(page: &mut String, sealed: &Counted) -> std::fmt::Result {
     let jsapi = sum(of_a_million(&sealed.jsapi, HOME));
     writeln!(
         page,
-        "A million orders with a named payer (JSAPI) cost {} USD more in {HOME}: the payer's lease, and a longer prepay value. A million\nlooks at orders (`GET /v1/orders/{{order_no}}`) cost {} USD beside that: who hears of changes by webhook saves them.\n",
+        "A million orders with a named payer (JSAPI) cost {} USD more in {HOME}: the payer's lease, and a longer prepay value. A million\nlooks at orders (`GET /v1/orders/{{order_no}}`) cost {} USD beside that: a client that gets changes by webhook saves them.\n",
         amount(jsapi - native),
         amount(look)
     )
