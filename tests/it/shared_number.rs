@@ -28,6 +28,12 @@ async fn rejected_for_an_open_order() -> Testbed {
     let again = testbed.post_order(&native("ORDER-1")).await;
     assert_is_refused(&again);
     assert_eq!(again.body["detail"], first.body["detail"]);
+    let order = testbed.get_order("ORDER-1").await.body;
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
+    let rejected = &events["events"][1];
+    assert_eq!(rejected["to"], "rejected", "{events}");
+    assert_eq!(rejected["rejection"], order["rejection"], "{events}");
+    assert_eq!(order["rejection"]["wechatpay_code"], "OUT_TRADE_NO_USED");
     testbed
 }
 

@@ -27,7 +27,13 @@ FIELDS = {
 # state, which it is not when the event is an item of its own. A Pipe takes five patterns at most.
 FILTERS = [
     {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "event#"}]}}}},
-    {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": ["order"]}}}},
+    {
+        "eventName": ["INSERT"],
+        "dynamodb": {
+            "Keys": {"sk": {"S": ["order"]}},
+            "NewImage": {"state": {"S": ["reserved", "closed", "closing"]}},
+        },
+    },
     {
         "eventName": ["MODIFY"],
         "dynamodb": {

@@ -1,4 +1,5 @@
-//! Settles news about payments: a consistent read, a decision, one transaction.
+//! Settles news about payments: a consistent read, a decision, one write. That an order is unpaid
+//! changes nothing, so that news reads and writes nothing.
 
 use payments::{
     model::{journal::ChangeContext, merchant::MerchantFacts, order::Order, parked::PaymentToPark},

@@ -10,9 +10,9 @@ use payments::model::{ids::OrderNo, money::Fen, order::Order};
 use stores::fields::{FieldError, FieldSeal};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-/// More bytes than any body has: the longest field of our API is a few KB.
+/// More bytes than any body has: its fields are some hundred characters at most.
 const BODY_BYTES_MAX: usize = 32 * 1024;
-/// Bytes that packing adds to a body without anything to save: a header and a sum.
+/// By so many bytes at most a packed body is longer than the body: a header and a sum.
 const OVERHEAD_BYTES: usize = 64;
 
 /// Packs, seals, opens and unpacks the bodies of orders.

@@ -3,14 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Findings, field, journal::first_version};
 use crate::engine::{
-    books::{Records, number},
+    books::{OrderRecords, Records, number, text},
     deployment::Deployment,
     pipe::pipe,
 };
 
-/// Every change of an order passes the pipe, once, with all that the pipe takes from it.
+/// What an event says on its way and in the journal.
+const SAID: [&str; 6] = ["from", "to", "cause_kind", "cause_id", "decision", "trace"];
+
+/// Every change of an order passes the pipe, once, with all that the pipe takes from it, and says
+/// what the journal says.
 pub(super) fn every_change_leaves_once(
     deployment: &Deployment,
     books: &Records,
@@ -34,9 +40,11 @@ pub(super) fn every_change_leaves_once(
             );
         }
         let version = field(&image["version"], "N").parse().unwrap_or_default();
-        left.entry(field(&image["order_no"], "S").to_owned())
-            .or_default()
-            .push(version);
+        let order_no = field(&image["order_no"], "S");
+        if let Some(book) = books.orders.get(order_no) {
+            says_what_the_journal_says(book, order_no, version, image, found);
+        }
+        left.entry(order_no.to_owned()).or_default().push(version);
     }
     for (order_no, book) in &books.orders {
         let Some(order) = &book.order else {
@@ -50,6 +58,33 @@ pub(super) fn every_change_leaves_once(
             found.add(
                 "every change leaves once",
                 format!("{order_no} has {last} changes, and {versions:?} left"),
+            );
+        }
+    }
+}
+
+fn says_what_the_journal_says(
+    book: &OrderRecords,
+    order_no: &str,
+    version: i64,
+    image: &Value,
+    found: &mut Findings,
+) {
+    let mut events = book.events.iter();
+    let Some(event) = events.find(|event| number(event, "version") == version) else {
+        return; // the check of versions tells it
+    };
+    // Of an order of an earlier version the second event goes out under the first one's trace.
+    let embeds = book
+        .order
+        .as_ref()
+        .is_some_and(|order| order.contains_key("event_version"));
+    for name in SAID.into_iter().filter(|name| embeds || *name != "trace") {
+        let (left, kept) = (field(&image[name], "S"), text(event, name));
+        if left != kept {
+            found.add(
+                "every change leaves as the journal has it",
+                format!("{order_no}, version {version}: {name} left as {left:?}, and is {kept:?}"),
             );
         }
     }

@@ -328,12 +328,12 @@ impl Testbed {
         self.send(request).await
     }
 
-    /// The usual client reads an order.
     /// Writes of changes of orders alone, and of their leases and next checks.
     pub(crate) fn order_changes(&self) -> Match {
         Match::operation(Service::DynamoDb, "UpdateItem").on(&self.tables.orders)
     }
 
+    /// The usual client reads an order.
     pub(crate) async fn get_order(&self, order_no: &str) -> ApiAnswer {
         self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))
             .await

@@ -36,7 +36,8 @@ pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     }
 }
 
-/// Whether the news changes no order, known or not, in whatever state: it is not paid yet.
+/// Whether [`settle_trade`] and [`settle_unknown_trade`] change nothing by this news, whatever the
+/// order: it is not paid yet.
 pub fn is_still_open(notice: &TradeNotice) -> bool {
     match &notice.outcome {
         TradeOutcome::Unpaid => true,

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::model::{
     decision::OperatorDecision,
     journal::{Cause, Event, Subject},
+    order::Rejection,
 };
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -97,9 +98,18 @@ pub(super) fn latest(fields: &Fields<'_>) -> Result<Option<Event>, TableError> {
     if !fields.item.contains_key(EVENT_VERSION) {
         return Ok(None);
     }
+    let event = event(fields)?;
+    // Nothing embedded follows a rejection, so the order's state has its refusal, also one that is
+    // no text of WeChat Pay's.
+    let state = fields.state()?;
+    let rejection = state
+        .rejection()
+        .filter(|_| event.to == state.name())
+        .map(Rejection::refusal);
     Ok(Some(Event {
         version: fields.number(EVENT_VERSION)?,
-        ..event(fields)?
+        refusal: rejection.or_else(|| event.refusal.clone()),
+        ..event
     }))
 }
 

@@ -165,7 +165,7 @@ impl Fields<'_> {
         })
     }
 
-    fn state(&self) -> Result<OrderState, TableError> {
+    pub(super) fn state(&self) -> Result<OrderState, TableError> {
         Ok(match self.text("state")? {
             "reserved" => OrderState::Reserved,
             "awaiting_payment" => OrderState::AwaitingPayment(

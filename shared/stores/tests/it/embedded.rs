@@ -250,19 +250,28 @@ async fn a_change_of_an_order_that_is_gone_asks_to_read_it_again() {
 
 #[tokio::test]
 async fn a_rejection_says_why_in_its_embedded_event() {
-    let bench = Bench::new().await;
-    let order = typical();
-    reserve(&bench, &order).await;
     let refusal = OrderRefusal {
         code: "PARAM_ERROR".to_owned(),
         message: "no such openid".to_owned(),
     };
-    let refused = OrderState::Rejected(Rejection::Refused(Some(refusal.clone())));
-    let order = apply(&bench, &order, refused.clone()).await;
-    assert_eq!(order.state, refused);
-    let journal = bench.table().journal(&order.order_no).await.expect("read");
-    assert_eq!(journal[1].refusal, Some(refusal));
-    assert_eq!(sort_keys(&bench).await, ["order"]);
+    for why in [
+        Rejection::Refused(Some(refusal)),
+        Rejection::NumberUsedElsewhere,
+    ] {
+        let bench = Bench::new().await;
+        let order = typical();
+        reserve(&bench, &order).await;
+        let refused = OrderState::Rejected(why.clone());
+        let rejected = apply(&bench, &order, refused.clone()).await;
+        assert_eq!(rejected.state, refused);
+        let table = bench.table();
+        let journal = table.journal(&order.order_no).await.expect("read");
+        assert_eq!(journal[1].refusal, Some(why.refusal()));
+        assert_eq!(sort_keys(&bench).await, ["order"]);
+        let repeat = OrderChange::new(&order, refused, &context());
+        let applied = table.apply(&repeat).await.expect("an answer");
+        assert_eq!(applied, ApplyOutcome::Applied);
+    }
 }
 
 #[tokio::test]
