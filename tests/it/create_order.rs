@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -11,7 +12,9 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::{
     contract::conforms,
-    support::{APPIDS, ApiAnswer, MCHID, Testbed, TestbedOptions, native, refused_by_wechat},
+    support::{
+        APPIDS, ApiAnswer, Lines, MCHID, Testbed, TestbedOptions, native, refused_by_wechat,
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -531,15 +534,15 @@ async fn no_call_to_wechat_pay_is_made_when_a_table_or_the_queue_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openid_and_the_wechat_body_lie_sealed_in_the_table() {
+async fn openid_and_the_wechat_body_lie_sealed_in_the_table_until_no_call_can_need_them() {
     let testbed = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["product"] = json!("jsapi");
     body["openid"] = json!("oSecretPerson");
     body["description"] = json!("A private description");
-    assert_eq!(testbed.post_order(&body).await.status, 201);
+    assert_eq!(testbed.post_order_async(&body).await.status, 202);
     let held = format!("{:?}", testbed.items("").await);
-    assert!(held.contains("ORDER-1"));
+    assert!(held.contains("sealed_body"));
     for secret in ["oSecretPerson", "A private description"] {
         assert!(!held.contains(secret), "{secret} lies open in the table");
         assert!(
@@ -547,4 +550,27 @@ async fn openid_and_the_wechat_body_lie_sealed_in_the_table() {
             "{secret} lies open in the table's bytes"
         );
     }
+    assert_eq!(testbed.work_off().await, 0);
+    let held = format!("{:?}", testbed.items("").await);
+    assert!(held.contains("ORDER-1") && !held.contains("sealed_body"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_body_that_does_not_open_needs_an_operator() {
+    let testbed = Testbed::start().await;
+    testbed.post_order_async(&native("ORDER-1")).await;
+    let damaged = AttributeValue::B(Blob::new([1, 0]));
+    let update = testbed.dynamo().update_item();
+    let update = update
+        .table_name(&testbed.tables.orders)
+        .key("pk", AttributeValue::S(format!("order#{MCHID}#ORDER-1")))
+        .key("sk", AttributeValue::S("order".to_owned()))
+        .update_expression("SET sealed_body = :damaged")
+        .expression_attribute_values(":damaged", damaged);
+    update.send().await.expect("an order");
+    let lines = Lines::default();
+    assert_eq!(lines.of(testbed.work_off()).await, 1, "it comes again");
+    let errors = lines.take("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0]["message"], "message needs a person");
 }

@@ -46,6 +46,16 @@ pub enum BodyError {
     Damaged,
 }
 
+impl BodyError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Field(error) => error.is_transient(),
+            Self::Removed | Self::NotPacked | Self::Damaged => false,
+        }
+    }
+}
+
 impl StoredBodies {
     /// Bodies are sealed under the key of `fields`.
     pub fn new(fields: FieldSeal) -> Self {

@@ -98,12 +98,12 @@ impl From<RefundError> for Verdict {
 impl From<IssueError> for Verdict {
     fn from(error: IssueError) -> Self {
         match &error {
-            IssueError::Body(_)
-            | IssueError::NotSent(_)
+            IssueError::Body(body) if body.is_transient() => Self::retry(&error),
+            IssueError::NotSent(_)
             | IssueError::Sign(_)
             | IssueError::Table(_)
             | IssueError::Ask(_) => Self::retry(&error),
-            IssueError::WrongValue(_) => Self::needs_operator(&error),
+            IssueError::Body(_) | IssueError::WrongValue(_) => Self::needs_operator(&error),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! WeChat Pay's refusal of an order, in its words.
+//! WeChat Pay's refusal of an order, in its words. Beside `order`, since events have it too, and an
+//! order has its latest event.
 
 use wechatpay::api::Refusal;
 

@@ -335,7 +335,7 @@ fn removed_in(state: &OrderState, embeds_events: bool) -> Vec<&'static str> {
     let removed: &[&'static str] = match state {
         OrderState::AwaitingPayment(_) => &[],
         OrderState::Reserved => &["prepay"],
-        // An item of an earlier version stays as the release that made it can read it.
+        // An item of an earlier version stays readable for the release that made it.
         OrderState::Closing if embeds_events => &["prepay", "sealed_body"],
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)

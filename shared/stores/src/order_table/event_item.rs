@@ -14,7 +14,7 @@ use super::error::TableError;
 use super::fields::Fields;
 use crate::attributes::{Item, number, text};
 
-/// The item of a later event.
+/// An event that is an item of its own.
 pub(super) fn write(pk: &str, order: &Order, event: &Event, amount: Fen) -> Item {
     let mut item = event_attributes(&order.order_no, event);
     item.extend([
@@ -26,7 +26,7 @@ pub(super) fn write(pk: &str, order: &Order, event: &Event, amount: Fen) -> Item
     item
 }
 
-/// The sort key of a later event: sorted by text, events are sorted by version.
+/// The sort key of an event's item: sorted by text, events are sorted by version.
 pub(super) fn event_sk(version: u64) -> String {
     format!("event#{version:010}")
 }

@@ -81,7 +81,7 @@ impl OrderTable {
             values.push((":due_shard", text(due_shard(due.shard))));
             values.push((":due_at", number(due.at.0)));
         }
-        // An item of an earlier version stays as the release that made it can read it.
+        // An item of an earlier version stays readable for the release that made it.
         if issued.is_last && order.latest_event.is_some() {
             remove.push("sealed_body");
         }

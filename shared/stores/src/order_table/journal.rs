@@ -39,7 +39,7 @@ impl OrderTable {
     }
 
     /// One event of an order as it is sent to the merchant's systems; `None` if there is none with
-    /// that version. Early events are inside the order's item; later ones are separate items with
+    /// that version. An event of the order alone is embedded in its item; any other is an item with
     /// all published attributes.
     ///
     /// # Errors

@@ -280,7 +280,7 @@ pub enum Side {
     /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused
     /// until an operator has fixed that; then this one may be accepted unchanged.
     Merchant,
-    /// No one: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
+    /// No one's: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
     Passing,
     /// It is unknown: a code that is not in the manual, or none at all.
     Unknown,
