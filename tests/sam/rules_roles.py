@@ -225,7 +225,7 @@ SERVICES = {
                     {f"lambda:{call}" for call in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")},
                 )
                 for function in GRANTS
-                for version in ("", ":live")
+                for version in ("", ":*")
             ),
             grant("*", {"cloudwatch:DescribeAlarms"}),
         ],
