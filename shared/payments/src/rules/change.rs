@@ -10,7 +10,10 @@ use crate::{
         parked::{ParkedState, PaymentToPark},
         refund::Refund,
     },
-    rules::schedule,
+    rules::{
+        close_order::{CloseEligibility, close_eligibility},
+        schedule,
+    },
 };
 
 /// The effect of a change on a refund.
@@ -184,32 +187,19 @@ impl OrderChange {
         };
         let is_alone =
             self.refund.is_none() && self.parked_payment.is_none() && self.parked.is_none();
-        let is_published = match (&self.from.state, &self.to) {
-            (
-                OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing,
-                OrderState::Paid(_) | OrderState::Closed | OrderState::Rejected(_),
-            )
-            | (OrderState::Reserved | OrderState::AwaitingPayment(_), OrderState::Closing) => true,
-            (
-                OrderState::Reserved
-                | OrderState::AwaitingPayment(_)
-                | OrderState::Closing
-                | OrderState::Closed
-                | OrderState::Rejected(_)
-                | OrderState::Paid(_)
-                | OrderState::PartiallyRefunded(_)
-                | OrderState::Refunded(_)
-                | OrderState::PaidAfterClose(_),
-                OrderState::Reserved
-                | OrderState::AwaitingPayment(_)
-                | OrderState::Closing
-                | OrderState::Closed
-                | OrderState::Rejected(_)
-                | OrderState::Paid(_)
-                | OrderState::PartiallyRefunded(_)
-                | OrderState::Refunded(_)
-                | OrderState::PaidAfterClose(_),
-            ) => false,
+        let is_published = match &self.to {
+            OrderState::Paid(_) | OrderState::Closed | OrderState::Rejected(_) => {
+                match close_eligibility(&self.from) {
+                    CloseEligibility::Open | CloseEligibility::Closing => true,
+                    CloseEligibility::Over | CloseEligibility::Paid => false,
+                }
+            }
+            OrderState::Closing => close_eligibility(&self.from) == CloseEligibility::Open,
+            OrderState::Reserved
+            | OrderState::AwaitingPayment(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::PaidAfterClose(_) => false,
         };
         (is_alone && is_published && event.subject == Subject::Order).then_some(event)
     }

@@ -243,9 +243,9 @@ impl OrderTable {
                 .expression_attribute_values(":count", number(tally.count))
                 .expression_attribute_values(":next_refund_at", number(tally.next_at.0));
         }
-        if let (Some(event), Some(latest)) = (change.embedded_event(), &change.from.latest_event) {
-            let embedding = Embedding::new(latest, event);
-            set.push_str(embedding.set);
+        if let Some(event) = change.embedded_event() {
+            let embedding = Embedding::new(change.from.latest_event.as_ref(), event);
+            set.push_str(&embedding.set);
             remove.extend(embedding.remove);
             for (name, attribute) in [("#from", "from"), ("#to", "to"), ("#at", "at")] {
                 update = update.expression_attribute_names(name, attribute);

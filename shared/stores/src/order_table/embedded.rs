@@ -17,7 +17,7 @@ use wechatpay::{RequestId, UnixSeconds};
 
 use super::{
     error::TableError,
-    event_item::{WECHAT_REQUEST_ID, cause_text, decision_text, event},
+    event_item::{WECHAT_REQUEST_ID, cause_text, decision_text, event, event_map},
     fields::Fields,
 };
 use crate::attributes::{number, text};
@@ -48,43 +48,43 @@ struct EarlyEvent {
 /// The part of an update that embeds an event.
 pub(super) struct Embedding {
     /// Follows `SET` and at least one assignment. It names `#from`, `#to` and `#at`.
-    pub(super) set: &'static str,
+    pub(super) set: String,
     pub(super) values: Vec<(&'static str, AttributeValue)>,
     /// What the event before had and this one has not.
     pub(super) remove: Option<&'static str>,
 }
 
 impl Embedding {
-    /// Embeds `event` in an item whose latest event is `latest`.
-    pub(super) fn new(latest: &Event, event: &Event) -> Self {
+    /// Embeds `event` in an item whose latest event is `latest`. An item of an earlier version has
+    /// none, and gets it as that version reads it.
+    pub(super) fn new(latest: Option<&Event>, event: &Event) -> Self {
+        let appended = latest.map_or_else(|| event_map(event), early);
+        let mut set =
+            ", early_events = list_append(early_events, :appended), #from = :was, #to = :becomes, \
+             cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision"
+                .to_owned();
         let mut values = vec![
-            (":event_version", number(event.version)),
-            (":earlier", AttributeValue::L(vec![early(latest)])),
+            (":appended", AttributeValue::L(vec![appended])),
             (":was", text(event.from.as_deref().unwrap_or_default())),
             (":becomes", text(&event.to)),
             (":cause_kind", text(event.cause.kind())),
             (":cause_id", text(event.cause.id())),
             (":at", number(event.at.0)),
-            (":trace", text(&event.trace)),
             (":decision", text(decision_text(event))),
         ];
-        let (set, remove) = match &event.request_id {
-            Some(request_id) => {
-                values.push((":wechat_request_id", text(request_id.as_str())));
-                (
-                    ", event_version = :event_version, early_events = list_append(early_events, :earlier), \
-                     #from = :was, #to = :becomes, cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, \
-                     trace = :trace, decision = :decision, wechat_request_id = :wechat_request_id",
-                    None,
-                )
+        let mut remove = None;
+        if latest.is_some() {
+            set.push_str(", event_version = :event_version, trace = :trace");
+            values.push((":event_version", number(event.version)));
+            values.push((":trace", text(&event.trace)));
+            match &event.request_id {
+                Some(request_id) => {
+                    set.push_str(", wechat_request_id = :wechat_request_id");
+                    values.push((":wechat_request_id", text(request_id.as_str())));
+                }
+                None => remove = Some(WECHAT_REQUEST_ID),
             }
-            None => (
-                ", event_version = :event_version, early_events = list_append(early_events, :earlier), \
-                 #from = :was, #to = :becomes, cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, \
-                 trace = :trace, decision = :decision",
-                Some(WECHAT_REQUEST_ID),
-            ),
-        };
+        }
         Self {
             set,
             values,

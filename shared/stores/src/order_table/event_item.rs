@@ -1,17 +1,20 @@
 //! An event as it is stored: an item of its own, or attributes of the order's item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::model::decision::OperatorDecision;
-use payments::model::ids::{OrderNo, RefundNo, TransactionId};
-use payments::model::journal::{Cause, Event, Subject};
-use payments::model::money::Fen;
-use payments::model::order::Order;
-use payments::model::order_refusal::OrderRefusal;
-use payments::rules::webhook::OutgoingEvent;
+use payments::{
+    model::{
+        decision::OperatorDecision,
+        ids::{OrderNo, RefundNo, TransactionId},
+        journal::{Cause, Event, Subject},
+        money::Fen,
+        order::Order,
+        order_refusal::OrderRefusal,
+    },
+    rules::webhook::OutgoingEvent,
+};
 use wechatpay::{RequestId, UnixSeconds};
 
-use super::error::TableError;
-use super::fields::Fields;
+use super::{error::TableError, fields::Fields};
 use crate::attributes::{Item, number, text};
 
 /// An event that is an item of its own.

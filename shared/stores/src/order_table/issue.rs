@@ -10,8 +10,8 @@ use wechatpay::UnixSeconds;
 use crate::attributes::{number, text};
 
 use super::{
-    OrderTable, TableError, WriteOutcome, change::set_and_remove, embedded::Embedding, event_item,
-    item, keys::due_shard,
+    OrderTable, TableError, WriteOutcome, change::set_and_remove, embedded::Embedding, item,
+    keys::due_shard,
 };
 
 impl OrderTable {
@@ -85,38 +85,14 @@ impl OrderTable {
         if issued.is_last && order.latest_event.is_some() {
             remove.push("sealed_body");
         }
-        match (&issued.event, &order.latest_event) {
-            (Some(event), Some(latest)) => {
-                let embedding = Embedding::new(latest, event);
-                set.push_str(", version = :next");
-                set.push_str(embedding.set);
-                values.push((":next", number(event.version)));
-                values.extend(embedding.values);
-                remove.extend(embedding.remove);
-            }
-            (Some(event), None) => {
-                set.push_str(
-                    ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
-                     cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",
-                );
-                values.extend([
-                    (":next", number(event.version)),
-                    (
-                        ":event",
-                        AttributeValue::L(vec![event_item::event_map(event)]),
-                    ),
-                    (":was", text(event.from.as_deref().unwrap_or_default())),
-                    (":becomes", text(&event.to)),
-                    (":cause_kind", text(event.cause.kind())),
-                    (":cause_id", text(event.cause.id())),
-                    (":at", number(event.at.0)),
-                    // No operator decides on it; an order of an earlier version has no such
-                    // attribute.
-                    (":decision", text("")),
-                ]);
-            }
-            // Renewing a value changes no state and has no event.
-            (None, Some(_) | None) => {}
+        // Renewing a value changes no state and has no event.
+        if let Some(event) = &issued.event {
+            let embedding = Embedding::new(order.latest_event.as_ref(), event);
+            set.push_str(", version = :next");
+            set.push_str(&embedding.set);
+            values.push((":next", number(event.version)));
+            values.extend(embedding.values);
+            remove.extend(embedding.remove);
         }
         let condition = "attempt_id = :attempt AND #state = :from AND version = :version";
         let written = self

@@ -26,22 +26,24 @@
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::model::fingerprint::Fingerprint;
-use payments::model::ids::{ClientId, OrderNo, TransactionId};
-use payments::model::journal::Event;
-use payments::model::money::Fen;
-use payments::model::next_check::NextCheck;
-use payments::model::order::{
-    IssueLease, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection,
+use payments::model::{
+    fingerprint::Fingerprint,
+    ids::{ClientId, OrderNo, TransactionId},
+    journal::Event,
+    money::Fen,
+    next_check::NextCheck,
+    order::{IssueLease, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection},
+    parked::{ParkedPayment, ParkedState},
 };
-use payments::model::parked::{ParkedPayment, ParkedState};
 use wechatpay::UnixSeconds;
 
-use super::embedded::{self, EARLY_EVENTS, EVENT_VERSION};
-use super::error::TableError;
-use super::event_item::{event, event_attributes, event_map};
-use super::fields::Fields;
-use super::keys::{ORDER_SK, due_shard};
+use super::{
+    embedded::{self, EARLY_EVENTS, EVENT_VERSION},
+    error::TableError,
+    event_item::{event, event_attributes, event_map},
+    fields::Fields,
+    keys::{ORDER_SK, due_shard},
+};
 use crate::attributes::{Item, number, text};
 
 /// The item of a new order, its first event inside.
