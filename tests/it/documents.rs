@@ -255,9 +255,15 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let state = state_dir("documents");
     let mut running = LeftRunning::start(&state);
     let invitation = running.read_invitation();
-    let (_, invitation) = invitation
+    let (steps, invitation) = invitation
         .split_once("Running until Ctrl-C.")
         .expect("the line that says so");
+    // The day that was reconciled. It may be over by now.
+    let day = steps
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("date="))
+        .expect("the day's step")
+        .to_owned();
     let api = address(invitation, "API").to_owned();
     let simulator = address(invitation, "phone")
         .trim_end_matches("/phone")
@@ -632,8 +638,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     testbed.run("wechat-down.md", "aws cloudwatch list-metrics", &[]);
     testbed.run("keys.md", "logs receive-callback", &[]);
 
-    // reconciliation.md: the day is today's, whose bills the simulator gives.
-    let day = wechatpay::time::beijing_day(runtime::clock::Clock::system().now());
+    // reconciliation.md
     let of_day = [("2026-08-01", day.as_str())];
     let printed = testbed.run("reconciliation.md", "export WECHATPAY_MCHID", &of_day);
     let run = printed

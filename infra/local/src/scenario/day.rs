@@ -10,7 +10,7 @@ use std::time::Instant;
 use http::{Method, Request, header};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
-use wechatpay::time::beijing_day;
+use wechatpay::{UnixSeconds, time::beijing_day};
 use wechatpay_simulator::{Fault, PayOptions, Rule};
 
 use super::{
@@ -31,6 +31,7 @@ pub(crate) async fn run(
     api_url: &str,
     on_step: fn(&ScenarioStep),
 ) -> Result<Vec<ScenarioStep>, Failure> {
+    wait_out_day_end(stage).await;
     let now_ms = stage.clock.now_ms();
     let staff = Staff {
         stage,
@@ -56,6 +57,29 @@ pub(crate) async fn run(
     scenario.two_persons_approve(&staff, &twice).await?;
     scenario.await_second_refund(&staff, &twice).await?;
     Ok(scenario.steps)
+}
+
+/// What the payments of this scenario take at most: a bill has those of one Beijing day.
+const PAYMENTS_TAKE_S: i64 = 30;
+
+/// Waits for the next Beijing day when this one ends before the payments are made.
+async fn wait_out_day_end(stage: &ScenarioContext<'_>) {
+    let mut left_s = day_end_within_s(stage.clock.now());
+    if let Some(left_s) = left_s {
+        eprintln!(
+            "      in {left_s} s it is midnight in Beijing: the next day is waited for, since a bill has one day's payments"
+        );
+    }
+    while left_s.is_some() {
+        tokio::time::sleep(POLL_EVERY).await;
+        left_s = day_end_within_s(stage.clock.now());
+    }
+}
+
+/// The seconds until the Beijing day ends, if the payments may take longer.
+fn day_end_within_s(now: UnixSeconds) -> Option<i64> {
+    let today = beijing_day(now);
+    (1..=PAYMENTS_TAKE_S).find(|s| beijing_day(now.plus_s(*s)) != today)
 }
 
 /// Finance staff at the console's API.
@@ -323,5 +347,24 @@ impl Scenario<'_> {
         ]);
         self.done("second_refunded", ids, elapsed_ms(begin));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payments_near_midnight_in_beijing_wait_for_the_next_day() {
+        let at = |text: &str| wechatpay::time::parse_rfc3339(text).expect("a time");
+        for (now, left_s) in [
+            ("2026-08-01T12:00:00+08:00", None),
+            ("2026-08-01T23:59:29+08:00", None),
+            ("2026-08-01T23:59:30+08:00", Some(30)),
+            ("2026-08-01T15:59:59Z", Some(1)),
+            ("2026-08-02T00:00:00+08:00", None),
+        ] {
+            assert_eq!(day_end_within_s(at(now)), left_s, "{now}");
+        }
     }
 }
