@@ -3,6 +3,7 @@
 //! `infra/prices.json` has the prices. `infra/COST.md` is made of all that by `cargo cost`. A call
 //! or a line more in a flow makes the page untrue, and the test says so.
 
+mod day;
 mod page;
 
 use std::time::Duration;
@@ -448,6 +449,7 @@ struct Counted {
     look: Usage,
     webhook: Usage,
     event_bytes: u128,
+    day: day::Day,
 }
 
 async fn count(signer: &'static str) -> Counted {
@@ -473,6 +475,7 @@ async fn count(signer: &'static str) -> Counted {
         look: look().await,
         webhook,
         event_bytes,
+        day: Box::pin(day::count()).await,
     }
 }
 

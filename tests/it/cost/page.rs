@@ -13,9 +13,10 @@ pub(super) const LIMIT_MICRO_USD: u128 = 15_000_000;
 
 const HOME: &str = "us-east-1";
 
-/// What a day's run takes for a million orders, as infra/sizing.md reckons it.
-const RECONCILE_READS: u128 = 54_000;
+/// How long a day's run takes for a million orders, as infra/sizing.md reckons it.
 const RECONCILE_GB_SECONDS: u128 = 22;
+/// How long the run of a day without orders takes, with both of its messages.
+const EMPTY_DAY_MS: u128 = 5_000;
 
 static PRICES: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../infra/prices.json")).expect("the prices")
@@ -58,10 +59,11 @@ fn sum(costs: [u128; 6]) -> u128 {
     costs.into_iter().sum()
 }
 
-/// The day's reconciliation of a million orders.
-fn reconcile(region: &str) -> [u128; 6] {
+/// What a million orders more take in the day's reconciliation.
+fn reconcile(counted: &Counted, region: &str) -> [u128; 6] {
     let lambda = RECONCILE_GB_SECONDS * price(region, "lambda_gb_seconds") / 1_000_000;
-    let tables = RECONCILE_READS * price(region, "dynamodb_reads") / 1_000_000;
+    let half_reads = counted.day.half_reads_of_a_million;
+    let tables = half_reads * price(region, "dynamodb_reads") / 2 / 1_000_000;
     [0, lambda, tables, 0, 0, 0]
 }
 
@@ -75,7 +77,7 @@ fn rows(counted: &Counted, region: &str) -> Vec<(&'static str, u128, [u128; 6])>
             (flow.name, flow.per_mille, costs)
         })
         .collect();
-    rows.push(("reconcile the day", 1_000, reconcile(region)));
+    rows.push(("reconcile the day", 1_000, reconcile(counted, region)));
     rows
 }
 
@@ -322,9 +324,11 @@ fn what_is_counted(page: &mut String, sealed: &Counted, kms: &Counted) -> std::f
         .collect();
     writeln!(
         page,
-        "\nSignatures by KMS, where it signs: {}. An event is {} bytes on the bus.\nLeft out is what comes once a minute for each sandbox, however many orders there are: it reads its keys, and KMS opens those that\nchanged; and what KMS takes for SQS, DynamoDB and the bus, which keep their data keys for minutes.\n",
+        "\nSignatures by KMS, where it signs: {}. An event is {} bytes on the bus.\nThe day's reconciliation reads {} units of the index by day for a million orders, whose rows stand side by side; it takes {}\nGB-seconds (reckoned in [sizing.md](sizing.md)).\nLeft out is what comes once a minute for each sandbox, however many orders there are: it reads its keys, and KMS opens those that\nchanged; and what KMS takes for SQS, DynamoDB and the bus, which keep their data keys for minutes.\n",
         signatures.join("; "),
-        sealed.event_bytes
+        sealed.event_bytes,
+        sealed.day.half_reads_of_a_million / 2,
+        RECONCILE_GB_SECONDS,
     )
 }
 
@@ -358,6 +362,12 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
             + (idle.log_bytes + Function::Reconcile.logged_by_lambda()) * price("log_kilobytes")
                 / 1_000)
         / 1_000_000;
+    let day = sealed.day.empty.clone().by_a_queue().by_a_queue();
+    let days =
+        30 * sum(of_a_million(
+            &day.for_ms(Function::Reconcile, EMPTY_DAY_MS),
+            HOME,
+        )) / 1_000_000;
     let queues = 4 * POLLS * price("sqs_requests") / 1_000_000;
     let (alarms, metrics) = alarms_and_metrics();
     let keys = 4;
@@ -366,11 +376,16 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
         page,
         "## What a month costs without any order\n\n| USD in {HOME} | |\n|---|---|\n\
          | sweeps, each minute: {} read units and 300 ms (reckoned) | {} |\n\
+         | the day's reconciliation without orders: {} read and {} write units, {} s (reckoned) | {} |\n\
          | Lambda's polling of 4 queues | {} |\n\
          | {keys} KMS keys | {} |\n\
          | {alarms} alarms, {metrics} metrics of the stack's own | {} |\n",
         halves(idle.half_reads),
         amount(sweeps),
+        halves(sealed.day.empty.half_reads),
+        halves(sealed.day.empty.half_writes),
+        EMPTY_DAY_MS / 1_000,
+        amount(days),
         amount(queues),
         amount(keys * monthly(HOME, "kms_key")),
         amount(watched)
@@ -408,7 +423,10 @@ fn all_prices(page: &mut String) -> std::fmt::Result {
 
 /// The page, and what a million orders cost by it, in millionths of a dollar.
 pub(super) async fn made() -> (String, u128) {
-    let (sealed, kms) = (count("sealed").await, count("kms").await);
+    let (sealed, kms) = (
+        Box::pin(count("sealed")).await,
+        Box::pin(count("kms")).await,
+    );
     let page = page(&sealed, &kms).expect("a page");
     (page, total(&sealed, HOME))
 }
