@@ -21,6 +21,7 @@ SETS = [
     (CONSOLE | {"ConsoleOnLoopback": "true"}, False),
     ({"MerchantSigner": "sealed"}, True),
     ({"MerchantSigningKeyOrigin": "EXTERNAL"}, True),
+    ({"OtherSigner": "sealed"}, True),
     # The sealed key signs while the KMS key waits for its material, and where it must not sign any more. Its origin is fixed.
     ({"MerchantSigner": "sealed", "MerchantSigningKeyOrigin": "EXTERNAL"}, True),
     (DOMAIN, True),
@@ -75,9 +76,20 @@ VALUES = {
         ["edge.pem", "https://bucket/edge.pem", "s3://bucket/", "s3://Bucket/edge.pem"],
     ),
     "SigningKeyArn": (["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"], ["mrk-1", "alias/a"]),
+    "OtherSigner": (["", "sealed", "arn:aws:kms:ap-east-1:123456789012:key/mrk-1"], ["kms", "mrk-1", "alias/a"]),
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
 }
+
+# By what differs from the defaults: whether the other key in KMS may sign, and whether the sealed one may.
+OTHER_KEY = {"OtherSigner": "arn:aws:kms:ap-east-1:123456789012:key/mrk-1"}
+MAY_SIGN = [
+    ({}, False, False),
+    ({"MerchantSigner": "sealed"}, False, True),
+    ({"OtherSigner": "sealed"}, False, True),
+    (OTHER_KEY, True, False),
+    (OTHER_KEY | {"MerchantSigner": "sealed"}, True, True),
+]
 
 # A new account may run so many functions at once, and AWS refuses a reservation that leaves less than this unreserved.
 UNRESERVED = 100
@@ -119,6 +131,10 @@ def violations(document):
         told = document["Outputs"]["MerchantSigningKeyId"]["Value"]
         if choice(told, document["Conditions"], defaults | {"SigningKeyArn": given}) != key:
             yield f"with SigningKeyArn {given} the output names another key than functions sign with"
+    for differs, by_other, by_sealed in MAY_SIGN:
+        for condition, expected in (("HasOtherKey", by_other), ("SealedKeyMaySign", by_sealed)):
+            if met(condition, document["Conditions"], defaults | differs) != expected:
+                yield f"with {differs} {condition} is not {expected}"
     for name, (taken, refused) in VALUES.items():
         pattern = document["Parameters"][name]["AllowedPattern"]
         for value in taken + refused:

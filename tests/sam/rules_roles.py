@@ -51,14 +51,13 @@ CERTIFICATES = grant(
 CLIENT_KEYS, WEBHOOK_SECRETS = unseals("client-key"), unseals("webhook-secret")
 APIV3_KEYS = unseals("apiv3-key", mchid=OWN)
 SIGNING_KEY = "MerchantSigningKey or SigningKeyArn if HasSigningKey"
+# While the merchant's key changes, the version before signs by the other one for some minutes.
+OTHER_KEY = "AWS::NoValue or OtherSigner if HasOtherKey"
+AS_WECHAT_PAY_WANTS = {"StringEquals": {"kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256", "kms:MessageType": "DIGEST"}}
 SIGN = [
-    grant(
-        SIGNING_KEY,
-        {"kms:Sign"},
-        {"StringEquals": {"kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256", "kms:MessageType": "DIGEST"}},
-        "SignsWithKms",
-    ),
-    unseals("merchant-key", "not SignsWithKms", mchid=OWN),
+    grant(SIGNING_KEY, {"kms:Sign"}, AS_WECHAT_PAY_WANTS, "SignsWithKms"),
+    grant("OtherSigner", {"kms:Sign"}, AS_WECHAT_PAY_WANTS, "HasOtherKey"),
+    unseals("merchant-key", "SealedKeyMaySign", mchid=OWN),
 ]
 FIELDS = grant(
     "FieldsKey", {"kms:GenerateDataKey", "kms:Decrypt"}, {"StringEquals": {"kms:EncryptionContext:purpose": "field"}}
@@ -242,6 +241,7 @@ KEYS = [
     "FieldsKey",
     "StorageKey",
     "AWS::NoValue or SigningKeyArn if HasSigningKey",
+    OTHER_KEY,
 ]
 DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
 MOVES = {"GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"}
@@ -271,12 +271,15 @@ PEOPLE = {
         items("KeysTable", {"DeleteItem"}, "webhook#*"),
         grant("SecretsKey", {"kms:Encrypt"}),
         unseals(["apiv3-key", "client-key", "webhook-secret"]),
-        grant(
-            SIGNING_KEY,
-            {
-                f"kms:{call}"
-                for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
-            },
+        *(
+            grant(
+                key,
+                {
+                    f"kms:{call}"
+                    for call in ("DescribeKey", "GetPublicKey", "Sign", "GetParametersForImport", "ImportKeyMaterial")
+                },
+            )
+            for key in (SIGNING_KEY, OTHER_KEY)
         ),
     ],
     "NoticesPolicy": [
@@ -393,6 +396,6 @@ def settings(resources):
                 told.add(SIGNING_KEY)
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
-        used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*"}
+        used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*", "OtherSigner"}
         if told != used:
             yield f"{function} is told of {sorted(told - used)} without using it, or not of {sorted(used - told)}"

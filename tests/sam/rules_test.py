@@ -537,9 +537,19 @@ class Deployment(unittest.TestCase):
 
 
 class Parameters(unittest.TestCase):
+    CONDITIONS = (
+        "HasDomain",
+        "NotifyUrlIsDerived",
+        "ClosesDefaultEndpoint",
+        "HasSigningKey",
+        "HasOtherKey",
+        "SealedKeyMaySign",
+        "HasVpc",
+    )
+
     def test_the_addresses_and_patterns_of_a_domain_hold(self):
         for change in (None, {"Fn::Equals": [{"Ref": "NotifyUrl"}, "x"]}):
-            for name in ("HasDomain", "NotifyUrlIsDerived", "ClosesDefaultEndpoint", "HasSigningKey", "HasVpc"):
+            for name in self.CONDITIONS:
                 changed = document()
                 changed["Conditions"][name] = change or {"Fn::Not": [changed["Conditions"][name]]}
                 self.assertTrue(list(rules_parameters.violations(changed)), f"{name} {change}")
