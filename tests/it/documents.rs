@@ -7,6 +7,7 @@
 
 mod certificate;
 mod deploy;
+mod merchant_key;
 mod not_run;
 mod printed;
 mod shell;
@@ -408,7 +409,12 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         &[],
     );
     assert!(printed.contains("verifies"), "{printed}");
-    testbed.run("keys.md", "cargo client keys seal --", &[]);
+    testbed.run(
+        "keys.md",
+        "cargo client keys seal --merchant-key-file api",
+        &[],
+    );
+    merchant_key::goes_to_another_place(&mut testbed, &mchid);
     let added = "PUB_KEY_ID_0000000000000000000000000000000009";
     let add = "setup add-wechat-key --wechatpay-public-key";
     testbed.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);

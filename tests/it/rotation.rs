@@ -8,16 +8,20 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use client::{
     ApiClientKey, MerchantFiles, PlatformKey, add_client, add_platform_key, change_merchant,
     read_merchant_key,
 };
 use message_signatures::SigningKey;
 use reconcile::RefreshOutcome;
-use runtime::net::{Reach, WebhookUrl};
+use runtime::{
+    net::{Reach, WebhookUrl},
+    signer::SignWith,
+};
 use serde_json::{Value, json};
-use stores::keys_table::change::MerchantChange;
-use testbed::{Match, Service};
+use stores::keys_table::change::{MerchantChange, RemovedCertificate};
+use testbed::{Match, RsaKey, Service};
 use wechatpay_simulator::{PayOptions, SigningMode};
 use zeroize::Zeroizing;
 
@@ -53,6 +57,8 @@ struct Traffic {
     receiver: Receiver,
     /// What the receiver verifies with.
     secret: u8,
+    /// The key in KMS that signs.
+    key_in_kms: String,
     orders: Vec<String>,
     /// The events that the receiver has.
     reported: BTreeSet<String>,
@@ -77,6 +83,7 @@ impl Traffic {
             folder,
             receiver,
             secret: 1,
+            key_in_kms: String::new(),
             orders: Vec::new(),
             reported: BTreeSet::new(),
         };
@@ -175,6 +182,33 @@ impl Traffic {
         }
     }
 
+    /// The number of a key that is to sign: of one in KMS alone, of a sealed one with the key.
+    async fn register(&self, signs: &Signs, private_pem: &str, serial_no: &str) {
+        let certificate = merchant_certificate(private_pem, MCHID, serial_no);
+        let key = self.file("next_key.pem", private_pem);
+        let (signing_key_id, merchant_key) = match signs {
+            Signs::Kms(key_id) => (Some(key_id.clone()), None),
+            Signs::Sealed => (None, Some(key)),
+        };
+        let files = MerchantFiles {
+            merchant_certificate: Some(self.file("next_cert.pem", &certificate)),
+            signing_key_id,
+            merchant_key,
+            ..MerchantFiles::default()
+        };
+        self.change(&files).await;
+    }
+
+    /// Takes out of the merchant's item what the release before this one does not know.
+    async fn as_an_earlier_release_wrote_it(&self) {
+        let update = self.testbed.dynamo().update_item();
+        let update = update
+            .table_name(&self.testbed.tables.keys)
+            .key("pk", AttributeValue::S(format!("merchant#{MCHID}")))
+            .update_expression("REMOVE signer.certificates, signer.certificates_written_beside");
+        update.send().await.expect("a table");
+    }
+
     async fn change(&self, files: &MerchantFiles) {
         let changed = change_merchant(&self.testbed.keys, files).await;
         changed.expect("changed");
@@ -188,6 +222,7 @@ async fn every_key_is_changed_under_traffic_and_nothing_is_refused_or_lost() {
     Box::pin(sealed_pair(&mut traffic)).await;
     Box::pin(into_a_new_kms_key(&mut traffic)).await;
     Box::pin(certificate(&mut traffic)).await;
+    Box::pin(to_other_keys(&mut traffic)).await;
     Box::pin(apiv3_key(&mut traffic)).await;
     Box::pin(platform_certificate(&mut traffic)).await;
     Box::pin(to_the_public_key(&mut traffic)).await;
@@ -241,20 +276,116 @@ async fn sealed_pair(traffic: &mut Traffic) {
     Box::pin(traffic.flows()).await;
 }
 
-/// The sealed pair goes into a new KMS key, and the functions sign with that, one after the other.
+/// The sealed pair goes into a new KMS key, and the functions sign with that, one after the other:
+/// one certificate stands for both.
 async fn into_a_new_kms_key(traffic: &mut Traffic) {
     let key = read_merchant_key(&traffic.file("apiclient_key.pem", MERCHANT_KEY));
     let key = key.expect("a key");
     // The import itself is proved in the client's tests, against an engine that unwraps.
     let key_id = traffic.testbed.import_signing_key(key.pkcs8_der());
-    let settings = [
-        ("MERCHANT_SIGNER", "kms"),
-        ("MERCHANT_SIGNING_KEY_ID", key_id.as_str()),
-    ];
-    traffic.testbed.redeploy_api(&settings);
+    let serial_no = "B".repeat(40);
+    traffic
+        .register(&Signs::in_kms(&key_id), MERCHANT_KEY, &serial_no)
+        .await;
+    Box::pin(switch(traffic, &Signs::in_kms(&key_id))).await;
+    traffic.key_in_kms = key_id;
+}
+
+/// A signer, as the settings name it.
+#[derive(Clone)]
+enum Signs {
+    Kms(String),
+    Sealed,
+}
+
+impl Signs {
+    fn in_kms(key_id: &str) -> Self {
+        Self::Kms(key_id.to_owned())
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::Kms(key_id) => vec![
+                ("MERCHANT_SIGNER", "kms"),
+                ("MERCHANT_SIGNING_KEY_ID", key_id.as_str()),
+            ],
+            Self::Sealed => vec![("MERCHANT_SIGNER", "sealed")],
+        }
+    }
+
+    fn setting(&self) -> SignWith {
+        match self {
+            Self::Kms(key_id) => SignWith::Kms {
+                key_id: key_id.clone(),
+            },
+            Self::Sealed => SignWith::Sealed,
+        }
+    }
+}
+
+/// A gradual deployment: functions of both settings work side by side, whichever of them clients'
+/// requests meet and whichever the queues, until one alone is left. It is taken back once.
+async fn switch(traffic: &mut Traffic, next: &Signs) {
+    let mut other = traffic.testbed.next_version(&next.settings());
+    traffic.testbed.let_requests_in(&mut other);
     Box::pin(traffic.flows()).await;
-    traffic.testbed.redeploy_workers(&settings);
+    traffic.testbed.let_work_in(&mut other);
     Box::pin(traffic.flows()).await;
+    traffic.testbed.let_requests_in(&mut other);
+    Box::pin(traffic.flows()).await;
+    traffic.testbed.let_work_in(&mut other);
+    Box::pin(traffic.flows()).await;
+    traffic.testbed.let_requests_in(&mut other);
+    traffic.testbed.let_work_in(&mut other);
+    Box::pin(traffic.flows()).await;
+}
+
+/// From a key in KMS to another one, to a sealed key, and to a third in KMS. Each has a pair and a
+/// certificate of its own, which is registered while the one before signs, and the one before is
+/// taken out and revoked when it signs nowhere.
+async fn to_other_keys(traffic: &mut Traffic) {
+    let first = traffic.key_in_kms.clone();
+    // The item as the release before this one left it: it knew one number for all keys.
+    traffic.as_an_earlier_release_wrote_it().await;
+    Box::pin(traffic.flows()).await;
+    let (second, third) = (RsaKey::generate(), RsaKey::generate());
+    let in_kms = [&second, &third].map(|key| traffic.testbed.import_signing_key(&key.pkcs8()));
+    let sealed = RsaKey::generate();
+    let mut before = (Signs::Kms(first), "C".repeat(40));
+    for (signs, key, serial_no) in [
+        (Signs::in_kms(&in_kms[0]), &second, "D".repeat(40)),
+        (Signs::Sealed, &sealed, "E".repeat(40)),
+        (Signs::in_kms(&in_kms[1]), &third, "F".repeat(40)),
+    ] {
+        let admin = traffic.testbed.wechat.admin().clone();
+        let added = admin.add_merchant_certificate(&serial_no, &key.public_pem());
+        added.expect("one more certificate");
+        traffic
+            .register(&signs, &key.private_pem(), &serial_no)
+            .await;
+        Box::pin(traffic.flows()).await;
+        Box::pin(switch(traffic, &signs)).await;
+        let removal = MerchantChange {
+            remove_certificate: Some(RemovedCertificate {
+                serial_no: &before.1,
+                signs: &signs.setting(),
+            }),
+            ..MerchantChange::default()
+        };
+        let removed = traffic.testbed.keys.change_merchant(&removal).await;
+        removed.expect("the one before signs nowhere");
+        Box::pin(traffic.flows()).await;
+        let revoked = admin.revoke_merchant_certificate(&before.1);
+        revoked.expect("the old one is revoked");
+        Box::pin(traffic.flows()).await;
+        let keys = traffic.testbed.keys.merchant().await.expect("keys");
+        let left = keys.certificates.own(&before.0.setting());
+        assert_eq!(left, None, "nothing is left of the key before");
+        // The release before this one names the certificate of the key that signs, too.
+        let of_earlier = keys.certificates.of_earlier_versions();
+        assert_eq!(of_earlier, keys.certificates.own(&signs.setting()));
+        before = (signs, serial_no);
+    }
 }
 
 /// A new certificate of the key in KMS, by `setup merchant`.
@@ -269,6 +400,7 @@ async fn certificate(traffic: &mut Traffic) {
             "apiclient_cert.pem",
             &merchant_certificate(MERCHANT_KEY, MCHID, &new),
         )),
+        signing_key_id: Some(traffic.key_in_kms.clone()),
         removes_sealed_key: true,
         ..MerchantFiles::default()
     };
@@ -278,8 +410,10 @@ async fn certificate(traffic: &mut Traffic) {
     revoked.expect("the old one is revoked");
     Box::pin(traffic.flows()).await;
     let keys = traffic.testbed.keys.merchant().await.expect("keys");
-    assert_eq!(keys.signer_serial, new);
-    assert!(keys.signer_ends.is_some(), "its end is known");
+    let signs = Signs::in_kms(&traffic.key_in_kms).setting();
+    let certificate = keys.certificate(&signs).expect("stored");
+    assert_eq!(certificate.serial_no, new);
+    assert!(certificate.validity.is_some(), "its end is known");
 }
 
 /// The new APIv3 key is here before the merchant platform has it.
@@ -376,7 +510,9 @@ async fn webhook_secret(traffic: &mut Traffic) {
     }
 }
 
-/// Data keys are put aside after an hour; what was sealed under an older one still opens.
+/// Data keys are put aside after an hour, and KMS rotates the keys under which they, and all secrets
+/// of the keys table, are sealed; what was sealed before still opens, in functions that have
+/// nothing cached, too.
 async fn field_keys(traffic: &mut Traffic) {
     let made = Match::operation(Service::Kms, "GenerateDataKey");
     let put_off = async |traffic: &Traffic, order: &str| -> usize {
@@ -391,6 +527,10 @@ async fn field_keys(traffic: &mut Traffic) {
         testbed.wire.count(&made) - before
     };
     put_off(traffic, "SEALED-1").await;
+    traffic.testbed.rotate_kms_keys();
+    let mut fresh = traffic.testbed.next_version(&[]);
+    traffic.testbed.let_requests_in(&mut fresh);
+    traffic.testbed.let_work_in(&mut fresh);
     traffic.testbed.advance(Duration::from_secs(3_700)).await;
     let new_keys = put_off(traffic, "SEALED-2").await;
     assert_eq!(new_keys, 1, "a new data key");

@@ -108,7 +108,7 @@ async fn refresh_if_due(
     let (mchid, now) = (app.mchid.as_str(), app.clock.now());
     let unknown = app.guards.unknown_serial(mchid, now).await?;
     let kept = app.keys.merchant().await?;
-    metrics::days_left(&kept, now);
+    metrics::days_left(&kept, app.wechat.sign_with(), now);
     let takes = async |of: &LeaseKey<'_>, for_s| {
         let lease = app.guards.lease(of, holder, for_s, now).await?;
         Ok::<_, GuardsError>(lease == Lease::Acquired)

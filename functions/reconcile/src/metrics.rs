@@ -10,6 +10,7 @@ use payments::{
         run::Run,
     },
 };
+use runtime::signer::SignWith;
 use stores::keys_table::{MerchantKeys, VerificationEntry, VerificationKind};
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, certificates::ends};
@@ -145,10 +146,10 @@ pub(crate) fn parked(count: u64) {
     );
 }
 
-/// How many days are left of the merchant's certificate, if that is known, and of that of WeChat
-/// Pay's certificates that ends last. A public key of WeChat Pay's has no end. Where there is one,
+/// How many days are left of the certificate of the merchant's key that signs, if that is known,
+/// and of that of WeChat Pay's certificates that ends last. A public key of WeChat Pay's has no end. Where there is one,
 /// a certificate that has ended is left over, and nothing needs it.
-pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
+pub(crate) fn days_left(keys: &MerchantKeys, sign_with: &SignWith, now: UnixSeconds) {
     let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
     let is_public_key = |entry: &VerificationEntry| match entry.kind {
         VerificationKind::Certificate => false,
@@ -161,7 +162,10 @@ pub(crate) fn days_left(keys: &MerchantKeys, now: UnixSeconds) {
         .filter(|entry| !is_public_key(entry))
         .filter_map(|entry| ends(&entry.pem).ok())
         .filter(|end| !has_public_key || now < *end);
-    let (own, of_wechat) = (keys.signer_ends.map(days), certificates.max().map(days));
+    let own = keys.certificates.of(sign_with);
+    let own = own.and_then(|own| own.validity);
+    let own = own.map(|validity| days(validity.until));
+    let of_wechat = certificates.max().map(days);
     if own.is_some() || of_wechat.is_some() {
         info!(
             MerchantCertificateDaysLeft = own,

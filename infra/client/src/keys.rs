@@ -10,7 +10,7 @@ use client::{
 };
 use runtime::kms::{Kms, KmsError, signing_key::KeyDescription};
 use runtime::random::Random;
-use runtime::signer::KmsSigner;
+use runtime::signer::{KmsSigner, SignWith};
 use stores::keys_table::{
     KeysTable,
     change::{ChangeError, MerchantChange},
@@ -28,6 +28,7 @@ use crate::{
         waits_for_its_import,
     },
     doctor::keys_status,
+    register::WHO_NAMES_IT,
 };
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
@@ -72,10 +73,11 @@ async fn import(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     prove(&kms, &key_id, &certificate).await?;
     println!("A signature of {key_arn} verifies with the certificate's public key.");
     let table = deployment.keys_table().await?;
-    register(&table, &certificate, removes_sealed_signer).await?;
+    let signs = SignWith::Kms { key_id };
+    register(&table, &certificate, &signs, removes_sealed_signer).await?;
     println!(
-        "A stack with MerchantSigner=kms signs with this key. Keep apiclient_key.pem offline, or delete it: KMS does \
-         not give it back."
+        "A stack with MerchantSigner=kms whose key this is signs with it. Keep apiclient_key.pem offline, or delete it: \
+         KMS does not give it back."
     );
     Ok(())
 }
@@ -214,6 +216,7 @@ async fn prove(
 async fn register(
     table: &KeysTable,
     certificate: &MerchantCertificate,
+    signs: &SignWith,
     removes_sealed_signer: bool,
 ) -> Result<(), Box<dyn Error>> {
     let (serial_no, ends) = (
@@ -221,13 +224,13 @@ async fn register(
         format_rfc3339_beijing(certificate.not_after()),
     );
     let change = MerchantChange {
-        signer_certificate: Some(certified(certificate)),
+        signer_certificate: Some(certified(certificate, Some(signs))),
         removes_sealed_signer,
         ..MerchantChange::default()
     };
     match table.change_merchant(&change).await {
         Ok(()) => {
-            println!("Requests name certificate {serial_no}, which ends {ends}, within a minute.");
+            println!("Certificate {serial_no}, which ends {ends}, is registered. {WHO_NAMES_IT}");
             Ok(())
         }
         Err(ChangeError::Incomplete(what)) => {
@@ -295,11 +298,7 @@ async fn seal(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     }
     println!(
         "The private key lies sealed with its certificate's number. A stack with MerchantSigner=sealed signs with it \
-         within a minute."
-    );
-    println!(
-        "WeChat Pay refuses each call of a stack with MerchantSigner=kms from now on (SIGN_ERROR): it names this \
-         certificate and signs with another key. Deploy it with MerchantSigner=sealed at once."
+         within a minute. {WHO_NAMES_IT}"
     );
     Ok(())
 }

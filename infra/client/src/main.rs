@@ -116,14 +116,18 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
       [--merchant-key-file apiclient_key.pem, for MERCHANT_SIGNER=sealed]
       [--remove-sealed-key, for a key that is in KMS now]
       [--wechatpay-public-key ID=FILE] [--platform-certificate FILE]
-      with --signing-key-id (or the variable MERCHANT_SIGNING_KEY_ID) the certificate has to be that KMS key's.
+      with --signing-key-id (or the variable MERCHANT_SIGNING_KEY_ID) the certificate has to be that KMS key's, and only
+      what that key signs names it: the next key's is registered before it signs, and the one before goes on. With
+      --merchant-key-file it is that of the sealed key, and both change together.
       A new merchant needs its certificate or that one's serial, an APIv3 key and a key of WeChat Pay's. Of WeChat
-      Pay's keys that are named here, answers are to be signed with the first. Where a private key lies sealed, it and
-      its certificate's serial change together
+      Pay's keys that are named here, answers are to be signed with the first
   cargo client setup add-wechat-key --wechatpay-public-key ID=FILE | --platform-certificate FILE [--sign-answers]
       adds a key of WeChat Pay's beside the others; with --sign-answers answers are to be signed with it
   cargo client setup remove-wechat-key --id ID
   cargo client setup remove-apiv3-key --version N
+  cargo client setup remove-merchant-certificate --serial S --merchant-signer kms|sealed [--signing-key-id K]
+      takes out the certificate of a key that signs no more, with the private key that lies sealed under it. What signs is
+      named: the stack's parameter MerchantSigner, and the KMS key K (or the variable MERCHANT_SIGNING_KEY_ID)
   cargo client setup client --keyid ID --client-id WHOSE --api-url URL
       makes a shared secret, registers it and writes the settings file
   cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F

@@ -13,7 +13,11 @@ use client::{
 use message_signatures::Algorithm;
 use payments::model::ids::ClientId;
 use runtime::random::Random;
-use stores::keys_table::{ClientKey, KeysError, KeysTable, change::MerchantChange};
+use runtime::signer::SignWith;
+use stores::keys_table::{
+    ClientKey, KeysError, KeysTable,
+    change::{MerchantChange, RemovedCertificate},
+};
 use wechatpay::merchant_files::MerchantPublicKey;
 use zeroize::Zeroizing;
 
@@ -34,6 +38,7 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("add-wechat-key") => add_wechat_key(raw).await?,
         Some("remove-wechat-key") => remove_wechat_key(raw).await?,
         Some("remove-apiv3-key") => remove_apiv3_key(raw).await?,
+        Some("remove-merchant-certificate") => remove_merchant_certificate(raw).await?,
         Some("client") => client(raw).await?,
         Some("limit") => limit(raw).await?,
         Some("revoke") => revoke(raw).await?,
@@ -42,8 +47,8 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some(other) => return Err(UsageError::Command(format!("setup {other}")).into()),
         None => {
             return Err(UsageError::Missing(
-                "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, client, \
-                 limit, revoke or webhook"
+                "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, \
+                 remove-merchant-certificate, client, limit, revoke or webhook"
                     .to_owned(),
             )
             .into());
@@ -77,9 +82,9 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         apiv3_version: args.number("apiv3-key-version")?,
         previous_apiv3_key: args.optional("previous-apiv3-key-file")?.map(PathBuf::from),
         merchant_key: args.optional("merchant-key-file")?.map(PathBuf::from),
+        signing_key_id: args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?,
         removes_sealed_key: args.flag("remove-sealed-key")?,
     };
-    let kms_key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
     args.finish()?;
     if files.removes_sealed_key && files.merchant_key.is_some() {
         return Err(UsageError::Conflict(
@@ -97,17 +102,19 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         let what = "what shall be set or changed (`cargo client help` shows the options)";
         return Err(UsageError::Missing(what.to_owned()).into());
     }
-    if let (Some(certificate), None, Some(key_id)) =
-        (&files.merchant_certificate, &files.merchant_key, kms_key_id)
-    {
+    if let (Some(certificate), None, Some(key_id)) = (
+        &files.merchant_certificate,
+        &files.merchant_key,
+        &files.signing_key_id,
+    ) {
         let held = match key_service(&deployment.account)
             .await?
-            .public_key(&key_id)
+            .public_key(key_id)
             .await
         {
             Ok(held) => MerchantPublicKey::from_der(&held)?,
             Err(error) if error.code() == Some(NO_MATERIAL) => {
-                return Err(waits_for_its_import(&key_id).into());
+                return Err(waits_for_its_import(key_id).into());
             }
             Err(error) => return Err(error.into()),
         };
@@ -116,6 +123,61 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
     change_merchant(&deployment.keys_table().await?, &files).await?;
     println!(
         "The merchant's record has what was named, and what else it had; functions read it within a minute."
+    );
+    if files.merchant_certificate.is_some() || files.merchant_serial.is_some() {
+        println!("{WHO_NAMES_IT}");
+    }
+    Ok(())
+}
+
+/// What is said where a certificate was registered.
+pub(crate) const WHO_NAMES_IT: &str = "Only signatures by its own key name this certificate; what other keys sign names theirs, as before. `cargo client \
+                                       keys status` shows which key signs, which certificate each has, and what is left to do.";
+
+/// Takes out the certificate of a key that signs no more, in either place where a key may be.
+async fn remove_merchant_certificate(
+    raw: impl Iterator<Item = String>,
+) -> Result<(), Box<dyn Error>> {
+    let options = [&DEPLOYMENT[..], &["serial", "merchant-signer", SIGNING_KEY]].concat();
+    let mut args = Args::parse(raw, &options, &[])?;
+    let deployment = Deployment::read(&mut args)?;
+    let serial_no = args.required("serial")?;
+    let signer = args.required("merchant-signer")?;
+    let key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
+    args.finish()?;
+    let signs = match (signer.as_str(), key_id) {
+        ("sealed", _) => SignWith::Sealed,
+        ("kms", Some(key_id)) => SignWith::Kms { key_id },
+        ("kms", None) => {
+            let what = format!(
+                "--{SIGNING_KEY} (or the variable {SIGNING_KEY_VARIABLE}), the key that signs"
+            );
+            return Err(UsageError::Missing(what).into());
+        }
+        _ => {
+            return Err(UsageError::Value {
+                name: "merchant-signer",
+                expected: "is kms or sealed, as the stack's parameter MerchantSigner is",
+                given: signer.clone(),
+            }
+            .into());
+        }
+    };
+    let change = MerchantChange {
+        remove_certificate: Some(RemovedCertificate {
+            serial_no: &serial_no,
+            signs: &signs,
+        }),
+        ..MerchantChange::default()
+    };
+    deployment
+        .keys_table()
+        .await?
+        .change_merchant(&change)
+        .await?;
+    println!(
+        "Certificate {serial_no} is taken out, with the private key that lay sealed under it if there was one; functions \
+         forget it within a minute. After that it may be revoked on the merchant platform."
     );
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lenient_pem::{CERTIFICATE, NotPem, PUBLIC_KEY};
 use message_signatures::Algorithm;
+use runtime::signer::SignWith;
 use stores::keys_table::{
     KeysError, KeysTable, VerificationEntry, VerificationKind,
     change::{AddedApiV3Key, ChangeError, MerchantChange, SignerCertificate, Validity},
@@ -27,6 +28,9 @@ pub struct MerchantFiles {
     /// That certificate (`apiclient_cert.pem`), in place of its serial number. It has to be the
     /// merchant's, and to belong to `merchant_key` where that is named.
     pub merchant_certificate: Option<PathBuf>,
+    /// The key in KMS whose certificate it is, by id or ARN. Left out with `merchant_key`, which is
+    /// sealed with it.
+    pub signing_key_id: Option<String>,
     /// Keys that WeChat Pay signs with. Requests ask for answers signed with the first, if any is
     /// named.
     pub platform_keys: Vec<PlatformKey>,
@@ -169,11 +173,15 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         }
         None => None,
     };
+    let key_id = files.signing_key_id.clone().filter(|_| signer.is_none());
+    let signs = key_id.map(|key_id| SignWith::Kms { key_id });
     let numbered = |serial_no| SignerCertificate {
+        signs: signs.as_ref(),
         serial_no,
         validity: None,
     };
     let numbered = files.merchant_serial.as_deref().map(numbered);
+    let certified = |certificate| certified(certificate, signs.as_ref());
     let change = MerchantChange {
         add_verification: &verification,
         response_serial: verification.first().map(|entry| entry.id.as_str()),
@@ -189,10 +197,15 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         .map_err(SetupError::Merchant)
 }
 
-/// A certificate as the merchant's record has it: without the file its end is unknown.
+/// A certificate as the merchant's record has it: without the file its end is unknown. It is that
+/// of the key that `signs`, where that is said.
 #[must_use]
-pub fn certified(certificate: &MerchantCertificate) -> SignerCertificate<'_> {
+pub fn certified<'a>(
+    certificate: &'a MerchantCertificate,
+    signs: Option<&'a SignWith>,
+) -> SignerCertificate<'a> {
     SignerCertificate {
+        signs,
         serial_no: certificate.serial_no(),
         validity: Some(Validity {
             from: certificate.not_before(),

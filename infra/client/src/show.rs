@@ -6,7 +6,7 @@ use std::error::Error;
 use runtime::kms::signing_key::KeyDescription;
 use serde_json::{Value, json};
 use stores::keys_table::{
-    VerificationKind,
+    OwnCertificate, VerificationKind,
     overview::{ClientOverview, MerchantOverview, Overview, VerificationOverview, WebhookOverview},
 };
 use wechatpay::UnixSeconds;
@@ -64,11 +64,21 @@ fn merchant_shown(merchant: &MerchantOverview) -> Value {
             "signs_answers": signs(key),
         })
     });
+    let ends = |it: &OwnCertificate| it.validity.map(|validity| time(validity.until));
+    let of_earlier_versions = merchant.certificates.of_earlier_versions();
+    let certificates = merchant.certificates.by_key().map(|(key, certificate)| {
+        json!({
+            "key": key,
+            "serial": certificate.serial_no,
+            "ends": ends(certificate),
+        })
+    });
     json!({
         "wechat_keys": keys.collect::<Vec<_>>(),
         "apiv3_key_versions": merchant.apiv3.iter().map(|key| key.version).collect::<Vec<_>>(),
-        "merchant_serial": merchant.signer_serial,
-        "merchant_certificate_ends": merchant.signer_validity.map(|validity| time(validity.until)),
+        "merchant_certificates": certificates.collect::<Vec<_>>(),
+        "merchant_serial": of_earlier_versions.map(|it| &it.serial_no),
+        "merchant_certificate_ends": of_earlier_versions.and_then(ends),
         "sealed_merchant_key": merchant.has_sealed_key,
         "changes": merchant.version,
     })

@@ -44,8 +44,15 @@ pub(crate) struct Merchant {
     apiv3_key: String,
     serial_no: String,
     public_key_pem: String,
-    /// PKCS#8 DER, if the key is not KMS's own.
-    private_key: Option<Vec<u8>>,
+    key: SigningKey,
+}
+
+/// Where the merchant's private key is.
+enum SigningKey {
+    /// In KMS, under this id.
+    Kms(String),
+    /// In the keys table, sealed: PKCS#8 DER.
+    Sealed(Vec<u8>),
 }
 
 impl Merchant {
@@ -59,10 +66,11 @@ impl Merchant {
         aws: &Aws,
         deployed: &Deployed,
     ) -> Result<Self, Failure> {
+        let key_id = deployed.output("MerchantSigningKeyId")?;
         let answer = aws
             .kms()
             .get_public_key()
-            .key_id(deployed.output("MerchantSigningKeyId")?)
+            .key_id(key_id)
             .send()
             .await
             .map_err(|error| {
@@ -73,7 +81,8 @@ impl Merchant {
             .public_key
             .ok_or_else(|| Failure::new("KMS answered GetPublicKey without a key"))?;
         let kept = kept(state, random)?;
-        Ok(Self::new(kept, public_key.as_ref(), None))
+        let key = SigningKey::Kms(key_id.to_owned());
+        Ok(Self::new(kept, public_key.as_ref(), key))
     }
 
     /// The merchant whose key is sealed in the keys table.
@@ -99,15 +108,19 @@ impl Merchant {
                 "the key in {FILE} is damaged (--fresh makes a new one)"
             ))
         })?;
-        Ok(Self::new(kept, &public_key, Some(private_key)))
+        Ok(Self::new(
+            kept,
+            &public_key,
+            SigningKey::Sealed(private_key),
+        ))
     }
 
-    fn new(kept: StoredSecrets, public_key: &[u8], private_key: Option<Vec<u8>>) -> Self {
+    fn new(kept: StoredSecrets, public_key: &[u8], key: SigningKey) -> Self {
         Self {
             apiv3_key: kept.apiv3_key,
             serial_no: serial_of(public_key),
             public_key_pem: pem("PUBLIC KEY", public_key),
-            private_key,
+            key,
         }
     }
 
@@ -146,6 +159,10 @@ impl Merchant {
                 pem: wechatpay.platform_certificate.clone(),
             },
         ];
+        let (signer_kms_key_id, signer_pkcs8) = match &self.key {
+            SigningKey::Kms(key_id) => (Some(key_id.as_str()), None),
+            SigningKey::Sealed(private_key) => (None, Some(private_key.as_slice())),
+        };
         let merchant = NewMerchant {
             verification: &verification,
             response_serial: &wechatpay.wechatpay_public_key_id,
@@ -154,7 +171,8 @@ impl Merchant {
                 bytes: self.apiv3_key.as_bytes(),
             }],
             signer_serial: &self.serial_no,
-            signer_pkcs8: self.private_key.as_deref(),
+            signer_kms_key_id,
+            signer_pkcs8,
         };
         keys.put_merchant(&merchant)
             .await

@@ -1,7 +1,7 @@
 //! The `keys` table: whose signatures we trust and which secrets open what WeChat Pay sends.
 //!
 //! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs
-//! to the merchant's own key; `client#<keyid>` holds one key of an API client;
+//! to the merchant's own keys; `client#<keyid>` holds one key of an API client;
 //! `webhook#<client_id>` holds a client's webhook URL, and the secrets that sign its webhooks. All
 //! are read when first needed and cached for a minute, so that an added or revoked key takes effect
 //! everywhere within a minute, and a busy sandbox reads them once a minute.
@@ -12,6 +12,7 @@
 //! `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`, `{purpose: client-key,
 //! keyid}` and `{purpose: webhook-secret, client_id}`.
 
+mod certificates;
 pub mod change;
 mod endpoint;
 mod error;
@@ -43,6 +44,7 @@ use crate::attributes::Item;
 use names::{client_pk, is_keyid, merchant_pk};
 use secret_cache::SecretCache;
 
+pub use certificates::{OwnCertificate, OwnCertificates};
 pub use endpoint::{Endpoint, StoredUrl, Webhook};
 pub use error::KeysError;
 pub use merchant_keys::{ClientKey, MerchantKeys};

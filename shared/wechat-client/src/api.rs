@@ -138,6 +138,11 @@ impl WechatApi {
         &self.0.mchid
     }
 
+    /// Who signs for the merchant.
+    pub fn sign_with(&self) -> &SignWith {
+        &self.0.sign_with
+    }
+
     /// The merchant's signer, for the parameters that a payer's device needs. Request it again for
     /// each signature: each counts towards the limit.
     ///

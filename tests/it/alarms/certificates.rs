@@ -24,6 +24,7 @@ async fn a_merchants_certificate_that_ends_within_thirty_days_is_an_alarm_until_
         let from = testbed.clock.now();
         let until = from.plus_s(ends_in_days * 86_400);
         let certificate = SignerCertificate {
+            signs: None,
             serial_no,
             validity: Some(Validity { from, until }),
         };

@@ -32,7 +32,8 @@ use stores::{
 use testbed::{
     AwsEngines, Fault, FaultyTransport, Match, Service, Tables,
     environment::{
-        AWS_IN_PROCESS, Environment, REQUESTS, RESULTS, SECRETS_KEY_ID, WEBHOOKS, WORK, environment,
+        AWS_IN_PROCESS, Environment, FIELDS_KEY_ID, REQUESTS, RESULTS, SECRETS_KEY_ID, WEBHOOKS,
+        WORK, environment,
     },
     kms_key, sealed_key, simulator_config, write_merchant,
 };
@@ -83,6 +84,15 @@ pub(crate) struct Testbed {
     queues: queues::Queues,
     random: Random,
     engines: AwsEngines,
+}
+
+/// Functions that stand by while those of another version work, or the other way round.
+pub(crate) struct NextVersion {
+    create_order: Arc<create_order::app::App>,
+    manage_order: Arc<manage_order::app::App>,
+    process_payment: Arc<process_payment::app::App>,
+    reconcile: reconcile::app::App,
+    vars: Environment,
 }
 
 /// Settings that a test may change.
@@ -220,28 +230,33 @@ impl Testbed {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
-    /// Deploys `create-order` and `manage-order` again with other settings.
-    pub(crate) fn redeploy_api(&mut self, settings: &[(&str, &str)]) {
-        let vars = self.changed(settings);
+    /// The next version of all functions that call WeChat Pay, with other settings. It works once it
+    /// is let in.
+    pub(crate) fn next_version(&self, settings: &[(&str, &str)]) -> NextVersion {
+        let mut vars = self.vars.clone();
+        let settings = settings.iter();
+        vars.extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
-        self.create_order = Arc::new(open!(create_order, &vars, aws, clock, random));
-        self.manage_order = Arc::new(open!(manage_order, &vars, aws, clock, random));
+        NextVersion {
+            create_order: Arc::new(open!(create_order, &vars, aws, clock, random)),
+            manage_order: Arc::new(open!(manage_order, &vars, aws, clock, random)),
+            process_payment: Arc::new(open!(process_payment, &vars, aws, clock, random)),
+            reconcile: open!(reconcile, &vars, aws, clock, random),
+            vars,
+        }
     }
 
-    /// Deploys `process-payment` and `reconcile` again with other settings.
-    pub(crate) fn redeploy_workers(&mut self, settings: &[(&str, &str)]) {
-        let vars = self.changed(settings);
-        let (aws, clock, random) = (&self.aws, &self.clock, &self.random);
-        self.process_payment = Arc::new(open!(process_payment, &vars, aws, clock, random));
-        self.reconcile = open!(reconcile, &vars, aws, clock, random);
+    /// Clients' requests go to the other version, and the one that they went to stands by.
+    pub(crate) fn let_requests_in(&mut self, other: &mut NextVersion) {
+        std::mem::swap(&mut self.create_order, &mut other.create_order);
+        std::mem::swap(&mut self.manage_order, &mut other.manage_order);
     }
 
-    fn changed(&mut self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let settings = settings
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        self.vars.extend(settings);
-        self.vars.clone()
+    /// The same for queues and schedules.
+    pub(crate) fn let_work_in(&mut self, other: &mut NextVersion) {
+        std::mem::swap(&mut self.process_payment, &mut other.process_payment);
+        std::mem::swap(&mut self.reconcile, &mut other.reconcile);
+        std::mem::swap(&mut self.vars, &mut other.vars);
     }
 
     /// The function that sends webhooks, for receivers on this machine.
@@ -570,6 +585,13 @@ impl Testbed {
     /// Imports this merchant key into KMS as an operator does. Returns the new key's id.
     pub(crate) fn import_signing_key(&self, pkcs8: &[u8]) -> String {
         self.engines.keys().import_signing_key(pkcs8)
+    }
+
+    /// KMS rotates the keys that seal secrets and fields, as it does each year.
+    pub(crate) fn rotate_kms_keys(&self) {
+        for key_id in [SECRETS_KEY_ID, FIELDS_KEY_ID] {
+            self.engines.keys().rotate(key_id);
+        }
     }
 
     /// Everything in the ledger of notices.

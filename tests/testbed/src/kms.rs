@@ -32,6 +32,8 @@ pub struct KmsEngine {
 struct Key {
     use_of: KeyUse,
     is_enabled: bool,
+    /// How often it got new material.
+    rotations: u8,
 }
 
 enum KeyUse {
@@ -87,6 +89,12 @@ impl KmsEngine {
         self.make(KeyUse::Signature(Arc::new(RsaKey::of_pkcs8(pkcs8))))
     }
 
+    /// KMS gives a key new material, as it does each year. What was sealed under the old one says so,
+    /// and still opens.
+    pub fn rotate(&mut self, key_id: &str) {
+        self.keys.get_mut(key_id).expect("a key").rotations += 1;
+    }
+
     /// An operator disables a key.
     pub fn disable(&mut self, key_id: &str) {
         self.keys.get_mut(key_id).expect("a key").is_enabled = false;
@@ -103,6 +111,7 @@ impl KmsEngine {
         let key = Key {
             use_of,
             is_enabled: true,
+            rotations: 0,
         };
         self.keys.insert(key_id.to_owned(), key);
     }
@@ -118,19 +127,22 @@ impl KmsEngine {
         }
         match (operation, &key.use_of) {
             ("Encrypt", KeyUse::Encryption) => {
+                let rotations = key.rotations;
                 let plaintext = BASE64.decode(&request.plaintext).expect("Base64");
-                Reply::good(
-                    json!({"CiphertextBlob": self.seal(&request, plaintext), "KeyId": request.key_id}),
-                )
+                Reply::good(json!({
+                    "CiphertextBlob": self.seal(&request, rotations, plaintext),
+                    "KeyId": request.key_id,
+                }))
             }
             ("GenerateDataKey", KeyUse::Encryption) => {
+                let rotations = key.rotations;
                 self.sealed += 1;
                 let key = digest::digest(
                     &digest::SHA256,
                     format!("data key {}", self.sealed).as_bytes(),
                 );
                 let plaintext = BASE64.encode(key.as_ref());
-                let sealed = self.seal(&request, key.as_ref().to_vec());
+                let sealed = self.seal(&request, rotations, key.as_ref().to_vec());
                 Reply::good(
                     json!({"CiphertextBlob": sealed, "Plaintext": plaintext, "KeyId": request.key_id}),
                 )
@@ -157,24 +169,24 @@ impl KmsEngine {
         }
     }
 
-    fn seal(&mut self, request: &Request, mut text: Vec<u8>) -> String {
+    fn seal(&mut self, request: &Request, rotations: u8, mut text: Vec<u8>) -> String {
         self.sealed += 1;
         let [a, b, c, d, e, f, g, h] = self.sealed.to_be_bytes();
         let nonce = [a, b, c, d, e, f, g, h, 0, 0, 0, 0];
-        key(&request.key_id)
+        key(&request.key_id, rotations)
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 context(request),
                 &mut text,
             )
             .expect("sealed");
-        BASE64.encode([HEADER.as_slice(), &nonce, &text].concat())
+        BASE64.encode([HEADER.as_slice(), &[rotations], &nonce, &text].concat())
     }
 }
 
-/// What KMS puts before a ciphertext: it makes 184 bytes of a data key's 32, and what is stored
-/// with one is that long.
-const HEADER: [u8; 124] = [1; 124];
+/// What KMS puts before a ciphertext, beside which of its materials sealed it: it makes 184 bytes
+/// of a data key's 32, and what is stored with one is that long.
+const HEADER: [u8; 123] = [1; 123];
 
 fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
     if request.signing_algorithm != "RSASSA_PKCS1_V1_5_SHA_256" {
@@ -190,17 +202,19 @@ fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
 
 fn open(request: &Request) -> Option<Vec<u8>> {
     let sealed = BASE64.decode(&request.ciphertext_blob).ok()?;
-    let (nonce, ciphertext) = sealed.strip_prefix(&HEADER)?.split_at_checked(NONCE_LEN)?;
+    let (rotations, sealed) = sealed.strip_prefix(&HEADER)?.split_first()?;
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut text = ciphertext.to_vec();
-    let opened = key(&request.key_id)
+    let opened = key(&request.key_id, *rotations)
         .open_in_place(nonce, context(request), &mut text)
         .ok()?;
     Some(opened.to_vec())
 }
 
-fn key(id: &str) -> LessSafeKey {
-    let bytes = digest::digest(&digest::SHA256, format!("KMS key {id}").as_bytes());
+fn key(id: &str, rotations: u8) -> LessSafeKey {
+    let name = format!("KMS key {id}, material {rotations}");
+    let bytes = digest::digest(&digest::SHA256, name.as_bytes());
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.as_ref()).expect("32 bytes"))
 }
 

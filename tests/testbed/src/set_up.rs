@@ -59,6 +59,7 @@ pub async fn write_merchant(keys: &KeysTable, wechat: &Admin, kinds: &[Verificat
             bytes: APIV3_KEY.as_bytes(),
         }],
         signer_serial: MERCHANT_SERIAL,
+        signer_kms_key_id: None,
         signer_pkcs8: Some(&sealed_key().pkcs8()),
     })
     .await

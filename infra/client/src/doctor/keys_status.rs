@@ -27,7 +27,7 @@ use crate::cloud::{Account, PROFILE};
 use clients::{client_key, secrets};
 use key::KeyStatus;
 use kms_key::symmetric;
-use merchant::{apiv3_keys, certificate, private_keys, wechat_keys};
+use merchant::{apiv3_keys, certificates, private_keys, wechat_keys};
 use report::{shown, text, worst};
 
 /// The stack's symmetric keys, in the template's order.
@@ -74,7 +74,7 @@ async fn all(stack: &Stack, aws: &Aws, clock: &Clock) -> Result<Vec<KeyStatus>, 
     let mut keys = Vec::new();
     match &merchant {
         Some(merchant) => {
-            keys.push(certificate(merchant, now));
+            keys.extend(certificates(merchant, &sign_with, now));
             keys.extend(private_keys(stack, &kms, &sign_with, merchant, now).await?);
             keys.extend(apiv3_keys(merchant, now));
             keys.extend(wechat_keys(merchant, now));

@@ -13,8 +13,8 @@ mod outcome;
 mod record;
 
 pub(crate) use ending::{
-    RENEW_BEFORE_DAYS, certificate_end_unknown, is_superseded, own_certificate_ends,
-    wechat_certificate_ends,
+    RENEW_BEFORE_DAYS, certificate_end_unknown, certificate_findings, is_superseded,
+    own_certificate_ends, wechat_certificate_ends,
 };
 pub(crate) use merchant::{Merchant, sign_with};
 pub(crate) use record::{not_set_up, wechat_key_unusable};

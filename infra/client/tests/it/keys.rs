@@ -126,8 +126,8 @@ async fn a_certificate_says_its_serial_and_goes_with_its_own_key_only() {
     let pair = Files::of(&cloud, "pair", PKCS1.replace('\n', " \r\n"), CERTIFICATE);
     set_up_merchant(&cloud, &pair.options());
     let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, SERIAL);
     let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    assert_eq!(signer.serial_no(), SERIAL);
     let signature = signer.sign(b"text").await.unwrap();
     let certificate = MerchantCertificate::read(CERTIFICATE.as_bytes()).unwrap();
     assert!(certificate.public_key().verifies(b"text", &signature));
@@ -168,12 +168,12 @@ async fn a_certificate_says_its_serial_and_goes_with_its_own_key_only() {
     let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
     let said = well(&cloud.keys_command(&[&["seal"], &renewed.options()[..]].concat()));
     assert!(
-        said.contains("a stack with MerchantSigner=kms from now on (SIGN_ERROR)"),
+        said.contains("Only signatures by its own key name this certificate"),
         "{said}"
     );
     let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, RENEWED_SERIAL);
     let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    assert_eq!(signer.serial_no(), RENEWED_SERIAL);
     let signature = signer.sign(b"text").await.unwrap();
     assert!(!certificate.public_key().verifies(b"text", &signature));
 }
@@ -196,21 +196,27 @@ async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_re
     let again = well(&files.import(&cloud, &key_id, &[]));
     assert!(again.contains("holds this private key already"), "{again}");
     assert!(again.contains(SERIAL), "{again}");
+    let in_kms = SignWith::Kms {
+        key_id: key_id.clone(),
+    };
     let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, SERIAL);
-    let signer = merchant
-        .signer(&SignWith::Kms {
-            key_id: key_id.clone(),
-        })
-        .await
-        .unwrap();
+    let signer = merchant.signer(&in_kms).await.unwrap();
+    assert_eq!(signer.serial_no(), SERIAL);
     let signature = signer.sign(b"text").await.unwrap();
     let certificate = MerchantCertificate::read(CERTIFICATE.as_bytes()).unwrap();
     assert!(certificate.public_key().verifies(b"text", &signature));
 
     let shown = well(&cloud.setup(&["show", "--signing-key-id", &key_id]));
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(shown["merchant"]["merchant_serial"], SERIAL);
+    assert_eq!(
+        shown["merchant"]["merchant_certificates"],
+        json!([{ "key": key_id, "serial": SERIAL, "ends": shown["merchant"]["merchant_certificates"][0]["ends"] }])
+    );
+    assert!(shown["merchant"]["merchant_certificates"][0]["ends"].is_string());
+    assert_eq!(
+        shown["merchant"]["merchant_serial"], "AAAA",
+        "it was there before"
+    );
     let kms_key = &shown["merchant_kms_key"];
     assert_eq!(
         (&kms_key["origin"], &kms_key["state"]),
@@ -249,7 +255,7 @@ async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_re
     assert_eq!(state(&cloud, &key_id).await, "PendingImport");
     well(&files.import(&cloud, &key_id, &[]));
     let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, SERIAL);
+    assert_eq!(merchant.certificate(&in_kms).unwrap().serial_no, SERIAL);
 }
 
 #[tokio::test]
@@ -336,22 +342,49 @@ async fn a_key_that_cannot_take_the_import_is_named_and_nothing_is_imported() {
 }
 
 #[tokio::test]
-async fn a_key_that_lies_sealed_under_another_certificate_goes_only_when_that_is_said() {
+async fn a_key_that_lies_sealed_goes_on_beside_one_in_kms_until_its_certificate_is_taken_out() {
     let cloud = Cloud::start_with_kms("sealed").await;
     let renewed = Files::of(&cloud, "renewed", RENEWED_KEY, RENEWED_CERTIFICATE);
     set_up_merchant(&cloud, &renewed.options());
     let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
     let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    let said = well(&files.import(&cloud, &key_id, &[]));
+    assert!(said.contains("Only signatures by its own key"), "{said}");
+    let in_kms = SignWith::Kms {
+        key_id: key_id.clone(),
+    };
+    let merchant = cloud.keys().merchant().await.unwrap();
+    let number = |signs: &SignWith| &merchant.certificate(signs).unwrap().serial_no;
+    assert_eq!(number(&in_kms), SERIAL);
+    assert_eq!(number(&SignWith::Sealed), RENEWED_SERIAL);
+    assert!(merchant.signer(&SignWith::Sealed).await.is_ok());
+
+    let remove = |serial_no: &str, signer: &[&str]| {
+        let removal = ["remove-merchant-certificate", "--serial", serial_no];
+        cloud.setup(&[&removal[..], &["--merchant-signer"], signer].concat())
+    };
+    let by_kms = ["kms", "--signing-key-id", &key_id];
+    refused(&remove(SERIAL, &by_kms), "another key has to sign");
     refused(
-        &files.import(&cloud, &key_id, &[]),
-        "take the sealed one out",
+        &remove(RENEWED_SERIAL, &["sealed"]),
+        "another key has to sign",
     );
+    refused(
+        &remove("AAAA", &by_kms),
+        "no key of the merchant's has certificate AAAA",
+    );
+    let none = ["kms", "--signing-key-id", "mrk-2"];
+    refused(&remove(SERIAL, &none), "has no certificate of its own here");
+    refused(
+        &remove(SERIAL, &["kms"]),
+        "--signing-key-id (or the variable",
+    );
+    refused(&remove(SERIAL, &["hsm"]), "is kms or sealed");
+    well(&remove(RENEWED_SERIAL, &by_kms));
     let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, RENEWED_SERIAL);
-    well(&files.import(&cloud, &key_id, &["--remove-sealed-key"]));
-    let merchant = cloud.keys().merchant().await.unwrap();
-    assert_eq!(merchant.signer_serial, SERIAL);
     assert!(merchant.signer(&SignWith::Sealed).await.is_err());
+    let of_earlier = merchant.certificates.of_earlier_versions();
+    assert_eq!(of_earlier.unwrap().serial_no, SERIAL);
 }
 
 #[tokio::test]
@@ -477,8 +510,28 @@ async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
     let keys: [&[&str]; 2] = [&seal, &import];
     let mut of_keys = Vec::from(keys.map(|arguments| (arguments, cloud.keys_command(arguments))));
     of_keys.push((&csr[..], cloud.run(&[&["keys"], &csr[..]].concat())));
-    let rest: [&[&str]; 6] = [
+    let another = [
+        "merchant",
+        "--merchant-serial",
+        "AAAA",
+        "--signing-key-id",
+        "mrk-2",
+    ];
+    let removal = [
+        &[
+            "remove-merchant-certificate",
+            "--serial",
+            "AAAA",
+            "--merchant-signer",
+            "kms",
+        ][..],
+        &signing_key,
+    ]
+    .concat();
+    let rest: [&[&str]; 8] = [
         &certified,
+        &another,
+        &removal,
         &show,
         &made,
         &again,

@@ -263,9 +263,9 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
 
     let read = cloud.keys().merchant().await.unwrap();
     assert_eq!(read.response_serial, "PUB_KEY_ID_01");
-    assert_eq!(read.signer_serial, "5157F09EFDC096DE15EBE81A47057A72");
     assert_eq!(read.apiv3().await.unwrap().len(), 2);
     let signer = read.signer(&SignWith::Sealed).await.unwrap();
+    assert_eq!(signer.serial_no(), "5157F09EFDC096DE15EBE81A47057A72");
     assert_eq!(signer.sign(b"text").await.unwrap().len(), 256);
 }
 
@@ -350,9 +350,9 @@ async fn what_a_set_up_command_does_not_name_stays() {
         .collect();
     assert_eq!(ids, ["PUB_KEY_ID_01", CERTIFICATE_SERIAL]);
     assert_eq!(merchant.response_serial, "PUB_KEY_ID_01");
-    assert_eq!(merchant.signer_serial, "BBBB");
     assert_eq!(merchant.apiv3().await.unwrap().len(), 2);
     let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    assert_eq!(signer.serial_no(), "BBBB");
     assert_eq!(signer.sign(b"text").await.unwrap().len(), 256);
 
     let show = shown(&cloud);

@@ -6,7 +6,7 @@
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use runtime::aws::AwsError;
+use runtime::{aws::AwsError, signer::SignWith};
 use wechatpay::UnixSeconds;
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     KeysTable,
+    certificates::{OwnCertificate, StoredSigner, name_of},
     error::KeysError,
     fields::text,
     item::{apiv3_value, is_of, kept_or_added, sealed_apiv3},
@@ -38,21 +39,36 @@ pub struct MerchantChange<'a> {
     pub add_apiv3: &'a [AddedApiV3Key],
     /// The version of an APIv3 key to be taken out.
     pub remove_apiv3: Option<u32>,
-    /// The merchant's certificate. If a private key is sealed in the item, both change together.
+    /// A certificate of the merchant's. A private key that is sealed with this change has it.
     pub signer_certificate: Option<SignerCertificate<'a>>,
     /// The merchant's private key as PKCS#8 DER, to be sealed into the item.
     pub signer_pkcs8: Option<&'a [u8]>,
     /// Whether the sealed private key must be removed from the item: the merchant signs by KMS.
     pub removes_sealed_signer: bool,
+    /// A certificate that no key has any more.
+    pub remove_certificate: Option<RemovedCertificate<'a>>,
 }
 
 /// The certificate that requests name.
 #[derive(Clone, Copy, Debug)]
 pub struct SignerCertificate<'a> {
+    /// Whose signatures name it, where no private key is sealed with this change. `None` where that
+    /// is not said: then no key may have a certificate of its own yet, or it is one of those.
+    pub signs: Option<&'a SignWith>,
     /// Its number.
     pub serial_no: &'a str,
     /// From when to when it is valid; `None` if only its number is known.
     pub validity: Option<Validity>,
+}
+
+/// A certificate to be taken out, with the private key that lies sealed under it.
+#[derive(Clone, Copy, Debug)]
+pub struct RemovedCertificate<'a> {
+    /// Its number.
+    pub serial_no: &'a str,
+    /// The key that signs, which keeps its own. Versions before this one name that certificate from
+    /// then on.
+    pub signs: &'a SignWith,
 }
 
 /// From when to when a certificate is valid.
@@ -116,6 +132,26 @@ pub enum ChangeError {
          certificate: give its serial, too"
     )]
     KeyWithoutItsSerial(String),
+    /// It is not said whose certificate it is.
+    #[error(
+        "each key that signs has a certificate of its own ({0}): say whose this is, by --signing-key-id for a key in KMS, \
+         or give the private key that is to be sealed with it"
+    )]
+    WhoseCertificate(String),
+    /// Requests would name another key's certificate.
+    #[error(
+        "the key that signs has no certificate of its own here: register it (`cargo client setup merchant \
+         --merchant-certificate-file FILE`, or `cargo client keys seal`) before another one is taken out"
+    )]
+    NoCertificateOfItsOwn,
+    /// Requests name it.
+    #[error(
+        "the key that signs has certificate {0}: another key has to sign before it is taken out"
+    )]
+    CertificateInUse(String),
+    /// No key has this certificate.
+    #[error("no key of the merchant's has certificate {0}")]
+    NoSuchCertificate(String),
     /// No key has this id.
     #[error("there is no APIv3 key {0} to be taken out")]
     NoSuchApiV3Key(u32),
@@ -139,7 +175,7 @@ struct StoredKeys {
     verification: Vec<AttributeValue>,
     response_serial: Option<String>,
     apiv3: Vec<SealedApiV3Key>,
-    signer: Item,
+    signer: StoredSigner,
     version: Option<u64>,
 }
 
@@ -238,36 +274,53 @@ impl KeysTable {
         parts: &mut StoredKeys,
         change: &MerchantChange<'_>,
     ) -> Result<(), ChangeError> {
+        let signer = &mut parts.signer;
         if change.removes_sealed_signer {
-            parts.signer.remove("sealed");
-            parts.signer.remove("sealed_at");
+            signer.remove_sealed();
         }
-        if parts.signer.contains_key("sealed")
-            && let Some(kept) = text(&parts.signer, "serial_no")
-        {
-            match (change.signer_certificate, change.signer_pkcs8) {
-                (Some(certificate), None) if !certificate.serial_no.eq_ignore_ascii_case(&kept) => {
-                    return Err(ChangeError::SerialWithoutItsKey(kept));
-                }
-                (None, Some(_)) => return Err(ChangeError::KeyWithoutItsSerial(kept)),
-                (Some(_), _) | (None, None) => {}
-            }
-        }
-        if let Some(certificate) = change.signer_certificate {
-            parts.certify(&certificate);
-        }
-        let Some(serial_no) = text(&parts.signer, "serial_no") else {
-            return Err(ChangeError::Incomplete("no certificate serial"));
-        };
         if let Some(der) = change.signer_pkcs8 {
-            LocalKey::from_pkcs8_der(&serial_no, der)
-                .map_err(|source| not_a_key(pk, "the merchant key", source))?;
-            let sealed = self.seal_signer(pk, &serial_no, der).await?;
-            let sealed = AttributeValue::B(sealed.into());
-            parts.signer.insert("sealed".to_owned(), sealed);
-            let now = number(self.shared.clock.now().0);
-            parts.signer.insert("sealed_at".to_owned(), now);
+            self.seal_with_certificate(pk, signer, der, change.signer_certificate)
+                .await?;
+        } else if let Some(certificate) = change.signer_certificate {
+            certify(signer, &certificate)?;
         }
+        if let Some(removed) = change.remove_certificate {
+            remove(signer, &removed)?;
+        }
+        signer.mend_of_earlier_versions();
+        match signer.of_earlier_versions() {
+            Some(_) => Ok(()),
+            None => Err(ChangeError::Incomplete("no certificate serial")),
+        }
+    }
+
+    /// Seals the merchant's private key. Its certificate changes with it, so that a function which
+    /// reads the item has both or neither.
+    async fn seal_with_certificate(
+        &self,
+        pk: &str,
+        signer: &mut StoredSigner,
+        der: &[u8],
+        certificate: Option<SignerCertificate<'_>>,
+    ) -> Result<(), ChangeError> {
+        let certificate = match certificate {
+            Some(certificate) => certificate.owned(),
+            None => match signer.of_earlier_versions() {
+                Some(kept) if signer.has_sealed_key() || signer.some_are_own() => {
+                    return Err(ChangeError::KeyWithoutItsSerial(kept));
+                }
+                Some(serial_no) => OwnCertificate {
+                    serial_no,
+                    validity: None,
+                },
+                None => return Err(ChangeError::Incomplete("no certificate serial")),
+            },
+        };
+        LocalKey::from_pkcs8_der(&certificate.serial_no, der)
+            .map_err(|source| not_a_key(pk, "the merchant key", source))?;
+        let sealed = self.seal_signer(pk, &certificate.serial_no, der).await?;
+        signer.certify_sealed(&certificate);
+        signer.put_sealed(sealed, number(self.shared.clock.now().0));
         Ok(())
     }
 
@@ -278,7 +331,7 @@ impl KeysTable {
             ("verification", AttributeValue::L(parts.verification)),
             ("response_serial", response_serial),
             ("apiv3", apiv3_value(&parts.apiv3)),
-            ("signer", AttributeValue::M(parts.signer)),
+            ("signer", parts.signer.into_value()),
             ("version", AttributeValue::N(next.to_string())),
         ];
         let mut update = self
@@ -325,6 +378,62 @@ impl KeysTable {
     }
 }
 
+impl SignerCertificate<'_> {
+    fn owned(&self) -> OwnCertificate {
+        OwnCertificate {
+            serial_no: self.serial_no.to_owned(),
+            validity: self.validity,
+        }
+    }
+}
+
+/// Registers a certificate of a private key that is there.
+fn certify(
+    signer: &mut StoredSigner,
+    certificate: &SignerCertificate<'_>,
+) -> Result<(), ChangeError> {
+    let (serial_no, owned) = (certificate.serial_no, certificate.owned());
+    let changes_sealed = || {
+        let kept = signer.of_sealed().filter(|_| signer.has_sealed_key());
+        kept.filter(|kept| !kept.eq_ignore_ascii_case(serial_no))
+    };
+    match certificate.signs {
+        Some(signs @ SignWith::Kms { .. }) => signer.certify(signs, &owned),
+        Some(signs @ SignWith::Sealed) => match changes_sealed() {
+            Some(kept) => return Err(ChangeError::SerialWithoutItsKey(kept)),
+            None => signer.certify(signs, &owned),
+        },
+        None => match signer.named(serial_no).as_slice() {
+            [] => match changes_sealed() {
+                Some(kept) => return Err(ChangeError::SerialWithoutItsKey(kept)),
+                None if signer.some_are_own() => {
+                    return Err(ChangeError::WhoseCertificate(signer.own_ones()));
+                }
+                None => signer.certify_all(&owned),
+            },
+            names => signer.certify_again(names, &owned),
+        },
+    }
+    Ok(())
+}
+
+/// Takes a certificate out that is not that of the key that signs.
+fn remove(signer: &mut StoredSigner, removed: &RemovedCertificate<'_>) -> Result<(), ChangeError> {
+    let serial_no = removed.serial_no;
+    let own = signer.own(name_of(removed.signs));
+    let own = own.ok_or(ChangeError::NoCertificateOfItsOwn)?;
+    if own.eq_ignore_ascii_case(serial_no) {
+        return Err(ChangeError::CertificateInUse(own));
+    }
+    let kept = signer.of_earlier_versions();
+    let is_kept = kept.is_some_and(|kept| kept.eq_ignore_ascii_case(serial_no));
+    if !is_kept && signer.named(serial_no).is_empty() {
+        return Err(ChangeError::NoSuchCertificate(serial_no.to_owned()));
+    }
+    signer.remove(serial_no, removed.signs);
+    Ok(())
+}
+
 impl StoredKeys {
     fn read(item: Option<Item>, pk: &str) -> Result<Self, KeysError> {
         let Some(item) = item else {
@@ -332,7 +441,7 @@ impl StoredKeys {
                 verification: Vec::new(),
                 response_serial: None,
                 apiv3: Vec::new(),
-                signer: Item::new(),
+                signer: StoredSigner::of(Item::new()),
                 version: None,
             });
         };
@@ -349,29 +458,15 @@ impl StoredKeys {
             response_serial: text(&item, "response_serial"),
             apiv3: sealed_apiv3(&item)
                 .ok_or_else(|| damaged("its APIv3 keys are not stored as they should be"))?,
-            signer: signer
-                .ok_or_else(|| damaged("it has no map `signer`"))?
-                .clone(),
+            signer: StoredSigner::of(
+                signer
+                    .ok_or_else(|| damaged("it has no map `signer`"))?
+                    .clone(),
+            ),
             version: Some(
                 number_of(&item, "version").ok_or_else(|| damaged("it has no `version`"))?,
             ),
         })
-    }
-
-    /// Requests name this certificate. When it ends stays known if it is the one that was there.
-    fn certify(&mut self, certificate: &SignerCertificate<'_>) {
-        let is_kept = text(&self.signer, "serial_no")
-            .is_some_and(|kept| kept.eq_ignore_ascii_case(certificate.serial_no));
-        if !is_kept {
-            self.signer.remove("not_before");
-            self.signer.remove("not_after");
-        }
-        let serial_no = AttributeValue::S(certificate.serial_no.to_owned());
-        self.signer.insert("serial_no".to_owned(), serial_no);
-        if let Some(Validity { from, until }) = certificate.validity {
-            self.signer.insert("not_before".to_owned(), number(from.0));
-            self.signer.insert("not_after".to_owned(), number(until.0));
-        }
     }
 
     fn change_verification(

@@ -2,7 +2,7 @@
 //!
 //! | Item | Attributes |
 //! |---|---|
-//! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S, `added_at` N }; `response_serial` S; `certificates_fetched_at` N; `apiv3` L of M { `version` N, `sealed` B, `added_at` N }, newest first; `signer` M { `serial_no` S, `not_before` N, `not_after` N (of the certificate), `sealed` B (PKCS#8, only for the sealed signer), `sealed_at` N } |
+//! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S, `added_at` N }; `response_serial` S; `certificates_fetched_at` N; `apiv3` L of M { `version` N, `sealed` B, `added_at` N }, newest first; `signer` M { `sealed` B (PKCS#8, only for the sealed signer), `sealed_at` N, `certificates` M of M { `serial_no` S, `not_before` N, `not_after` N } by `sealed`, the id of a KMS key, or `*` for keys that have none, `certificates_written_beside` M, and for versions before these two `serial_no` S, `not_before` N, `not_after` N } |
 //! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N; `requests_per_s` N, only where its limit is not that of the settings |
 //! | `webhook#<client_id>` | see [`super::webhook`] |
 //!
@@ -19,6 +19,7 @@ use wechatpay::verify::VerificationKeys;
 use crate::attributes::{Item, number, number_of};
 
 use super::{
+    certificates::OwnCertificates,
     error::KeysError,
     fields::{bytes, text, time},
     merchant_keys::{ClientKey, MerchantKeys, SealedApiV3Key},
@@ -71,9 +72,10 @@ pub(super) fn merchant(
         stored_entries: stored.clone(),
         response_serial: text(item, "response_serial")
             .ok_or_else(|| damaged("it has no `response_serial`"))?,
-        signer_serial: text(signer, "serial_no")
-            .ok_or_else(|| damaged("its `signer` has no `serial_no`"))?,
-        signer_ends: time(signer, "not_after"),
+        certificates: match text(signer, "serial_no") {
+            Some(_) => OwnCertificates::read(signer),
+            None => return Err(damaged("its `signer` has no `serial_no`")),
+        },
         version: number_of(item, "version").ok_or_else(|| damaged("it has no `version`"))?,
         mchid: mchid.to_owned(),
         sealed_apiv3: sealed_apiv3(item)
@@ -164,22 +166,6 @@ pub(super) fn apiv3_value(keys: &[SealedApiV3Key]) -> AttributeValue {
         AttributeValue::M(fields)
     });
     AttributeValue::L(stored.collect())
-}
-
-pub(super) fn signer_value(
-    serial_no: &str,
-    sealed: Option<Vec<u8>>,
-    now: UnixSeconds,
-) -> AttributeValue {
-    let mut fields = Item::from([(
-        "serial_no".to_owned(),
-        AttributeValue::S(serial_no.to_owned()),
-    )]);
-    if let Some(sealed) = sealed {
-        fields.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
-        fields.insert("sealed_at".to_owned(), number(now.0));
-    }
-    AttributeValue::M(fields)
 }
 
 pub(super) fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {

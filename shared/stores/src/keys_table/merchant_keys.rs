@@ -12,6 +12,7 @@ use wechatpay::{
 };
 
 use super::{
+    certificates::{OwnCertificate, OwnCertificates},
     error::KeysError,
     names::{apiv3_context, merchant_pk, signer_context},
     secret_cache::SecretCache,
@@ -30,10 +31,8 @@ pub struct MerchantKeys {
     /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed
     /// with it.
     pub response_serial: String,
-    /// The number of the merchant's own certificate, which requests name as `serial_no`.
-    pub signer_serial: String,
-    /// When that certificate ends; `None` if it is not known here.
-    pub signer_ends: Option<UnixSeconds>,
+    /// The merchant's own certificates, by the keys that sign.
+    pub certificates: OwnCertificates,
     /// Counts the changes of the item.
     pub version: u64,
     pub(super) mchid: String,
@@ -108,7 +107,22 @@ impl MerchantKeys {
         .map_err(|source| self.not_a_key("WeChat Pay's key", source))
     }
 
-    /// The signer that the settings chose. A sealed key is unsealed at the first call.
+    /// The certificate that requests name when the settings chose this signer.
+    ///
+    /// # Errors
+    /// None is stored.
+    pub fn certificate(&self, with: &SignWith) -> Result<&OwnCertificate, KeysError> {
+        let what = "no certificate is stored for the key that signs";
+        self.certificates
+            .of(with)
+            .ok_or_else(|| KeysError::Damaged {
+                pk: self.pk(),
+                what,
+            })
+    }
+
+    /// The signer that the settings chose, which names its own certificate: functions of two
+    /// releases may sign with different keys at a time. A sealed key is unsealed at the first call.
     ///
     /// # Errors
     /// The item has no sealed key, KMS does not unseal it, or it is no PKCS#8 RSA key.
@@ -117,7 +131,7 @@ impl MerchantKeys {
             SignWith::Kms { key_id } => Ok(MerchantSigner::Kms(KmsSigner::new(
                 self.vault.kms.clone(),
                 key_id,
-                &self.signer_serial,
+                &self.certificate(with)?.serial_no,
             ))),
             SignWith::Sealed => self
                 .local_key
@@ -141,7 +155,8 @@ impl MerchantKeys {
             .vault
             .unseal(&self.pk(), &signer_context(&self.mchid), sealed)
             .await?;
-        let key = LocalKey::from_pkcs8_der(&self.signer_serial, &der);
+        let certificate = self.certificate(&SignWith::Sealed)?;
+        let key = LocalKey::from_pkcs8_der(&certificate.serial_no, &der);
         key.map(Arc::new)
             .map_err(|source| self.not_a_key("the merchant key", source))
     }

@@ -8,7 +8,7 @@ use wechatpay::verify::VerificationKeys;
 
 use super::{
     KeysTable,
-    change::Validity,
+    certificates::OwnCertificates,
     error::KeysError,
     fields::{bytes, text, time},
     item::sealed_apiv3,
@@ -41,10 +41,8 @@ pub struct MerchantOverview {
     pub certificates_fetched: Option<UnixSeconds>,
     /// The APIv3 keys, newest first.
     pub apiv3: Vec<ApiV3Overview>,
-    /// The number of the merchant's own certificate.
-    pub signer_serial: Option<String>,
-    /// From when to when that certificate is valid, if that is known.
-    pub signer_validity: Option<Validity>,
+    /// The merchant's own certificates, by the keys that sign.
+    pub certificates: OwnCertificates,
     /// Whether the merchant's private key is sealed in the item.
     pub has_sealed_key: bool,
     /// When it was sealed.
@@ -168,8 +166,7 @@ fn merchant(item: &Item) -> MerchantOverview {
         response_serial: text(item, "response_serial"),
         certificates_fetched: time(item, "certificates_fetched_at"),
         apiv3: apiv3.iter().map(apiv3_key).collect(),
-        signer_serial: signer.and_then(|signer| text(signer, "serial_no")),
-        signer_validity: signer.and_then(validity),
+        certificates: signer.map(OwnCertificates::read).unwrap_or_default(),
         has_sealed_key: signer.is_some_and(|signer| bytes(signer, "sealed").is_some()),
         key_sealed: signer.and_then(|signer| time(signer, "sealed_at")),
         version: number_of(item, "version"),
@@ -181,13 +178,6 @@ fn apiv3_key(key: &SealedApiV3Key) -> ApiV3Overview {
         version: key.version,
         added: key.added_at,
     }
-}
-
-fn validity(signer: &Item) -> Option<Validity> {
-    Some(Validity {
-        from: time(signer, "not_before")?,
-        until: time(signer, "not_after")?,
-    })
 }
 
 fn verification(stored: &AttributeValue) -> VerificationOverview {

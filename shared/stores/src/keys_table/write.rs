@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use message_signatures::{Algorithm, VerifyingKey};
 use payments::model::ids::{BadClientId, ClientId};
-use runtime::aws::AwsError;
+use runtime::{aws::AwsError, signer::SignWith};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
@@ -20,7 +20,8 @@ use super::{
     names::{apiv3_context, client_context, client_pk, is_keyid, merchant_pk, signer_context},
 };
 use super::{
-    item::{apiv3_value, is_of, kept_or_added, signer_value},
+    certificates::{OwnCertificate, StoredSigner},
+    item::{apiv3_value, is_of, kept_or_added},
     verification::VerificationEntry,
 };
 use crate::attributes::{Item, number};
@@ -40,6 +41,8 @@ pub struct NewMerchant<'a> {
     pub apiv3: &'a [NewApiV3Key<'a>],
     /// The number of the merchant's certificate.
     pub signer_serial: &'a str,
+    /// The key in KMS that has this certificate, if that is said.
+    pub signer_kms_key_id: Option<&'a str>,
     /// The merchant's private key as PKCS#8 DER, if it is not to be used from KMS.
     pub signer_pkcs8: Option<&'a [u8]>,
 }
@@ -79,11 +82,25 @@ impl KeysTable {
         let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, merchant.verification, merchant.response_serial, &[])?;
         let apiv3 = self.seal_apiv3(&pk, merchant.apiv3).await?;
-        let sealed_signer = match merchant.signer_pkcs8 {
-            Some(der) => Some(self.seal_signer(&pk, merchant.signer_serial, der).await?),
-            None => None,
-        };
         let now = self.shared.clock.now();
+        let certificate = OwnCertificate {
+            serial_no: merchant.signer_serial.to_owned(),
+            validity: None,
+        };
+        let mut signer = StoredSigner::of(Item::new());
+        if let Some(der) = merchant.signer_pkcs8 {
+            let sealed = self.seal_signer(&pk, merchant.signer_serial, der).await?;
+            signer.certify_sealed(&certificate);
+            signer.put_sealed(sealed, number(now.0));
+        }
+        match merchant.signer_kms_key_id {
+            Some(key_id) => {
+                let key_id = key_id.to_owned();
+                signer.certify(&SignWith::Kms { key_id }, &certificate);
+            }
+            None if merchant.signer_pkcs8.is_none() => signer.certify_all(&certificate),
+            None => {}
+        }
         let verification = merchant.verification.iter().map(|entry| entry.added(now));
         self.shared
             .client
@@ -97,7 +114,7 @@ impl KeysTable {
             .expression_attribute_values(":verification", AttributeValue::L(verification.collect()))
             .expression_attribute_values(":response_serial", AttributeValue::S(merchant.response_serial.to_owned()))
             .expression_attribute_values(":apiv3", apiv3_value(&apiv3))
-            .expression_attribute_values(":signer", signer_value(merchant.signer_serial, sealed_signer, now))
+            .expression_attribute_values(":signer", signer.into_value())
             .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .send()

@@ -128,6 +128,7 @@ fn merchant(verification: &[VerificationEntry]) -> NewMerchant<'_> {
             bytes: &APIV3_KEY,
         }],
         signer_serial: SIGNER_SERIAL,
+        signer_kms_key_id: None,
         signer_pkcs8: None,
     }
 }

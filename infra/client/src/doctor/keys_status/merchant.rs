@@ -2,8 +2,8 @@
 
 use runtime::kms::{Kms, KmsError};
 use runtime::signer::SignWith;
-use stores::keys_table::VerificationKind;
 use stores::keys_table::overview::{MerchantOverview, VerificationOverview};
+use stores::keys_table::{OwnCertificate, VerificationKind};
 use wechatpay::UnixSeconds;
 
 use super::key::{DAY_S, KeyStatus, days, old, time};
@@ -11,8 +11,8 @@ use super::kms_key::{described_key, words};
 use crate::doctor::finding::{Finding, KEYS_PAGE};
 use crate::doctor::stack::{Resource, Stack};
 use crate::doctor::wechat::{
-    RENEW_BEFORE_DAYS, certificate_end_unknown, is_superseded, own_certificate_ends,
-    wechat_certificate_ends, wechat_key_unusable,
+    RENEW_BEFORE_DAYS, certificate_end_unknown, certificate_findings, is_superseded,
+    own_certificate_ends, wechat_certificate_ends, wechat_key_unusable,
 };
 
 const MERCHANT_KEY: &str = "MerchantSigningKey";
@@ -22,23 +22,49 @@ const OLD_APIV3_KEPT_DAYS: i64 = 15;
 /// `reconcile` asks for WeChat Pay's certificates each 12 hours.
 const FETCHED_WITHIN_S: i64 = 2 * DAY_S;
 
-/// The merchant's certificate, which requests name.
-pub(super) fn certificate(merchant: &MerchantOverview, now: UnixSeconds) -> KeyStatus {
-    let serial_no = merchant.signer_serial.clone().unwrap_or_default();
-    let validity = merchant.signer_validity;
+/// The merchant's certificates: first the one that requests name, then those of keys that sign
+/// nothing now.
+pub(super) fn certificates(
+    merchant: &MerchantOverview,
+    sign_with: &SignWith,
+    now: UnixSeconds,
+) -> Vec<KeyStatus> {
+    let all = &merchant.certificates;
+    let Some(named) = all.of(sign_with) else {
+        return Vec::new();
+    };
+    let ends = match named.validity {
+        Some(validity) => own_certificate_ends(now, validity.until, &named.serial_no),
+        None => Some(certificate_end_unknown(&named.serial_no)),
+    };
+    let role = match all.own(sign_with) {
+        Some(_) => "requests name it",
+        None => "requests name it, as those of every key that has none of its own",
+    };
+    let finding = ends.or_else(|| certificate_findings(merchant, sign_with));
+    let mut told = vec![certificate(named, role.to_owned(), finding)];
+    let is_other = |certificate: &OwnCertificate| {
+        !named.serial_no.eq_ignore_ascii_case(&certificate.serial_no)
+    };
+    for (key, other) in all.by_key().filter(|(_, other)| is_other(other)) {
+        let role = format!("of {key}, which signs nothing now");
+        told.push(certificate(other, role, None));
+    }
+    told
+}
+
+fn certificate(certificate: &OwnCertificate, role: String, finding: Option<Finding>) -> KeyStatus {
+    let validity = certificate.validity;
     KeyStatus {
         kind: "merchant-certificate",
+        id: certificate.serial_no.clone(),
         state: match validity {
-            Some(_) => "requests name it".to_owned(),
-            None => "requests name it; its end is unknown".to_owned(),
+            Some(_) => role,
+            None => format!("{role}; its end is unknown"),
         },
         made: validity.map(|validity| validity.from),
         ends: validity.map(|validity| validity.until),
-        finding: match validity {
-            Some(validity) => own_certificate_ends(now, validity.until, &serial_no),
-            None => Some(certificate_end_unknown(&serial_no)),
-        },
-        id: serial_no,
+        finding,
     }
 }
 
@@ -56,8 +82,16 @@ pub(super) async fn private_keys(
     };
     let role = |signs: bool| if signs { "signs" } else { "signs nothing" };
     let mut keys = Vec::new();
-    let key_id = stack.output("MerchantSigningKeyId");
-    if !key_id.is_empty() {
+    let of_stack = stack.output("MerchantSigningKeyId");
+    let other = stack.parameter("OtherSigner");
+    let in_kms = [(of_stack, signs_by_kms), (other, false)];
+    // The stack's own is named by its id, and any other by its ARN.
+    let is_another = !of_stack.ends_with(other.rsplit('/').next().unwrap_or(other));
+    let is_key = |(key_id, signs): &(&str, bool)| match key_id {
+        &"" | &"sealed" => false,
+        _ => *signs || is_another || *key_id == of_stack,
+    };
+    for (key_id, signs_by_kms) in in_kms.into_iter().filter(is_key) {
         let key = Resource::named(MERCHANT_KEY, key_id);
         let (described, mut finding) = described_key(kms, &key).await?;
         let mut status = KeyStatus {
@@ -85,7 +119,11 @@ pub(super) async fn private_keys(
         let is_there = merchant.has_sealed_key;
         keys.push(KeyStatus {
             kind: "sealed-merchant-key",
-            id: merchant.signer_serial.clone().unwrap_or_default(),
+            id: merchant
+                .certificates
+                .of(&SignWith::Sealed)
+                .map(|certificate| certificate.serial_no.clone())
+                .unwrap_or_default(),
             state: match is_there {
                 true => format!("{} (MerchantSigner)", role(signs_sealed)),
                 false => "there is none, and MerchantSigner=sealed asks for one".to_owned(),

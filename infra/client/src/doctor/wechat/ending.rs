@@ -1,5 +1,6 @@
-//! Certificates that end soon, or whose end is unknown.
+//! Certificates that end soon, whose end is unknown, or that stand for a key that they are not of.
 
+use runtime::signer::SignWith;
 use stores::keys_table::overview::MerchantOverview;
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
@@ -56,6 +57,45 @@ pub(crate) fn certificate_end_unknown(serial_no: &str) -> Finding {
              apiclient_cert.pem ({KEYS_PAGE})"
         ),
     )
+}
+
+/// Whether the key that signs has a certificate of its own, and nothing else is named in its place.
+pub(crate) fn certificate_findings(
+    merchant: &MerchantOverview,
+    signs: &SignWith,
+) -> Option<Finding> {
+    let shared = merchant.certificates.of_earlier_versions()?;
+    let Some(own) = merchant.certificates.own(signs) else {
+        // An earlier version changes a sealed key and that number together.
+        let is_shared = match signs {
+            SignWith::Kms { .. } => true,
+            SignWith::Sealed => false,
+        };
+        return is_shared.then(|| Finding::warning(
+            "merchant-serial-missing",
+            "The key that signs has no certificate of its own here: requests name the one for all keys, and a change to \
+             another key would name that one, too.",
+            format!("for all keys: {}", shared.serial_no),
+            format!(
+                "register the certificate of the key that signs once more: cargo client setup merchant \
+                 --merchant-certificate-file apiclient_cert.pem ({KEYS_PAGE})"
+            ),
+        ));
+    };
+    let is_same = own.serial_no.eq_ignore_ascii_case(&shared.serial_no);
+    (!is_same).then(|| {
+        Finding::warning(
+            "merchant-certificate-left",
+            "A change of the merchant's key or certificate is not at its end: what was before is still registered, and the \
+             release before this one would name it.",
+            format!("the key that signs has {}, and left is {}", own.serial_no, shared.serial_no),
+            format!(
+                "when the key that signs does so everywhere: cargo client setup remove-merchant-certificate --serial {} \
+                 ({KEYS_PAGE})",
+                shared.serial_no
+            ),
+        )
+    })
 }
 
 fn ending(

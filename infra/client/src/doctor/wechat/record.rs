@@ -10,7 +10,8 @@ use stores::keys_table::overview::MerchantOverview;
 use wechatpay::merchant_files::MerchantPublicKey;
 
 use super::ending::{
-    certificate_end_unknown, is_superseded, own_certificate_ends, wechat_certificate_ends,
+    certificate_end_unknown, certificate_findings, is_superseded, own_certificate_ends,
+    wechat_certificate_ends,
 };
 use super::merchant::Merchant;
 use crate::chain;
@@ -32,6 +33,7 @@ impl Merchant<'_> {
             Some(path) => findings.extend(self.certificate(path, &merchant).await),
             None => findings.extend(self.own_certificate(&merchant)),
         }
+        findings.extend(certificate_findings(&merchant, &self.sign_with));
         if findings
             .iter()
             .all(|finding| finding.id != "wechat-key-unknown")
@@ -78,10 +80,11 @@ impl Merchant<'_> {
         findings
     }
 
-    /// The merchant's own certificate, as it was registered.
+    /// The certificate of the key that signs, as it was registered.
     fn own_certificate(&self, merchant: &MerchantOverview) -> Option<Finding> {
-        let serial_no = merchant.signer_serial.as_deref().unwrap_or_default();
-        match merchant.signer_validity {
+        let certificate = merchant.certificates.of(&self.sign_with)?;
+        let serial_no = &certificate.serial_no;
+        match certificate.validity {
             Some(validity) => own_certificate_ends(self.clock.now(), validity.until, serial_no),
             None => Some(certificate_end_unknown(serial_no)),
         }
@@ -108,7 +111,8 @@ impl Merchant<'_> {
             }
         };
         let mut findings = Vec::new();
-        let registered = merchant.signer_serial.as_deref().unwrap_or_default();
+        let registered = merchant.certificates.of(&self.sign_with);
+        let registered = registered.map_or("none", |registered| registered.serial_no.as_str());
         if !registered.eq_ignore_ascii_case(certificate.serial_no()) {
             findings.push(Finding::error(
                 "merchant-serial-wrong",

@@ -337,6 +337,52 @@ fn a_key_of_wechat_pay_s_that_is_no_key_or_was_not_refreshed_is_named() {
 }
 
 #[test]
+fn both_certificates_are_told_while_a_key_changes_and_what_is_left_of_it_is_named() {
+    let stage = stage();
+    let own = stage.wechat.details.merchant_serial.clone();
+    let signing = stage.output("MerchantSigningKeyId").to_owned();
+    let by_kms = Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterValue>sealed</ParameterValue>",
+        "<ParameterValue>kms</ParameterValue>",
+    );
+    // The next key's certificate is there before it signs: nothing is to be done.
+    let next = "B".repeat(40);
+    let named = ["--signing-key-id", signing.as_str()];
+    stage.setup(&[&["merchant", "--merchant-serial", &next], &named[..]].concat());
+    let told = stage.examined(&[], 0, &STATUS);
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let told_of = |serial_no: &str| key(&told.report, "merchant-certificate", serial_no);
+    assert_eq!(state(told_of(&own)), "requests name it");
+    let role = format!("of {signing}, which signs nothing now; its end is unknown");
+    assert_eq!(state(told_of(&next)), role);
+
+    // It signs: now the one before is left.
+    stage.change_record(
+        "SET signer.certificates.#k.not_before = :at, signer.certificates.#k.not_after = :at",
+        &format!(
+            "{{':at': {{'N': '4102444800'}}}}, ExpressionAttributeNames={{'#k': '{signing}'}}"
+        ),
+    );
+    let left = [by_kms];
+    let id = "merchant-certificate-left";
+    is_only(&stage, &left, "merchant-certificate", id, "warning");
+    let removal = ["--serial", &own, "--merchant-signer", "kms"];
+    stage.setup(&[&["remove-merchant-certificate"], &removal[..], &named].concat());
+    let told = stage.examined(&left, 0, &STATUS);
+    assert_eq!(told.status, Some(0), "{:#}", told.report);
+
+    // As a version before this one stored it.
+    stage.store(&Stored::right(&stage));
+    stage.change_record("REMOVE signer.certificates", "");
+    let id = "merchant-serial-missing";
+    is_only(&stage, &left, "merchant-certificate", id, "warning");
+    let told = stage.examined(&[], 0, &STATUS);
+    assert_eq!(told.status, Some(0), "a sealed key: {:#}", told.report);
+    stage.store(&Stored::right(&stage));
+}
+
+#[test]
 fn a_private_key_that_is_not_there_or_that_kms_will_delete_is_named() {
     let stage = stage();
     stage.change_record("REMOVE signer.sealed, signer.sealed_at", "");

@@ -184,6 +184,7 @@ impl Stage {
                 bytes: stored.apiv3_key.as_bytes(),
             }],
             signer_serial: &stored.serial,
+            signer_kms_key_id: Some(self.output("MerchantSigningKeyId")),
             signer_pkcs8: Some(private_key.pkcs8_der()),
         };
         let now = Clock::system().now();
@@ -194,6 +195,7 @@ impl Stage {
         });
         let certified = MerchantChange {
             signer_certificate: Some(SignerCertificate {
+                signs: None,
                 serial_no: &stored.serial,
                 validity,
             }),

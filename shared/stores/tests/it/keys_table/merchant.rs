@@ -1,6 +1,7 @@
 //! The merchant's item.
 
 mod callbacks;
+mod certificates;
 mod changes;
 mod reading;
 mod unusable;
@@ -55,7 +56,8 @@ async fn a_merchant_that_was_written_is_read_with_every_key_usable() {
     assert!(trusts(&keys.verification, &certificate().id).await);
     assert!(!trusts(&keys.verification, "PUB_KEY_ID_9").await);
     assert_eq!(keys.response_serial, PUBLIC_KEY_ID);
-    assert_eq!(keys.signer_serial, SIGNER_SERIAL);
+    let certificate = keys.certificate(&SignWith::Sealed).expect("stored");
+    assert_eq!(certificate.serial_no, SIGNER_SERIAL);
     assert_eq!(
         (keys.version, keys.entries.as_slice()),
         (1, &verification[..])
