@@ -133,7 +133,7 @@ fn assert_missed(watch: &Watch, alarms: &[&str], when: &str) {
     assert!(missed.is_empty(), "{missed:?} are not met {when}: {met:?}");
 }
 
-/// A scene in which all has been well for some minutes.
+/// A testbed in which all has been well for some minutes.
 async fn well(minutes: usize) -> (Testbed, Watch) {
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
@@ -152,7 +152,7 @@ async fn daily(testbed: &Testbed, watch: &mut Watch, day: BillDate) {
     watch.of(testbed.work_off_days()).await;
 }
 
-/// A run of a day that is asked for now, as the one that waits comes back.
+/// A run of a day that is requested now, as a run that waited comes back.
 async fn asked_for(testbed: &Testbed, watch: &mut Watch, day: BillDate) {
     testbed.begin_day(day, false).await;
     watch.of(testbed.work_off_days()).await;

@@ -7,10 +7,10 @@ use testbed::{Call, Fault, Match, Service};
 
 use crate::support::{Client, Lines, Testbed, TestbedOptions, native};
 
-/// How long a window is.
+/// The length of a window.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A scene at the beginning of a window, in which a key may send so many requests a second.
+/// A testbed at the beginning of a window, in which a key may send so many requests a second.
 async fn limited_to(client_requests_per_s: u32) -> Testbed {
     let testbed = Testbed::with(TestbedOptions {
         client_requests_per_s,
@@ -24,7 +24,7 @@ async fn limited_to(client_requests_per_s: u32) -> Testbed {
 }
 
 impl Testbed {
-    /// What `client` is answered when it reads an order so many times.
+    /// The status of each answer when `client` reads an order so many times.
     async fn read_order(&self, client: &Client, times: usize) -> Vec<u16> {
         let mut answers = Vec::new();
         for _ in 0..times {

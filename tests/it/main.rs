@@ -3,7 +3,7 @@
 //! over real HTTP. Clocks stand still until a test moves them. Only what proves commands and
 //! documents (`documents`, `one_command`) runs the local engine.
 //!
-//! [`support`] sets a scene; each further module holds the sentences about one part.
+//! [`support`] sets up what a test needs. Each other module has the tests of one part.
 
 #![expect(
     clippy::expect_used,
@@ -12,7 +12,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "what a scene or a test cannot do without ends the test, with what it was"
+    reason = "a failed set-up ends the test and says what failed"
 )]
 
 mod alarms;

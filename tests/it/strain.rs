@@ -20,8 +20,8 @@ const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
 const WITHIN: Duration = Duration::from_secs(4);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat
-/// Pay.
+/// Two hosts with books of their own, and a client of both. The backup is the testbed's own
+/// WeChat Pay.
 struct TwoHosts {
     testbed: Testbed,
     main_port: u16,

@@ -30,7 +30,7 @@ impl Testbed {
         limits.call() * u32::try_from(calls).expect("some calls")
     }
 
-    /// A scene in which no function has made a call yet.
+    /// A testbed in which no function has made a call yet.
     async fn cold(options: TestbedOptions) -> Self {
         let testbed = Self::with(options).await;
         testbed.wire.forget();

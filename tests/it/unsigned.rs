@@ -49,7 +49,7 @@ const FOR_STAFF: [(&str, &str); 9] = [
 
 const CALLBACKS: &str = "POST /v1/callbacks/wechatpay";
 
-/// A scene whose functions have made no call yet.
+/// A testbed whose functions have made no call yet.
 async fn cold() -> Testbed {
     let testbed = Testbed::start().await;
     testbed.wire.forget();
@@ -302,7 +302,7 @@ impl Testbed {
     }
 }
 
-/// A paid order's scene, in which the function of callbacks has made no call yet.
+/// A testbed with a paid order, in which the function of callbacks has made no call yet.
 async fn paid() -> Testbed {
     let testbed = Testbed::start().await;
     testbed.post_order(&native("ORDER-1")).await;

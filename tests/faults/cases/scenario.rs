@@ -48,10 +48,10 @@ pub(crate) struct ConcurrentAnswers(Mutex<Vec<(PendingRequest, Option<ApiAnswer>
 
 impl ConcurrentAnswers {
     /// A client asks for something, once.
-    pub(crate) async fn ask(&self, deployment: &Deployment, pending: PendingRequest) {
-        let answer = deployment.ask(&pending).await;
+    pub(crate) async fn ask(&self, deployment: &Deployment, request: PendingRequest) {
+        let answer = deployment.ask(&request).await;
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push((pending, answer));
+        asked.push((request, answer));
     }
 }
 
@@ -89,24 +89,24 @@ impl Scenario {
     }
 
     /// The client asks for something, once. What has no answer that counts is asked for again when
-    /// time passes. Gives the position of the pending.
-    pub(crate) async fn request(&mut self, pending: PendingRequest) -> usize {
-        self.pending_requests.push(pending);
+    /// time passes. Returns the position of the request.
+    pub(crate) async fn request(&mut self, request: PendingRequest) -> usize {
+        self.pending_requests.push(request);
         let position = self.pending_requests.len() - 1;
         self.ask_again(position).await;
         position
     }
 
     async fn ask_again(&mut self, position: usize) {
-        let pending = self.pending_requests[position].clone();
-        let name = format!("{} {}", pending.method, pending.path);
+        let request = self.pending_requests[position].clone();
+        let name = format!("{} {}", request.method, request.path);
         let answer = self
             .deployment
-            .act(name, self.deployment.ask(&pending))
+            .act(name, self.deployment.ask(&request))
             .await;
-        self.log_answer(&pending, answer.as_ref());
+        self.log_answer(&request, answer.as_ref());
         if let Some(answer) = &answer {
-            checks::of_an_answer(self, &pending, answer);
+            checks::of_an_answer(self, &request, answer);
         }
         self.pending_requests[position].take(answer, self.deployment.clock.now_ms());
     }
@@ -114,24 +114,24 @@ impl Scenario {
     /// Takes what clients were answered while something else happened. What has no answer that
     /// counts is asked for again.
     pub(crate) fn take_answers(&mut self, asked: ConcurrentAnswers) {
-        for (mut pending, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.log_answer(&pending, answer.as_ref());
+        for (mut request, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.log_answer(&request, answer.as_ref());
             if let Some(answer) = &answer {
-                checks::of_an_answer(self, &pending, answer);
+                checks::of_an_answer(self, &request, answer);
             }
-            pending.take(answer, self.deployment.clock.now_ms());
-            self.pending_requests.push(pending);
+            request.take(answer, self.deployment.clock.now_ms());
+            self.pending_requests.push(request);
         }
     }
 
-    fn log_answer(&self, pending: &PendingRequest, answer: Option<&ApiAnswer>) {
+    fn log_answer(&self, request: &PendingRequest, answer: Option<&ApiAnswer>) {
         let outcome = answer.map_or("no answer".to_owned(), |answer| {
             let state = answer.body["state"].as_str().unwrap_or_default();
             format!("{} {}{state}", answer.status, answer.code())
         });
         self.deployment.director.print(format!(
             "    {} {} -> {outcome}",
-            pending.method, pending.path
+            request.method, request.path
         ));
     }
 
@@ -383,8 +383,8 @@ impl Scenario {
 
     async fn repeat_pending(&mut self) {
         for position in 0..self.pending_requests.len() {
-            let pending = &self.pending_requests[position];
-            if pending.is_open() && pending.again_ms <= self.deployment.clock.now_ms() {
+            let request = &self.pending_requests[position];
+            if request.is_open() && request.again_ms <= self.deployment.clock.now_ms() {
                 self.ask_again(position).await;
             }
         }
@@ -395,7 +395,7 @@ impl Scenario {
         let pending_requests = self
             .pending_requests
             .iter()
-            .filter(|pending| pending.is_open());
+            .filter(|request| request.is_open());
         let messages: Vec<i64> = self
             .deployment
             .cloud
@@ -411,7 +411,7 @@ impl Scenario {
         // The sweep runs at the next full minute.
         let due = due.map(|(due_s, _)| (due_s + 59) / 60 * 60_000);
         pending_requests
-            .map(|pending| pending.again_ms)
+            .map(|request| request.again_ms)
             .chain(messages)
             .chain(self.next_at_wechat_ms())
             .chain(due)

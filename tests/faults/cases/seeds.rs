@@ -275,7 +275,7 @@ fn operator_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mu
             wechat.pay_again(order_no, &options).is_ok(),
         ),
         10 => {
-            let pending = ConsoleRefund {
+            let refund = ConsoleRefund {
                 order: order_no.to_owned(),
                 refund_fen: dice.i64(1..400),
                 notify_url: Some(scenario.deployment.notify_url.clone()),
@@ -283,7 +283,7 @@ fn operator_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mu
             };
             (
                 "the merchant's staff refund a part of",
-                wechat.console_refund(&pending).is_ok(),
+                wechat.console_refund(&refund).is_ok(),
             )
         }
         _ => {
@@ -327,22 +327,22 @@ fn act<'a>(
     dice: &mut Rng,
 ) -> (String, LocalBoxFuture<'a, ()>) {
     let order_no = number(order);
-    let ask = |pending: PendingRequest| {
-        let name = format!("{} {}", pending.method, pending.path);
-        (name, asked.ask(deployment, pending).boxed_local())
+    let ask = |request: PendingRequest| {
+        let name = format!("{} {}", request.method, request.path);
+        (name, asked.ask(deployment, request).boxed_local())
     };
     match dice.u8(..24) {
         0..=5 => {
-            let pending = PendingRequest::post("/v1/orders", order.clone());
-            let pending = if dice.u8(..3) == 0 {
-                pending.with("prefer", "respond-async")
+            let request = PendingRequest::post("/v1/orders", order.clone());
+            let request = if dice.u8(..3) == 0 {
+                request.with("prefer", "respond-async")
             } else {
-                pending
+                request
             };
             ask(if dice.u8(..4) == 0 {
-                pending.once()
+                request.once()
             } else {
-                pending
+                request
             })
         }
         6 | 7 => ask(PendingRequest::get(format!("/v1/orders/{order_no}")).or("order_not_found")),
@@ -403,15 +403,15 @@ fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> PendingRequest {
         (paid_fen * n / 5).max(1)
     };
     let body = json!({"refund_no": format!("R{n}"), "amount_fen": amount_fen});
-    let mut pending = PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body);
+    let mut request = PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body);
     for refusal in [
         "order_not_found",
         "order_not_paid",
         "refund_exceeds_payment",
     ] {
-        pending = pending.or(refusal);
+        request = request.or(refusal);
     }
-    pending
+    request
 }
 
 /// A person decides about a refund, whether or not it needs one.
@@ -426,7 +426,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
         _ => ("payer-paid", json!({"who": "Li", "why": "by bank"})),
     };
     let path = format!("/v1/orders/{order_no}/refunds/R{}/{what}", dice.u8(1..=4));
-    let mut pending = PendingRequest::post(path, body);
+    let mut request = PendingRequest::post(path, body);
     for refusal in [
         "order_not_found",
         "refund_not_found",
@@ -434,9 +434,9 @@ fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
         "refund_needs_two_persons",
         "wechatpay_refused",
     ] {
-        pending = pending.or(refusal);
+        request = request.or(refusal);
     }
-    pending
+    request
 }
 
 async fn time_passes(scenario: &Scenario, dice: &mut Rng) {

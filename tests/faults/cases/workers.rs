@@ -10,7 +10,7 @@ use std::{
 
 use crate::engine::logs;
 
-/// A whole scene is one future, and without optimisation it is a large one.
+/// A whole scenario is one future. Without optimisation it is a large one.
 const STACK: usize = 32 << 20;
 
 /// Does every job and hands each result on as it comes, with the job's position, until one is the

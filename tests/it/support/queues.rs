@@ -16,8 +16,8 @@ use testbed::{
 /// How often a message is received before it goes to the dead-letter queue, as in `template.yaml`.
 pub(crate) const MAX_RECEIVE_COUNT: usize = 8;
 
-/// The queues of one scene. Their own time stands still: a message that was received or hidden is
-/// seen again when Lambda gives it back, and one that is to wait is seen at once.
+/// The queues of one testbed. Their own time stands still: a message that was received or hidden is
+/// visible again when Lambda gives it back, and a delayed message is visible at once.
 pub(crate) struct Queues(AwsEngines);
 
 impl Queues {

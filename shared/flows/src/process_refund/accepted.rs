@@ -44,7 +44,7 @@ impl RefundFlow {
     /// WeChat Pay has the refund, but its answer cannot be parsed. So the refund was accepted and
     /// no longer waits to be sent. Its money stays reserved, and each check notifies an operator
     /// until an answer can be parsed.
-    pub(super) async fn known_unread(
+    pub(super) async fn known_unreadable(
         &self,
         claimed: &Refund,
         unreadable: &UnreadableNotice,

@@ -96,8 +96,8 @@ impl RefundFlow {
                     let noted = self.note_redirection(claimed, &news, origin).await?;
                     match &settled {
                         SettleOutcome::StillOpen => {
-                            let no_end = PendingAnswer::Processing;
-                            return self.without_end(&noted, &no_end, origin).await;
+                            let answer = PendingAnswer::Processing;
+                            return self.still_pending(&noted, &answer, origin).await;
                         }
                         SettleOutcome::AlreadyDone => log_if_operator_needed(&noted),
                         SettleOutcome::Changed | SettleOutcome::Parked { .. } => {}
@@ -123,10 +123,10 @@ impl RefundFlow {
                     return Ok(Advanced::Open);
                 }
                 RefundQueryOutcome::Unreadable(unreadable) => {
-                    return self.known_unread(claimed, &unreadable, origin).await;
+                    return self.known_unreadable(claimed, &unreadable, origin).await;
                 }
-                RefundQueryOutcome::NothingNew(no_end) => {
-                    return self.without_end(claimed, &no_end, origin).await;
+                RefundQueryOutcome::Unsettled(answer) => {
+                    return self.still_pending(claimed, &answer, origin).await;
                 }
             }
         }

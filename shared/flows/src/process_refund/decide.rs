@@ -193,7 +193,7 @@ impl RefundFlow {
                     log_unreadable(&refund, &unreadable);
                     return Ok(DecisionOutcome::Unknown);
                 }
-                RefundQueryOutcome::NothingNew(_) => return Ok(DecisionOutcome::Unknown),
+                RefundQueryOutcome::Unsettled(_) => return Ok(DecisionOutcome::Unknown),
                 RefundQueryOutcome::News(news) => {
                     let which = RefundLookup::Ours(of.refund_no);
                     self.settle_found(&news, &which, origin).await?;

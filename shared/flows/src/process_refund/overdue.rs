@@ -11,10 +11,10 @@ use crate::{order_store::what_to_do, origin::Origin};
 
 impl RefundFlow {
     /// The query left the refund unfinished. After a while an operator is notified.
-    pub(super) async fn without_end(
+    pub(super) async fn still_pending(
         &self,
         claimed: &Refund,
-        no_end: &PendingAnswer,
+        answer: &PendingAnswer,
         origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let note = async |trouble: Option<&Trouble>| match claimed.due {
@@ -24,7 +24,7 @@ impl RefundFlow {
             }
             None => Ok(()),
         };
-        match overdue_refund::check_overdue(claimed, no_end, self.books.clock.now()) {
+        match overdue_refund::check_overdue(claimed, answer, self.books.clock.now()) {
             OverdueStep::KeepWaiting => {}
             OverdueStep::RemindOperator => log_if_operator_needed(claimed),
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
@@ -34,7 +34,7 @@ impl RefundFlow {
             }
             OverdueStep::ClearOverdue => self.mark(claimed, None, origin).await?,
         }
-        Ok(match no_end {
+        Ok(match answer {
             PendingAnswer::Unanswered => Advanced::Unanswered,
             PendingAnswer::Processing | PendingAnswer::Refused(_) => Advanced::Open,
         })

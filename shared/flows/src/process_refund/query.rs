@@ -28,7 +28,7 @@ pub(super) enum RefundQueryOutcome {
     /// It has the refund, but its answer cannot be parsed.
     Unreadable(UnreadableNotice),
     /// Nothing to settle.
-    NothingNew(PendingAnswer),
+    Unsettled(PendingAnswer),
 }
 
 impl RefundFlow {
@@ -60,10 +60,10 @@ impl RefundFlow {
                 } else {
                     refusal.raw_code
                 };
-                RefundQueryOutcome::NothingNew(PendingAnswer::Refused(code))
+                RefundQueryOutcome::Unsettled(PendingAnswer::Refused(code))
             }
             CallOutcome::Refused(_) | CallOutcome::Unknown(_) => {
-                RefundQueryOutcome::NothingNew(PendingAnswer::Unanswered)
+                RefundQueryOutcome::Unsettled(PendingAnswer::Unanswered)
             }
         })
     }

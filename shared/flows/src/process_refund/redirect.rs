@@ -125,7 +125,7 @@ impl RefundFlow {
                 log_unreadable(&refund, &unreadable);
                 return Ok(DecisionOutcome::Unknown);
             }
-            RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::NothingNew(_) => {
+            RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::Unsettled(_) => {
                 return Ok(DecisionOutcome::Unknown);
             }
         }
@@ -269,7 +269,7 @@ impl RefundFlow {
                 // abnormal.
                 RefundQueryOutcome::Unreadable(_)
                 | RefundQueryOutcome::NotThere(_)
-                | RefundQueryOutcome::NothingNew(_) => break,
+                | RefundQueryOutcome::Unsettled(_) => break,
             }
             let context = self.books.context(origin);
             let context = context.with_request_id(refusal.request_id.as_ref());

@@ -130,17 +130,17 @@ impl RefundFlow {
         origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         match self.ask(&claimed.out_refund_no, within).await? {
-            RefundQueryOutcome::NothingNew(PendingAnswer::Unanswered) => {
+            RefundQueryOutcome::Unsettled(PendingAnswer::Unanswered) => {
                 return Ok(Advanced::Unanswered);
             }
             // The next check queries again, and logs it if that lasts.
-            RefundQueryOutcome::NothingNew(
+            RefundQueryOutcome::Unsettled(
                 PendingAnswer::Refused(_) | PendingAnswer::Processing,
             ) => {
                 return Ok(Advanced::Open);
             }
             RefundQueryOutcome::Unreadable(unreadable) => {
-                return self.known_unread(claimed, &unreadable, origin).await;
+                return self.known_unreadable(claimed, &unreadable, origin).await;
             }
             RefundQueryOutcome::News(news) => {
                 let which = RefundLookup::Ours(&claimed.refund_no);

@@ -22,7 +22,7 @@ pub const PROCESSING_MAX_S: i64 = 10 * 24 * 3600;
 
 /// How long WeChat Pay may refuse the query, in seconds: an hour. A single such answer may come
 /// from a proxy.
-pub const UNTOLD_MAX_S: i64 = 3600;
+pub const QUERY_REFUSED_MAX_S: i64 = 3600;
 
 /// How long it may be unknown whether WeChat Pay accepted a refund, in seconds: a day.
 pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
@@ -78,15 +78,15 @@ pub struct Trouble {
 }
 
 /// Decides about the result of a query at `now`. `refund` was read before the query.
-pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
+pub fn check_overdue(refund: &Refund, answer: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
     match &refund.state {
         // It is queried again soon, and logged then.
-        RefundState::Refused(_) | RefundState::Abnormal if *no_end == PendingAnswer::Unanswered => {
+        RefundState::Refused(_) | RefundState::Abnormal if *answer == PendingAnswer::Unanswered => {
             return OverdueStep::KeepWaiting;
         }
         // An operator is asked about these anyway.
         RefundState::Refused(_) => return OverdueStep::RemindOperator,
-        RefundState::Abnormal if *no_end != PendingAnswer::Processing => {
+        RefundState::Abnormal if *answer != PendingAnswer::Processing => {
             return OverdueStep::RemindOperator;
         }
         RefundState::Succeeded(_) | RefundState::Closed => return OverdueStep::KeepWaiting,
@@ -95,10 +95,10 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
     let is_redirected = refund.state == RefundState::Abnormal;
     let noted_since = refund.trouble_since.unwrap_or(now);
     let accepted_at = refund.accepted_at.unwrap_or(refund.slot_at);
-    let (code, since, most_s) = match no_end {
+    let (code, since, most_s) = match answer {
         PendingAnswer::Processing if is_redirected => (REDIRECTED, noted_since, PROCESSING_MAX_S),
         PendingAnswer::Processing => (PROCESSING, accepted_at, PROCESSING_MAX_S),
-        PendingAnswer::Refused(code) => (code.as_str(), noted_since, UNTOLD_MAX_S),
+        PendingAnswer::Refused(code) => (code.as_str(), noted_since, QUERY_REFUSED_MAX_S),
         PendingAnswer::Unanswered if refund.state == RefundState::Reserved => {
             (UNANSWERED, refund.slot_at, UNANSWERED_MAX_S)
         }
@@ -110,11 +110,11 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
         code: code.to_owned(),
         since,
     };
-    match (refund.overdue_since, is_late, no_end) {
+    match (refund.overdue_since, is_late, answer) {
         (None, true, _) => OverdueStep::MarkOverdue(trouble),
         (Some(_), false, PendingAnswer::Processing) => OverdueStep::ClearOverdue,
         // Overdue for a new reason: operators must see the present one.
-        (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => {
+        (Some(_), _, answer) if is_another_trouble(refund, answer, code) => {
             OverdueStep::MarkOverdue(trouble)
         }
         // It is queried again soon, and logged once there is an answer.
@@ -140,10 +140,10 @@ pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) 
 
 /// Whether the cause of an overdue refund has changed. A refused query does not replace a known
 /// cause; otherwise the cause could flip every hour.
-fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bool {
+fn is_another_trouble(refund: &Refund, answer: &PendingAnswer, code: &str) -> bool {
     let noted = refund.trouble.as_deref().unwrap_or_default();
     let was_reported = [PROCESSING, REDIRECTED].contains(&noted);
-    match no_end {
+    match answer {
         PendingAnswer::Processing => noted != code,
         PendingAnswer::Refused(_) => noted != code && !was_reported,
         PendingAnswer::Unanswered => false,

@@ -118,14 +118,14 @@ fn a_refund_whose_query_is_refused_for_an_hour_is_overdue() {
         let waiting = noted(&refund, &first);
         assert_eq!(waiting.trouble.as_deref(), Some("A_NEW_ONE"));
         let after = |s| check_overdue(&waiting, &refused, at(&refund, DAY_S + s));
-        assert_eq!(after(UNTOLD_MAX_S - 1), OverdueStep::KeepWaiting);
-        let OverdueStep::MarkOverdue(trouble) = after(UNTOLD_MAX_S) else {
+        assert_eq!(after(QUERY_REFUSED_MAX_S - 1), OverdueStep::KeepWaiting);
+        let OverdueStep::MarkOverdue(trouble) = after(QUERY_REFUSED_MAX_S) else {
             panic!()
         };
         assert_eq!(trouble.since, at(&refund, DAY_S));
         // Another code meanwhile does not restart the time.
         let other = PendingAnswer::Refused("NO_AUTH".into());
-        let other = check_overdue(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
+        let other = check_overdue(&waiting, &other, at(&refund, DAY_S + QUERY_REFUSED_MAX_S));
         assert!(matches!(other, OverdueStep::MarkOverdue(_)), "{other:?}");
     }
 }
@@ -170,7 +170,7 @@ fn an_overdue_refund_names_what_wechat_pay_says_of_it_by_now() {
         overdue_since: Some(at(&refund, DAY_S)),
         ..refund.clone()
     };
-    for (noted, no_end, becomes) in [
+    for (noted, answer, becomes) in [
         ("NO_AUTH", PendingAnswer::Processing, Some(PROCESSING)),
         (UNANSWERED, PendingAnswer::Processing, Some(PROCESSING)),
         ("NO_AUTH", refused("SIGN_ERROR"), Some("SIGN_ERROR")),
@@ -181,15 +181,15 @@ fn an_overdue_refund_names_what_wechat_pay_says_of_it_by_now() {
         ("NO_AUTH", PendingAnswer::Unanswered, None),
     ] {
         let overdue = overdue_by(noted);
-        let wait = check_overdue(&overdue, &no_end, late);
+        let wait = check_overdue(&overdue, &answer, late);
         let OverdueStep::MarkOverdue(trouble) = &wait else {
-            assert_eq!(becomes, None, "{noted}, then {no_end:?}: {wait:?}");
+            assert_eq!(becomes, None, "{noted}, then {answer:?}: {wait:?}");
             continue;
         };
         assert_eq!(
             becomes,
             Some(trouble.code.as_str()),
-            "{noted}, then {no_end:?}"
+            "{noted}, then {answer:?}"
         );
         let marked = marked(&overdue, Some(trouble));
         assert_eq!(marked.trouble.as_deref(), becomes);
@@ -224,7 +224,7 @@ fn a_refund_that_waits_for_a_person_is_logged_when_wechat_pay_refuses_the_query(
     let no_auth = PendingAnswer::Refused("NO_AUTH".into());
     for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
         let refund = refund(state);
-        let asked = |no_end| check_overdue(&refund, no_end, at(&refund, 60));
+        let asked = |answer| check_overdue(&refund, answer, at(&refund, 60));
         assert_eq!(asked(&no_auth), OverdueStep::RemindOperator);
         assert_eq!(
             asked(&PendingAnswer::Unanswered),
