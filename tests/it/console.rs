@@ -247,7 +247,7 @@ async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
             Some("the bill’s SHA-1 is wrong"),
             &[
                 "The bill’s SHA-1 is wrong.",
-                "fetched anew by itself, four times",
+                "fetched again by itself, four times",
                 "tell on-call (runbook reconciliation.md)",
             ],
         ),
@@ -288,13 +288,13 @@ async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
     let address = header(&answer, "location").to_owned();
     let says_so = async |address: &str| {
         let page = testbed.console(li(), get(address)).await.into_body();
-        page.contains("A preview is on its way")
+        page.contains("A preview is requested")
     };
     assert!(says_so(&address).await);
     assert!(!says_so(&format!("/console/{day}")).await);
     assert!(!says_so(&format!("/console/{day}?done=preview")).await);
     let page = testbed.console(li(), get(&address)).await.into_body();
-    let plain = format!("href=\"/console/{day}\">Load the page anew");
+    let plain = format!("href=\"/console/{day}\">Load the page again");
     assert!(page.contains(&plain), "{page}");
     let begun = Run::begun(day, "run-2", true, testbed.clock.now());
     testbed.write_run(&begun).await;

@@ -86,8 +86,8 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
         "¥24,747.50",
         "Difference +¥206.50 = explained +¥0.50 + rejected ¥0.00",
         "open +¥206.00",
-        "4 differences still need somebody",
-        "3 trades are reconciled with the next day’s bills",
+        "4 differences still need attention",
+        "3 trades will be compared with the next day’s bills",
         "<script>alert(1)</script>",
     ] {
         assert!(text.contains(expected), "{expected} is not in: {text}");

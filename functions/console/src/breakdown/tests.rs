@@ -87,7 +87,7 @@ fn every_fen_that_was_counted_has_come_to_one_end() {
 }
 
 #[test]
-fn a_decided_difference_is_not_open_and_an_unexamined_row_is() {
+fn a_decided_difference_is_not_open_and_an_unchecked_row_is() {
     let explained = found(DifferenceKind::AmountDiffers, "A")
         .decided(Decision::Explain, "li", "a discount", NOW)
         .unwrap();
@@ -246,7 +246,7 @@ fn a_difference_that_the_run_did_not_count_is_not_subtracted_from_its_sums() {
 }
 
 #[test]
-fn unexamined_rows_count_under_the_state_of_their_differences_and_open_goes_first() {
+fn unchecked_rows_count_under_the_state_of_their_differences_and_open_goes_first() {
     let open = found(DifferenceKind::UncheckedRows, "first part");
     let explained = found(DifferenceKind::UncheckedRows, "second part");
     let explain = |by, one: &Difference| one.decided(Decision::Explain, by, "one cause", NOW);

@@ -61,7 +61,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         @if let Some(asked) = view.started {
             p.notice role="status" {
                 (text::started(asked)) " "
-                a href=(format!("/console/{}", view.date)) { "Load the page anew" } " in a minute."
+                a href=(format!("/console/{}", view.date)) { "Load the page again" } " in a minute."
             }
         }
         (state(view))
@@ -156,7 +156,7 @@ fn state(view: &DayView<'_>) -> Markup {
     let late = late.and_then(|run| match run.state {
         RunState::Done => Some("The time of this day’s run is over, and there was only a preview."),
         RunState::Running | RunState::Waiting => {
-            Some("This day had to be reconciled by 13:00 of the next day, and is not yet.")
+            Some("This day was due to be reconciled by 13:00 of the next day, and is not yet.")
         }
         RunState::Failed => None,
     });
@@ -199,7 +199,7 @@ fn state(view: &DayView<'_>) -> Markup {
             @if !view.has_bill {
                 p.meta {
                     @if view.has_next {
-                        "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: it has none of this day any more."
+                        "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: it no longer has this day’s."
                         @if view.run.is_some_and(|run| !run.bills.is_empty()) {
                             " Those that were read are kept; who runs the system can run the day again from them."
                         }
@@ -227,13 +227,13 @@ fn no_differences(run: Option<&Run>, day: &DayListing, later_are_done: bool) -> 
                 "None that can be read."
             } @else { @match run.map(|run| run.state) {
                 None => { "Nothing is known before the first run." }
-                Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
-                Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
-                Some(RunState::Done) if !run.is_some_and(Run::is_through) => { "None among the trades. Of the account’s movements nothing is said yet." }
-                Some(RunState::Done) if day.breakdown.is_unreadable_next_day() => { "None of this day’s own. What came of what was left to the next day’s bill is not known: a difference of that day cannot be read." }
-                Some(RunState::Done) if is_next_day_s => { "None of this day’s own. What was left to the next day’s bill is among that day’s." }
-                Some(RunState::Done) if is_open => { "None so far. The bills of later days tell of the rest." }
-                Some(RunState::Done) => { "None. Both sides say the same." }
+                Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not done yet." }
+                Some(RunState::Failed) => { "None were found before the run failed, so the day is not checked." }
+                Some(RunState::Done) if !run.is_some_and(Run::is_through) => { "None among the trades. The account’s movements are not checked yet." }
+                Some(RunState::Done) if day.breakdown.is_unreadable_next_day() => { "None of this day’s own. The result of trades that were left to the next day’s bill is not known: a difference of that day cannot be read." }
+                Some(RunState::Done) if is_next_day_s => { "None of this day’s own. Trades that were left to the next day’s bill are among that day’s." }
+                Some(RunState::Done) if is_open => { "None so far. The rest will be compared with later days’ bills." }
+                Some(RunState::Done) => { "None. Both sides agree." }
             } }
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn list(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
     html! {
         (states(date, day, filter))
         @if day.is_cut {
-            p.notice { "The day has more differences than are counted here. So many have one cause: look at the run and the bill first." }
+            p.notice { "The day has more differences than are counted here. So many have one cause: check the run and the bill first." }
         }
         @if let Some(kind) = filter.kind {
             p.choice {

@@ -66,7 +66,7 @@ pub(crate) fn unreadable_run() -> RunText {
     RunText::new(
         Tone::Bad,
         "The day’s record cannot be read",
-        "What its run came to is not known, and no run of the day can begin. Its differences below stand. Tell the people who run the system: the log of the function console names the item.",
+        "The result of its run is not known, and no run of the day can begin. Its differences below are as recorded. Tell the people who run the system: the log of the function console names the item.",
     )
 }
 
@@ -86,14 +86,14 @@ pub(crate) fn run(
             RunText::new(
                 Tone::Quiet,
                 "Not reconciled",
-                "No run has looked at this day, and WeChat Pay keeps no bill of it any more.",
+                "This day was not compared with a bill, and WeChat Pay no longer keeps its bill.",
             )
         } else if daily_run.is_overdue(date, now) {
             RunText::new(
                 Tone::Bad,
                 "Not reconciled",
                 format!(
-                    "No run has looked at this day, though its time, {daily_run} on the next day, is over. Run it now, and let on-call see why the daily run did not come."
+                    "This day was not compared with its bill, although the daily run was due at {daily_run} on the next day. Run it now, and let on-call find out why the daily run did not start."
                 ),
             )
         } else {
@@ -101,7 +101,7 @@ pub(crate) fn run(
                 Tone::Quiet,
                 "Not reconciled",
                 format!(
-                    "No run has looked at this day. The daily run does so at {daily_run} on the next day, once WeChat Pay has made its bill."
+                    "This day was not compared with its bill yet. The daily run does that at {daily_run} on the next day, once WeChat Pay has made the bill."
                 ),
             )
         };
@@ -111,18 +111,18 @@ pub(crate) fn run(
         // Its message has been received as often as the queue lets it, a day long.
         RunState::Waiting if is_silent(now.since(run.updated_at), true) => RunText::new(
             Tone::Bad,
-            "The bill is not asked for any more",
-            "The run waited for WeChat Pay’s bill, and has written nothing for longer than it pauses. Run the day again, and let on-call see why it ended (runbook reconciliation.md).",
+            "The bill is no longer requested",
+            "The run waited for WeChat Pay’s bill, and has recorded nothing for longer than it pauses. Run the day again, and let on-call see why it ended (runbook reconciliation.md).",
         ),
         RunState::Waiting if run.waits_for_usable_bill => RunText::new(
             Tone::Wait,
-            "The bill is of no use, and is fetched again",
-            "WeChat Pay’s bill came, and cannot be used. It is fetched four times in all, half an hour apart; there is nothing to do before that.",
+            "The bill is unusable, and is fetched again",
+            "WeChat Pay’s bill came, and cannot be used. It is fetched four times in all, half an hour apart; there is nothing to do until then.",
         ),
         RunState::Waiting if bill_is_late => RunText::new(
             Tone::Bad,
             "WeChat Pay’s bill is late",
-            "WeChat Pay makes a day’s bill by 10:00 of the next day, and it is past 13:00. The run still asks for it by itself; ask WeChat Pay for it too.",
+            "WeChat Pay makes a day’s bill by 10:00 of the next day, and it is past 13:00. The run still requests it by itself; ask WeChat Pay for it too.",
         ),
         RunState::Waiting => RunText::new(
             Tone::Wait,
@@ -137,14 +137,14 @@ pub(crate) fn run(
             Tone::Bad,
             "Stuck",
             format!(
-                "It wrote nothing for longer than a run may be silent. {}",
+                "It recorded nothing for longer than a run may be silent. {}",
                 unreadable(found.unreadable)
             ),
         ),
         RunState::Running if is_stuck(run, now) => RunText::new(
             Tone::Bad,
             "Stuck",
-            "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue.",
+            "It recorded nothing for longer than a run may be silent. Run it again; if that run gets stuck too, tell on-call (runbook reconciliation.md), who check the log of reconcile and the dead letters of its queue.",
         ),
         RunState::Running => {
             let parts = format!(
@@ -155,7 +155,7 @@ pub(crate) fn run(
             let next = if run.trouble.is_some() {
                 "the run tries again by itself, after a pause of half an hour at most. There is nothing to do unless it stays so for an hour."
             } else {
-                "load the page anew in a minute."
+                "load the page again in a minute."
             };
             RunText::new(Tone::Wait, "Running", format!("{parts}; {next}"))
         }
@@ -163,14 +163,14 @@ pub(crate) fn run(
             Tone::Bad,
             "Failed",
             format!(
-                "The run ended without a verdict. {}",
+                "The run ended without a result. {}",
                 unreadable(found.unreadable)
             ),
         ),
         RunState::Failed => RunText::new(
             Tone::Bad,
             "Failed",
-            "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, tell on-call (runbook reconciliation.md), who look into the log of reconcile.",
+            "The run ended without a result. An unusable bill is fetched again by itself, four times, half an hour apart. In any other case, and after that, run the day again; if it fails again, tell on-call (runbook reconciliation.md), who check the log of reconcile.",
         ),
         RunState::Done => {
             let words = done_run(run, found, later_are_done);
@@ -189,8 +189,8 @@ pub(crate) fn run(
     }
 }
 
-/// What it means that so many of the day's differences cannot be read. No run of the day is through
-/// before: it reads them all.
+/// The consequence of unreadable differences of the day. A run of the day reads all of them, so no
+/// run can finish before they are repaired.
 fn unreadable(differences: usize) -> String {
     let unread = match differences {
         1 => "One difference cannot be read, so it is not known whether it is open.".to_owned(),
@@ -200,42 +200,43 @@ fn unreadable(differences: usize) -> String {
         }
     };
     format!(
-        "{unread} Tell the people who run the system: no run of the day comes to its end before that is put right."
+        "{unread} Tell the people who run the system: no run of the day can finish before that is repaired."
     )
 }
 
 /// The text about a run whose trade side is done, with the state of its fund side. `can_be_run`
-/// says whether a run could come to its end.
+/// says whether a run could finish. The trades are compared then, which does not mean that they
+/// agree: some may have open differences.
 fn with_funds(words: RunText, funds: &FundSide, silent_s: i64, can_be_run: bool) -> RunText {
     let (tone, headline, of_funds) = match funds.state {
         FundState::Done => return words,
         FundState::Failed => (
             Tone::Bad,
-            "Trades are reconciled, the fund side failed",
-            "The trades are reconciled, and that stands. Of the account’s movements nothing is said. When the cause is mended, run the day again.",
+            "Trades are checked, the check of account movements failed",
+            "The trades were compared with their bill, and that result stands. The account’s movements were not compared with the trades. When the cause is removed, run the day again.",
         ),
         FundState::Pending | FundState::Waiting | FundState::Running
             if is_silent(silent_s, funds.trouble.is_some()) =>
         {
             (
                 Tone::Bad,
-                "Trades are reconciled, the fund side is stuck",
+                "Trades are checked, the check of account movements is stuck",
                 if can_be_run {
-                    "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, tell on-call (runbook reconciliation.md), who look into the log of reconcile and the dead letters of its queue."
+                    "That check recorded nothing for longer than it may be silent. Run the day again; if that run gets stuck too, tell on-call (runbook reconciliation.md), who check the log of reconcile and the dead letters of its queue."
                 } else {
-                    "The fund side wrote nothing for longer than it may be silent."
+                    "That check recorded nothing for longer than it may be silent."
                 },
             )
         }
         FundState::Pending | FundState::Running if funds.trouble.is_none() => (
             Tone::Wait,
-            "Trades are reconciled, the fund side runs",
-            "The account’s movements are being reconciled: load the page anew in a minute.",
+            "Trades are checked, the check of account movements runs",
+            "The account’s movements are being compared with the trades: load the page again in a minute.",
         ),
         FundState::Pending | FundState::Running | FundState::Waiting => (
             Tone::Wait,
-            "Trades are reconciled, the fund side waits",
-            "The account’s movements are not reconciled yet. The run comes back for them by itself, after a pause of half an hour at most.",
+            "Trades are checked, the check of account movements waits",
+            "The account’s movements are not compared with the trades yet. The run resumes by itself, after a pause of half an hour at most.",
         ),
     };
     RunText {
@@ -277,8 +278,8 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
         let mut detail = match waiting {
-            1 => "One difference still needs somebody.".to_owned(),
-            more => format!("{more} differences still need somebody."),
+            1 => "One difference still needs attention.".to_owned(),
+            more => format!("{more} differences still need attention."),
         };
         if found.unreadable > 0 {
             detail = format!("{detail} {}", unreadable(found.unreadable));
@@ -294,13 +295,13 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
         RunText::new(
             Tone::Bad,
             "Done, with open differences",
-            "What was left to the next day’s bill is not in that one either: it is among that day’s differences, and needs somebody.",
+            "Trades that were left to the next day’s bill are not in that bill either. They are among that day’s differences, and need attention.",
         )
     } else if found.breakdown.is_unreadable_next_day() {
         RunText::new(
             Tone::Bad,
             "Done, and a difference of the next day cannot be read",
-            "It may be about what was left to that day’s bill, so it is not known whether that is open. Tell the people who run the system: the log of the function console names it.",
+            "It may be about a trade that was left to that day’s bill, so it is not known whether that trade is open. Tell the people who run the system: the log of the function console names it.",
         )
     } else if under_way > 0 {
         RunText::new(
@@ -320,13 +321,13 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
         RunText::new(
             Tone::Wait,
             "Both sides agree so far",
-            "WeChat Pay’s bills and our books say the same of what can be compared by now.",
+            "WeChat Pay’s bills and our books agree on everything that can be compared so far.",
         )
     } else {
         RunText::new(
             Tone::Good,
             "Both sides agree",
-            "WeChat Pay’s bills and our books say the same of every trade of this day.",
+            "WeChat Pay’s bills and our books agree on every trade of this day.",
         )
     };
     let (bills, page) = match left_for_days(run) {
@@ -338,13 +339,13 @@ fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     };
     let left = match (run.carried(), is_open) {
         (0, _) => return words,
-        (1, true) => format!("One trade is reconciled with {bills}."),
-        (more, true) => format!("{} trades are reconciled with {bills}.", count(more)),
+        (1, true) => format!("One trade will be compared with {bills}."),
+        (more, true) => format!("{} trades will be compared with {bills}.", count(more)),
         (1, false) => {
-            format!("One trade was left to {bills}: what came of it is on {page}.")
+            format!("One trade was left to {bills}: its result is on {page}.")
         }
         (more, false) => format!(
-            "{} trades were left to {bills}: what came of them is on {page}.",
+            "{} trades were left to {bills}: their results are on {page}.",
             count(more)
         ),
     };
@@ -359,31 +360,31 @@ pub(crate) fn is_left_open(run: &Run, later_are_done: bool) -> bool {
     run.carried() > 0 && !later_are_done
 }
 
-/// For how many days trades of the day may wait: those near midnight for one, the account's for as
-/// many as the contract says.
+/// How many days the day's trades may wait: trades near midnight one day, the account's movements
+/// as many days as the contract says.
 pub(crate) fn left_for_days(run: &Run) -> u8 {
     let funds = run.funds.as_ref().filter(|funds| funds.carried() > 0);
     funds.map_or(1, |funds| funds.settlement_days.max(1))
 }
 
-/// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest
-/// time, and before it, where something was in the way, the longest pause before the next try.
+/// Whether a run in progress has been silent for too long: longer than a Lambda function can run,
+/// and, after a failed try, longer than the pause before the next try as well.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
     is_silent(now.since(run.updated_at), run.trouble.is_some())
 }
 
-/// Whether a side of a run has written nothing for this many seconds, which is too long.
+/// Whether these seconds without a write are too many for a side of a run.
 const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
     let pause_s = if has_trouble { 1_800 } else { 0 };
     silent_s > pause_s + 900
 }
 
-/// What the page says after a run was asked for, until one has begun.
+/// What the page says after a run was requested, until it has begun.
 pub(crate) const fn started(asked: RunForm) -> &'static str {
     if asked.dry_run {
-        "A preview is on its way: it looks for differences and changes nothing else."
+        "A preview is requested: it lists differences and changes nothing else."
     } else {
-        "A run is on its way."
+        "A run is requested."
     }
 }
 

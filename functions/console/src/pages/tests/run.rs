@@ -58,7 +58,7 @@ fn the_page_of_a_day_that_still_runs_after_its_time_is_red_too() {
     };
     let late = banner(true);
     assert!(late.contains("class=\"banner bad\""), "{late}");
-    assert!(late.contains("had to be reconciled by 13:00"), "{late}");
+    assert!(late.contains("was due to be reconciled by 13:00"), "{late}");
     let in_time = banner(false);
     assert!(in_time.contains("class=\"banner wait\""), "{in_time}");
 }

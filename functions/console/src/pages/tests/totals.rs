@@ -68,11 +68,11 @@ fn a_day_without_run_trade_or_difference_says_which_of_them_it_is() {
         ),
         (
             Some(run(RunState::Failed)),
-            &["Failed", "That says nothing about the day"],
+            &["Failed", "so the day is not checked"],
         ),
         (
             Some(run(RunState::Done)),
-            &["Both sides agree", "None. Both sides say the same."],
+            &["Both sides agree", "None. Both sides agree."],
         ),
     ] {
         let page = page(run.as_ref(), Vec::new());
@@ -260,7 +260,7 @@ fn a_carried_trade_that_is_absent_the_next_day_too_is_red_and_links_to_its_diffe
     assert!(absent.contains("open −¥1.00") && !absent.contains("in no difference"));
     assert!(absent.contains("Done, with open differences"));
     let link = format!("href=\"/console/{next}#differences\"");
-    assert!(absent.contains(&link) && !absent.contains("Both sides say the same"));
+    assert!(absent.contains(&link) && !absent.contains("None. Both sides agree"));
     let over = page(&[&explained]);
     assert!(over.contains("explained −¥1.00"), "{over}");
     assert!(over.contains("class=\"figure good\"") && over.contains(&link));
@@ -328,5 +328,5 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
     };
     old.bills.insert(BillName::Trade, facts);
     let page = page_of(&old);
-    assert!(page.contains("has none of this day any more. Those that were read are kept"));
+    assert!(page.contains("it no longer has this day’s. Those that were read are kept"));
 }

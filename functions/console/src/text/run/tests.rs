@@ -40,7 +40,7 @@ fn run_that(state: RunState) -> Run {
 }
 
 #[test]
-fn the_fund_side_is_shown_beside_reconciled_trades_and_never_hides_their_result() {
+fn the_check_of_movements_is_shown_beside_checked_trades_and_never_hides_their_result() {
     let mut done = run_that(RunState::Done);
     let open = found_by("run-1", DifferenceKind::AmountDiffers);
     for (state, trouble, silent_s, headline, tone) in [
@@ -48,28 +48,28 @@ fn the_fund_side_is_shown_beside_reconciled_trades_and_never_hides_their_result(
             FundState::Running,
             None,
             0,
-            "the fund side runs",
+            "the check of account movements runs",
             Tone::Wait,
         ),
         (
             FundState::Pending,
             None,
             901,
-            "the fund side is stuck",
+            "the check of account movements is stuck",
             Tone::Bad,
         ),
         (
             FundState::Waiting,
             Some("no bill yet"),
             901,
-            "the fund side waits",
+            "the check of account movements waits",
             Tone::Wait,
         ),
         (
             FundState::Failed,
             Some("refused"),
             0,
-            "the fund side failed",
+            "the check of account movements failed",
             Tone::Bad,
         ),
     ] {
@@ -77,16 +77,17 @@ fn the_fund_side_is_shown_beside_reconciled_trades_and_never_hides_their_result(
         (funds.state, funds.trouble) = (state, trouble.map(str::to_owned));
         let now = UnixSeconds(NOW.0 + silent_s);
         let notice = run(Some(&done), &[], true, now);
-        assert!(notice.headline.ends_with(headline), "{}", notice.headline);
+        let expected = format!("Trades are checked, {headline}");
+        assert_eq!(notice.headline, expected);
         assert_eq!(notice.tone, tone, "{headline}");
         assert_eq!(notice.trouble, trouble.map(sentence));
-        assert!(notice.detail.contains("say the same of every trade"));
+        assert!(notice.detail.contains("agree on every trade"));
         let notice = run(Some(&done), std::slice::from_ref(&open), true, now);
         assert_eq!(notice.tone, Tone::Bad);
         assert!(
             notice
                 .detail
-                .contains("One difference still needs somebody")
+                .contains("One difference still needs attention")
         );
     }
 }
@@ -105,7 +106,7 @@ fn trades_that_are_settled_later_are_left_to_as_many_days() {
     assert!(
         notice
             .detail
-            .contains("2 trades are reconciled with the bills of the next 7 days"),
+            .contains("2 trades will be compared with the bills of the next 7 days"),
         "{}",
         notice.detail
     );
@@ -130,7 +131,7 @@ fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
     assert!(
         notice
             .detail
-            .contains("3 trades are reconciled with the next day’s bills"),
+            .contains("3 trades will be compared with the next day’s bills"),
         "{}",
         notice.detail
     );
@@ -148,7 +149,7 @@ fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
         .unwrap();
     let notice = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
     assert_eq!((notice.tone, notice.headline), (Tone::Wait, "Done so far"));
-    assert!(notice.detail.contains("One trade is reconciled"));
+    assert!(notice.detail.contains("One trade will be compared"));
     let open = found_by("run-1", DifferenceKind::AmountDiffers);
     let notice = run(Some(&waits), &[open], false, NOW);
     assert_eq!(notice.tone, Tone::Bad);
@@ -220,9 +221,9 @@ fn a_bill_that_is_not_requested_any_more_and_an_unusable_one_are_not_called_late
         headline_and_tone(false, 1_800),
         ("WeChat Pay’s bill is late", Tone::Bad)
     );
-    let broken = ("The bill is of no use, and is fetched again", Tone::Wait);
+    let broken = ("The bill is unusable, and is fetched again", Tone::Wait);
     assert_eq!(headline_and_tone(true, 1_800), broken);
-    let ended = ("The bill is not asked for any more", Tone::Bad);
+    let ended = ("The bill is no longer requested", Tone::Bad);
     for waits_for_usable_bill in [false, true] {
         assert_ne!(headline_and_tone(waits_for_usable_bill, 2_700), ended);
         assert_eq!(headline_and_tone(waits_for_usable_bill, 2_701), ended);
@@ -290,7 +291,7 @@ fn a_day_whose_bill_is_gone_does_not_ask_for_a_run() {
     let today = |days| UnixSeconds(date().plus_days(days).starts_at().0);
     let gone = run(None, &[], true, today(BILLS_LAST_DAYS + 1));
     assert_eq!(gone.tone, Tone::Quiet);
-    assert!(gone.detail.contains("no bill of it any more"));
+    assert!(gone.detail.contains("no longer keeps its bill"));
     let last = run(None, &[], true, today(BILLS_LAST_DAYS));
     assert_eq!(last.tone, Tone::Bad);
     assert!(last.detail.contains("Run it now"), "{}", last.detail);
