@@ -2,7 +2,7 @@
 //! becomes of an event that the receiver does not take.
 
 mod delivery;
-mod gone;
+mod disabled;
 mod kept;
 mod reported;
 mod slow;

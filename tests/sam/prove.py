@@ -20,13 +20,13 @@ import sys
 import time
 from pathlib import Path
 
+import cargo_lambda_watch
 import containers
 import docker_engine
 import emulator
 import local_aws
 import local_stack
 import template
-import watched
 from failure import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,9 +143,9 @@ def main():
         for function, holds, check in INVOCATIONS:
             with verdict(function, holds, check) as answered:
                 answered(invoke(function, EVENTS / f"{function}.json"))
-        unplayed = proof.functions.keys() - {function for function, _, _ in INVOCATIONS}
-        if unplayed:
-            raise Failed(f"no event is played to {', '.join(sorted(unplayed))}")
+        not_sent = proof.functions.keys() - {function for function, _, _ in INVOCATIONS}
+        if not_sent:
+            raise Failed(f"no event is sent to {', '.join(sorted(not_sent))}")
 
         if docker:
             running = beside.ready()
@@ -155,7 +155,7 @@ def main():
                 answered(local_stack.answered_routes(api))
             with verdict("start-api", "an order, its payment and its callback", words) as answered:
                 answered(local_stack.paid_order(api, running, folder / "client.json"))
-            by_watch = stack.enter_context(watched.started(folder, proof, WORK))
+            by_watch = stack.enter_context(cargo_lambda_watch.started(folder, proof, WORK))
             for function, holds, check in INVOCATIONS:
                 if function in OF_NO_TABLE:
                     with verdict(f"{function} (w)", holds, check) as answered:

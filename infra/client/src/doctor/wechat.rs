@@ -5,14 +5,14 @@
 //! calls: `echo` for the self-test, `appid` for an order of one fen.
 
 mod appid;
+mod certificate_ends;
 mod echo;
-mod ending;
 mod examine;
 mod merchant;
 mod outcome;
 mod record;
 
-pub(crate) use ending::{
+pub(crate) use certificate_ends::{
     RENEW_BEFORE_DAYS, certificate_end_unknown, certificate_findings, is_superseded,
     own_certificate_ends, wechat_certificate_ends,
 };

@@ -9,7 +9,7 @@ use runtime::signer::SignWith;
 use stores::keys_table::overview::MerchantOverview;
 use wechatpay::merchant_files::MerchantPublicKey;
 
-use super::ending::{
+use super::certificate_ends::{
     certificate_end_unknown, certificate_findings, is_superseded, own_certificate_ends,
     wechat_certificate_ends,
 };

@@ -1,7 +1,7 @@
 """`cargo lambda watch` and `cargo lambda invoke`, as README.md says, with the variables that infra/local/sam_local.py wrote.
 
-It serves the runtime API alone here, and what SAM built runs against that, outside of any container. By itself it would compile
-each function once more, with its own features, which takes minutes and proves nothing but cargo.
+`cargo lambda watch` only serves the runtime API here, and the functions that SAM built run against it, outside of any container.
+By default it would compile each function again with its own features, which takes minutes and proves nothing about the functions.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ CALL_LIMIT_S = 30
 
 
 class Invoker:
-    """Plays an event to a function that runs as a process."""
+    """Sends an event to a function that runs as a process."""
 
     def __init__(self, port, variables, proof, work, log):
         self.port, self.variables, self.proof, self.work, self.log = port, variables, proof, work, log
 
     def __call__(self, name, event):
-        log = self.work / f"watched-{name}.log"
+        log = self.work / f"cargo-lambda-watch-{name}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [str(self.proof.functions[name].bootstrap)],
@@ -56,7 +56,7 @@ class Invoker:
 
 @contextlib.contextmanager
 def started(folder, proof, work):
-    """Runs `cargo lambda watch`; yields what plays events. `folder` has what infra/local/sam_local.py wrote."""
+    """Runs `cargo lambda watch`; yields an `Invoker`. `folder` has the files that infra/local/sam_local.py wrote."""
     port, log, env_file = free_port(), work / "cargo-lambda-watch.log", folder / "local.env"
     command = [str(CARGO_LAMBDA), "lambda", "watch", "--only-lambda-apis", *address(port), "--env-file", str(env_file)]
     with log.open("w") as output:
@@ -83,7 +83,7 @@ def read(env_file):
 
 
 def runtime(name, port):
-    """What it adds for each function."""
+    """The variables that `cargo lambda watch` adds for each function."""
     return {
         "AWS_LAMBDA_RUNTIME_API": f"http://127.0.0.1:{port}/.rt/{name}",
         "AWS_LAMBDA_FUNCTION_NAME": name,

@@ -22,7 +22,7 @@ pub(crate) fn wechat_certificate_ends(
     ends: UnixSeconds,
     id: &str,
 ) -> Option<Finding> {
-    ending(
+    certificate_ends(
         now,
         ends,
         "platform-certificate-ends",
@@ -36,7 +36,7 @@ pub(crate) fn own_certificate_ends(
     ends: UnixSeconds,
     serial_no: &str,
 ) -> Option<Finding> {
-    ending(
+    certificate_ends(
         now,
         ends,
         "merchant-certificate-ends",
@@ -98,7 +98,7 @@ pub(crate) fn certificate_findings(
     })
 }
 
-fn ending(
+fn certificate_ends(
     now: UnixSeconds,
     ends: UnixSeconds,
     id: &'static str,
