@@ -190,7 +190,7 @@ async fn a_request_during_an_outage_is_tried_for_eleven_hours_and_done_when_its_
     let page = page("wechat-down.md");
     for words in [
         "a request is tried for some eleven hours",
-        "when its order's time is over (two hours unless told)",
+        "when its order's time is over (two hours by default)",
         "If it lasts for eleven hours",
     ] {
         assert!(page.contains(words), "{words}");

@@ -92,19 +92,19 @@ What would fail at a deployment, before there is a stack:
 Callbacks that did not settle; each takes --mchid M --notices-table T (the stack's output NoticesTableName), or the
 variables WECHATPAY_MCHID, NOTICES_TABLE:
   cargo client notices list [--status pending|parked|ok|decided] [--most N]
-      those that are parked for a person or come again, unless told otherwise
+      by default those that are parked for a person or come again
   cargo client notices show NOTICE_ID
   cargo client notices redrive NOTICE_ID --queue-url URL (the output PaymentResultsQueueUrl, or the variable
       PAYMENT_RESULTS_QUEUE_URL)
       sends its message to the queue once more, when its cause is put right; takes the role that OperatorRoleArn names
   cargo client notices decide NOTICE_ID --who NAME --why TEXT
-      writes down what a person did about it
+      records what a person did about it
 
 Dead letters, when their cause is gone:
   cargo client redrive payment-requests|payment-results|webhooks|reconcile-work --stack NAME (or the variable STACK)
       [--dry-run] [--max N] [--rate N]
-      moves what died in a queue back into it, N messages a second (10 unless told), and stops when nothing is left that was
-      there when it began. Takes the role that OperatorRoleArn names. It may be broken off and begun anew: a message that comes
+      moves what died in a queue back into it, N messages a second (default 10), and stops when nothing is left that was
+      there when it began. Takes the role that OperatorRoleArn names. It may be interrupted and started again: a message that comes
       twice does no harm. With --dry-run it says how many there are, how old and why, and moves none
 
 Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId), or the variables

@@ -15,15 +15,15 @@ A WeChat Pay APIv3 simulator on 127.0.0.1.
 
     cargo run -p wechatpay-simulator -- [OPTIONS]
 
-  --port N           port, 8081 unless told; 0 takes a free one
-  --public-url URL   scheme and host by which clients come through a tunnel or a proxy; links begin with it. Without it
+  --port N           the port, default 8081; 0 takes a free one
+  --public-url URL   scheme and host that clients use through a tunnel or a proxy; links begin with it. Without it
                      they follow Host, X-Forwarded-Host and X-Forwarded-Proto of the request
-  --merchant FILE    a merchant of yours instead of a made-up one, see README.md
-  --out FILE         where to write what clients need, wechatpay-simulator.json unless told
-  --state FILE       where orders and keys live over a restart, wechatpay-simulator.state.json unless told;
+  --merchant FILE    your merchant instead of an invented one, see README.md
+  --out FILE         where to write what clients need, default wechatpay-simulator.json
+  --state FILE       where orders and keys are kept over a restart, default wechatpay-simulator.state.json;
                      `none` keeps nothing
-  --speed N          divides the waits before a callback is repeated and a refund is done, 1 unless told
-  --seed N           from it every random choice is drawn; a new one unless told
+  --speed N          divides the waits before a callback is repeated and a refund is done, default 1
+  --seed N           the seed of every random choice; a new one by default
   --certificate      callbacks (and answers to requests without Wechatpay-Serial) are signed with the platform
                      certificate, not with the public key
   --no-certificate   the merchant has no platform certificate, like every merchant of today

@@ -7,17 +7,17 @@ const AUDIT: &str = r#"aws cloudformation deploy --stack-name wechatpay-audit --
     FieldsKeyId="$(output FieldsKeyId)" StorageKeyId="$(output StorageKeyId)" \
     KeysTableName="$(output KeysTableName)" EvidenceBucketName="$(output EvidenceBucketName)""#;
 
-/// The command of it that makes subnets with fixed addresses.
+/// The command of infra/DEPLOY.md that makes subnets with fixed addresses.
 const NETWORK: &str = r#"aws cloudformation deploy --stack-name wechatpay-network --template-file infra/network.yaml \
   --parameter-overrides NatGateways=2 InterfaceEndpoints=false"#;
 
-/// Its commands for backups: the vault of the copies, and the plan.
+/// The commands of infra/DEPLOY.md for backups: the vault of the copies, and the plan.
 const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stack-name wechatpay-backup --template-file infra/backup.yaml \
   --capabilities CAPABILITY_IAM --parameter-overrides Mchid="$WECHATPAY_MCHID" CopiesOnly=true"#;
 const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
   --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN AlarmTopicArn=TOPIC_ARN"#;
 
-/// What tells which backup failed, and why.
+/// The command that shows which backup failed, and why.
 const BACKUP_FAILURES: &str = r#"aws logs filter-log-events --log-group-name /aws/events/wechatpay-backup --filter-pattern '{ $.detail.state != "COMPLETED" }' \
   --start-time "$(($(date +%s) * 1000 - 172800000))" --query 'events[].message' --output text"#;
 
@@ -26,7 +26,7 @@ const EDGE: &str = r#"aws cloudformation deploy --region us-east-1 --stack-name 
   --parameter-overrides DomainName=pay.example.com CertificateArn=CERTIFICATE_ARN_IN_US_EAST_1 \
     ApiTarget="$(output DomainTarget)" ClientCertificateArn=EDGE_CERTIFICATE_ARN RequestsPerMinute=15000 PriceClass=PriceClass_All"#;
 
-/// That which stops a release.
+/// The command that stops a release.
 const STOP: &str = r#"application="$(aws cloudformation describe-stack-resource --stack-name "$STACK" \
   --logical-resource-id ServerlessDeploymentApplication --query StackResourceDetail.PhysicalResourceId --output text)"
 for group in $(aws deploy list-deployment-groups --application-name "$application" --query 'deploymentGroups[]' --output text); do
@@ -36,7 +36,7 @@ for group in $(aws deploy list-deployment-groups --application-name "$applicatio
   done
 done"#;
 
-/// That of infra/runbooks/restore.md which makes the Pipe again.
+/// The command of infra/runbooks/restore.md that makes the Pipe again.
 const PIPE: &str = r#"aws pipes describe-pipe --name "$STACK-order-events" --output json --query \
   '{Name:Name,Description:Description,RoleArn:RoleArn,Source:Source,SourceParameters:SourceParameters,Target:Target,TargetParameters:TargetParameters,Tags:Tags}' \
   > stopped/pipe.json
@@ -49,7 +49,7 @@ aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$strea
 const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
-/// What is not run here, and why.
+/// The commands that are not run here, and why.
 pub(super) const NOT_RUN: [(&str, &str); 39] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),

@@ -1,8 +1,8 @@
 """What the template needs and the engine lacks, added to the engine as it starts.
 
 `ADDITIONS` names each by the type of resource it is for; its doc string says what it bridges, and `deploy.py` shows it
-to the reader of a deployment that has such a resource. The engine is changed by wrapping its own functions, for the
-pinned version, and what is not one of these resources goes through as before.
+to the reader of a deployment that has such a resource. The additions wrap the engine's own functions, for the
+pinned version. Other resources are handled as before.
 """
 
 import json
@@ -23,7 +23,7 @@ PAUSE_S = 0.05
 
 
 class NotDelivered(Exception):
-    """A record that could not be made an event, or an event that the bus did not take."""
+    """A record that could not become an event, or an event that the bus did not accept."""
 
 
 def add_all():
@@ -36,7 +36,7 @@ def add_all():
 
 def pipes_to_event_buses():
     """Pipes: the engine brings stream records to SNS and Step Functions only, and forgets a Pipe's filters, input
-    template and dead-letter queue; so it is taught to keep them, and to bring what they let through to a bus."""
+    template and dead-letter queue; so this keeps them, and sends what passes the filters to a bus."""
     from ministack.services import pipes
 
     poll = pipes._poll_pipe
@@ -192,7 +192,7 @@ def at(record, path):
 
 
 def give_up(pipe, record, condition, tries):
-    """Sends the dead-letter queue where the record is, as a Pipe does: not what it holds."""
+    """Sends the record's position to the dead-letter queue, as a Pipe does, and not its content."""
     from ministack.core.arn import parse_arn
     from ministack.services import eventbridge
 

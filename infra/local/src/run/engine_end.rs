@@ -1,4 +1,4 @@
-//! The end of the engine, if it comes by itself.
+//! Notices when the engine ends without being stopped.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::failure::Failure;
 /// How often the engine is checked.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 
-/// Comes back when the engine's process has ended.
+/// Returns when the engine's process has ended.
 pub(super) async fn ended(watch: &Watch) {
     while watch.ended().is_none() {
         tokio::time::sleep(WATCH_PAUSE).await;
     }
 }
 
-/// What the end of the engine means for who reads it.
+/// Tells the user what the end of the engine means.
 pub(super) fn engine_is_gone(watch: &Watch, log: &Path) -> Failure {
     let how = watch
         .ended()
