@@ -2,6 +2,9 @@
 //! whose SDKs would take the client's build minutes and give back types of which two fields are
 //! read. Order and money go through the SDKs (`stores`).
 
+mod error;
+mod service;
+
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,131 +13,31 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use reqwest::Method;
 use reqwest::header::DATE;
-use reqwest::{Method, StatusCode};
 use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::xml::Element;
 use crate::cloud::Account;
+use error::{chain, may_pass, refused};
+use service::Protocol;
+
+pub(crate) use error::CallError;
+pub(crate) use service::{
+    CLOUDFORMATION, CLOUDWATCH, DYNAMODB, EVENTS, IAM, KMS, LAMBDA, PIPES, QUOTAS, SCHEDULER, SNS,
+    SQS, STS, Service,
+};
 
 /// Time for one attempt.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 3;
-/// What the codes hold by which services say that something does not exist.
-const MISSING: [&str; 3] = ["NotFound", "NonExistent", "DoesNotExist"];
 /// The header by which services that are asked by a path name their refusals.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 /// The pause before the second attempt; the next is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
-
-/// A service, by the first part of its address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
-    host: &'static str,
-    /// The name that signatures are made for.
-    signed_as: &'static str,
-    protocol: Protocol,
-    /// One for all Regions of a partition.
-    is_global: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Protocol {
-    /// The operation is named by a header, after this prefix.
-    Json {
-        target: &'static str,
-        version: &'static str,
-    },
-    /// The operation is a method and a path.
-    Rest,
-    /// The operation is a field of a form; the answer is XML.
-    Query { version: &'static str },
-}
-
-const fn json(host: &'static str, target: &'static str, version: &'static str) -> Service {
-    Service {
-        host,
-        signed_as: host,
-        protocol: Protocol::Json { target, version },
-        is_global: false,
-    }
-}
-
-const fn rest(host: &'static str) -> Service {
-    Service {
-        host,
-        signed_as: host,
-        protocol: Protocol::Rest,
-        is_global: false,
-    }
-}
-
-const fn query(host: &'static str, version: &'static str) -> Service {
-    Service {
-        host,
-        signed_as: host,
-        protocol: Protocol::Query { version },
-        is_global: false,
-    }
-}
-
-pub(crate) const KMS: Service = json("kms", "TrentService", "1.1");
-pub(crate) const DYNAMODB: Service = json("dynamodb", "DynamoDB_20120810", "1.0");
-pub(crate) const SQS: Service = json("sqs", "AmazonSQS", "1.0");
-pub(crate) const CLOUDWATCH: Service = json("monitoring", "GraniteServiceVersion20100801", "1.0");
-pub(crate) const EVENTS: Service = json("events", "AWSEvents", "1.1");
-pub(crate) const LAMBDA: Service = rest("lambda");
-pub(crate) const SCHEDULER: Service = rest("scheduler");
-pub(crate) const PIPES: Service = rest("pipes");
-pub(crate) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
-pub(crate) const SNS: Service = query("sns", "2010-03-31");
-pub(crate) const STS: Service = query("sts", "2011-06-15");
-pub(crate) const QUOTAS: Service = json("servicequotas", "ServiceQuotasV20190624", "1.1");
-pub(crate) const IAM: Service = Service {
-    is_global: true,
-    ..query("iam", "2010-05-08")
-};
-
-/// A call that gave nothing.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum CallError {
-    /// The service refused.
-    #[error("{operation} was refused: {code} ({message})")]
-    Refused {
-        operation: String,
-        code: String,
-        message: String,
-    },
-    /// No answer, or one that the service itself calls a failure.
-    #[error("{operation} got no answer: {why}")]
-    NoAnswer { operation: String, why: String },
-    /// The answer is not as documented.
-    #[error("the answer to {operation} cannot be read")]
-    Unreadable { operation: String },
-    /// The request cannot be made of what the environment says.
-    #[error("{operation} cannot be sent: {why}")]
-    NotSent { operation: String, why: String },
-}
-
-impl CallError {
-    /// The service's own code for its refusal.
-    pub(crate) fn code(&self) -> Option<&str> {
-        match self {
-            Self::Refused { code, .. } => Some(code),
-            Self::NoAnswer { .. } | Self::Unreadable { .. } | Self::NotSent { .. } => None,
-        }
-    }
-
-    /// Whether what was asked for does not exist.
-    pub(crate) fn is_missing(&self) -> bool {
-        self.code()
-            .is_some_and(|code| MISSING.iter().any(|part| code.contains(part)))
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct AwsCalls {
@@ -323,7 +226,7 @@ impl AwsCalls {
         let now_ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(self.signed_for(call.service))
+            .region(call.service.signed_for(self.settings.region()))
             .name(call.service.signed_as)
             .time(UNIX_EPOCH + Duration::from_millis(now_ms))
             .settings(SigningSettings::default())
@@ -346,25 +249,9 @@ impl AwsCalls {
     }
 
     fn base(&self, service: Service) -> String {
-        if let Some(endpoint) = self.settings.endpoint() {
-            return endpoint.trim_end_matches('/').to_owned();
-        }
-        let region = self.settings.region();
-        match (region.starts_with("cn-"), service.is_global) {
-            (false, false) => format!("https://{}.{region}.amazonaws.com", service.host),
-            (false, true) => format!("https://{}.amazonaws.com", service.host),
-            (true, false) => format!("https://{}.{region}.amazonaws.com.cn", service.host),
-            (true, true) => format!("https://{}.cn-north-1.amazonaws.com.cn", service.host),
-        }
-    }
-
-    /// The Region that a signature names: a service for all of them takes one Region's.
-    fn signed_for(&self, service: Service) -> &str {
-        let region = self.settings.region();
-        match (service.is_global, region.starts_with("cn-")) {
-            (false, _) => region,
-            (true, false) => "us-east-1",
-            (true, true) => "cn-north-1",
+        match self.settings.endpoint() {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => service.address(self.settings.region()),
         }
     }
 
@@ -392,65 +279,6 @@ fn parsed<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, CallEr
     })
 }
 
-/// AWS's refusals, in JSON or XML. A code may have a namespace before it and an address after it.
-fn refused(operation: &str, status: StatusCode, named: Option<String>, body: &[u8]) -> CallError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        #[serde(rename = "__type", alias = "code", alias = "Code")]
-        code: Option<String>,
-        #[serde(alias = "Message")]
-        message: Option<String>,
-    }
-    let read = match serde_json::from_slice::<Refusal>(body) {
-        Ok(read) => Some((read.code, read.message.unwrap_or_default())),
-        Err(_) => Element::read(body).map(|answer| {
-            let code = answer.text_of("Code").map(ToOwned::to_owned);
-            (
-                code,
-                answer.text_of("Message").unwrap_or_default().to_owned(),
-            )
-        }),
-    };
-    let (code, message) = read.unwrap_or_default();
-    let code = named.or(code).map(|code| {
-        let own = code.rsplit('#').next().unwrap_or_default();
-        own.split(':').next().unwrap_or_default().to_owned()
-    });
-    if status.is_server_error() {
-        return CallError::NoAnswer {
-            operation: operation.to_owned(),
-            why: format!("HTTP {}", status.as_u16()),
-        };
-    }
-    CallError::Refused {
-        operation: operation.to_owned(),
-        code: code.unwrap_or_else(|| format!("HTTP {}", status.as_u16())),
-        message,
-    }
-}
-
-fn may_pass(error: &CallError) -> bool {
-    match error {
-        CallError::NoAnswer { .. } => true,
-        CallError::Refused { code, .. } => {
-            code.contains("Throttl") || code.contains("TooManyRequests")
-        }
-        CallError::Unreadable { .. } | CallError::NotSent { .. } => false,
-    }
-}
-
-/// The error with its causes: `reqwest` says why only in them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// A value of a form.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
@@ -469,89 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_read_in_each_protocol() {
-        let bad_request = StatusCode::BAD_REQUEST;
-        for (named, body, code) in [
-            (
-                None,
-                r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no"}"#,
-                "ResourceNotFoundException",
-            ),
-            (
-                Some("ResourceNotFoundException:http://internal.amazon.com/coral/"),
-                r#"{"Type":"User","Message":"no"}"#,
-                "ResourceNotFoundException",
-            ),
-            (
-                None,
-                "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>",
-                "ValidationError",
-            ),
-            (None, "<html>", "HTTP 400"),
-        ] {
-            let named = named.map(ToOwned::to_owned);
-            let error = refused("Look", bad_request, named, body.as_bytes());
-            assert_eq!(error.code(), Some(code), "{body}");
-        }
-        let failed = refused("Look", StatusCode::BAD_GATEWAY, None, b"");
-        assert!(may_pass(&failed) && failed.code().is_none());
-        let throttled = refused(
-            "Look",
-            bad_request,
-            None,
-            br#"{"__type":"ThrottlingException"}"#,
-        );
-        assert!(may_pass(&throttled));
-        let missing = refused(
-            "Look",
-            bad_request,
-            None,
-            br#"{"__type":"AWS.SimpleQueueService.NonExistentQueue"}"#,
-        );
-        assert!(missing.is_missing());
-    }
-
-    #[test]
     fn a_form_s_values_are_escaped() {
         assert_eq!(escaped("a b&c=中~"), "a%20b%26c%3D%E4%B8%AD~");
-    }
-
-    #[test]
-    fn the_addresses_of_china_s_regions_end_in_their_own_domain() {
-        let address = |region: &str, service: Service| {
-            let vars = std::collections::BTreeMap::from([
-                ("AWS_REGION", region),
-                ("AWS_ACCESS_KEY_ID", "id"),
-                ("AWS_SECRET_ACCESS_KEY", "key"),
-            ]);
-            let mut reader = runtime::env::SettingsReader::new(&vars);
-            let settings = AwsSettings::read(&mut reader).unwrap();
-            let calls = AwsCalls::new(settings, Clock::system()).unwrap();
-            (calls.base(service), calls.signed_for(service).to_owned())
-        };
-        for (region, service, url, signed_for) in [
-            (
-                "ap-east-1",
-                KMS,
-                "https://kms.ap-east-1.amazonaws.com",
-                "ap-east-1",
-            ),
-            (
-                "cn-northwest-1",
-                KMS,
-                "https://kms.cn-northwest-1.amazonaws.com.cn",
-                "cn-northwest-1",
-            ),
-            ("ap-east-1", IAM, "https://iam.amazonaws.com", "us-east-1"),
-            (
-                "cn-northwest-1",
-                IAM,
-                "https://iam.cn-north-1.amazonaws.com.cn",
-                "cn-north-1",
-            ),
-        ] {
-            let expected = (url.to_owned(), signed_for.to_owned());
-            assert_eq!(address(region, service), expected);
-        }
     }
 }
