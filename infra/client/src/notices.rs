@@ -127,7 +127,7 @@ async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
     }
     if notice.message.is_empty() {
         return Err(format!(
-            "notice {id} is of money that was found by asking WeChat Pay, and no callback has told of it: there is nothing to send again"
+            "notice {id} is of money that a query found, and no callback has reported it: there is nothing to send again"
         )
         .into());
     }

@@ -59,7 +59,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     if !missing.is_empty() {
         findings.push(Finding::error(
             "alarms-missing",
-            "Alarms of the template do not exist any more, so nobody is told of what they watch.",
+            "Alarms of the template no longer exist, so nobody is notified of what they watch.",
             missing.join(", "),
             "deploy the stack again, and find out who deleted them (CloudTrail, DeleteAlarms)",
         ));
@@ -152,15 +152,15 @@ async fn topic_without_subscriber(
 
 /// An alarm's description ends with its page.
 fn is_on(alarm: &Alarm) -> Finding {
-    let told = alarm.alarm_description.as_deref().unwrap_or_default();
-    let page = told
+    let description = alarm.alarm_description.as_deref().unwrap_or_default();
+    let page = description
         .rsplit_once('(')
         .and_then(|(_, page)| page.strip_suffix(')'))
         .unwrap_or("infra/runbooks/README.md");
     Finding::warning(
         "alarm-on",
         format!("The alarm {} is on.", alarm.alarm_name),
-        told,
+        description,
         page,
     )
 }

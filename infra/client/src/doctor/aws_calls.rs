@@ -1,6 +1,6 @@
-//! Calls to AWS that look and change nothing, signed by hand: a dozen operations of ten services,
-//! whose SDKs would take the client's build minutes and give back types of which two fields are
-//! read. Order and money go through the SDKs (`stores`).
+//! Read-only calls to AWS, signed here: a dozen operations of ten services. Their SDKs would add
+//! minutes to the client's build, for types of which two fields are read. Orders and money go
+//! through the SDKs (`stores`).
 
 mod error;
 mod service;
@@ -44,7 +44,7 @@ pub(crate) struct AwsCalls {
     http: reqwest::Client,
     settings: AwsSettings,
     clock: Clock,
-    /// By how many seconds our clock is ahead of AWS's, as of the last answer that told the time.
+    /// By how many seconds our clock is ahead of AWS's, as of the last answer with a date.
     ahead_s: Mutex<Option<i64>>,
 }
 
@@ -256,11 +256,11 @@ impl AwsCalls {
     }
 
     fn note_time(&self, date: Option<&str>) {
-        let told = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        let (Some(told), Ok(mut ahead_s)) = (told, self.ahead_s.lock()) else {
+        let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        let (Some(date), Ok(mut ahead_s)) = (date, self.ahead_s.lock()) else {
             return;
         };
-        *ahead_s = Some(self.clock.now().0.saturating_sub(told.secs()));
+        *ahead_s = Some(self.clock.now().0.saturating_sub(date.secs()));
     }
 }
 

@@ -197,7 +197,7 @@ async fn reserved<'a>(
             .get::<Concurrency>(LAMBDA, "GetFunctionConcurrency", &path)
             .await
         {
-            // That is told already.
+            // That is reported already.
             Err(error) if error.is_missing() => {}
             read => reserved.push((function, read?.reserved_concurrent_executions)),
         }

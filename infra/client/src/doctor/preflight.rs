@@ -116,7 +116,12 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         Err(error) => {
             findings.push(settings_missing(&error));
             let left_out = vec!["the account"];
-            return Ok(told("deployment".to_owned(), findings, left_out, as_json));
+            return Ok(print_report(
+                "deployment".to_owned(),
+                findings,
+                left_out,
+                as_json,
+            ));
         }
     };
     let calls = AwsCalls::new(settings, clock)?;
@@ -124,10 +129,10 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     eprintln!("examining the account ...");
     let (of_account, left_out) = account(&calls, name.as_deref(), architecture).await;
     findings.extend(of_account);
-    Ok(told(subject, findings, left_out, as_json))
+    Ok(print_report(subject, findings, left_out, as_json))
 }
 
-fn told(
+fn print_report(
     subject: String,
     findings: Vec<Finding>,
     left_out: Vec<&'static str>,

@@ -23,7 +23,7 @@ pub(crate) fn exit_code(worst: Option<Severity>) -> u8 {
     }
 }
 
-/// Everything that is told at the end.
+/// Everything that is reported at the end.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// What was examined, such as `stack wechatpay in ap-east-1`.

@@ -179,8 +179,8 @@ async fn refused(
             ),
         ]);
     }
-    let told = calls.query(IAM, "SimulatePrincipalPolicy", &fields).await?;
-    let mut results = told.members("EvaluationResults").iter();
+    let simulated = calls.query(IAM, "SimulatePrincipalPolicy", &fields).await?;
+    let mut results = simulated.members("EvaluationResults").iter();
     Ok(results.find_map(|result| {
         let decision = result.text_of("EvalDecision").unwrap_or("no decision");
         let action = result.text_of("EvalActionName").unwrap_or_default();

@@ -118,7 +118,7 @@ async fn of_another_table(
     let described = calls
         .ask::<Described>(DYNAMODB, "DescribeTable", &asked)
         .await;
-    // A table that is gone, or has no stream, is told where tables are examined.
+    // A missing table or stream is reported where tables are examined.
     let stream = found(described)?.and_then(|described| described.table.latest_stream_arn);
     Ok(stream.filter(|stream| stream != source).map(|stream| {
         Finding::error(

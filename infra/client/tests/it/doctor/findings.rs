@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Functions that are given the kind of a finding. Its text is the first among their arguments.
-const MAKERS: [&str; 4] = ["Finding::error(", "Finding::warning(", " certificate_ends(", " old("];
+const MAKERS: [&str; 4] = [
+    "Finding::error(",
+    "Finding::warning(",
+    " certificate_ends(",
+    " old(",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
