@@ -1,8 +1,8 @@
-"""Holds template.yaml to what a linter cannot know: numbers that belong together, and how little each role may do.
+"""Checks in template.yaml what a linter cannot know: numbers that belong together, and that each role may do little.
 
     <venv>/bin/python tests/sam/rules.py      (with the Python that the SAM CLI is installed in)
 
-`rules_test.py` beside it changes the template in thousands of ways and looks whether a rule speaks up.
+`rules_test.py` changes the template in thousands of ways and checks that a rule fails each time.
 """
 
 import json
@@ -58,7 +58,7 @@ ROUTES = {
     "POST /console/{proxy+}": "Console",
 }
 
-# Nobody comes to the console without a token, and it has no address without an issuer.
+# The console takes no request without a token, and has no address without an issuer.
 FOR_STAFF = {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "ConsoleAuthorizer"}}
 AUTHORIZER = {
     "ApiId": {"Ref": "Api"},
@@ -68,7 +68,7 @@ AUTHORIZER = {
     "JwtConfiguration": {"Issuer": {"Ref": "ConsoleIssuer"}, "Audience": [{"Ref": "ConsoleAudience"}]},
 }
 
-# What each function may be called for, as the end of an ARN.
+# The routes that may call each function, as the end of an ARN.
 CALLED_FOR = {
     "CreateOrder": ["POST/v1/orders"],
     "ManageOrder": ["GET/v1/orders/*", "POST/v1/orders/*", "GET/v1/webhook", "POST/v1/webhook/resend"],
@@ -93,14 +93,14 @@ TIMEOUTS_S = {
     "Console": 29,
 }
 
-# Runs that are kept free for a function and are the most that it gets. Those that clients start are capped, so that a
-# slow WeChat cannot take from those that callbacks need.
-# What WeChat Pay takes a second of refund queries, the tightest of the questions, and of refunds; each sandbox has its share.
+# WeChat Pay's limits a second: of refund queries, the lowest limit of its queries, and of refunds. Each sandbox gets a share.
 LIMITS_PER_S = {"CallsPerSecond": 300, "RefundsPerSecond": 150}
 LIMITED = {
     "WECHATPAY_CALLS_PER_S": {"Ref": "CallsPerSecond"},
     "WECHATPAY_REFUNDS_PER_S": {"Ref": "RefundsPerSecond"},
 }
+# Functions with reserved concurrency, which is also their limit. Functions that clients call are limited, so that a slow
+# WeChat Pay cannot take runs from callbacks.
 RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 
 
@@ -133,7 +133,7 @@ def translated():
 
 
 def beside(resources):
-    """What is wrong with the templates beside this one, by their names."""
+    """Violations in the other templates, by file name."""
     for name in rules_beside.TAGS:
         page = page_of(name)
         for violation in rules_beside.violations(name, yaml_parse((ROOT / name).read_text()), page, resources):
@@ -141,7 +141,7 @@ def beside(resources):
 
 
 def page_of(name):
-    """The page that says what a template's alarms mean; empty for one that has none."""
+    """The page that explains a template's alarms; empty for a template without alarms."""
     page = rules_beside.PAGES.get(name)
     return (ROOT / page).read_text() if page else ""
 
@@ -168,7 +168,7 @@ def throttling(_parameters, resources):
 
 
 def domain(_parameters, resources):
-    """A domain leads to all of the API by TLS 1.2 and later, and the address beside it is shut unless it is to stay."""
+    """A domain leads to the whole API over TLS 1.2 or later. API Gateway's own address is closed unless it is to stay."""
     if {key: value for key, value in resources["Api"]["Properties"].items() if key != "Description"} != {
         "Name": {"Ref": "AWS::StackName"},
         "ProtocolType": "HTTP",
@@ -208,10 +208,10 @@ def routes(_parameters, resources):
         if route["ApiId"] != api or beside != (FOR_STAFF if staff else {}):
             yield f"{name} is a route of another form"
         if resource.get("Condition") != ("HasConsole" if staff else None):
-            yield f"{name} is there when it should not be, or the other way round"
+            yield f"{name} exists when it should not, or does not when it should"
         found[route["RouteKey"]] = route["Target"]["Fn::Sub"]
     if resources["ConsoleAuthorizer"]["Properties"] != AUTHORIZER:
-        yield "the console takes tokens of somebody else"
+        yield "the console accepts tokens of another issuer or audience"
     if found != {key: f"integrations/${{{function}Integration}}" for key, function in ROUTES.items()}:
         yield "the API's routes are not those of the contract, or lead to another function"
     for function in CALLED_FOR:
@@ -236,7 +236,7 @@ def permits(permission, function):
 
 
 def permissions(_parameters, resources):
-    """Lambda lets the API call each function for its own routes, and nobody else."""
+    """Only the API may call each function, and only for its own routes."""
     execute = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/"
     expected = [
         {
@@ -250,7 +250,7 @@ def permissions(_parameters, resources):
     ]
     found = [resource["Properties"] for _, resource in of_type(resources, "AWS::Lambda::Permission")]
     if sorted(map(in_one_line, found)) != sorted(map(in_one_line, expected)):
-        yield "somebody else than the API may call a function, or the API may not call one"
+        yield "another caller than the API may call a function, or the API may not call one"
     for key, function in ROUTES.items():
         path = key.replace(" ", "")
         callers = {name for name, patterns in CALLED_FOR.items() if any(fnmatchcase(path, each) for each in patterns)}
@@ -269,7 +269,7 @@ def concurrency(parameters, resources):
             yield f"{name} may run for {properties['Timeout']} s, not {TIMEOUTS_S[name]}"
         reservation = {"Fn::If": ["ReservesConcurrency", {"Ref": f"{name}Concurrency"}, {"Ref": "AWS::NoValue"}]}
         if properties.get("ReservedConcurrentExecutions") != (reservation if name in RESERVED else None):
-            yield f"{name} does not reserve {name}Concurrency, or has no business to"
+            yield f"{name} does not reserve {name}Concurrency, or should not reserve any"
     reserved, *sources = (
         parameters[f"{name}Concurrency"]["Default"] for name in ("ProcessPayment", "PaymentRequests", "PaymentResults")
     )
@@ -281,7 +281,7 @@ def concurrency(parameters, resources):
             yield f"{at_once} sandboxes may go beyond WeChat Pay's {most} a second with {name}"
     for name in ("ProcessPayment", "Reconcile"):
         if not LIMITED.items() <= resources[name]["Properties"]["Environment"]["Variables"].items():
-            yield f"{name} is not told its share of WeChat Pay's limits"
+            yield f"{name} does not get its share of WeChat Pay's limits"
     for name in ("CreateOrder", "ManageOrder"):
         if resources[name]["Properties"]["Environment"]["Variables"].get("CLIENT_REQUESTS_PER_S") != {"Ref": "ClientRateLimit"}:
             yield f"{name} does not hold its clients to ClientRateLimit"
@@ -290,13 +290,13 @@ def concurrency(parameters, resources):
     if parameters["ReserveConcurrency"]["Default"] != "false":
         yield "a new account, which may reserve nothing, could not deploy the stack"
     if parameters["WebhookAllowLoopback"]["Default"] != "false":
-        yield "webhooks may reach what is meant to be out of reach"
+        yield "webhooks may reach private addresses"
     if parameters["ConsoleOnLoopback"]["Default"] != "false":
         yield "the console is open to everybody"
 
 
 def vpc(_parameters, resources):
-    """What calls WeChat Pay leaves by the merchant's addresses where there is a VPC, and nothing else is in it."""
+    """If there is a VPC, functions that call WeChat Pay are in it, and no others."""
     inside = {f"{kind}Ids": {"Fn::Split": [",", {"Ref": f"Vpc{kind}Ids"}]} for kind in ("Subnet", "SecurityGroup")}
     placed = {"Fn::If": ["HasVpc", inside, {"Ref": "AWS::NoValue"}]}
     for name, resource in of_type(resources, "AWS::Serverless::Function"):
@@ -328,7 +328,7 @@ def tables(_parameters, resources):
 
 
 def evidence(_parameters, resources):
-    """Bills are kept whatever becomes of the stack, and nobody but reconcile writes there."""
+    """Bills are kept when the stack is deleted, and only reconcile writes there."""
     resource = resources["EvidenceBucket"]
     properties = resource["Properties"]
     if not is_kept(resource):
@@ -372,7 +372,7 @@ def evidence(_parameters, resources):
             "Resource": inside,
         },
     ] or policy["Bucket"] != {"Ref": "EvidenceBucket"}:
-        yield "somebody else than reconcile may write evidence, or somebody delete it"
+        yield "another role than reconcile's may write evidence, or a role may delete it"
 
 
 def keys(parameters, resources):
@@ -383,7 +383,7 @@ def keys(parameters, resources):
             yield f"{name} cannot be replicated into a second Region, or a stack made before it could be cannot be updated"
     if parameters["MultiRegionKeys"]["Default"] != "true":
         yield "a new stack's keys could never be replicated into a second Region"
-    # Whoever else a key policy lets in is a service that stores for this account.
+    # Apart from the account, the key policies allow only services that store data for it.
     said = resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
     events = [each for each in said if each["Principal"] == {"Service": "events.amazonaws.com"}]
     own_account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
@@ -404,7 +404,7 @@ def logs(_parameters, resources):
         if resource["Properties"].get("KmsKeyId") != arn("StorageKey"):
             yield f"{name} is not encrypted with the storage key"
     for name, resource in of_type(resources, "AWS::Serverless::Function"):
-        # Into any other group Lambda would write too, and make it first: never deleted, not encrypted with our key.
+        # Lambda would create any other group itself: never deleted, and not encrypted with our key.
         if resource["Properties"].get("LoggingConfig") != {"LogGroup": {"Ref": f"{name}Logs"}}:
             yield f"{name} does not write to {name}Logs"
 
@@ -419,11 +419,11 @@ def schedule(_parameters, resources):
         yield "Lambda would repeat a sweep that failed"
     daily = resources["DailySchedule"]["Properties"]
     if daily["ScheduleExpressionTimezone"] != "Asia/Shanghai":
-        yield "the day is reconciled by another clock than Beijing's"
+        yield "the day is reconciled in another time zone than Beijing's"
     if daily["Target"]["Arn"] != arn("ReconcileWorkQueue"):
         yield "the daily schedule does not lead to the queue"
     if daily["Target"].get("DeadLetterConfig") != {"Arn": arn("ReconcileWorkDlq")}:
-        yield "a day that could not be begun is told to nobody"
+        yield "no one is notified of a day that could not be started"
     certificates = resources["CertificatesSchedule"]["Properties"]
     if certificates["ScheduleExpression"] != "rate(5 minutes)" or certificates["Target"] != {
         "Arn": {"Ref": "Reconcile.Alias"},
@@ -431,15 +431,15 @@ def schedule(_parameters, resources):
         "Input": '{"task":"certificates"}',
         "RetryPolicy": once,
     }:
-        yield "WeChat Pay's certificates are not looked at in time"
+        yield "WeChat Pay's certificates are not checked in time"
     if "<aws.scheduler.scheduled-time>" not in daily["Target"]["Input"]:
         yield "a daily message that is moved back would reconcile another day"
     for name in ("Reconcile", "Console"):
-        told = resources[name]["Properties"]["Environment"]["Variables"].get("RECONCILE_REPAIRS")
-        if told != {"Ref": "ReconcileRepairs"}:
-            yield f"{name} does not know whether the daily run repairs or only looks"
-    told = resources["Console"]["Properties"]["Environment"]["Variables"].get("RECONCILE_AT")
-    if told != {"Ref": "ReconcileAt"} or told != daily["ScheduleExpression"]:
+        repairs = resources[name]["Properties"]["Environment"]["Variables"].get("RECONCILE_REPAIRS")
+        if repairs != {"Ref": "ReconcileRepairs"}:
+            yield f"{name} does not know whether the daily run repairs or only reports"
+    reconcile_at = resources["Console"]["Properties"]["Environment"]["Variables"].get("RECONCILE_AT")
+    if reconcile_at != {"Ref": "ReconcileAt"} or reconcile_at != daily["ScheduleExpression"]:
         yield "the console does not know when the daily run is due"
 
 

@@ -1,4 +1,4 @@
-"""Alarms: each thing that can break has one, it watches a metric that there is, and names a page for on-call that exists."""
+"""Alarms: each thing that can break has one. It watches a metric that exists, and names a runbook page that exists."""
 
 import re
 from functools import cache
@@ -13,13 +13,13 @@ ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::
 ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
 THROTTLED = ({"Ref": "AWS::StackName"}, "CallbacksThrottled")
 NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
-# What calls by an alarm of its own, and so is no new ERROR line.
+# Metrics with an alarm of their own. Their ERROR lines do not count as new ones.
 CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified", "WebhooksGivenUp")
 # The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
 METRICS = {"Ref": "AWS::StackName"}
 LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "emf.rs"
 WRITTEN = [ROOT / "functions", ROOT / "shared"]
-# What fails on our side, and so may fail by a new version. Refusals, parked money and receivers that are down come of others.
+# Failures on our side, which a new version may cause. Refusals, parked money and receivers that are down have other causes.
 ON_OUR_SIDE = (
     "request failed on our side",
     "unknown message",
@@ -30,10 +30,10 @@ ON_OUR_SIDE = (
     "WeChat Pay's answer about an order cannot be read",
     "WeChat Pay's answer about a refund cannot be read",
 )
-# Alarms that tell of something new. That nothing new came says nothing of what came before, so they tell nobody of it.
+# Alarms on something new. Their end does not mean that the cause is gone, so they do not notify of it.
 OF_EVENTS = {"NewErrorLinesAlarm", "DifferencesOpenedAlarm"}
-# CloudWatch looks back so many seconds at most: by periods of less than an hour, and by others.
-LOOKS_BACK_S = (86400, 7 * 86400)
+# The longest time that CloudWatch evaluates, in seconds: with periods of less than an hour, and with longer ones.
+EVALUATED_MAX_S = (86400, 7 * 86400)
 
 
 def violations(_parameters, resources):
@@ -50,7 +50,7 @@ def violations(_parameters, resources):
         properties = alarms.pop(name, None)
         if properties is None:
             yield f"there is no {name}"
-        elif {key: value for key, value in properties.items() if key not in TOLD} != watched:
+        elif {key: value for key, value in properties.items() if key not in TEXTS_AND_ACTIONS} != watched:
             yield f"{name} does not watch what it is named for"
     yield from (f"{name} is an alarm that these rules do not know" for name in alarms)
     for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
@@ -59,12 +59,12 @@ def violations(_parameters, resources):
         is_on = None if OF_A_RELEASE.search(name) else ACTION
         is_over = None if name in OF_EVENTS else is_on
         if properties.get("AlarmActions") != is_on or properties.get("OKActions") != is_over:
-            yield f"{name} tells nobody, or tells of an end that is none"
+            yield f"{name} notifies no one, or notifies of an end that is none"
         for metric in own_metrics(properties):
             if not is_written(metric):
                 yield f"{name} watches {metric}, which no line of the functions carries"
-        if looks_back_s(properties) > LOOKS_BACK_S[period_s(properties) >= 3600]:
-            yield f"{name} looks further back than CloudWatch does"
+        if evaluated_s(properties) > EVALUATED_MAX_S[period_s(properties) >= 3600]:
+            yield f"{name} evaluates a longer time than CloudWatch allows"
         page = re.search(r"\(infra/runbooks/([a-z-]+\.md)\)$", properties.get("AlarmDescription", ""))
         if not page or not (RUNBOOKS / page[1]).is_file():
             yield f"{name} names no page of infra/runbooks"
@@ -72,36 +72,36 @@ def violations(_parameters, resources):
         if not called.startswith("${AWS::StackName}-"):
             yield f"{name} is not named after the stack"
         if called.endswith("-${Release}") != bool(OF_A_RELEASE.search(name)):
-            yield f"{name} does not begin anew with each release, or does and watches more than a release"
+            yield f"{name} does not start again with each release, or does and watches more than a release"
         called = called.removeprefix("${AWS::StackName}-").removesuffix("-${Release}")
         if page and not is_named(called, (RUNBOOKS / page[1]).read_text()):
             yield f"the page of {name} does not say what it means"
 
 
 def namespace(document):
-    """The functions write their metrics where this stack's alarms look, and no other stack's functions do."""
+    """The functions write their metrics to the namespace of this stack's alarms, and no other stack's functions do."""
     shared = document["Globals"]["Function"]["Environment"]["Variables"]
     if shared.get("METRICS_NAMESPACE") != METRICS:
-        yield "the functions write their metrics where no alarm of this stack looks"
+        yield "the functions write their metrics to a namespace that no alarm of this stack reads"
     for name, resource in of_type(document["Resources"], "AWS::Serverless::Function"):
         if "METRICS_NAMESPACE" in resource["Properties"].get("Environment", {}).get("Variables", {}):
             yield f"{name} has a namespace of its own for its metrics"
 
 
-# What the log groups' filters count, in the same namespace.
+# Metrics of the log groups' filters, in the same namespace.
 OF_LOGS = {"ErrorLines", "NewErrorLines", "ReleaseErrorLines", "CallbacksThrottled"}
 
 
 def is_named(alarm, page):
-    """Whether a page tells of an alarm by its name, or of all whose names end as its does (`...-errors`)."""
+    """Whether a page names an alarm, or all alarms with the same ending (`...-errors`)."""
     return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
 
 
 # The alarms that take a release back.
 OF_A_RELEASE = re.compile("Release(Errors|ErrorLines)Alarm$")
 
-# What an alarm says and whom it tells, which is checked for itself.
-TOLD = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions"}
+# An alarm's texts and actions, which are checked separately.
+TEXTS_AND_ACTIONS = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions"}
 
 
 def expected(resources):
@@ -150,7 +150,7 @@ def expected(resources):
         ("FundSidesFailed", 0, "Sum", within(300, 264, 1)),
         # A bill is asked for each half hour.
         ("BillsLate", 0, "Maximum", within(60, 45, 1)),
-        # As it stands: where nobody looks, it stands as it did.
+        # A current state: without new data it stays as it was.
         ("DaysMissing", 0, "Maximum", within(60, 2, 1) | {"TreatMissingData": "ignore"}),
         ("EarlierDaysMissing", 0, "Maximum", within(60, 2, 1) | {"TreatMissingData": "ignore"}),
         ("NoticesParked", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
@@ -158,7 +158,7 @@ def expected(resources):
         ("OpenDifferences", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
     ):
         found[OF_METRIC.get(name, f"{name}Alarm")] = above(METRICS, name, merchant, limit, statistic) | watched
-    # Looked at each five minutes. Where there is none any more, there is nothing to renew.
+    # Checked every five minutes. Without a certificate there is nothing to renew.
     for name in ("MerchantCertificate", "PlatformCertificate"):
         left = above(METRICS, f"{name}DaysLeft", merchant, 30, "Minimum") | within(300, 12, 1)
         found[f"{name}EndsAlarm"] = left | {"ComparisonOperator": "LessThanThreshold"}
@@ -197,7 +197,7 @@ def within(period_s, periods, points):
 
 
 def none_of(metric, period_s, periods):
-    """Nothing for so many periods. Without the zeros CloudWatch looks for older points before it takes any for missing."""
+    """No data for so many periods. Without the zeros CloudWatch uses older points before it treats any as missing."""
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
     watched = {"Namespace": METRICS, "MetricName": metric, "Dimensions": merchant}
     return {
@@ -248,7 +248,7 @@ def period_s(properties):
     return max(each["Period"] for each in [properties, *stats] if "Period" in each)
 
 
-def looks_back_s(properties):
+def evaluated_s(properties):
     return period_s(properties) * properties["EvaluationPeriods"]
 
 

@@ -15,7 +15,7 @@ TAGS = {
     "infra/edge.yaml": ACCOUNTS,
     "infra/network.yaml": ACCOUNTS,
 }
-# Where it stands what their alarms mean.
+# The pages that explain their alarms.
 PAGES = {"infra/audit.yaml": "infra/runbooks/keys.md", "infra/backup.yaml": "infra/runbooks/restore.md"}
 
 # What changes who may use a key, or whether it can be used.
@@ -68,13 +68,13 @@ def violations(name, document, page, main_resources):
 
 
 def budget(properties):
-    told = [
+    notified = [
         (each["Notification"]["NotificationType"], each["Notification"]["Threshold"], each["Subscribers"])
         for each in properties["NotificationsWithSubscribers"]
     ]
-    somebody = [{"SubscriptionType": "EMAIL", "Address": {"Ref": "Email"}}]
-    if told != [("ACTUAL", 80, somebody), ("FORECASTED", 100, somebody)]:
-        yield "nobody is told before the budget is spent"
+    subscribers = [{"SubscriptionType": "EMAIL", "Address": {"Ref": "Email"}}]
+    if notified != [("ACTUAL", 80, subscribers), ("FORECASTED", 100, subscribers)]:
+        yield "no one is notified before the budget is spent"
     limit = properties["Budget"]["BudgetLimit"]
     if limit != {"Amount": {"Ref": "Amount"}, "Unit": {"Ref": "Currency"}} or "CostFilters" in properties["Budget"]:
         yield "the budget is not the account's"
@@ -132,9 +132,9 @@ def network(document):
         found = resources.get(name, {})
         if described(found.get("Properties")) != expected.get(name) or found.get("Condition") != when.get(name):
             yield f"{name} of the network leads elsewhere, lets in what it should not, or is there when it should not be"
-    told = {name: output["Value"] for name, output in document["Outputs"].items()}
+    outputs = {name: output["Value"] for name, output in document["Outputs"].items()}
     both = {"Fn::Sub": "${AddressA.PublicIp},${AddressB.PublicIp}"}
-    if told != {
+    if outputs != {
         "VpcSubnetIds": {"Fn::Sub": "${InsideA},${InsideB}"},
         "VpcSecurityGroupIds": ref("Functions"),
         "Addresses": {"Fn::If": ["HasTwo", both, {"Fn::GetAtt": ["AddressA", "PublicIp"]}]},
@@ -143,7 +143,7 @@ def network(document):
 
 
 def described(value):
-    """Without what is only for people."""
+    """Without descriptions."""
     match value:
         case dict():
             return {key: described(inner) for key, inner in value.items() if key not in ("Description", "GroupDescription")}
@@ -154,8 +154,8 @@ def described(value):
 
 
 def backup(resources, page, main_resources):
-    """What carries the stack's tags is backed up each day, kept under a key of its own, and copied where it is said to. Somebody is
-    told where it is not."""
+    """What carries the stack's tags is backed up each day, kept under a key of its own, and copied where that is configured. An alarm
+    notifies of a failure."""
     for name in ("Key", "Vault"):
         if not is_kept(resources[name]):
             yield f"{name} goes with the stack, and the backups with it"
@@ -200,15 +200,15 @@ def backup(resources, page, main_resources):
         or role["ManagedPolicyArns"] != [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{policy}"} for policy in policies]
         or "Policies" in role
     ):
-        yield "the role of the backups is somebody else's, or may do more than back up"
+        yield "the backups' role can be assumed by another service, or may do more than back up"
     for name, resource in resources.items():
         if name not in ("Key", "Vault") and resource.get("Condition") != "HasPlan":
             yield f"{name} is there where copies alone are kept"
-    yield from told_of_backups(resources, page)
+    yield from backup_alarms(resources, page)
 
 
-def told_of_backups(resources, page):
-    """How each backup and each copy ended is written down, and a person is called for one that failed and for a day without one."""
+def backup_alarms(resources, page):
+    """The end of each backup and each copy is logged. Alarms notify of one that failed, and of a day without one."""
     rule = resources["Ended"]
     own_rule = own_arn("events", "rule/${AWS::StackName}")
     lines = own_arn("logs", "log-group:${Lines}")
@@ -225,7 +225,7 @@ def told_of_backups(resources, page):
     }:
         yield "the rule takes no events of these backups and their copies, or those of others"
     if rule["Properties"]["Targets"] != [{"Id": "lines", "Arn": lines}] or rule.get("DependsOn") != "LinesPolicy":
-        yield "the events are written nowhere, or before they may be"
+        yield "the events are not logged, or before the policy allows it"
     if resources["Lines"]["Properties"]["LogGroupName"] != {"Fn::Sub": "/aws/events/${AWS::StackName}"}:
         yield "EventBridge writes to groups below /aws/events alone"
     policy = resources["LinesPolicy"]["Properties"]
@@ -239,9 +239,9 @@ def told_of_backups(resources, page):
         "Version": "2012-10-17",
         "Statement": statements,
     }:
-        yield "somebody else than the rule may write the events, or it may not"
+        yield "another principal than the rule may write the events, or the rule may not"
     made = '{ ($.detail.state = "COMPLETED") && ($.detail.backupVaultName = "*") }'
-    tells = {"Fn::If": ["HasAlarmTopic", [ref("AlarmTopicArn")], ref("AWS::NoValue")]}
+    notifies = {"Fn::If": ["HasAlarmTopic", [ref("AlarmTopicArn")], ref("AWS::NoValue")]}
     at_once = ("GreaterThanThreshold", 0, 300, 1, 1, "notBreaching")
     for name, pattern, watched, actions in (
         ("Failed", '{ $.detail.state != "COMPLETED" }', at_once, {"AlarmActions"}),
@@ -259,8 +259,8 @@ def told_of_backups(resources, page):
             alarm["Statistic"],
         ) != (ref("AWS::StackName"), name, "Sum"):
             yield f"no alarm watches {name}"
-        if any(alarm.get(action) != (tells if action in actions else None) for action in ("AlarmActions", "OKActions")):
-            yield f"{name} is told to nobody"
+        if any(alarm.get(action) != (notifies if action in actions else None) for action in ("AlarmActions", "OKActions")):
+            yield f"no one is notified of {name}"
         called = text_of(alarm["AlarmName"]).removeprefix("${AWS::StackName}-")
         if f"`...-{called}`" not in page or not text_of(alarm["AlarmDescription"]).endswith("(infra/runbooks/restore.md)"):
             yield f"infra/runbooks/restore.md does not say what {called} means"
@@ -273,7 +273,7 @@ ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 BODY_MAX = 16384
 
 
-# What WAF looks at, in this order. A callback is let in by the first, whatever comes after.
+# WAF's rules, in order. The first lets callbacks in, whatever comes after.
 UNCHANGED = [{"Priority": 0, "Type": "NONE"}]
 FIREWALL = [
     (
@@ -325,7 +325,7 @@ FIREWALL = [
 
 
 def edge(resources):
-    """What a signature covers arrives as it was sent, nobody comes past CloudFront, and WeChat Pay is never held up."""
+    """Signed parts of a request arrive unchanged, no request bypasses CloudFront, and WeChat Pay is never blocked."""
     distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
     if distribution["DefaultCacheBehavior"] != {
         "TargetOriginId": "api",
@@ -345,7 +345,7 @@ def edge(resources):
     }:
         yield "TLS older than 1.2 is taken, or the certificate is another"
     if distribution.get("WebACLId") != {"Fn::GetAtt": ["Firewall", "Arn"]}:
-        yield "the firewall stands before nothing"
+        yield "the firewall protects nothing"
     if distribution["Origins"] != [
         {
             "Id": "api",
@@ -359,7 +359,7 @@ def edge(resources):
             },
         }
     ]:
-        yield "the API cannot tell CloudFront from others, or is asked without TLS, more than once or not for long enough"
+        yield "the API cannot authenticate CloudFront, or is called without TLS, more than once or with too short a time-out"
     firewall = resources["Firewall"]["Properties"]
     if firewall["Scope"] != "CLOUDFRONT" or firewall["DefaultAction"] != {"Allow": {}}:
         yield "the firewall is not CloudFront's, or refuses what no rule names"
@@ -423,7 +423,7 @@ def audit(resources, page, main_resources):
         ) != ("GreaterThanThreshold", 1, "notBreaching"):
             yield f"the alarm of {name} does not watch it"
         if alarm["AlarmActions"] != [{"Ref": "AlarmTopicArn"}]:
-            yield f"{name} is told to nobody"
+            yield f"no one is notified of {name}"
         called = text_of(alarm["AlarmName"]).removeprefix("${AWS::StackName}-")
         if f"`...-{called}`" not in page or not text_of(alarm["AlarmDescription"]).endswith("(infra/runbooks/keys.md)"):
             yield f"infra/runbooks/keys.md does not say what {called} means"
@@ -437,16 +437,16 @@ def audit(resources, page, main_resources):
         "Action": "sts:AssumeRole",
         "Condition": of_this_trail,
     } or may != {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": arn("Lines")}:
-        yield "the trail's role is somebody else's, or may do more than write lines"
-    tls, looks, writes = resources["RecordsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        yield "the trail's role can be assumed by another service, or may do more than write lines"
+    tls, reads_acl, writes = resources["RecordsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     if (
         (tls["Effect"], tls["Principal"], tls["Action"]) != ("Deny", "*", "s3:*")
         or tls["Resource"] != [arn("Records"), {"Fn::Sub": "${Records.Arn}/*"}]
         or tls["Condition"] != {"Bool": {"aws:SecureTransport": "false"}}
-        or (looks["Principal"], looks["Action"], looks["Condition"])
+        or (reads_acl["Principal"], reads_acl["Action"], reads_acl["Condition"])
         != ({"Service": "cloudtrail.amazonaws.com"}, "s3:GetBucketAcl", of_this_trail)
         or (writes["Principal"], writes["Action"]) != ({"Service": "cloudtrail.amazonaws.com"}, "s3:PutObject")
         or writes["Condition"]
         != {"StringEquals": {"aws:SourceArn": THIS_TRAIL, "s3:x-amz-acl": "bucket-owner-full-control"}}
     ):
-        yield "somebody else than the trail may write records"
+        yield "another service than the trail may write records"

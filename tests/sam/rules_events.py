@@ -68,7 +68,7 @@ STREAM_KEEPS_S = 24 * 3600
 
 def violations(_parameters, resources):
     if resources["OrdersTable"]["Properties"].get("StreamSpecification") != {"StreamViewType": "NEW_AND_OLD_IMAGES"}:
-        yield "the stream does not show what an order was before: its second event could not be told from other changes"
+        yield "the stream does not show an order's earlier state: its second event could not be distinguished from other changes"
     yield from pipe(resources["OrderEventsPipe"]["Properties"])
     yield from bus(resources)
 
@@ -94,14 +94,14 @@ def pipe(properties):
     if not 3600 <= age_s <= STREAM_KEEPS_S // 2 or not 10 <= tries <= 1000:
         yield "the Pipe gives a record up too early, or too late for a person to read it in the stream"
     if not 1 <= stream.pop("ParallelizationFactor", 1) <= 10:
-        yield "the Pipe works on more batches of a shard than AWS lets it"
+        yield "the Pipe works on more batches of a shard than AWS allows"
     if stream != {
-        "StartingPosition": "TRIM_HORIZON",  # or what is written while it is made would be left out
+        "StartingPosition": "TRIM_HORIZON",  # otherwise records written during its creation would be left out
         "BatchSize": 10,
         "OnPartialBatchItemFailure": "AUTOMATIC_BISECT",
         "DeadLetterConfig": {"Arn": arn("OrderEventsDlq")},
     }:
-        yield "the Pipe leaves records out, or one bad record takes others with it, or a failed one is told to nobody"
+        yield "the Pipe leaves records out, or one bad record takes others with it, or no one is notified of a failed one"
 
     target = properties["TargetParameters"]
     if target.get("EventBridgeEventBusParameters") != {"Source": SOURCE, "DetailType": DETAIL_TYPE}:

@@ -58,8 +58,8 @@ def without_tags(resources):
     }
 
 
-# Lambda lets through what functions chose to write, at whatever level, since metrics are among it; of its own lines it writes those
-# of runs that failed, and the rest where somebody looks for details.
+# Lambda passes on all lines of functions, at any level, since metrics are among them. Of its own lines it writes those of failed
+# runs, and the others only where details are logged.
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": {"Fn::If": ["LogsInDetail", "INFO", "WARN"]}}
 IN_DETAIL = {"Fn::Or": [{"Fn::Equals": [{"Ref": "LogLevel"}, level]} for level in ("debug", "trace")]}
 

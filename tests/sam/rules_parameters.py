@@ -95,7 +95,7 @@ MAY_SIGN = [
 UNRESERVED = 100
 RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 
-# The alarm `reconciliation-missing` looks at 13:00 in Beijing: no day begins later. Whether a stack may be made with it.
+# The alarm `reconciliation-missing` checks at 13:00 in Beijing, so no day may begin later. Whether each value is allowed.
 RECONCILE_AT = [(f"cron(30 {hour} * * ? *)", hour <= 12) for hour in range(24)] + [
     ("cron(0 00 * * ? *)", True),
     ("cron(5 09 * * ? *)", True),
@@ -111,7 +111,7 @@ RECONCILE_AT = [(f"cron(30 {hour} * * ? *)", hour <= 12) for hour in range(24)] 
 
 
 def violations(document):
-    """Yields a sentence for each set that is let through, or held up, when it should not be."""
+    """Yields a sentence for each set of values that is wrongly accepted or refused."""
     defaults = {name: str(parameter.get("Default", "given")) for name, parameter in document["Parameters"].items()}
     for differs, is_fine in SETS:
         refused = list(refusals(document.get("Rules", {}), defaults | differs))
@@ -121,15 +121,15 @@ def violations(document):
             yield f"with {differs} a stack is made"
     yield from addresses(document, defaults)
     yield from new_account(document, defaults)
-    # By default the functions are in nobody's network.
+    # By default the functions are in no VPC.
     for differs in ({}, VPC):
         placed = document["Resources"]["Reconcile"]["Properties"].get("VpcConfig")
         if (choice(placed, document["Conditions"], defaults | differs) == {"Ref": "AWS::NoValue"}) != (differs == {}):
             yield f"with {differs} the functions are {'' if differs == {} else 'not '}in a VPC"
-    # What people set up is the key that functions sign with.
+    # The output names the key that functions sign with.
     for given, key in (("", {"Ref": "MerchantSigningKey"}), ("given", {"Ref": "SigningKeyArn"})):
-        told = document["Outputs"]["MerchantSigningKeyId"]["Value"]
-        if choice(told, document["Conditions"], defaults | {"SigningKeyArn": given}) != key:
+        named = document["Outputs"]["MerchantSigningKeyId"]["Value"]
+        if choice(named, document["Conditions"], defaults | {"SigningKeyArn": given}) != key:
             yield f"with SigningKeyArn {given} the output names another key than functions sign with"
     for differs, by_other, by_sealed in MAY_SIGN:
         for condition, expected in (("HasOtherKey", by_other), ("SealedKeyMaySign", by_sealed)):
@@ -159,9 +159,9 @@ def addresses(document, defaults):
     for differs, api, notify, is_closed in ADDRESSES:
         chosen = lambda value, values=defaults | differs: choice(value, conditions, values)
         if chosen(outputs["ApiUrl"]["Value"]) != api:
-            yield f"with {differs} the API is told to be elsewhere"
+            yield f"with {differs} the output names another address of the API"
         if chosen(shared["NOTIFY_URL"]) != notify or chosen(outputs["NotifyUrl"]["Value"]) != notify:
-            yield f"with {differs} WeChat Pay is told to call elsewhere"
+            yield f"with {differs} WeChat Pay gets another callback address"
         if chosen(closes) != is_closed:
             yield f"with {differs} the address that API Gateway gives is {'open' if is_closed else 'shut'}"
 

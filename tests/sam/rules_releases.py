@@ -1,6 +1,6 @@
-"""Releases: each function has versions and an alias, everybody calls the alias, and a new version that fails is taken back.
+"""Releases: each function has versions and an alias, all callers use the alias, and a new version that fails is rolled back.
 
-What SAM makes of the template is looked at too (`translated`), by the same library that AWS translates with.
+SAM's translation of the template is checked too (`translated`), by the library that AWS itself uses.
 """
 
 import re
@@ -94,13 +94,13 @@ def shared(document):
 
 
 def translated(resources):
-    """What became of it in plain CloudFormation: versions that are kept, aliases that CodeDeploy moves, callers of aliases."""
+    """The translation into plain CloudFormation: versions that are kept, aliases that CodeDeploy moves, callers of aliases."""
     functions = {name for name, _ in of_type(resources, "AWS::Lambda::Function")}
     aliases = {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in of_type(resources, "AWS::Lambda::Alias")}
     for name in functions - aliases.keys():
         yield f"{name} has no alias"
     versions = [resource for _, resource in of_type(resources, "AWS::Lambda::Version")]
-    # Another Release replaces the version in the template, and AWS deletes what is replaced unless it is told to keep it.
+    # Another Release replaces the version in the template, and AWS deletes a replaced version unless a policy retains it.
     policies = ("DeletionPolicy", "UpdateReplacePolicy")
     versions = [version for version in versions if all(version.get(policy) == "Retain" for policy in policies)]
     kept = {version["Properties"]["FunctionName"]["Ref"] for version in versions}

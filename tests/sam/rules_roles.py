@@ -339,7 +339,7 @@ def people(resources):
             yield f"{name} has {sorted(beside)} beside what it allows"
         for difference in differences(list(grants({"Properties": {"Policies": [properties]}})), allowed):
             yield f"{name} {difference}"
-    # What `doctor` needs stands on its page, whose every call its tests make.
+    # The page of `doctor` lists the calls that it makes, and its tests make each of them.
     page = (PAGES / "doctor.md").read_text().split("## What it may do")[1]
     named = set(re.findall(r"`([a-z]+:[A-Z]\w+)`", page))
     calls = {call for line in PEOPLE["DoctorPolicy"] for call in re.findall(r"\b[a-z]+:[A-Z]\w+", line.split(" on ")[0])}
@@ -366,7 +366,7 @@ def violations(_parameters, resources):
         if condition:
             trust["Condition"] = condition
         if role["Properties"]["AssumeRolePolicyDocument"] != {"Version": "2012-10-17", "Statement": [trust]}:
-            yield f"{name} can be taken on by somebody else than {service}, or for another"
+            yield f"{name} can be assumed by another service than {service}, or for another account"
         for difference in differences(list(grants(role)), allowed):
             yield f"{name} {difference}"
     yield from (f"{name} is missing" for name in expected)
@@ -385,17 +385,17 @@ def nothing_beside(resources):
 
 
 def settings(resources):
-    """A function is told of what its role may use, and of nothing else. All are told of the keys table and its key; the
-    console verifies no signature and seals nothing, so its role does not let it have them."""
+    """A function gets the names of what its role may use, and no others. All get the keys table and its key. The console
+    verifies no signature and seals nothing, so its role does not allow them."""
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
-        told = set() if function == "Console" else {"KeysTable", "SecretsKey"}
+        given = set() if function == "Console" else {"KeysTable", "SecretsKey"}
         for value in resource["Properties"]["Environment"]["Variables"].values():
             if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key", "Bucket")):
-                told.add(value["Ref"])
+                given.add(value["Ref"])
             elif isinstance(value, dict) and "Fn::If" in value and name_of(value) == SIGNING_KEY:
-                told.add(SIGNING_KEY)
+                given.add(SIGNING_KEY)
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
         used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*", "OtherSigner"}
-        if told != used:
-            yield f"{function} is told of {sorted(told - used)} without using it, or not of {sorted(used - told)}"
+        if given != used:
+            yield f"{function} gets {sorted(given - used)} without using it, or does not get {sorted(used - given)}"

@@ -1,4 +1,4 @@
-"""Tests of the rules: whatever is changed in the template's permissions, queues, limits and alarms, one speaks up.
+"""Tests of the rules: for each change of the template's permissions, queues, limits and alarms, a rule fails.
 
     <venv>/bin/python tests/sam/rules_test.py
 
@@ -155,7 +155,7 @@ class Mutations(unittest.TestCase):
                 changed = {**self.resources, name: copy.deepcopy(resource)}
                 list(changed[name]["Properties"]["Events"].values())[index]["Properties"]["BatchSize"] = 7
                 self.assertTrue(self.broken(changed), f"{name} {index}")
-            # One it uses, but is not told of.
+            # One that it uses and does not get.
             changed = {**self.resources, name: copy.deepcopy(resource)}
             changed[name]["Properties"]["Environment"]["Variables"] = {"ANOTHER_TABLE": {"Ref": "NoticesTable"}}
             self.assertTrue(self.broken(changed), name)
