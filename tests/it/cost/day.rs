@@ -1,4 +1,4 @@
-//! What the day's reconciliation takes.
+//! What the day's reconciliation uses.
 
 use payments::model::{
     bill_date::{BillDate, BillName},
@@ -14,7 +14,7 @@ const MANY: usize = 180;
 /// Rows of a day's bill for a thousand orders, of which a hundred are refunded.
 const ROWS_PER_MILLE: u128 = 1_100;
 
-/// The day's run, by its size.
+/// The day's run, by size.
 pub(super) struct Day {
     /// The run of a day without an order.
     pub(super) empty: Usage,
@@ -38,8 +38,8 @@ pub(super) async fn count() -> Day {
     }
 }
 
-/// A day with so many paid orders, reconciled when it is over. All of them stand in one part of the
-/// index, as those of a big day do: the read of each part is rounded up, and would hide the rest.
+/// A day with so many paid orders, reconciled when it is over. All of them are in one part of the
+/// index, as on a big day: the read of each part is rounded up, and would hide the rest.
 async fn run(testbed: &Testbed, orders: usize) -> Usage {
     let day = testbed.fresh_day().await;
     let numbers = (0..).map(|number| format!("ORDER-{day}-{number:07}"));

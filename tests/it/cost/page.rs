@@ -13,7 +13,7 @@ pub(super) const LIMIT_MICRO_USD: u128 = 15_000_000;
 
 const HOME: &str = "us-east-1";
 
-/// How long a day's run takes for a million orders, as infra/sizing.md reckons it.
+/// How long a day's run takes for a million orders, as estimated in infra/sizing.md.
 const RECONCILE_GB_SECONDS: u128 = 22;
 /// How long the run of a day without orders takes, with both of its messages.
 const EMPTY_DAY_MS: u128 = 5_000;
@@ -178,9 +178,9 @@ fn page(sealed: &Counted, kms: &Counted) -> Result<String, std::fmt::Error> {
 
 const OPENING: &str = "# What a million orders cost
 
-Made by `cargo cost` of the flows in `tests/it/cost.rs`, which run over the real handlers and have their calls, units and lines
-counted, and of the prices in [prices.json](prices.json). A test fails when a flow takes something else than this page says. It is no
-offer of AWS's: look a price up before you rely on it. How big a day may be is in [sizing.md](sizing.md).
+Made by `cargo cost` from the flows in `tests/it/cost.rs`, which run over the real handlers while their calls, units and log lines are
+counted, and from the prices in [prices.json](prices.json). A test fails when a flow uses something else than this page says. It is no
+offer of AWS's: check a price before you rely on it. How big a day may be is in [sizing.md](sizing.md).
 
 Of 1,000 orders 900 are paid within a minute and announced by a callback, 100 are never paid, and 100 are refunded. Free tiers,
 storage and traffic out (a few KB an order) are left out.
@@ -188,7 +188,7 @@ storage and traffic out (a few KB an order) are left out.
 ";
 
 const LEFT: &str = "
-## What would take it further down
+## How to lower it further
 
 - Provisioned or reserved capacity of DynamoDB, and Compute Savings Plans of Lambda, where the load is even enough.
 - Callbacks by a function URL in place of the API Gateway: 0.90 USD less, and without its throttling and its access log.
@@ -235,7 +235,7 @@ fn events_and_webhooks(page: &mut String, sealed: &Counted) -> std::fmt::Result 
     let events = events(sealed);
     writeln!(
         page,
-        "## What events and webhooks add\n\nEach change of an order is an event: {} for each order. The Pipe, the bus and its archive take them all, whether or not any system listens; the rule\ncopies each into the queue, and `send-webhook` posts those of clients that have set up a webhook.\n",
+        "## What events and webhooks add\n\nEach change of an order is an event: {} for each order. The Pipe, the bus and its archive get all of them, whether or not any system consumes them; the rule\ncopies each into the queue, and `send-webhook` posts those of clients that have set up a webhook.\n",
         tenths(events)
     )?;
     writeln!(page, "| USD for a million orders in {HOME} | |\n|---|---|")?;
@@ -272,9 +272,9 @@ fn by_region(page: &mut String, sealed: &Counted, kms: &Counted) -> std::fmt::Re
         write!(page, "| {region} |")?;
         for counted in [sealed, kms] {
             let all = total(counted, region);
-            let told = all + bus(counted, region) + sum(webhooks(counted, region));
+            let with_events = all + bus(counted, region) + sum(webhooks(counted, region));
             let show = |micro| format!("{} {currency}{mark}", amount(micro));
-            write!(page, " {} | {} |", show(all), show(told))?;
+            write!(page, " {} | {} |", show(all), show(with_events))?;
         }
         writeln!(page)?;
     }
@@ -282,14 +282,14 @@ fn by_region(page: &mut String, sealed: &Counted, kms: &Counted) -> std::fmt::Re
 }
 
 fn other_ways(page: &mut String, sealed: &Counted) -> std::fmt::Result {
-    let look = sum(of_a_million(&sealed.look, HOME));
+    let read = sum(of_a_million(&sealed.read, HOME));
     let native = sum(of_a_million(&sealed.flows[0].usage, HOME));
     let jsapi = sum(of_a_million(&sealed.jsapi, HOME));
     writeln!(
         page,
-        "A million orders with a named payer (JSAPI) cost {} USD more in {HOME}: the payer's lease, and a longer prepay value. A million\nlooks at orders (`GET /v1/orders/{{order_no}}`) cost {} USD beside that: a client that gets changes by webhook saves them.\n",
+        "A million orders with a named payer (JSAPI) cost {} USD more in {HOME}: the payer's lease, and a longer prepay value. A million\nreads of orders (`GET /v1/orders/{{order_no}}`) cost {} USD on top: a client that gets changes by webhook saves them.\n",
         amount(jsapi - native),
-        amount(look)
+        amount(read)
     )
 }
 
@@ -298,12 +298,12 @@ fn what_is_counted(page: &mut String, sealed: &Counted, kms: &Counted) -> std::f
         page,
         "## Counted\n\nWhat a flow takes once, with a sealed signer. Of the log, lines of functions, of Lambda and of the API:\n\n| flow | calls | write units | read units | requests to SQS | runs | events | log, bytes |\n|---|---|---|---|---|---|---|---|"
     )?;
-    let told = Flow {
+    let event = Flow {
         name: "bring an event to its receiver",
         per_mille: 0,
         usage: sealed.webhook.clone(),
     };
-    for Flow { name, usage, .. } in sealed.flows.iter().chain([&told]) {
+    for Flow { name, usage, .. } in sealed.flows.iter().chain([&event]) {
         writeln!(
             page,
             "| {name} | {} | {} | {} | {} | {} | {} | {} |",
@@ -324,7 +324,7 @@ fn what_is_counted(page: &mut String, sealed: &Counted, kms: &Counted) -> std::f
         .collect();
     writeln!(
         page,
-        "\nSignatures by KMS, where it signs: {}. An event is {} bytes on the bus.\nThe day's reconciliation reads {} units of the index by day for a million orders, whose rows stand side by side; it takes {}\nGB-seconds (reckoned in [sizing.md](sizing.md)).\nLeft out is what comes once a minute for each sandbox, however many orders there are: it reads its keys, and KMS opens those that\nchanged; and what KMS takes for SQS, DynamoDB and the bus, which keep their data keys for minutes.\n",
+        "\nSignatures by KMS, where it signs: {}. An event is {} bytes on the bus.\nThe day's reconciliation reads {} units of the index by day for a million orders, whose rows are next to each other; it takes {}\nGB-seconds (estimated in [sizing.md](sizing.md)).\nNot counted: what each sandbox does once a minute, however many orders there are (it reads its keys, and KMS opens those that\nchanged), and KMS's requests for SQS, DynamoDB and the bus, which keep their data keys for minutes.\n",
         signatures.join("; "),
         sealed.event_bytes,
         sealed.day.half_reads_of_a_million / 2,
@@ -335,10 +335,10 @@ fn what_is_counted(page: &mut String, sealed: &Counted, kms: &Counted) -> std::f
 fn assumptions(page: &mut String) -> std::fmt::Result {
     writeln!(
         page,
-        "## Taken for granted\n\n\
-         - Each message comes alone, so Lambda receives it and deletes it by a request each, and runs once for it; each event leaves the table\n  alone. Under load up to ten go together, which saves up to nine tenths of the requests of queues and Pipe.\n\
-         - Unpaid orders are asked about side by side, so a sweep gets longer by 20 ms for each, at 50 calls a second.\n\
-         - Durations are reckoned, not measured at AWS:\n\n| function | memory, MB | ms a run | of which |\n|---|---|---|---|"
+        "## Assumptions\n\n\
+         - Each message comes alone, so Lambda receives and deletes it by one request each, and runs once for it; each event leaves the table\n  alone. Under load up to ten go together, which saves up to nine tenths of the requests of queues and Pipe.\n\
+         - Unpaid orders are queried concurrently, so a sweep gets longer by 20 ms for each, at 50 calls a second.\n\
+         - Durations are estimated, not measured at AWS:\n\n| function | memory, MB | ms a run | of which |\n|---|---|---|---|"
     )?;
     for function in FUNCTIONS {
         let (ms, of) = function.ms();
@@ -375,8 +375,8 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
     writeln!(
         page,
         "## What a month costs without any order\n\n| USD in {HOME} | |\n|---|---|\n\
-         | sweeps, each minute: {} read units and 300 ms (reckoned) | {} |\n\
-         | the day's reconciliation without orders: {} read and {} write units, {} s (reckoned) | {} |\n\
+         | sweeps, each minute: {} read units and 300 ms (estimated) | {} |\n\
+         | the day's reconciliation without orders: {} read and {} write units, {} s (estimated) | {} |\n\
          | Lambda's polling of 4 queues | {} |\n\
          | {keys} KMS keys | {} |\n\
          | {alarms} alarms, {metrics} metrics of the stack's own | {} |\n",
@@ -393,10 +393,10 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
 }
 
 fn all_prices(page: &mut String) -> std::fmt::Result {
-    let looked_up = PRICES["looked_up"].as_str().expect("a date");
+    let checked_on = PRICES["looked_up"].as_str().expect("a date");
     writeln!(
         page,
-        "## Prices\n\nLooked up on {looked_up}, of a million each; of alarms, metrics and keys one for a month. DynamoDB's are those on demand. \"Yes\"\nhas been seen in a stored copy of its source, or of a page that cites it. Any other is what is known of it, and may be wrong:\n\n| Region | of | price | verified | source |\n|---|---|---|---|---|"
+        "## Prices\n\nChecked on {checked_on}, of a million each; of alarms, metrics and keys one for a month. DynamoDB's are those on demand. \"Yes\":\nthe price was found in a stored copy of its source, or of a page that cites it. Any other price was not verified, and may be wrong:\n\n| Region | of | price | verified | source |\n|---|---|---|---|---|"
     )?;
     for (region, of_region) in PRICES["regions"].as_object().expect("Regions") {
         let currency = of_region["currency"].as_str().expect("a currency");
