@@ -48,7 +48,7 @@ async fn a_message_whose_function_crashes_each_time_lies_unchanged_in_its_dead_l
     );
     assert!(testbed.notices().await.is_empty(), "nobody lived to write");
     let row = row("dead-letters.md", "`payment-results-dlq`");
-    assert!(row.contains("one whose function crashed each time is only here"));
+    assert!(row.contains("a callback whose function crashed each time is only here"));
 
     testbed.forge_result(callback).await;
     assert_eq!(testbed.work_off().await, 0);

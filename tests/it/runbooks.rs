@@ -452,7 +452,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
             Fault::StatementCreating,
             "still makes the bill",
             "`waiting`; in our console red",
-            "it is asked for each half hour",
+            "it is requested every half hour",
         ),
         (
             Fault::WrongHash,
@@ -477,7 +477,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
         assert!(trouble.contains(says), "{trouble}");
         row_says("reconciliation.md", begins, &[words]);
         let again_s = testbed.hidden.times_s().last().copied();
-        assert_eq!(again_s, Some(1_800), "each half hour");
+        assert_eq!(again_s, Some(1_800), "every half hour");
     }
 }
 

@@ -203,7 +203,7 @@ async fn a_damaged_record_of_an_earlier_day_says_nothing_of_other_days_and_is_th
     assert!(watch.is_met(EARLIER));
     assert!(!watch.not_quiet().contains(ALARM), "it may pass");
     let page = runbooks::page("reconciliation.md");
-    assert!(page.contains("A record that cannot be read counts as that day\n  only"));
+    assert!(page.contains("A record that cannot be read affects its day\n  only"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,14 +33,14 @@ fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its
             "payment-requests-age",
             300,
             "wechat-down.md",
-            "| `payment-requests-age` | messages wait that nobody takes out",
+            "| `payment-requests-age` | messages wait and are not received",
         ),
         (
             "PaymentResultsQueue",
             "payment-results-age",
             300,
             "wechat-down.md",
-            "The alarm `payment-results-age` alone is something else: callbacks come but are not booked",
+            "The alarm `payment-results-age` alone has another cause: callbacks come but are not booked",
         ),
         (
             "WebhooksQueue",
@@ -54,7 +54,7 @@ fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its
             "reconcile-work-age",
             3 * 3600,
             "reconciliation.md",
-            "| any, and the alarm `reconcile-work-age` | a message for `reconcile` waits for 3 hours",
+            "| any, and the alarm `reconcile-work-age` | a message for `reconcile` has waited for 3 hours",
         ),
     ] {
         let met = |age_s: &dyn Fn(i64) -> i64| {

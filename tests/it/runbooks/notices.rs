@@ -135,8 +135,8 @@ async fn a_second_payment_is_two_persons_and_taken_into_the_books_when_it_goes_b
     assert_eq!(testbed.work_off().await, 0);
     let begins = "a second payment for a paid order";
     let words = [
-        "`cargo client refund` alone does not",
-        "give it back whole on the merchant platform: that is taken into the books",
+        "`cargo client refund` alone cannot",
+        "give all of it back on the merchant platform: the refund is imported into the books",
     ];
     parked(&testbed, begins, &words, "already paid by").await;
     let asked = gives_back(&testbed, 100).await;

@@ -51,7 +51,7 @@ async fn a_redirected_refund_that_is_not_paid_out_for_ten_days_is_overdue_until_
     row_says(
         PAGE,
         "`REDIRECTED`",
-        &["10 days ago", "it has not paid it out"],
+        &["10 days ago", "has not paid it out"],
     );
 
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
@@ -60,7 +60,7 @@ async fn a_redirected_refund_that_is_not_paid_out_for_ten_days_is_overdue_until_
     minutes(&testbed, 1).await;
     let refund = shown(&testbed).await;
     assert_eq!(refund["state"], "succeeded");
-    assert_eq!(refund.get("overdue_since"), None, "the mark goes by itself");
+    assert_eq!(refund.get("overdue_since"), None, "it is removed by itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn a_refund_that_wechat_pay_does_not_take_says_with_which_code_and_is_rele
  {
     for (code, begins, is_released) in [
         ("TRADE_OVERDUE", "the order is older than 365 days", true),
-        ("USER_ACCOUNT_ABNORMAL", "the payer's account is gone", true),
+        ("USER_ACCOUNT_ABNORMAL", "the payer's account is closed", true),
         ("INVALID_REQUEST", "profit-sharing money not free", false),
     ] {
         let testbed = paid().await;
@@ -187,7 +187,7 @@ async fn a_refund_that_a_permission_keeps_back_for_a_day_is_refused_then_and_tri
     row_says(
         PAGE,
         "something about the merchant that lasted a day",
-        &["put it right on the merchant platform, then retry"],
+        &["correct it on the merchant platform, then retry"],
     );
     let page = super::page(PAGE);
     assert!(page.contains("After a day it is `refused`"));

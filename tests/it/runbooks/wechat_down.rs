@@ -74,14 +74,14 @@ fn codes() -> Vec<Code> {
             "FREQUENCY_LIMITED",
             Some("rate_limited"),
             "429, `FREQUENCY_LIMITED`",
-            &["too many calls. They wait and come again"],
+            &["too many calls. They wait and are repeated"],
         ),
         passing(
             refuse(403, "RULE_LIMIT"),
             "RULE_LIMIT",
             None,
             "`RULE_LIMIT`",
-            &["a limit on how often, which passes"],
+            &["a rate limit, which passes"],
         ),
         Code {
             cause: Some("unknown_code"),
@@ -181,6 +181,6 @@ async fn an_appid_that_is_not_bound_is_a_setting_and_no_answer_from_either_host_
     row_says(
         PAGE,
         "no answer from either host",
-        &["WeChat Pay, or our way to it"],
+        &["WeChat Pay, or our network path to it"],
     );
 }

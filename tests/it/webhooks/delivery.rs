@@ -187,7 +187,7 @@ async fn a_private_address_is_refused_by_name_and_by_number() {
         "`the webhook may not be sent there`",
         &[
             "`no answer: the host of the webhook has no public address`",
-            "the address is no public one, or not HTTPS",
+            "the address is not public, or not HTTPS",
         ],
     );
     let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -74,22 +74,22 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                 @if !of_next_day.is_none() {
                     p {
                         (yuan_signed(of_next_day.net_fen()))
-                        " of it was left to the next day’s bill, which has it not either: it is among "
+                        " of it was left to the next day’s bill, which does not have it either: it is among "
                         a href=(format!("/console/{}#differences", run.date.plus_days(1))) { "that day’s differences" } "."
                     }
                 }
                 @if !is_complete {
-                    p { "What is in no difference is mostly near midnight, on another day of one side, or agreed when it was read again." }
+                    p { "The part in no difference is mostly of trades near midnight, which one side has on another day, or of trades that agreed when they were read again." }
                 }
             } @else {
                 h2 { "Difference · + if the bill has more" }
                 p.sum { (yuan_signed(now.net_fen())) }
                 p { (text::sentence(&differs(now, is_open))) }
                 p {
-                    @if !is_readable { "Not all differences can be read: what of it is open is not known." }
-                    @else if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
-                    @else if has_bill { "What of it is open is not known: run the day again to see." }
-                    @else { "What of it is open is not known." }
+                    @if !is_readable { "Not all differences can be read: how much of it is open is not known." }
+                    @else if is_cut { "The day has more differences than are counted here: how much of it is open is not known." }
+                    @else if has_bill { "How much of it is open is not known: run the day again to find out." }
+                    @else { "How much of it is open is not known." }
                 }
             }
             @if breakdown.is_whole() && !repaired.is_none() {
