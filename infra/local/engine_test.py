@@ -20,7 +20,7 @@ from deploy_test import FUNCTIONS, ROOT
 LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "src", "engine", "launch.py")
 LIMIT_S = 60
 
-# Longer than the engine takes from one look into a stream to the next.
+# Longer than the time between two reads of a stream by the engine.
 QUIET_S = 2.5
 
 
@@ -151,7 +151,7 @@ class Stack:
         )
 
     def webhooks(self, count):
-        """Takes `count` messages out of the webhooks queue, and looks that no more come."""
+        """Receives `count` messages from the webhooks queue, and checks that no more come."""
         taken, quiet_since = [], None
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:

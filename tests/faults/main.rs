@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         // That harness is another program.
         Some(revision) if !cfg!(with_previous) => {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            previous::build::play(revision.as_deref(), &arguments)
+            previous::build::run(revision.as_deref(), &arguments)
         }
         Some(_) | None => {
             case::keep_panics();
@@ -116,7 +116,7 @@ fn run(options: &Options) -> Result<bool, String> {
             return Ok(show(|| interleave::scenario(race, turns, *switches).1));
         }
         Selection::Flow(name) if options.with_previous.is_some() => {
-            previous::play::flow(flow(name)?, threads, &mut report);
+            previous::runs::flow(flow(name)?, threads, &mut report);
         }
         Selection::Flow(name) => {
             enumerate::every_point(flow(name)?, turns, 1, threads, &mut report);
@@ -127,7 +127,7 @@ fn run(options: &Options) -> Result<bool, String> {
             interleave::every_way(race, turns, strides, threads, &mut report);
         }
         Selection::All(part) if options.with_previous.is_some() => {
-            previous::play::all(part, options, &mut report);
+            previous::runs::all(part, options, &mut report);
         }
         Selection::All(part) => {
             let named = |name: &str| name.contains(part.as_str());
@@ -157,7 +157,7 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(report.close())
 }
 
-/// Plays one case and prints its steps, its log and what was found.
+/// Runs one case and prints its steps, its log and what was found.
 fn show(case: impl FnOnce() -> CaseResult) -> bool {
     let (outcome, log) = logs::kept(|| (case(), logs::read()));
     for step in &outcome.steps {

@@ -10,44 +10,43 @@ The fault harness: the real handlers over the real AWS SDK, and something goes w
 
 Usage: cargo faults [OPTIONS]
 
-Without options it plays every flow with every call struck in every way, every pair of callers interleaved at every call, a
-good many random runs. Within `cargo test` it plays a share of the longest. That it finds what it should is shown by
-`cargo known-bugs`.
+Without options it runs every flow with every call struck in every way, every pair of callers interleaved at every call, and
+many random runs. Within `cargo test` it runs a share of the longest. `cargo known-bugs` shows that it finds what it should.
 
-  --seeds N       so many random runs (default: 20000; within `cargo test` 250)
-  --from N        the seed of the first of them (default: 1)
-  --seed N        plays one random run and prints its steps
-  --flow NAME     plays one flow with every call struck; with --call and --fault one case, printed
+  --seeds N       number of random runs (default: 20000; within `cargo test` 250)
+  --from N        the seed of the first one (default: 1)
+  --seed N        does one random run and prints its steps
+  --flow NAME     runs one flow with every call struck; with --call and --fault one case, printed
   --call N        the call that is struck, counted from 0
   --fault NAME    what happens to it
-  --race NAME     plays one race, interleaved in every way; with --switches one case, printed
+  --race NAME     runs one race, interleaved in every way; with --switches one case, printed
   --switches S,N,M  side S (0 or 1) makes N calls, then the other M, then the first the rest, then the other
-  --unharmed      plays the flow with nothing struck, printed
+  --unharmed      runs the flow with nothing struck, printed
   --with-previous [REVISION]
-                  two releases at once: functions of the release before take turns with these, at all flows, races and random
-                  runs (2000; --flow plays one flow). The release before is the newest tag, or tests/faults/previous/commit
-  --turns TURNS   which invocation is one of which release, to play one case again: previous,N or this,N (so many of that
-                  release, then the other), drawn,SEED, sides,previous or sides,this
+                  two releases at once: functions of the release before and of this one take turns in all flows, races and random
+                  runs (2000; with --flow in one flow). The release before is the newest tag, or tests/faults/previous/commit
+  --turns TURNS   the release of each invocation, to repeat one case: previous,N or this,N (N invocations of that release,
+                  then the other), drawn,SEED, sides,previous or sides,this
   --find CHECK    ends at the first violation of this check, and fails without one
-  --threads N     plays so many cases at a time (default: 2)
+  --threads N     number of cases that run at a time (default: 2)
   --list          lists flows, races and faults
   --help          prints this
 
-The last line is JSON, but with --find. The exit status is 1 when something was found, and each finding ends with the command that plays it again.";
+The last line is JSON, except with --find. The exit status is 1 when something was found, and each finding ends with the command that repeats it.";
 
-/// What is to be done.
+/// The options of one call.
 pub(crate) struct Options {
     pub(crate) what: Selection,
     pub(crate) seeds: u64,
     pub(crate) from: u64,
     pub(crate) threads: usize,
-    /// Whether the release before is at work, too, and which revision was given.
+    /// Whether the release before runs too, and the revision that was given.
     pub(crate) with_previous: Option<Option<String>>,
-    /// Which invocation is one of which release, if that was given.
+    /// The release of each invocation, if given.
     pub(crate) turns: Option<Turns>,
     /// The check whose first violation is searched for.
     pub(crate) find: Option<String>,
-    /// Whether all there is to be played is, as it is not within `cargo test`.
+    /// Whether all cases are run. Within `cargo test` they are not.
     pub(crate) long: bool,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Report {
 #[derive(Debug)]
 struct Search {
     check: String,
-    /// The case in which it was found, and how to play it again.
+    /// The case in which it was found, and how to repeat it.
     found: Option<(String, String)>,
     /// Other checks that reported a violation.
     others: BTreeSet<&'static str>,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// It says itself what it plays and what it found. Whatever the other tests need goes first.
+/// It prints what it runs and what it found. The other tests' needs come first.
 #[test]
 fn no_fault_at_any_call_of_any_flow_moves_money_wrong() {
     let harness = Command::new("nice")

@@ -55,7 +55,7 @@ async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
     );
     assert!(
         testbed.order("ORDER-1").await.due.is_none(),
-        "a final state is not looked at again"
+        "a final state is not checked again"
     );
 }
 

@@ -76,7 +76,7 @@ async fn a_client_over_its_limit_is_answered_429_without_a_call_and_no_other_cli
     assert_eq!(
         testbed.post_order(&native("ORDER-2")).await.status,
         201,
-        "who looks too often still makes orders"
+        "a client that reads too often can still create orders"
     );
     testbed.advance(Duration::from_secs(7)).await;
     assert_eq!(testbed.read_order(&testbed.client, 1).await, [200]);

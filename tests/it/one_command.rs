@@ -34,18 +34,18 @@ pub(crate) fn state_dir(name: &str) -> PathBuf {
 }
 
 /// Runs `cargo local --once` with these words and gives back the last line it printed.
-fn play(state: &Path, words: &[&str]) -> Value {
-    let played = cargo_local(state)
+fn run_scenario(state: &Path, words: &[&str]) -> Value {
+    let run = cargo_local(state)
         .arg("--once")
         .args(words)
         .output()
         .expect("cargo");
-    let text = String::from_utf8(played.stdout).expect("text");
+    let text = String::from_utf8(run.stdout).expect("text");
     println!("{text}");
     assert!(
-        played.status.success(),
+        run.status.success(),
         "`cargo local --once` ended with {}",
-        played.status
+        run.status
     );
     serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON as the last line")
 }
@@ -178,15 +178,15 @@ const DAYS_END: [&str; 9] = [
     "second_refunded",
 ];
 
-/// A play that went well has these steps: so many payments, what comes later, and the day's end.
-fn is_whole(played: &Value, payments: usize) {
-    assert_eq!(played["ok"], true, "{played}");
-    let steps = played["steps"].as_array().expect("steps");
+/// A successful scenario has these steps: so many payments, the later events, and the day's end.
+fn is_whole(run: &Value, payments: usize) {
+    assert_eq!(run["ok"], true, "{run}");
+    let steps = run["steps"].as_array().expect("steps");
     assert!(
         steps
             .iter()
             .all(|step| step["ms"].is_i64() && step["ids"].is_object()),
-        "{played}"
+        "{run}"
     );
     let names: Vec<&str> = steps
         .iter()
@@ -201,17 +201,17 @@ fn is_whole(played: &Value, payments: usize) {
 }
 
 /// The output of the last step with this name.
-fn ids<'a>(played: &'a Value, name: &str) -> &'a Value {
-    let steps = played["steps"].as_array().expect("steps");
+fn ids<'a>(run: &'a Value, name: &str) -> &'a Value {
+    let steps = run["steps"].as_array().expect("steps");
     let step = steps.iter().rfind(|step| step["name"] == name);
     &step.expect("the step")["ids"]
 }
 
 /// A paid order had its webhooks and was refunded in part, one order was closed, and a late payment
 /// was refunded whole. The simulator's own books in its file agree.
-fn whole_life_was_played(state: &Path, played: &Value) {
-    let paid = &ids(played, "merchant_reads")["order_no"];
-    let webhook = ids(played, "webhook");
+fn whole_life_was_run(state: &Path, run: &Value) {
+    let paid = &ids(run, "merchant_reads")["order_no"];
+    let webhook = ids(run, "webhook");
     assert_eq!(
         (&webhook["signature"], &webhook["state"]),
         (&json!("verified"), &json!("paid"))
@@ -219,15 +219,15 @@ fn whole_life_was_played(state: &Path, played: &Value) {
     let of_this_order = format!("{}_", paid.as_str().expect("a number"));
     let webhook_id = webhook["webhook_id"].as_str().expect("an id");
     assert!(webhook_id.starts_with(&of_this_order), "{webhook_id}");
-    let came = &played["webhooks"];
+    let came = &run["webhooks"];
     assert_eq!(
         (&came["refused"], came["verified"].as_u64() > Some(0)),
         (&json!(0), true)
     );
 
-    assert_eq!(ids(played, "refund")["state"], "reserved");
-    assert_eq!(ids(played, "refund_done")["state"], "succeeded");
-    let timeline = ids(played, "timeline");
+    assert_eq!(ids(run, "refund")["state"], "reserved");
+    assert_eq!(ids(run, "refund_done")["state"], "succeeded");
+    let timeline = ids(run, "timeline");
     for (subject, first, last) in [
         ("order", "reserved>", ">paid>partially_refunded"),
         ("refund", "reserved>", ">succeeded"),
@@ -238,11 +238,11 @@ fn whole_life_was_played(state: &Path, played: &Value) {
             "{timeline}"
         );
     }
-    assert_eq!(ids(played, "close")["state"], "closed");
-    assert_eq!(ids(played, "late_money")["state"], "closed");
-    assert_eq!(ids(played, "late_money_refunded")["state"], "refunded");
+    assert_eq!(ids(run, "close")["state"], "closed");
+    assert_eq!(ids(run, "late_money")["state"], "closed");
+    assert_eq!(ids(run, "late_money_refunded")["state"], "refunded");
 
-    let (previewed, reconciled) = (ids(played, "day_previewed"), ids(played, "day_reconciled"));
+    let (previewed, reconciled) = (ids(run, "day_previewed"), ids(run, "day_reconciled"));
     for (kind, before, after) in [
         ("paid_there_unpaid_here", "open", "repaired"),
         ("duplicate_payment", "open", "proposed"),
@@ -252,8 +252,8 @@ fn whole_life_was_played(state: &Path, played: &Value) {
             (&json!(before), &json!(after))
         );
     }
-    assert_eq!(ids(played, "news_found")["state"], "paid");
-    let second = ids(played, "second_refunded");
+    assert_eq!(ids(run, "news_found")["state"], "paid");
+    let second = ids(run, "second_refunded");
     assert_eq!(
         (&second["state"], &second["difference"]),
         (&json!("succeeded"), &json!("repaired"))
@@ -265,18 +265,12 @@ fn whole_life_was_played(state: &Path, played: &Value) {
         ("refund_done", paid, 40),
         (
             "late_money_refunded",
-            &ids(played, "late_money")["order_no"],
+            &ids(run, "late_money")["order_no"],
             100,
         ),
-        (
-            "second_refunded",
-            &ids(played, "paid_twice")["order_no"],
-            100,
-        ),
+        ("second_refunded", &ids(run, "paid_twice")["order_no"], 100),
     ] {
-        let number = ids(played, step)["out_refund_no"]
-            .as_str()
-            .expect("a number");
+        let number = ids(run, step)["out_refund_no"].as_str().expect("a number");
         let refund = &simulator["books"]["refunds"][number];
         assert_eq!(
             (
@@ -293,10 +287,10 @@ fn whole_life_was_played(state: &Path, played: &Value) {
 #[test]
 fn the_whole_life_of_an_order_goes_through_compiled_functions_and_data_survives_a_restart() {
     let state = state_dir("one-command");
-    let first = play(&state, &["--product", "all"]);
+    let first = run_scenario(&state, &["--product", "all"]);
     is_whole(&first, 5);
-    whole_life_was_played(&state, &first);
-    let again = play(&state, &["--sealed-key"]);
+    whole_life_was_run(&state, &first);
+    let again = run_scenario(&state, &["--sealed-key"]);
     assert_eq!(
         again["last_order"]["order_no"],
         ids(&first, "merchant_reads")["order_no"]
@@ -307,7 +301,7 @@ fn the_whole_life_of_an_order_goes_through_compiled_functions_and_data_survives_
     );
     is_whole(&again, 1);
     // The second run signs by the sealed key; its webhooks go where those of the first went.
-    whole_life_was_played(&state, &again);
+    whole_life_was_run(&state, &again);
     std::fs::remove_dir_all(&state).expect("the state directory");
 }
 

@@ -77,7 +77,7 @@ class Starting:
             )
 
     def ready(self):
-        """Waits until it has played its scenario, whose faults would strike the proof's order as well."""
+        """Waits until it has run its scenario, whose faults would affect the proof's order as well."""
         deadline = time.monotonic() + START_LIMIT_S
         while "Running until Ctrl-C" not in self.log.read_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -160,7 +160,7 @@ def paid_order(api, stack, settings):
     simulator(stack, "/admin/pay", {"order": ORDER_NO})
     deadline = time.monotonic() + PAID_LIMIT_S
     while True:
-        # A look at an unpaid order would ask WeChat Pay about it, so the callback is awaited first.
+        # Reading an unpaid order would query WeChat Pay, so the callback is awaited first.
         tries = [one for callback in simulator(stack, f"/admin/callbacks?about={ORDER_NO}") for one in callback["tries"]]
         taken = [one for one in tries if one.get("status") == 204]
         if taken and (order := client(stack, settings, "get", ORDER_NO))["state"] == "paid":

@@ -7,8 +7,8 @@ Run it after `sam build`, with the Python that the SAM CLI is installed in:
 
 The functions run against a local AWS engine with empty tables, so their calls are real. They run in containers
 if a Docker engine answers or can be started (as root). `sam local start-api` then serves every route before the stack of
-`cargo local`, as README.md says: a signed order is created, paid at the simulator, and told by its callback; and the
-events are played once more by `cargo lambda watch`. Where no engine is installed, or the kernel forbids containers, the
+`cargo local`, as README.md says: a signed order is created, paid at the simulator, and settled by its callback; and the
+events are sent again by `cargo lambda watch`. Where no engine is installed, or the kernel forbids containers, the
 functions run under the runtime interface emulator that comes with the SAM CLI, without `sam local invoke` and
 `start-api`. The output says which. Exit status 0 means that every answer was right.
 """
@@ -77,7 +77,7 @@ def sweep_of_nothing(answer):
 
 
 def words(answer):
-    """What a part says that has looked at its answers by itself."""
+    """The words of a part that checks its answers itself."""
     return answer
 
 

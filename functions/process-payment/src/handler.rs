@@ -341,7 +341,7 @@ async fn refund(
                 refund_no = refund_no.as_str(),
                 driven = ?advanced,
                 trace_id = trace.id(),
-                "refund looked at"
+                "refund checked"
             );
             Verdict::Done
         }

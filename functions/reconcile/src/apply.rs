@@ -3,8 +3,8 @@
 
 mod give_back;
 mod outcome;
+mod restore_order;
 mod send_on;
-mod take_on;
 
 use flows::{origin::Origin, problem::ErrorChain};
 use payments::{
@@ -20,8 +20,8 @@ use tracing::{error, info};
 use crate::{app::App, error::DayError, payment_facts, track_refunds};
 use give_back::GiveBack;
 use outcome::{ActionDone, ActionResult};
+use restore_order::restore_order;
 use send_on::send_on;
-use take_on::take_on;
 
 /// Carries out what persons decided.
 pub(crate) struct Applier<'a> {
@@ -119,7 +119,7 @@ impl<'a> Applier<'a> {
         let traceparent = self.origin.trace.traceparent();
         let sent = self.app.work.send_reconcile(&message, SOON_S, &traceparent);
         if let Err(error) = sent.await {
-            info!(%date, id, error = %ErrorChain(&error), "the minute's run looks how the refund stands");
+            info!(%date, id, error = %ErrorChain(&error), "the minute's run checks the refund's state");
         }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Applier<'a> {
                 Ok(Err("no money goes back for this kind of difference".into()))
             }
             (ApprovedAction::TakeOn { client_id }, _) => {
-                take_on(app, transaction_id, client_id, origin).await
+                restore_order(app, transaction_id, client_id, origin).await
             }
             (
                 ApprovedAction::Retry

@@ -271,7 +271,7 @@ impl<'a> BillReader<'a> {
         if let Some(bytes) = self.app.evidence.open(&kept_as).await? {
             return Ok(Some(BillStream {
                 name: bill.name(),
-                source: BillSource::Kept(bytes),
+                source: BillSource::Evidence(bytes),
                 keeping: None,
                 sha1,
                 kept_as,
@@ -325,7 +325,7 @@ impl<'a> BillReader<'a> {
         Ok(StoredBill::File {
             opened: Box::new(BillStream {
                 name: bill.name(),
-                source: BillSource::Kept(bytes),
+                source: BillSource::Evidence(bytes),
                 keeping: None,
                 sha1: sha1.clone(),
                 kept_as: kept_as.clone(),

@@ -255,7 +255,7 @@ impl<'a> Day<'a> {
             run_id: run.id_of_the_day_after(self.part.number),
             requested_at_ms: Some(app.clock.now_ms().max(after_it)),
         };
-        info!(date = %next.date, "the day after has to judge what was carried to it: it is run again");
+        info!(date = %next.date, "the day after decides on trades that were carried to it: it is run again");
         self.send(&message).await
     }
 

@@ -97,7 +97,7 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
             let why = ErrorChain(&error).to_string();
             warn!(
                 error = why,
-                "the trade bill of the day before is not there to look into"
+                "the trade bill of the day before is not available"
             );
             Ok(Err(why))
         }

@@ -205,7 +205,7 @@ impl Findings {
             (NearMidnight::DayAfter, _) => self.carry(trade, product),
             (NearMidnight::DayBefore, Some(why)) => {
                 let note = format!(
-                    "it may be in the bill of the day before, which was not there to look into ({why})"
+                    "it may be in the bill of the day before, which was not available ({why})"
                 );
                 let notes: Vec<String> = [here.note, Some(note)].into_iter().flatten().collect();
                 let here = SideView {

@@ -51,7 +51,7 @@ pub(crate) fn funds_done(run: &Run, open: u64) {
         Differences = found,
         OpenDifferences = open,
         CarriedTrades = run.carried(),
-        "the day's movements are judged"
+        "the day's movements are compared"
     );
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn failed(run: &Run, side: RunSide) {
         run_id = run.id,
         DaysFailed = of(RunSide::Trades),
         FundSidesFailed = of(RunSide::Funds),
-        "a side of the day could not be judged"
+        "a side of the day could not be compared"
     );
 }
 

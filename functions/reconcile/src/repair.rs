@@ -141,7 +141,7 @@ impl<'a> Repairer<'a> {
             id = difference.id,
             order_no = difference.about.order_no,
             state = next.state.name(),
-            "difference looked at"
+            "difference checked"
         );
         DifferenceStore::new(self.app, self.run)
             .written(difference, next)
@@ -194,7 +194,7 @@ impl<'a> Repairer<'a> {
             }
             Err(RefundError::PaymentNotBooked) => {
                 return Ok(RepairOutcome::NotRepaired(
-                "the payment that it gives back is not booked here: look at that one first, then run the day again"
+                "the payment that it gives back is not booked here: check that one first, then run the day again"
                     .into(),
             ));
             }

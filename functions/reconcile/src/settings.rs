@@ -37,7 +37,7 @@ impl FunctionSettings for Settings {
         );
         let repairs = reader.choice(
             "RECONCILE_REPAIRS",
-            "`true` (the daily run repairs) or `false` (it only looks)",
+            "`true` (the daily run repairs) or `false` (it only reports)",
             &[("true", true), ("false", false)],
         );
         let usual = FundTerms::default();

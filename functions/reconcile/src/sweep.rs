@@ -323,7 +323,7 @@ impl Work for Checks<'_> {
                 error!(order_no, error = %ErrorChain(&error), "what is due needs a person");
                 CheckOutcome::Failed
             } else {
-                warn!(order_no, error = %ErrorChain(&error), "what is due could not be looked at");
+                warn!(order_no, error = %ErrorChain(&error), "a due item could not be checked");
                 CheckOutcome::Unanswered
             }
         })

@@ -52,7 +52,7 @@ pub(crate) async fn refunds(app: &App) {
         };
         if app.clock.now_ms() >= ends_ms {
             warn!(
-                "more differences wait for refunds than a minute's run looks at: the next one goes on"
+                "more differences wait for refunds than a minute's run checks: the next one continues"
             );
             break Some(next);
         }
@@ -61,7 +61,7 @@ pub(crate) async fn refunds(app: &App) {
     if stopped_at != began_at
         && let Err(error) = app.reconciliations.go_on_from(stopped_at.as_ref()).await
     {
-        warn!(error = %ErrorChain(&error), "the next look at differences goes on where this one did");
+        warn!(error = %ErrorChain(&error), "the next check of differences continues where this one did");
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn refunds(app: &App) {
 /// tracking of stuck refunds, and no other alarm would show it.
 fn log_not_checked(error: &ReconciliationError) {
     if error.is_transient() {
-        warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
+        warn!(error = %ErrorChain(error), "differences that wait for refunds were not checked");
     } else {
         error!(
             error = %ErrorChain(error),

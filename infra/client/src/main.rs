@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use args::UsageError;
 
 const HELP: &str = "\
-Works with orders over the merchant API, by signed requests, and looks after a deployment.
+Works with orders over the merchant API, by signed requests, and checks and maintains a deployment.
 
 Orders:
   cargo client create --product native|jsapi|mini_program|app|h5 --amount-fen N --description TEXT

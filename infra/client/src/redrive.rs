@@ -332,11 +332,11 @@ impl Redrive {
             }
             End::Most => eprintln!("As many as --max names: there may be more."),
             End::Flooded => eprintln!(
-                "Messages die faster than they can be looked through: the cause is not gone. Look at the log first."
+                "Messages die faster than they can be listed: the cause is not gone. Check the log first."
             ),
             End::Empty if newer.is_empty() => {}
             End::Empty => eprintln!(
-                "{} messages died since this began, and stay: look at the log before you move them.",
+                "{} messages died since this began, and stay: check the log before you move them.",
                 newer.len()
             ),
         }
@@ -356,7 +356,7 @@ impl Redrive {
     async fn show_again(&self, letters: &[DeadLetter]) {
         if let Err(error) = self.letters.show_again(letters).await {
             eprintln!(
-                "{error}: what was looked at is visible again within {} s",
+                "{error}: the messages that were read are visible again within {} s",
                 DeadLetters::HIDDEN_S
             );
         }

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn all_products_are_played_by_one_word() {
+    fn all_products_are_run_by_one_word() {
         let Ok(Command::Run(arguments)) = run("--product all") else {
             panic!("not understood")
         };

@@ -22,7 +22,7 @@ pub(crate) enum HttpError {
     #[error("no connection, or it broke")]
     Connection(#[source] hyper_util::client::legacy::Error),
     #[error("the answer broke off")]
-    Answer(#[source] hyper::Error),
+    Body(#[source] hyper::Error),
     #[error("no answer within {} s", ANSWER_WITHIN.as_secs())]
     Late,
 }
@@ -46,7 +46,7 @@ impl Http {
                 .await
                 .map_err(HttpError::Connection)?;
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.map_err(HttpError::Answer)?.to_bytes();
+            let body = body.collect().await.map_err(HttpError::Body)?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
         tokio::time::timeout(ANSWER_WITHIN, exchange)

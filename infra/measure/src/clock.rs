@@ -7,7 +7,7 @@ use wechatpay::UnixSeconds;
 /// Milliseconds since 1970.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a benchmark plays the world outside the functions, which has a clock"
+    reason = "a benchmark simulates the world outside the functions, which has a clock"
 )]
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now()

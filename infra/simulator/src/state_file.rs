@@ -6,7 +6,7 @@
 //! again and a new journal begins.
 //!
 //! What a kill can do: a line without its end is left out, and nothing before it is lost. A journal
-//! names the file that it continues, so that one of an earlier file is never played on a later one.
+//! names the file that it continues, so that an earlier one is never applied to a later file.
 //!
 //! The file is synced before it replaces the previous one: otherwise a power cut could leave
 //! neither. The journal is not synced: data given to the system survives any end of the simulator,
@@ -177,7 +177,7 @@ impl Writer {
         };
         if in_file {
             *journal = None;
-            // One that stays is played again, and says nothing.
+            // One that stays is applied again without a message.
             drop(fs::remove_file(journal_of(&self.path)));
         }
     }

@@ -226,7 +226,7 @@ impl Problem {
             StatusCode::CONFLICT,
             "refund_state",
             "Refund under way",
-            "WeChat Pay was told before where the money goes, and is paying it out. Look at the refund again later.",
+            "WeChat Pay already got the destination of the money and is paying it out. Read the refund again later.",
         )
     }
 
@@ -269,7 +269,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "wechatpay_silent",
             "No answer from WeChat Pay",
-            "WeChat Pay gave no answer that can be trusted. Look at the refund after Retry-After before asking again.",
+            "WeChat Pay gave no answer that can be trusted. Read the refund after Retry-After before you repeat the request.",
         )
         .retry_after(60)
     }

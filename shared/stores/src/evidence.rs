@@ -338,7 +338,7 @@ impl EvidenceUpload {
             {
                 Ok(false)
             }
-            Err(error) => Err(failed("look for a kept bill", error)),
+            Err(error) => Err(failed("find a kept bill", error)),
         }
     }
 }

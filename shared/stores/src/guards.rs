@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `nonce#...` | a signed request that changes something works once |
 //! | `submit#...` | one payer's next order waits until the one before is answered |
-//! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
+//! | `ask#...` | limits the queries of an order when its client reads it often |
 //! | `resend#...` | a client's undelivered events are sent again at a bounded rate |
 //! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
 //! | `pause#...` | what rests until a time, such as a merchant's refunds |
@@ -302,7 +302,7 @@ impl Guards {
             .key("pk", text(refund_pause(mchid)))
             .send()
             .await
-            .map_err(|error| failed("look for a pause of refunds", error))?;
+            .map_err(|error| failed("read a pause of refunds", error))?;
         let until = got.item().and_then(expires_at);
         Ok(until.filter(|until| *until > now))
     }
@@ -341,7 +341,7 @@ impl Guards {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| failed("look for an unknown serial", error))?;
+            .map_err(|error| failed("read an unknown serial", error))?;
         let item = got
             .item()
             .filter(|item| expires_at(item).is_some_and(|until| until > now));

@@ -45,7 +45,7 @@ pub(crate) fn keep_panics() {
     }));
 }
 
-/// Plays a flow by a script.
+/// Runs a flow by a script.
 pub(crate) fn flow(flow: &Flow, turns: Turns, script: Box<dyn Policy>) -> CaseResult {
     run(async {
         let mut scenario = Scenario::new(Deployment::set(1, turns).await);
@@ -58,7 +58,7 @@ pub(crate) fn flow(flow: &Flow, turns: Turns, script: Box<dyn Policy>) -> CaseRe
     })
 }
 
-/// Plays a race by a script.
+/// Runs a race by a script.
 pub(crate) fn race(race: &Race, turns: Turns, script: Box<dyn Policy>) -> CaseResult {
     run(async {
         let mut scenario = Scenario::new(Deployment::set(1, turns).await);

@@ -1,5 +1,5 @@
-//! Every crash point, enumerated: each flow is played once unharmed and its calls are counted; then
-//! it is played again for every call and everything that can happen to that call.
+//! Every crash point, enumerated: each flow is run once unharmed and its calls are counted; then
+//! it is run again for every call and everything that can happen to that call.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub(crate) fn record(flow: &Flow, turns: Turns) -> (Vec<Call>, CaseResult) {
     (take(&calls), outcome)
 }
 
-/// Plays a flow with the call at this position struck. Gives the call, too.
+/// Runs a flow with the call at this position struck. Gives the call, too.
 pub(crate) fn strike(
     flow: &Flow,
     turns: Turns,
@@ -42,7 +42,7 @@ pub(crate) fn strike(
     (take(&struck), outcome)
 }
 
-/// Plays a flow with every call struck in every way; or only one of `each` so many cases, spread
+/// Runs a flow with every call struck in every way; or only one of `each` so many cases, spread
 /// over all of them.
 pub(crate) fn every_point(
     flow: &Flow,

@@ -46,7 +46,7 @@ impl Switches {
         })
     }
 
-    /// Those to be played next, when each side was stopped or came to its end before: how many
+    /// Those to be run next, when each side was stopped or came to its end before: how many
     /// calls a side has depends on what the other does meanwhile, so each is stopped one call later
     /// until it has none.
     fn further(self, reached: Reached) -> impl Iterator<Item = Self> {
@@ -68,7 +68,7 @@ impl fmt::Display for Switches {
 /// More calls than any side makes.
 const TO_THE_END: usize = 100_000;
 
-/// Plays a race in every way. `strides` is [`Race::strides`].
+/// Runs a race in every way. `strides` is [`Race::strides`].
 pub(crate) fn every_way(
     race: &Race,
     turns: Turns,
@@ -121,7 +121,7 @@ pub(crate) fn every_way(
     ));
 }
 
-/// Plays a race in one way. Gives whether each side was stopped.
+/// Runs a race in one way. Gives whether each side was stopped.
 pub(crate) fn scenario(race: &Race, turns: Turns, switches: Switches) -> (Reached, CaseResult) {
     let reached = Slot::default();
     let script = Interleave::new(switches.side, switches.calls, Slot::clone(&reached))

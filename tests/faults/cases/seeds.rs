@@ -43,10 +43,10 @@ const DAYS_ONE_IN: u8 = 10;
 
 /// How often progress is reported.
 const PRINT_EACH: usize = 250;
-/// So many seeds are played twice, to see that the same seed is the same run.
+/// So many seeds are run twice, to check that the same seed gives the same run.
 const PLAYED_TWICE: u64 = 10;
 
-/// Plays so many seeds, beginning with `from`, each with its turns of releases.
+/// Runs so many seeds from `from` on, each with its turns of releases.
 pub(crate) fn run(
     from: u64,
     count: u64,
@@ -89,7 +89,7 @@ pub(crate) fn run(
     report.seeds(seeds.len(), began.elapsed());
 }
 
-/// Plays one seed.
+/// Runs one seed.
 pub(crate) fn scenario(seed: u64, turns: Turns) -> CaseResult {
     case::run(async move {
         let mut dice = Rng::with_seed(seed);

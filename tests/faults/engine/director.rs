@@ -38,7 +38,7 @@ pub(crate) trait Policy: Send {
 #[derive(Clone, Debug)]
 pub(crate) struct WaitingCall {
     pub(crate) call: Call,
-    /// On whose side the caller is, where sides are played against one another: see [`on_side`].
+    /// The caller's side in a race: see [`on_side`].
     pub(crate) side: usize,
 }
 
@@ -46,7 +46,7 @@ thread_local! {
     static SIDE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// The side that is running, where sides are played against one another.
+/// The side of a race that is running.
 pub(crate) fn side() -> Option<usize> {
     SIDE.get()
 }

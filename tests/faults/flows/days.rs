@@ -34,7 +34,7 @@ use crate::{
 const ROUNDS_MAX: u32 = 100;
 /// Maximum number of times that a person presses a button in the console until it answers.
 const PRESSES_MAX: u32 = 5;
-/// The flows whose cases are too many for every day, and of how many of them one is played then.
+/// Flows with too many cases for every day, and the step between the cases that are run then.
 pub(super) const LONG: [(&str, usize); 11] = [
     ("day", 11),
     ("day-previewed", 29),

@@ -2,7 +2,7 @@
 //! afterwards, and how it ends.
 //!
 //! A flow is a value. Another one is added by writing down its three parts and the state that each
-//! order must have in the end; its calls are found by playing it.
+//! order must have in the end; its calls are found by running it.
 
 mod attacks;
 mod days;
@@ -37,7 +37,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Of how many cases one is played within `cargo test`, where all of them take too long. A
+    /// One of so many cases is run within `cargo test`, if all of them take too long. A
     /// prime, so that each kind of fault has its turn.
     pub(crate) fn each(&self) -> usize {
         let mut long = days::LONG.iter().chain(&webhooks::LONG);

@@ -212,7 +212,7 @@ pub(super) const FLOWS: &[Flow] = &[
     },
 ];
 
-/// The flows whose cases are too many for every day, and of how many of them one is played then.
+/// Flows with too many cases for every day, and the step between the cases that are run then.
 pub(super) const LONG: [(&str, usize); 7] = [
     ("webhook", 3),
     ("webhook-refused", 3),

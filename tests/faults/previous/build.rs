@@ -1,4 +1,4 @@
-//! Builds the harness with the release before in it, and plays with that.
+//! Builds the harness with the release before in it, and runs it.
 //!
 //! Under `target/previous` the release's files are put by `git archive`, and beside them a
 //! workspace is written: the package of these tests with one more dependency, which is
@@ -32,11 +32,12 @@ const PACKAGES: [&str; 10] = [
     "wechatpay",
 ];
 
-/// Plays with the release before, by the arguments of this call. Whether nothing was found.
+/// Runs the harness with the release before, with the arguments of this call. Returns whether
+/// nothing was found.
 ///
 /// # Errors
 /// There is no such revision, or it cannot be built beside this one.
-pub(crate) fn play(revision: Option<&str>, arguments: &[String]) -> Result<bool, String> {
+pub(crate) fn run(revision: Option<&str>, arguments: &[String]) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let root = root
         .canonicalize()

@@ -30,7 +30,7 @@ impl Marks {
 
     /// Checks for marks that were lost in an invocation of `release`. If it was one of this
     /// release, whatever has no mark gets one.
-    pub(super) fn look(&mut self, deployment: &Deployment, function: Function, release: Release) {
+    pub(super) fn check(&mut self, deployment: &Deployment, function: Function, release: Release) {
         if release == Release::This {
             mark_messages(deployment);
         }

@@ -17,12 +17,12 @@
 
 pub(crate) mod build;
 mod marks;
-pub(crate) mod play;
 mod rollout;
+pub(crate) mod runs;
 
 pub(crate) use rollout::{Rollout, Turns};
 
-/// The option by which a case is played again; empty in a harness without the release before.
+/// The option that repeats a case; empty in a harness without the release before.
 fn option() -> String {
     let commit = option_env!("PREVIOUS_RELEASE");
     commit.map_or(String::new(), |commit| format!(" --with-previous {commit}"))

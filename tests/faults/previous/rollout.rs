@@ -43,7 +43,7 @@ impl Turns {
         }
     }
 
-    /// The options that play a case with these turns again.
+    /// The options that repeat a case with these turns.
     pub(crate) fn option(self) -> String {
         match self {
             Self::This => String::new(),
@@ -118,7 +118,7 @@ impl Rollout {
     pub(crate) fn worked(&self, deployment: &Deployment, function: Function, release: Release) {
         let mut state = self.state();
         if state.turns != Turns::This {
-            state.marks.look(deployment, function, release);
+            state.marks.check(deployment, function, release);
         }
     }
 

@@ -159,7 +159,7 @@ async fn two_explain_and_a_third_opens_it_again(browser: &mut Browser, url: Stri
             assert!(side.contains(&words), "{words} is not in: {side}");
         }
     }
-    let next = "A person: look, then explain";
+    let next = "A person: check, then explain";
     page.shows("Open", RED, next).await;
     let text = page
         .presses("li", "explain", "the shop moved its appid")

@@ -402,7 +402,7 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
     assert_eq!(
         testbed.reconcile_work().await.len(),
         1,
-        "whoever looks starts it"
+        "opening the difference starts it"
     );
 
     testbed

@@ -64,7 +64,7 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
     assert_eq!(
         testbed.difference_lines(day).await,
         ["paid_there_unpaid_here LOST-1 open"],
-        "a preview only looks"
+        "a preview only reports"
     );
     assert_eq!(
         testbed.order("LOST-1").await.state.name(),

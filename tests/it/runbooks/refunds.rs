@@ -103,7 +103,11 @@ async fn a_refund_that_wechat_pay_does_not_take_says_with_which_code_and_is_rele
  {
     for (code, begins, is_released) in [
         ("TRADE_OVERDUE", "the order is older than 365 days", true),
-        ("USER_ACCOUNT_ABNORMAL", "the payer's account is closed", true),
+        (
+            "USER_ACCOUNT_ABNORMAL",
+            "the payer's account is closed",
+            true,
+        ),
         ("INVALID_REQUEST", "profit-sharing money not free", false),
     ] {
         let testbed = paid().await;

@@ -114,7 +114,7 @@ impl Testbed {
         let event = handler::Input::Task(handler::Task::Certificates);
         match handler::run(&self.reconcile, event, deadline_ms).await {
             Ok(handler::Output::Certificates(refreshed)) => refreshed,
-            other => panic!("not a look at certificates: {other:?}"),
+            other => panic!("not a check of certificates: {other:?}"),
         }
     }
 

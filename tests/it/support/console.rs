@@ -88,15 +88,15 @@ impl Testbed {
         answer_to_event(&self.console.deployed, event).await
     }
 
-    /// The console on a port of this machine, where who asks is typed in. Serves until the test's
-    /// runtime ends.
+    /// The console on a port of this machine, where the person types their name. Serves until the
+    /// test's runtime ends.
     pub(crate) async fn serve_console(&self) -> String {
-        serve_desk(&self.console.here).await
+        serve_app(&self.console.here).await
     }
 
     /// The same where days are run by a schedule, the day before each morning.
     pub(crate) async fn serve_scheduled_console(&self) -> String {
-        serve_desk(&self.console.scheduled).await
+        serve_app(&self.console.scheduled).await
     }
 
     /// What the API shows of a day.
@@ -373,7 +373,7 @@ pub(crate) async fn answer_to_event(app: &Arc<App>, event: &Value) -> Value {
     serde_json::to_value(answer).expect("JSON")
 }
 
-async fn serve_desk(app: &Arc<App>) -> String {
+async fn serve_app(app: &Arc<App>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let app = Router::new().fallback(serve).with_state(Arc::clone(app));

@@ -68,7 +68,7 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                 }
                 p { "In all: " (differs(now, is_open)) "." }
                 @if is_open && breakdown.at(GapStatus::Open).is_none() {
-                    p { "What is open makes up for itself in the sums: both sides do not agree." }
+                    p { "The open differences cancel out in the sums: both sides do not agree." }
                 }
                 @let of_next_day = breakdown.of_next_day();
                 @if !of_next_day.is_none() {

@@ -394,7 +394,7 @@ pub(crate) fn next(difference: &Difference) -> String {
         DifferenceState::Open => match (&difference.refund, difference.remedy()) {
             (Some(refund), _) => of_refund(refund).to_owned(),
             (None, _) if was_tried(difference) => {
-                "A person: look at what the run found out, then explain".to_owned()
+                "A person: check what the run found, then explain".to_owned()
             }
             (None, _) if difference.refund_rejected => {
                 "A person: explain, or propose anew what is to become of it".to_owned()
@@ -402,7 +402,7 @@ pub(crate) fn next(difference: &Difference) -> String {
             (None, _) if goes_on_by_runs(difference) => "A person: run the day again".to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
-            (None, Remedy::Operator) => "A person: look, then explain".to_owned(),
+            (None, Remedy::Operator) => "A person: check, then explain".to_owned(),
         },
         DifferenceState::Proposed => {
             let behind = difference.behind_the_proposal();

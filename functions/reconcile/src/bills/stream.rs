@@ -11,7 +11,7 @@ pub(super) enum BillSource {
     /// From WeChat Pay.
     Wechat(BillBytes),
     /// From our own evidence.
-    Kept(EvidenceBytes),
+    Evidence(EvidenceBytes),
 }
 
 impl BillSource {
@@ -19,7 +19,7 @@ impl BillSource {
     async fn chunk(&mut self, bill: &'static str) -> Result<Option<Bytes>, DayError> {
         match self {
             Self::Wechat(bytes) => bytes.chunk().await.map_err(|source| of_file(bill, source)),
-            Self::Kept(bytes) => Ok(bytes.chunk().await?),
+            Self::Evidence(bytes) => Ok(bytes.chunk().await?),
         }
     }
 }

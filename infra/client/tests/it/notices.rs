@@ -264,14 +264,14 @@ async fn the_commands_say_what_they_need() {
     let ledger = Ledger::start("usage").await;
     for (arguments, status, reason) in [
         (
-            vec!["show", "NOBODY"],
+            vec!["show", "UNKNOWN"],
             1,
             "`cargo client notices list` shows",
         ),
         (
-            vec!["decide", "NOBODY", "--who", "li", "--why", "x"],
+            vec!["decide", "UNKNOWN", "--who", "li", "--why", "x"],
             1,
-            "has no notice NOBODY",
+            "has no notice UNKNOWN",
         ),
         (
             vec!["decide", "PARKED", "--who", "li"],

@@ -42,7 +42,7 @@ fn commands(cloud: &Cloud, group: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Runs commands of a group that all go well, and looks that none was left out.
+/// Runs commands of a group that all go well, and checks that none was left out.
 pub(crate) fn run_all<'a>(
     cloud: &Cloud,
     group: &str,

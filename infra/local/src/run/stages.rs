@@ -68,7 +68,7 @@ pub(super) async fn take_resources(
         })
     };
     progress
-        .stage("looking for what is needed", Output::Silent, resources)
+        .stage("checking what is needed", Output::Silent, resources)
         .await
 }
 

@@ -106,7 +106,7 @@ impl Problem {
             StatusCode::CONFLICT,
             Self::STALE,
             "Changed in the meantime",
-            "Somebody, or a run, wrote to this difference after you loaded it. Nothing was done. Load it anew, and decide on what it says now.",
+            "Another person, or a run, changed this difference after you loaded it. Nothing was done. Load it again, and decide on its present state.",
         )
     }
 
@@ -118,7 +118,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "refund_not_started",
             "Decided, not started",
-            "The decision is kept, but what was decided could not be started. Load the difference anew in a minute, which starts it. Nothing else does, unless its day is run again.",
+            "The decision is stored, but its action could not be started. Load the difference again in a minute, which starts it. Nothing else does, unless its day is run again.",
         )
         .retry_after(60)
     }
@@ -130,7 +130,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Temporarily unavailable",
-            "Something behind this page did not answer. Load it anew in a moment; if you decided something, look first whether it is there.",
+            "A service behind this page did not answer. Load it again in a moment; if you made a decision, check first whether it is stored.",
         )
         .retry_after(1)
     }

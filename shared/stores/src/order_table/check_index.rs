@@ -113,7 +113,7 @@ impl OrderTable {
         order: &Order,
         next: NextCheck,
     ) -> Result<bool, TableError> {
-        self.move_due("look at an order again soon", order, next)
+        self.move_due("check an order again soon", order, next)
             .await
     }
 
@@ -173,7 +173,7 @@ impl OrderTable {
         refund: &Refund,
         next: NextCheck,
     ) -> Result<bool, TableError> {
-        let operation = "look at a refund again soon";
+        let operation = "check a refund again soon";
         let set = "SET due_shard = :due_shard, due_at = :due_at";
         self.update_refund(operation, refund, set, &[], next, [])
             .await
@@ -326,7 +326,7 @@ impl OrderTable {
             .send()
             .await;
         // One that moved on meanwhile has its own due time.
-        super::conditional("end the looks at a refund", ended).map(|_| ())
+        super::conditional("end the checks of a refund", ended).map(|_| ())
     }
 
     /// A write to a refund that changes no state, so it has no event. It succeeds if the refund

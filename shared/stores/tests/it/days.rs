@@ -287,7 +287,7 @@ async fn an_order_that_is_not_paid_is_on_no_day() {
 async fn money_that_waits_for_a_person_is_on_its_day_too() {
     let bench = Bench::new().await;
     let parked = PaymentToPark {
-        order_no: OrderNo::parse("NOBODYS").expect("a number"),
+        order_no: OrderNo::parse("NO-ORDER").expect("a number"),
         transaction_id: transaction("000009"),
         amount: Fen::new(55).expect("fen"),
         paid_at: BEFORE,

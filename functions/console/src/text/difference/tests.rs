@@ -42,7 +42,7 @@ fn work_for_more_than_one_run_goes_on_by_running_the_day_again() {
         assert_eq!(next(&one), "A person: run the day again");
     }
     let fees = many(DifferenceKind::FeeOffTheRate, 9);
-    assert_eq!(next(&fees), "A person: look, then explain");
+    assert_eq!(next(&fees), "A person: check, then explain");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_to_do_and_who_acts_next_follow_the_state_of_the_difference() {
     let lost = found_by("run-1", DifferenceKind::PaidThereUnpaidHere);
     says(&lost, "nothing: WeChat Pay is asked", "The next run");
     let noted = lost.noted("run-1", "WeChat Pay says something else", NOW);
-    says(&noted, "read in its history", "A person: look");
+    says(&noted, "read in its history", "A person: check");
 }
 
 #[test]

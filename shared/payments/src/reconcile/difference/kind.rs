@@ -95,7 +95,7 @@ impl OurSide {
 /// What is done about many of a kind that runs repair.
 const THE_NEXT_RUN: &str = "run the day again: these are more than one run takes, and it takes the next ones once those before them are settled";
 /// What is done about many of a kind that a person examines.
-const ONE_CAUSE: &str = "so many have one cause: look at some of them, and whether bill and books are of the same merchant and day; then explain";
+const ONE_CAUSE: &str = "so many have one cause: check some of them, and whether bill and books are of the same merchant and day; then explain";
 /// What is done about many movements or trades that do not go together.
 const OF_SETTLEMENT: &str = "so many have one cause: ask whoever runs the system whether SettlementDays and FundAccounts are as the contract with WeChat Pay has them (runbook reconciliation.md); if they are, open a case with WeChat Pay";
 /// What is done about rows that were only counted, which are always many.
@@ -338,7 +338,7 @@ impl DifferenceKind {
             Self::UncheckedRows => KindFacts {
                 name: "unchecked_rows",
                 title: "Rows that were only counted",
-                meaning: "more rows of the bill than one run looks at do not agree with our books at first sight: these were counted, and no order was read",
+                meaning: "more rows of the bill than one run checks do not agree with our books at first sight: these were counted, and no order was read",
                 what_to_do: UNCHECKED,
                 what_to_do_of_many: UNCHECKED,
                 remedy: Remedy::Operator,

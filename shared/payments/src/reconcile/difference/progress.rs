@@ -72,7 +72,7 @@ impl Difference {
     #[must_use]
     pub fn without_its_refund(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Self {
         let why = format!(
-            "our books have refund {} no more: look in WeChat Pay's console whether the money went back, then decide anew",
+            "our books have refund {} no more: check in WeChat Pay's console whether the money went back, then decide again",
             refund.refund_no
         );
         Self {

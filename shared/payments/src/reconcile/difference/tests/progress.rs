@@ -38,7 +38,7 @@ fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund
             assert_eq!(
                 after.is_followed(),
                 matches!(stage, RefundStage::Abnormal | RefundStage::Refused),
-                "{}: what can still happen is looked at",
+                "{}: a state that can still change is checked",
                 stage.name()
             );
         }
@@ -199,7 +199,7 @@ fn for_a_payer_who_has_redirected_money_no_text_says_that_it_is_owed() {
     };
     let begun = approved(DifferenceKind::DuplicatePayment);
     let owed = begun.with_refund(&has_it, "run-2", NOW).unwrap();
-    assert_eq!(owed.state, DifferenceState::Open, "a person looks");
+    assert_eq!(owed.state, DifferenceState::Open, "an operator decides");
     assert!(!has_it.owes_its_payer());
     assert!(owed.history.last().unwrap().why.contains("do not pay"));
     let explained = decide(&owed, Decision::Explain, "li").unwrap_err();

@@ -1,6 +1,6 @@
-//! What is played with two releases: every flow with the release changed at each of its
-//! invocations, in both directions, and with releases drawn; faults besides; the sides of races of
-//! a release each; and random runs.
+//! Runs with two releases: every flow with a change of release at each of its invocations, in both
+//! directions, and with releases drawn at random; with faults; races whose sides have different
+//! releases; and random runs.
 
 use std::time::Instant;
 
@@ -21,17 +21,17 @@ use crate::{
     report::Report,
 };
 
-/// So many invocations of a flow are each followed by the other release. A longer flow has its
-/// changes of releases at as many, spread over it.
+/// A flow changes its release after each of so many invocations. In a longer flow they are spread
+/// over it.
 const CHANGES_MAX: usize = 40;
-/// So many times the release of each invocation of a flow is drawn.
+/// How often a flow is run with the release of each invocation drawn.
 const DRAWS: u64 = 12;
-/// Of so many ways to strike a flow one is played, with releases drawn.
+/// One of so many strikes of a flow is run, with releases drawn.
 const STRUCK_EACH: usize = 97;
-/// A race is interleaved at every so many calls of one side.
+/// A race is interleaved at each of one side's calls in steps of this.
 const RACE_STRIDE: usize = 5;
 
-/// Plays all whose name holds `part`.
+/// Runs all flows and races whose names contain `part`.
 pub(crate) fn all(part: &str, options: &Options, report: &mut Report) {
     let named = |name: &str| name.contains(part);
     let threads = options.threads;
@@ -58,7 +58,7 @@ pub(crate) fn all(part: &str, options: &Options, report: &mut Report) {
     }
 }
 
-/// Plays one flow.
+/// Runs one flow.
 pub(crate) fn flow(flow: &Flow, threads: usize, report: &mut Report) {
     let (began, before) = (Instant::now(), report.violations());
     let invocations = unharmed(

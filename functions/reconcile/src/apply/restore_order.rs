@@ -18,7 +18,7 @@ use crate::{
 /// An order of this client whose record was lost: it is written as `closing`, and its payment is
 /// settled into it. Nothing is overwritten: if the number has an order by now, settling decides
 /// what that means.
-pub(super) async fn take_on(
+pub(super) async fn restore_order(
     app: &App,
     transaction_id: &TransactionId,
     client_id: &ClientId,
@@ -49,7 +49,7 @@ pub(super) async fn take_on(
     match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => info!(
             order_no = notice.order_no.as_str(),
-            "an order whose record was lost is taken on again"
+            "an order whose record was lost is restored"
         ),
         ReserveOutcome::Taken(_) => {}
     }
