@@ -115,7 +115,7 @@ def with_variables(document, variables, folder):
             continue
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", logical_id).lower()
         if name not in variables:
-            raise Failed(f"the stack has no function {name}; `cargo local` runs another version: start it anew")
+            raise Failed(f"the stack has no function {name}; `cargo local` runs another version: start it again")
         properties = resource["Properties"]
         properties["Environment"] = {"Variables": variables[name]}
         properties["CodeUri"] = str(folder / properties["CodeUri"])

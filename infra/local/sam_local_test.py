@@ -91,7 +91,7 @@ class Files(unittest.TestCase):
             self.written(differing)
 
     def test_what_stands_in_the_way_says_what_to_do(self):
-        with self.assertRaisesRegex(sam_local.Failed, "no function send-webhook.*start it anew"):
+        with self.assertRaisesRegex(sam_local.Failed, "no function send-webhook.*start it again"):
             self.written({"create-order": VARIABLES["create-order"]})
         self.bootstrap("SendWebhook", 0xFFFF)
         with self.assertRaisesRegex(sam_local.Failed, "SendWebhook was built for another processor; run `sam build"):

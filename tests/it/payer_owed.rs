@@ -169,7 +169,7 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     let page = difference.page("zhao").await;
     for words in [
         "on the merchant’s own account",
-        "A person: pay the payer, then say how",
+        "A person: pay the payer, then record how",
         "li@example.com and wang@example.com",
     ] {
         assert!(page.contains(words), "{words} is not in {page}");

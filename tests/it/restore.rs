@@ -173,8 +173,8 @@ async fn the_same_money_under_another_number(order_no: &str, fen: i64, is_held: 
     testbed.refunded(order_no, "R1", fen).await;
     moment.restore(&testbed).await;
 
-    let anew = testbed.refund(order_no, "R2", fen).await;
-    assert_eq!(anew.status, 202, "{}", anew.body);
+    let again = testbed.refund(order_no, "R2", fen).await;
+    assert_eq!(again.status, 202, "{}", again.body);
     if !is_held {
         assert_eq!(testbed.work_off().await, 0);
     }

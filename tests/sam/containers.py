@@ -20,7 +20,7 @@ SAM = Path(sys.executable).with_name("sam")
 CALL_LIMIT_S = 180
 
 # Where the emulator in a container serves the runtime API. Rarely it starts a program before it listens there (the same
-# emulator in https://github.com/localstack/localstack/issues/12680), and the program ends. The next call starts it anew.
+# emulator in https://github.com/localstack/localstack/issues/12680), and the program ends. The next call starts it again.
 RUNTIME_API = "127.0.0.1:9001"
 TRIES = 3
 

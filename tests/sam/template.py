@@ -1,7 +1,7 @@
 """The built template, pointed at the local AWS engine.
 
 SAM gives a function the variables that its template names, and no others; a `!Ref` to a table comes out as the table's
-logical id. So the template is written anew beside the built one, with values that hold locally.
+logical id. So the template is written again beside the built one, with values that hold locally.
 """
 
 import json

@@ -274,8 +274,8 @@ impl Breakdown {
         self.counted_of(product).less(repaired.unwrap_or_default())
     }
 
-    /// Whether something is open, be it that it makes up for itself in the sums: all that was
-    /// counted, while it is not known what of it is.
+    /// Whether something is open, even if it cancels out in the sums. While the open part is not
+    /// known, all that was counted is.
     pub(crate) fn is_open(&self) -> bool {
         if self.is_whole() {
             !self.open.is_empty() || !self.gaps(GapStatus::Open).0.is_empty()

@@ -94,7 +94,7 @@ impl<'a> Applier<'a> {
                         %date,
                         id,
                         reason = %why,
-                        what_to_do = "tell finance staff to decide anew in the console: the difference is open again",
+                        what_to_do = "tell finance staff to decide again in the console: the difference is open again",
                         DifferencesOpened = 1,
                         "what was approved could not be done"
                     ),
@@ -145,7 +145,7 @@ impl<'a> Applier<'a> {
             (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Operator) => {
                 Ok(Err("no money goes back for this kind of difference".into()))
             }
-            (ApprovedAction::TakeOn { client_id }, _) => {
+            (ApprovedAction::RestoreOrder { client_id }, _) => {
                 restore_order(app, transaction_id, client_id, origin).await
             }
             (

@@ -58,13 +58,13 @@ impl<'a> DifferenceStore<'a> {
             found.push(match self.app.reconciliations.find(difference).await? {
                 FindOutcome::New => difference.clone(),
                 FindOutcome::Known(known) if is_counted_otherwise(&known, difference, self.run) => {
-                    let anew = known.counted_anew(difference, &self.run.id, self.app.clock.now());
-                    self.written(&known, anew).await?
+                    let again = known.counted_again(difference, &self.run.id, self.app.clock.now());
+                    self.written(&known, again).await?
                 }
                 FindOutcome::Known(known) if has_other_amounts(&known, difference, self.run) => {
-                    let anew =
+                    let again =
                         known.with_other_amounts(difference, &self.run.id, self.app.clock.now());
-                    self.written(&known, anew).await?
+                    self.written(&known, again).await?
                 }
                 FindOutcome::Known(known) if was_repaired_before(&known, self.run) => {
                     let why = "a later run finds it again";

@@ -29,7 +29,7 @@ pub(crate) enum DayError {
     #[error("a bill of the day is of no use")]
     Bill(#[source] Box<BrokenBill>),
     /// The same, and it is fetched again.
-    #[error("a bill of the day is of no use, and is fetched anew in half an hour")]
+    #[error("a bill of the day is of no use, and is fetched again in half an hour")]
     BillAgain(#[source] Box<BrokenBill>),
     /// Another run of the same day started meanwhile and continues.
     #[error("another run has taken the day over")]

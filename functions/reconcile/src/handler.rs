@@ -245,7 +245,7 @@ impl WorkMessage<'_> {
                 return Verdict::Done;
             }
             DayError::BillAgain(_) => {
-                warn!(error = text, "the bill is of no use: it is fetched anew");
+                warn!(error = text, "the bill is of no use: it is fetched again");
                 BILL_AGAIN_S
             }
             DayError::Bill(_) | DayError::Damaged(_) => {

@@ -160,7 +160,7 @@ pub enum Refusal {
         keyid: String,
     },
     /// The nonce was used before. Made by the caller, who remembers nonces.
-    #[error("this nonce was used before: sign each request anew, with a fresh nonce")]
+    #[error("this nonce was used before: sign each request again, with a fresh nonce")]
     NonceSeen,
 }
 

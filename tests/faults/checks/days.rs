@@ -235,8 +235,8 @@ fn refunds_of<'a>(refunds: &'a [Refund], difference: &Value) -> Vec<&'a Refund> 
     refunds.iter().filter(is_it).collect()
 }
 
-/// Whether two persons wanted the order taken on again, and no money back.
-fn is_taken_on(difference: &Value) -> bool {
+/// Whether two persons wanted the lost order restored, and no refund.
+fn is_restored(difference: &Value) -> bool {
     difference["wanted"]["do"] == "take_on"
 }
 
@@ -283,7 +283,7 @@ pub(super) fn what_was_approved_went_back_once(
     found: &mut Findings,
 ) {
     let refunds = deployment.wechat().refunds();
-    let approved = |one: &Value| is_approved(one) && !is_taken_on(one);
+    let approved = |one: &Value| is_approved(one) && !is_restored(one);
     for (date, difference) in differences(books).filter(|(_, one)| approved(one)) {
         let back: Vec<_> = refunds_of(&refunds, difference)
             .iter()

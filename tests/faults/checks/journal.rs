@@ -27,10 +27,10 @@ const ORDER_STEPS: &[(&str, &[&str])] = &[
 
 /// The first state of an order that a reconciliation creates: `closed` if it is not ours, `closing`
 /// if its record was lost.
-const TAKEN_ON: [&str; 2] = ["closed", "closing"];
+const CREATED_BY_RECONCILE: [&str; 2] = ["closed", "closing"];
 
-/// The version of an order's first event. One that is taken on again begins behind all that its
-/// first life can have had.
+/// The version of an order's first event. A restored order begins after all versions that its
+/// lost record can have had.
 pub(super) fn first_version(book: &OrderRecords) -> i64 {
     let first = book.events.first();
     match first {
@@ -144,10 +144,10 @@ fn chain(
             .iter()
             .find(|(state, _)| *state == from)
             .is_some_and(|(_, next)| next.contains(&to));
-        let taken_on = (kind, from) == ("order", "")
-            && TAKEN_ON.contains(&to)
+        let by_reconcile = (kind, from) == ("order", "")
+            && CREATED_BY_RECONCILE.contains(&to)
             && text(event, "cause_kind") == "reconciliation";
-        if from != before || !(allowed || taken_on) {
+        if from != before || !(allowed || by_reconcile) {
             found.add(
                 "a state is left only as STATES.md says",
                 format!("{kind} {name}: from {before:?} comes an event {from:?} -> {to:?}"),

@@ -45,7 +45,7 @@ pub(super) const LONG: [(&str, usize); 11] = [
     ("day-unattributed-money", 7),
     ("day-refund-abnormal", 7),
     ("day-payer-paid", 17),
-    ("day-payer-paid-anew", 41),
+    ("day-payer-paid-again", 41),
     ("day-taken-on-again", 7),
 ];
 
@@ -213,7 +213,7 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         // It is reopened, and another person records again how the payer was paid.
-        name: "day-payer-paid-anew",
+        name: "day-payer-paid-again",
         before: |scenario| {
             Box::pin(async move {
                 PAYER_IS_OWED(scenario).await;

@@ -248,7 +248,7 @@ async fn an_abnormal_refund_goes_to_the_merchant_and_its_payer_is_paid(
     .await;
     arrives().await;
     page.reload().await;
-    page.shows("Open", RED, "A person: pay the payer, then say how")
+    page.shows("Open", RED, "A person: pay the payer, then record how")
         .await;
     let refund =
         "document.querySelector('main').innerText.includes('on the merchant’s own account')";

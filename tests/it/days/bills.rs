@@ -90,7 +90,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
         testbed.begin_day(day, false).await;
         assert_eq!(testbed.work_off_days().await, 1, "{name}");
         let run = testbed.run_of(day).await;
-        assert_eq!(run.state, RunState::Waiting, "{name}: it is fetched anew");
+        assert_eq!(run.state, RunState::Waiting, "{name}: it is fetched again");
         let trouble = run.trouble.unwrap();
         assert!(trouble.contains(says), "{name}: {trouble}");
         assert_eq!(
@@ -117,7 +117,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
+async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_again() {
     for fault in [
         Fault::CutFile {
             keep_bytes: None,

@@ -1,6 +1,6 @@
 //! Money that is not ours to keep: proposed by a run, approved by two persons, given back once.
 
-mod decided_anew;
+mod decided_again;
 mod restored;
 mod unattributed;
 
@@ -195,7 +195,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     assert_eq!(
         proposed.state,
         DifferenceState::Proposed,
-        "two persons decide anew"
+        "two persons decide again"
     );
     assert_eq!(admin.refunds().len(), 1);
     testbed.two_approve(&proposed).await;
@@ -238,7 +238,7 @@ async fn a_refund_that_was_only_proposed_is_made_too_once_two_persons_want_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_a_person_released_is_not_made_anew() {
+async fn a_refund_that_a_person_released_is_not_made_again() {
     let testbed = Testbed::start().await;
     let (day, proposed) = a_second_payment(&testbed).await;
     let admin = testbed.wechat.admin();

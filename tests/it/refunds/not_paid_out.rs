@@ -168,7 +168,7 @@ async fn decided_and_taken_back(testbed: &Testbed) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be_decided_about_anew()
+async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be_decided_about_again()
  {
     let testbed = abnormal().await;
     let admin = testbed.wechat.admin();

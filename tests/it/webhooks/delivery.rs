@@ -100,7 +100,7 @@ async fn every_webhook_is_as_the_contract_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_anew() {
+async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_again() {
     let testbed = WebhookTestbed::start().await;
     testbed
         .receiver

@@ -211,7 +211,7 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<DecisionRejected>
                     | DecisionRejected::WrongStage { .. }
                     | DecisionRejected::RefundIsThere { .. }
                     | DecisionRejected::NothingToRefund
-                    | DecisionRejected::NothingToTakeOn
+                    | DecisionRejected::NothingToRestore
                     | DecisionRejected::RejectFirst
                     | DecisionRejected::PayerOwed
                     | DecisionRejected::PayerHasIt

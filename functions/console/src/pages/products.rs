@@ -227,7 +227,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
                 @if !gap.is_none() || is_open && end == GapStatus::Open {
                     small.bad[end == GapStatus::Open] {
                         (text::end(end)) " " (yuan_signed(gap.net_fen()))
-                        @if gap.is_none() { ", which makes up for itself" }
+                        @if gap.is_none() { ", which cancels out" }
                     }
                 }
             }

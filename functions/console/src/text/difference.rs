@@ -1,4 +1,4 @@
-//! The texts about a difference: where it stands, who acts next, and what its buttons say.
+//! The texts about a difference: its state, who acts next, and the labels of its buttons.
 
 use payments::{
     model::decision::{Destination, OperatorDecision, RefundDecision},
@@ -23,7 +23,7 @@ pub(crate) const fn state(state: DifferenceState) -> (&'static str, Tone) {
     }
 }
 
-/// The same of several differences, whatever is proposed about each.
+/// As [`state`], for several differences, whatever is proposed about each.
 pub(crate) const fn state_of_several(of: DifferenceState) -> (&'static str, Tone) {
     match of {
         DifferenceState::Proposed => ("Proposed", Tone::Wait),
@@ -39,17 +39,17 @@ pub(crate) const fn state_of_several(of: DifferenceState) -> (&'static str, Tone
 /// The state of one difference, including what is proposed.
 pub(crate) fn stands(difference: &Difference) -> (&'static str, Tone) {
     match (difference.state, &difference.wanted) {
-        (DifferenceState::Proposed, ApprovedAction::TakeOn { .. }) => {
-            ("Taking on proposed", Tone::Wait)
+        (DifferenceState::Proposed, ApprovedAction::RestoreOrder { .. }) => {
+            ("Restoring proposed", Tone::Wait)
         }
-        (DifferenceState::Approved, ApprovedAction::TakeOn { .. }) => {
-            ("Taking on approved", Tone::Wait)
+        (DifferenceState::Approved, ApprovedAction::RestoreOrder { .. }) => {
+            ("Restoring approved", Tone::Wait)
         }
         (DifferenceState::Approved, ApprovedAction::Retry) => ("Refund tried again", Tone::Wait),
         (DifferenceState::Approved, ApprovedAction::Release) => ("Refund given up", Tone::Wait),
         (DifferenceState::Approved, ApprovedAction::Redirect) => ("Refund redirected", Tone::Wait),
         (DifferenceState::Approved, ApprovedAction::PayerPaid) if difference.payer_has_it() => {
-            ("Looked up", Tone::Wait)
+            ("Checked", Tone::Wait)
         }
         (DifferenceState::Approved, ApprovedAction::PayerPaid) => ("Payer paid", Tone::Wait),
         (DifferenceState::Proposed, ApprovedAction::Release) => ("Giving up proposed", Tone::Wait),
@@ -57,7 +57,7 @@ pub(crate) fn stands(difference: &Difference) -> (&'static str, Tone) {
             ("Redirecting proposed", Tone::Wait)
         }
         (DifferenceState::Proposed, ApprovedAction::PayerPaid) if difference.payer_has_it() => {
-            ("Looked up, to be approved", Tone::Wait)
+            ("Checked, to be approved", Tone::Wait)
         }
         (DifferenceState::Proposed, ApprovedAction::PayerPaid) => {
             ("Payer paid, to be approved", Tone::Wait)
@@ -69,29 +69,29 @@ pub(crate) fn stands(difference: &Difference) -> (&'static str, Tone) {
     }
 }
 
-/// What is carried out once it is approved.
+/// The action that is carried out once it is approved.
 pub(crate) fn wanted(difference: &Difference) -> String {
     match &difference.wanted {
         ApprovedAction::Refund => "The money goes back to the payer".to_owned(),
-        ApprovedAction::TakeOn { client_id } => format!(
-            "The order is taken on again as paid, for client {}",
+        ApprovedAction::RestoreOrder { client_id } => format!(
+            "The order is restored as paid, for client {}",
             client_id.as_str()
         ),
         ApprovedAction::Retry => "The refund is sent once more, under its number".to_owned(),
-        ApprovedAction::Release => "The refund is given up and its money set free".to_owned(),
+        ApprovedAction::Release => "The refund is given up and its money released".to_owned(),
         ApprovedAction::Redirect => "The money goes to the merchant’s own account".to_owned(),
         ApprovedAction::PayerPaid if difference.payer_has_it() => {
-            "What was found about the payer, who has the money as WeChat Pay says, closes the difference"
+            "WeChat Pay says that the payer has the money; what was found closes the difference"
                 .to_owned()
         }
         ApprovedAction::PayerPaid => {
-            "The payer was paid by other means, so nothing is owed any more".to_owned()
+            "The payer was paid by other means, so nothing is owed".to_owned()
         }
-        ApprovedAction::Explain => "The difference is right as it is, and is closed".to_owned(),
+        ApprovedAction::Explain => "The difference is correct as it is, and is closed".to_owned(),
     }
 }
 
-/// How far the refund is that a difference waits for.
+/// The state of the refund that a difference waits for.
 pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
     match refund.stage {
         RefundStage::Moving => "on its way",
@@ -100,7 +100,7 @@ pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
         }
         RefundStage::Succeeded if refund.to_merchant => "on the merchant’s own account",
         RefundStage::Succeeded => "arrived",
-        RefundStage::Abnormal => "abnormal: the payer’s account does not take it",
+        RefundStage::Abnormal => "abnormal: the payer’s account does not accept it",
         RefundStage::Refused => "refused by WeChat Pay",
         RefundStage::Closed => "failed for good",
         RefundStage::Released => "released by a person",
@@ -111,7 +111,7 @@ pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
 pub(crate) fn button(decision: Decision, difference: &Difference) -> &'static str {
     match decision {
         Decision::Propose => "Propose the refund",
-        Decision::ProposePaid => "Propose to take it on as paid",
+        Decision::ProposePaid => "Propose to restore it as paid",
         Decision::Approve => "Approve",
         Decision::Reject => "Reject",
         Decision::Retry => "Try the refund again",
@@ -127,7 +127,7 @@ pub(crate) fn button(decision: Decision, difference: &Difference) -> &'static st
 /// A person's proposal; `None` for a refund, which is shown like a run's proposal.
 pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
     match decision {
-        Decision::ProposePaid => Some("Taking on proposed"),
+        Decision::ProposePaid => Some("Restoring proposed"),
         Decision::Redirect => Some("Redirecting proposed"),
         Decision::Release => Some("Giving up proposed"),
         Decision::PayerPaid => Some("Payer said to be paid"),
@@ -167,10 +167,8 @@ pub(crate) fn about_refund(decision: &OperatorDecision) -> &'static str {
         (RefundDecision::Redirect, Some(Destination::Merchant)) => {
             "sent to the merchant’s own account"
         }
-        (RefundDecision::Redirect, Some(Destination::User)) => {
-            "sent to another card of the payer’s"
-        }
-        (RefundDecision::Redirect, None) => "sent on",
+        (RefundDecision::Redirect, Some(Destination::User)) => "sent to another card of the payer",
+        (RefundDecision::Redirect, None) => "redirected",
         (RefundDecision::PayerPaid, _) => "the payer was paid by other means",
     }
 }
@@ -182,7 +180,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
     let last = steps.find_map(|step| step.decision);
     let is_last = last == Some(decision);
     // Each of these led there by its own step alone.
-    let leads_anew = match decision {
+    let leads_again = match decision {
         Decision::Release | Decision::Redirect | Decision::PayerPaid | Decision::Reopen => true,
         Decision::Propose
         | Decision::ProposePaid
@@ -191,7 +189,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
         | Decision::Explain
         | Decision::Retry => false,
     };
-    if leads_anew && !is_last {
+    if leads_again && !is_last {
         return None;
     }
     let led_to = match decision {
@@ -201,7 +199,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
         ),
         Decision::ProposePaid => (
             DifferenceState::Proposed,
-            "It is proposed to take the order on as paid. A second, different person has to approve it.",
+            "It is proposed to restore the order as paid. A second, different person has to approve it.",
         ),
         Decision::Approve if difference.state == DifferenceState::Proposed => {
             // After a run's new proposal there are no approvals.
@@ -210,7 +208,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             }
             (
                 DifferenceState::Proposed,
-                "One approval is kept. A second, different person has to approve too.",
+                "One approval is recorded. A second, different person has to approve too.",
             )
         }
         Decision::Approve if difference.state == DifferenceState::Explained => (
@@ -221,14 +219,14 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             DifferenceState::Approved,
             match &difference.wanted {
                 ApprovedAction::Refund => "The refund is approved by two persons, and on its way.",
-                ApprovedAction::TakeOn { .. } => {
-                    "It is approved by two persons, and the order is being taken on."
+                ApprovedAction::RestoreOrder { .. } => {
+                    "It is approved by two persons, and the order is being restored."
                 }
                 ApprovedAction::Redirect => {
                     "It is approved by two persons, and the money is being sent to the merchant’s own account. Pay the payer by other means once it is there."
                 }
                 ApprovedAction::Release => {
-                    "It is approved by two persons, and the refund is being given up, once WeChat Pay says that it has none."
+                    "It is approved by two persons, and the refund is given up once WeChat Pay confirms that it does not have it."
                 }
                 ApprovedAction::Retry | ApprovedAction::PayerPaid | ApprovedAction::Explain => {
                     "It is approved by two persons, and is being carried out."
@@ -267,7 +265,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
         {
             (
                 DifferenceState::Proposed,
-                "It is kept what was found. For this amount a second, different person has to approve it.",
+                "What was found is recorded. For this amount a second, different person has to approve it.",
             )
         }
         Decision::PayerPaid
@@ -275,28 +273,28 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
         {
             (
                 DifferenceState::Approved,
-                "It is being written into the order’s journal what was found.",
+                "What was found is being recorded in the order’s journal.",
             )
         }
         Decision::PayerPaid if difference.payer_has_it() => (
             DifferenceState::Explained,
-            "It stands in the order’s journal what was found, and the difference is closed.",
+            "What was found is in the order’s journal, and the difference is closed.",
         ),
         Decision::PayerPaid if difference.state == DifferenceState::Proposed => (
             DifferenceState::Proposed,
-            "It is kept how the payer was paid. For this amount a second, different person has to approve it.",
+            "How the payer was paid is recorded. For this amount a second, different person has to approve it.",
         ),
         Decision::PayerPaid if difference.state == DifferenceState::Approved => (
             DifferenceState::Approved,
-            "It is being written into the order’s journal how the payer was paid.",
+            "How the payer was paid is being recorded in the order’s journal.",
         ),
         Decision::PayerPaid => (
             DifferenceState::Explained,
-            "It stands in the order’s journal how the payer was paid, and the difference is closed.",
+            "How the payer was paid is in the order’s journal, and the difference is closed.",
         ),
         Decision::Explain if difference.wanted == ApprovedAction::Explain => (
             DifferenceState::Proposed,
-            "The explanation is kept. For this amount a second, different person has to approve it.",
+            "The explanation is recorded. For this amount a second, different person has to approve it.",
         ),
         Decision::Explain => (
             DifferenceState::Explained,
@@ -313,17 +311,17 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
         (DifferenceState::Open, Some(refund)) => match refund.stage {
             RefundStage::Moving => "nothing: the refund is on its way",
             RefundStage::Abnormal => {
-                "send the refund to the merchant’s own account and pay the payer by other means, or name another card of the payer’s in WeChat Pay’s console"
+                "send the refund to the merchant’s own account and pay the payer by other means, or name another card of the payer in WeChat Pay’s console"
             }
             RefundStage::Refused => {
-                "mend what WeChat Pay refuses it for and try the refund again; or release it and pay the payer by other means"
+                "remove the cause of WeChat Pay’s refusal and try the refund again; or release it and pay the payer by other means"
             }
-            RefundStage::Closed => "decide anew about the money: the refund failed for good",
+            RefundStage::Closed => "decide again about the money: the refund failed for good",
             RefundStage::Succeeded if refund.payer_has_it => {
-                "do not pay the payer, who has the money, as WeChat Pay says: look the refund up in WeChat Pay’s console, then say what you found"
+                "do not pay the payer: WeChat Pay says that the payer has the money. Check the refund in WeChat Pay’s console, then record what you found"
             }
             RefundStage::Succeeded => {
-                "make sure in WeChat Pay’s console that the merchant’s own account has the money, pay the payer by other means, then say how"
+                "make sure in WeChat Pay’s console that the merchant’s own account has the money, pay the payer by other means, then record how"
             }
             RefundStage::Released if refund.payer_has_it => {
                 "explain what was found about the payer’s money"
@@ -331,46 +329,48 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
             RefundStage::Released => "explain how the payer was paid",
         },
         (DifferenceState::Open, None) if was_tried(difference) => {
-            "read in its history what the run found out; do what that says, then explain it"
+            "read in its history what the run found; act on that, then explain the difference"
         }
         (DifferenceState::Open, None) if difference.refund_rejected => REJECTED,
         (DifferenceState::Open, None) => difference.what_to_do(),
         (DifferenceState::Proposed, _) => match &difference.wanted {
-            ApprovedAction::TakeOn { .. } => {
-                "make sure that the order is that client’s; approve to take it on as paid, or reject"
+            ApprovedAction::RestoreOrder { .. } => {
+                "make sure that the order is that client’s; approve to restore it as paid, or reject"
             }
             ApprovedAction::Refund | ApprovedAction::Retry => {
-                "make sure that the money is not ours to keep; approve its refund, or reject it"
+                "make sure that we must not keep the money; approve its refund, or reject it"
             }
             ApprovedAction::Redirect => {
-                "make sure that the payer’s account does not take the money; approve to send it to the merchant’s own account, or reject"
+                "make sure that the payer’s account does not accept the money; approve to send it to the merchant’s own account, or reject"
             }
             ApprovedAction::Release => {
                 "make sure that the payer is paid by other means; approve to give the refund up, or reject"
             }
             ApprovedAction::PayerPaid if difference.payer_has_it() => {
-                "make sure that what was found is so; approve, or reject"
+                "make sure that the finding is correct; approve, or reject"
             }
             ApprovedAction::PayerPaid => {
-                "make sure that the payer was paid as it is said; approve, or reject"
+                "make sure that the payer was paid as recorded; approve, or reject"
             }
-            ApprovedAction::Explain => "make sure that the explanation holds; approve, or reject",
+            ApprovedAction::Explain => {
+                "make sure that the explanation is correct; approve, or reject"
+            }
         },
         (DifferenceState::Approved, _) => "nothing: it is being carried out",
         (DifferenceState::OnItsWay, _) => "nothing: it is repaired once the money has arrived",
         (DifferenceState::Rejected, _) => {
-            "nothing if the money stays; else propose anew what is to become of it, or explain how it was settled"
+            "nothing if the money stays; otherwise propose again what to do with it, or explain how it was settled"
         }
         (DifferenceState::Repaired, _) => "nothing: both sides agree, or the money is back",
         (DifferenceState::Explained, _) => {
-            "nothing: it is said why it is right as it is; open it again if that does not hold"
+            "nothing: it is explained why it is correct as it is; open it again if that is wrong"
         }
     }
 }
 
 /// What a person must do about a difference that stays open because its amount, above the limit for
 /// one person, is not to be refunded.
-const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose anew what is to become of it";
+const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose again what to do with it";
 
 /// Whether a run has tried to repair it and failed. It would fail again. An aggregated difference
 /// is counted again by each run, and the next run may repair a part of it.
@@ -397,7 +397,7 @@ pub(crate) fn next(difference: &Difference) -> String {
                 "A person: check what the run found, then explain".to_owned()
             }
             (None, _) if difference.refund_rejected => {
-                "A person: explain, or propose anew what is to become of it".to_owned()
+                "A person: explain, or propose again what to do with it".to_owned()
             }
             (None, _) if goes_on_by_runs(difference) => "A person: run the day again".to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
@@ -413,7 +413,7 @@ pub(crate) fn next(difference: &Difference) -> String {
         }
         DifferenceState::Approved => match difference.wanted {
             ApprovedAction::Refund => "The system: the refund is being made".to_owned(),
-            ApprovedAction::TakeOn { .. }
+            ApprovedAction::RestoreOrder { .. }
             | ApprovedAction::Retry
             | ApprovedAction::Release
             | ApprovedAction::Redirect
@@ -421,12 +421,12 @@ pub(crate) fn next(difference: &Difference) -> String {
             | ApprovedAction::Explain => "The system: it is being carried out".to_owned(),
         },
         DifferenceState::OnItsWay => "Nobody: the refund is on its way".to_owned(),
-        DifferenceState::Rejected => "Nobody, unless it is proposed anew".to_owned(),
+        DifferenceState::Rejected => "Nobody, unless it is proposed again".to_owned(),
         DifferenceState::Repaired | DifferenceState::Explained => "Nobody".to_owned(),
     }
 }
 
-/// Whether these are more than one run takes, and each run takes the next ones of them.
+/// Whether these are too many for one run, so that each run handles the next ones.
 fn goes_on_by_runs(difference: &Difference) -> bool {
     difference.aggregate.is_some() && difference.kind.remedy() != Remedy::Operator
 }
@@ -439,9 +439,9 @@ const fn of_refund(refund: &TrackedRefund) -> &'static str {
         RefundStage::Refused => "A person: try the refund again, release it, or explain",
         RefundStage::Closed => "A person: propose another refund, or explain",
         RefundStage::Succeeded if refund.payer_has_it => {
-            "A person: do not pay, look the refund up, then say what you found"
+            "A person: do not pay, check the refund, then record what you found"
         }
-        RefundStage::Succeeded => "A person: pay the payer, then say how",
+        RefundStage::Succeeded => "A person: pay the payer, then record how",
         RefundStage::Released if refund.payer_has_it => {
             "A person: explain what was found about the payer’s money"
         }

@@ -66,7 +66,7 @@ pub(super) async fn restore_order(
     });
     Ok(if is_booked {
         Ok(ActionDone::Repaired(format!(
-            "the order is taken on again as paid, for client {}",
+            "the order is restored as paid, for client {}",
             client_id.as_str()
         )))
     } else {

@@ -60,7 +60,7 @@ pub(super) async fn send_on(
                 }
             });
         }
-        ApprovedAction::Refund | ApprovedAction::TakeOn { .. } | ApprovedAction::Explain => {
+        ApprovedAction::Refund | ApprovedAction::RestoreOrder { .. } | ApprovedAction::Explain => {
             return Ok(Err("nothing of the kind was decided about a refund".into()));
         }
     };

@@ -265,7 +265,7 @@ async fn a_lost_callback_never_comes_and_the_order_is_paid() {
 }
 
 #[tokio::test]
-async fn a_duplicated_callback_comes_several_times_each_signed_anew() {
+async fn a_duplicated_callback_comes_several_times_each_signed_again() {
     let (merchant, receiver) = (at_noon(), Receiver::start().await);
     merchant
         .admin()

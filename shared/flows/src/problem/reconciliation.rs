@@ -166,10 +166,10 @@ impl From<DecisionRejected> for Problem {
                 "difference_state",
                 "Refund in another state",
             ),
-            DecisionRejected::NothingToTakeOn => (
+            DecisionRejected::NothingToRestore => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "nothing_to_take_on",
-                "No order to take on",
+                "No order to restore",
             ),
             DecisionRejected::NothingToRefund => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -181,7 +181,7 @@ mod tests {
         let another = json!({
             "about": {"order_no": "T2"},
             "refund": {"refund_no": "R2", "stage": "moving"},
-            "history": [{"why": "began anew", "by": "run"}],
+            "history": [{"why": "began again", "by": "run"}],
         });
         assert_eq!(kept(&stored, &known, another.clone()), another);
         // A part that is gone, or has become something else, does not come back.

@@ -4,8 +4,8 @@
 //! ```text
 //! abnormal -> sent on -> succeeded                     to another card of the payer's
 //!         |          \-> succeeded, the payer is owed -> the payer was paid    to the merchant
-//!         |          \-> abnormal again                a person decides anew
-//!         \-> not taken by WeChat Pay                  a person decides anew
+//!         |          \-> abnormal again                a person decides again
+//!         \-> not taken by WeChat Pay                  a person decides again
 //! ```
 //!
 //! The destination is stored before WeChat Pay is called. So it is on record even after a crash in

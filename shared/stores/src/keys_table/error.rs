@@ -61,7 +61,7 @@ pub enum KeysError {
         pk: String,
     },
     /// A conditional write found a newer item.
-    #[error("item {pk} was changed meanwhile; read it again and decide anew")]
+    #[error("item {pk} was changed meanwhile; read it again and decide again")]
     Changed {
         /// The item.
         pk: String,

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_among_the_tries_starts_the_minute_anew() {
+    fn a_failure_among_the_tries_starts_the_minute_again() {
         let mut breaker = opened();
         assert_eq!(apply_results(&mut breaker, NOW_MS + 60_000, "aa-aa"), None);
         assert!(!breaker.is_closed());

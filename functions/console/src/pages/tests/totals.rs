@@ -192,8 +192,8 @@ fn open_differences_that_make_up_for_each_other_are_not_called_an_agreement() {
     assert!(!open.contains("payments agree"), "{open}");
     for words in [
         "In all: the payments come to the same; the refunds come to the same.",
-        "What is open makes up for itself in the sums: both sides do not agree.",
-        "<small class=\"bad\">Open ¥0.00, which makes up for itself</small>",
+        "The open differences cancel out in the sums: both sides do not agree.",
+        "<small class=\"bad\">Open ¥0.00, which cancels out</small>",
     ] {
         assert!(open.contains(words), "{words} is not in {open}");
     }

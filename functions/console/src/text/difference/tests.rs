@@ -36,8 +36,8 @@ fn work_for_more_than_one_run_goes_on_by_running_the_day_again() {
         Difference::of_many(date(), kind, aggregate, "run-1", NOW)
     };
     let kind = DifferenceKind::PaidThereUnpaidHere;
-    let anew = many(kind, 9).counted_anew(&many(kind, 7), "run-2", NOW);
-    for one in [many(kind, 9), anew] {
+    let again = many(kind, 9).counted_again(&many(kind, 7), "run-2", NOW);
+    for one in [many(kind, 9), again] {
         assert!(what_to_do(&one).starts_with("run the day again"));
         assert_eq!(next(&one), "A person: run the day again");
     }
@@ -69,11 +69,7 @@ fn what_to_do_and_who_acts_next_follow_the_state_of_the_difference() {
         "A person: propose",
     );
     let proposed = twice.proposed("run-1", "twice", NOW);
-    says(
-        &proposed,
-        "make sure that the money is not ours",
-        "2 persons",
-    );
+    says(&proposed, "make sure that we must not keep", "2 persons");
     let rejected = proposed.decided(Decision::Reject, "li", "no", NOW).unwrap();
     says(&rejected, "nothing if the money stays", "Nobody, unless");
     let large = Difference {
@@ -101,7 +97,7 @@ fn what_to_do_and_who_acts_next_follow_the_state_of_the_difference() {
     );
     says(
         &at(&approved, RefundStage::Refused),
-        "mend what",
+        "remove the cause",
         "A person: try",
     );
     says(
@@ -127,7 +123,7 @@ fn the_text_after_a_decision_follows_the_state_of_the_difference() {
     let repaired = approved.repaired("run-2", "given back", NOW);
     let rejected = once.decided(Decision::Reject, "wang", "no", NOW).unwrap();
     let says = |decision, one: &Difference| done(decision, one).unwrap_or_default();
-    assert!(says(Decision::Approve, &once).contains("One approval is kept"));
+    assert!(says(Decision::Approve, &once).contains("One approval is recorded"));
     assert!(says(Decision::Approve, &approved).contains("approved by two persons"));
     assert!(says(Decision::Reject, &rejected).contains("rejected"));
     assert!(says(Decision::Propose, &once).contains("proposed"));

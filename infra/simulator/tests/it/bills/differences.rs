@@ -397,7 +397,7 @@ async fn the_seed_picks_each_payment_once_and_the_same_ones_each_time() {
 }
 
 #[tokio::test]
-async fn a_bill_that_was_kept_is_made_anew_when_differences_come_and_go() {
+async fn a_bill_that_was_kept_is_made_again_when_differences_come_and_go() {
     let (merchant, _) = after_a_busy_day();
     let whole = sheet(&merchant, TRADE).await;
     let wanted = WantedDifference::picked(DATE, PlantedDifference::DropPayment);
@@ -444,7 +444,7 @@ async fn bills_of_days_before_the_first_difference_stay_as_they_were_kept() {
     let wanted = WantedDifference::picked("2026-08-04", PlantedDifference::DropPayment);
     admin.plant_difference(&wanted).unwrap();
     assert_eq!(admin.clear_differences(), 1);
-    assert_eq!(state().await, "PROCESSING", "made anew it were SUCCESS");
+    assert_eq!(state().await, "PROCESSING", "made again it were SUCCESS");
     assert_eq!(admin.clear_differences(), 0);
     assert_eq!(state().await, "PROCESSING");
     admin
@@ -454,7 +454,7 @@ async fn bills_of_days_before_the_first_difference_stay_as_they_were_kept() {
         ))
         .unwrap();
     admin.clear_differences();
-    assert_eq!(state().await, "SUCCESS", "its own bill is made anew");
+    assert_eq!(state().await, "SUCCESS", "its own bill is made again");
 }
 
 #[tokio::test]

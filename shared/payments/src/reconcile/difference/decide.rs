@@ -37,7 +37,7 @@ pub struct DecisionContext<'a> {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecisionRejected {
     /// The decision is not possible in the difference's state.
-    #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
+    #[error("a difference that is {} cannot be decided about like this: load the page again", .state.name())]
     WrongState { state: DifferenceState },
     /// This kind has no money to refund.
     #[error("no money can be given back for this kind of difference: explain it instead")]
@@ -50,8 +50,8 @@ pub enum DecisionRejected {
         stage: RefundStage,
     },
     /// It cannot be an order of ours whose record was lost, or the order exists by now.
-    #[error("only the payment of an order that our books do not have can be taken on as paid")]
-    NothingToTakeOn,
+    #[error("only an order that our books do not have can be restored as paid")]
+    NothingToRestore,
     /// No client is given for the order.
     #[error("say whose order it is: the id that its client is registered under")]
     NoClient,
@@ -222,10 +222,10 @@ impl Difference {
         self.can_be_proposed()?;
         let is_one = self.aggregate.is_none() && self.kind == DifferenceKind::UnknownOrderThere;
         if !is_one || self.refund.is_some() {
-            return Err(DecisionRejected::NothingToTakeOn);
+            return Err(DecisionRejected::NothingToRestore);
         }
         let client_id = client.ok_or(DecisionRejected::NoClient)?.clone();
-        Ok(ApprovedAction::TakeOn { client_id })
+        Ok(ApprovedAction::RestoreOrder { client_id })
     }
 
     fn approving(
@@ -263,7 +263,7 @@ impl Difference {
         let mut steps = self.history.iter().rev().map(|step| step.to);
         let before = steps.find(|to| *to != DifferenceState::Proposed);
         Ok(match &self.wanted {
-            ApprovedAction::Refund | ApprovedAction::TakeOn { .. }
+            ApprovedAction::Refund | ApprovedAction::RestoreOrder { .. }
                 if self.is_for_one_person(explain_alone) =>
             {
                 DifferenceState::Rejected
@@ -272,7 +272,7 @@ impl Difference {
                 DifferenceState::Rejected
             }
             ApprovedAction::Refund
-            | ApprovedAction::TakeOn { .. }
+            | ApprovedAction::RestoreOrder { .. }
             | ApprovedAction::Explain
             | ApprovedAction::Retry
             | ApprovedAction::Release
@@ -353,7 +353,7 @@ impl Difference {
             ApprovedAction::Retry
             | ApprovedAction::Release
             | ApprovedAction::Refund
-            | ApprovedAction::TakeOn { .. }
+            | ApprovedAction::RestoreOrder { .. }
             | ApprovedAction::PayerPaid
             | ApprovedAction::Explain => RefundStage::Refused,
         };

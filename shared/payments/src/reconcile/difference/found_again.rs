@@ -15,7 +15,7 @@ impl Difference {
     /// The aggregated difference after a run has counted different numbers: earlier decisions do
     /// not hold for these.
     #[must_use]
-    pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
+    pub fn counted_again(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
         let why = found.aggregate.as_ref().map_or_else(String::new, described);
         let counted = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, &why, at);
         Self {

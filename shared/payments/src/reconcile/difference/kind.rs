@@ -157,7 +157,7 @@ impl DifferenceKind {
                 name: "unknown_order_there",
                 title: "Payment of an unknown order",
                 meaning: "WeChat Pay took money for an order that nobody here made",
-                what_to_do: "find out who made the order; if nobody did, approve the refund; if its record was lost here, reject that and take the order on again as paid",
+                what_to_do: "find out who made the order; if no one did, approve the refund; if its record was lost here, reject that and restore the order as paid",
                 what_to_do_of_many: THE_NEXT_RUN,
                 remedy: Remedy::Refund(RefundableMoney::Unattributed),
                 side: RunSide::Trades,

@@ -80,7 +80,8 @@ pub enum ApprovedAction {
     #[default]
     Refund,
     /// The order was ours and its record is lost: it is restored as paid.
-    TakeOn {
+    #[serde(rename = "take_on")]
+    RestoreOrder {
         /// The client whose order it was.
         client_id: ClientId,
     },
@@ -105,7 +106,8 @@ impl<'de> Deserialize<'de> for ApprovedAction {
         #[serde(rename_all = "snake_case")]
         enum ActionName {
             Refund,
-            TakeOn,
+            #[serde(rename = "take_on")]
+            RestoreOrder,
             Retry,
             Release,
             Redirect,
@@ -120,7 +122,7 @@ impl<'de> Deserialize<'de> for ApprovedAction {
         let Members { r#do, client_id } = Members::deserialize(deserializer)?;
         Ok(match r#do {
             ActionName::Refund => Self::Refund,
-            ActionName::TakeOn => Self::TakeOn {
+            ActionName::RestoreOrder => Self::RestoreOrder {
                 client_id: client_id.ok_or_else(|| D::Error::missing_field("client_id"))?,
             },
             ActionName::Retry => Self::Retry,
@@ -136,7 +138,7 @@ impl ApprovedAction {
     pub(super) const fn is_refund(&self) -> bool {
         match self {
             Self::Refund => true,
-            Self::TakeOn { .. }
+            Self::RestoreOrder { .. }
             | Self::Retry
             | Self::Release
             | Self::Redirect
@@ -264,7 +266,7 @@ impl TrackedRefund {
                 "WeChat Pay does not take refund {refund_no}: mend the cause and try again, or release it and pay by other means"
             ),
             RefundStage::Closed => {
-                format!("refund {refund_no} failed for good: decide anew about the money")
+                format!("refund {refund_no} failed for good: decide again about the money")
             }
             RefundStage::Released if self.to_merchant && self.payer_has_it => format!(
                 "refund {refund_no} was sent to the merchant's own account, WeChat Pay says that the payer has its money, and a person has looked it up: explain the difference with what was found"

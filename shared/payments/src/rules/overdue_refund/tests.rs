@@ -131,7 +131,7 @@ fn a_refund_whose_query_is_refused_for_an_hour_is_overdue() {
 }
 
 #[test]
-fn an_answer_in_between_begins_anew_and_one_afterwards_clears_the_mark() {
+fn an_answer_in_between_begins_again_and_one_afterwards_clears_the_mark() {
     let refund = refund(RefundState::Processing);
     let no_auth = PendingAnswer::Refused("NO_AUTH".into());
     let waiting = noted(

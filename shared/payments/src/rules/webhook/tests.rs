@@ -352,7 +352,7 @@ fn a_webhook_ends_when_its_receiver_says_410_and_nothing_else_for_six_hours() {
 }
 
 #[test]
-fn any_other_answer_begins_the_six_hours_anew_and_silence_does_not() {
+fn any_other_answer_begins_the_six_hours_again_and_silence_does_not() {
     let hour = 3_600;
     let with = |answer| {
         let mut answers: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();

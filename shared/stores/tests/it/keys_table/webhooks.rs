@@ -160,7 +160,7 @@ async fn a_missing_webhook_is_looked_up_every_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_disabled_webhook_says_why_and_since_when_until_it_is_set_up_anew() {
+async fn a_disabled_webhook_says_why_and_since_when_until_it_is_set_up_again() {
     let bench = Bench::new().await;
     let (sandbox, other) = (bench.sandbox(), bench.sandbox());
     put(&sandbox, URL, 1).await;

@@ -63,7 +63,7 @@ fn approvals_of_a_proposal_that_was_rejected_do_not_count_for_the_next() {
 }
 
 #[test]
-fn a_refund_that_could_not_be_made_needs_two_persons_anew() {
+fn a_refund_that_could_not_be_made_needs_two_persons_again() {
     let proposed = decide(
         &difference(DifferenceKind::DuplicatePayment),
         Decision::Propose,
@@ -238,7 +238,7 @@ fn a_refund_that_a_person_rejected_stays_rejected_until_a_person_reopens_it() {
         (DifferenceState::Open, true)
     );
     let noted = rejected.noted("run-2", "looked at it", NOW);
-    assert!(noted.refund_rejected, "a run opens nothing anew");
+    assert!(noted.refund_rejected, "a run opens nothing again");
     let explained = decide(&noted, Decision::Explain, "li").unwrap();
     let turned_down = decide(&explained, Decision::Reject, "wang").unwrap();
     assert!(turned_down.refund_rejected, "as it was before");
@@ -248,8 +248,8 @@ fn a_refund_that_a_person_rejected_stays_rejected_until_a_person_reopens_it() {
     let again = decide(&rejected, Decision::Propose, "wang").unwrap();
     assert!(!again.refund_rejected, "a person wants it after all");
     let other = of_fen(Some(2_000_000), None);
-    let anew = rejected.with_other_amounts(&other, "run-2", NOW);
-    assert!(!anew.refund_rejected, "that is another matter");
+    let again = rejected.with_other_amounts(&other, "run-2", NOW);
+    assert!(!again.refund_rejected, "that is another matter");
     let explanation = decide(&large, Decision::Explain, "li").unwrap();
     let turned_down = decide(&explanation, Decision::Reject, "wang").unwrap();
     assert!(!turned_down.refund_rejected, "no refund was proposed");
@@ -430,7 +430,7 @@ fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
     let open = difference(DifferenceKind::UnknownOrderThere);
     assert_eq!(propose(&open, None), Err(DecisionRejected::NoClient));
     let proposed = propose(&open, Some(&shop)).unwrap();
-    let wanted = ApprovedAction::TakeOn {
+    let wanted = ApprovedAction::RestoreOrder {
         client_id: shop.clone(),
     };
     assert_eq!(
@@ -473,7 +473,7 @@ fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
     );
     assert_eq!(
         propose(&given_back, Some(&shop)),
-        Err(DecisionRejected::NothingToTakeOn)
+        Err(DecisionRejected::NothingToRestore)
     );
 }
 

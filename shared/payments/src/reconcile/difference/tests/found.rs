@@ -133,10 +133,10 @@ fn an_explained_aggregate_is_open_again_once_it_counts_others() {
     );
     let explained = decide(&proposed.unwrap(), Decision::Approve, "wang");
     let found = of_many(DifferenceKind::FeeOffTheRate, 20_002);
-    let anew = explained.unwrap().counted_anew(&found, "run-2", NOW);
-    assert_eq!((anew.state, anew.version), (DifferenceState::Open, 4));
-    assert_eq!(anew.aggregate, found.aggregate);
-    assert!(anew.history.last().unwrap().why.starts_with("20002 of"));
+    let again = explained.unwrap().counted_again(&found, "run-2", NOW);
+    assert_eq!((again.state, again.version), (DifferenceState::Open, 4));
+    assert_eq!(again.aggregate, found.aggregate);
+    assert!(again.history.last().unwrap().why.starts_with("20002 of"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{a_second_payment, ledger, only};
 use crate::support::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_explanation_of_one_amount_is_decided_anew_once_a_run_finds_another() {
+async fn an_explanation_of_one_amount_is_decided_again_once_a_run_finds_another() {
     let testbed = Testbed::start().await;
     let (day, found) = a_second_payment(&testbed).await;
     let mut explained = found
