@@ -187,14 +187,11 @@ impl<'a> Day<'a> {
             .save(|run| note_trade_bill(run, &trades.facts))
             .await?;
         let finding = self.confirm(&trades, &last).await?;
-        let found = self
-            .differences()
-            .write_down(&finding.differences())
-            .await?;
+        let found = self.differences().save_all(&finding.differences()).await?;
         metrics::found(&self.run, &found);
         self.carry(&finding).await?;
         let why = |known: &_| {
-            let is_over = finding.shows_that_it_is_over(known);
+            let is_over = finding.proves_resolved(known);
             is_over.then(|| differences::AGREE.to_owned())
         };
         self.differences()

@@ -48,7 +48,7 @@ impl<'a> DifferenceStore<'a> {
     /// # Errors
     /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And
     /// others.
-    pub(crate) async fn write_down(
+    pub(crate) async fn save_all(
         self,
         finding: &[Difference],
     ) -> Result<Vec<Difference>, DayError> {
@@ -111,7 +111,7 @@ impl<'a> DifferenceStore<'a> {
     /// or funds) are left alone.
     ///
     /// # Errors
-    /// As [`Self::write_down`].
+    /// As [`Self::save_all`].
     pub(crate) async fn agree_again(
         self,
         (side, part): (RunSide, DayPart),

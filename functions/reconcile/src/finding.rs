@@ -312,7 +312,7 @@ impl Findings {
 
     /// Whether the absence of a difference from this finding shows that it is over: not if it may
     /// be among those that were only counted.
-    pub(crate) fn shows_that_it_is_over(&self, known: &Difference) -> bool {
+    pub(crate) fn proves_resolved(&self, known: &Difference) -> bool {
         let of_kind = self.kinds.get(&known.kind);
         let is_complete = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);
         is_complete && !self.has_unchecked_rows()

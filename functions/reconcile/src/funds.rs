@@ -231,14 +231,11 @@ impl<'a> Funds<'a> {
             finding: &mut finding,
         };
         let moves = matcher.match_all().await?;
-        let found = self
-            .differences()
-            .write_down(&finding.differences())
-            .await?;
+        let found = self.differences().save_all(&finding.differences()).await?;
         metrics::found(run, &found);
         let due = BillDays::of(run, funds).due();
         let why = |known: &Difference| {
-            let is_over = finding.shows_that_it_is_over(known);
+            let is_over = finding.proves_resolved(known);
             is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
         };
         self.differences()

@@ -35,7 +35,7 @@ pub(crate) async fn begin(app: &App, request: &RunRequest) -> Result<Run, DayErr
     for _ in 0..TRIES {
         let runs = app.reconciliations.day_runs(request.date).await?;
         let run = match runs.begin(request, app.clock.now()) {
-            BeginOutcome::Goes(run) => run,
+            BeginOutcome::Begun(run) => run,
             BeginOutcome::Done(run) => return Ok(*run),
             BeginOutcome::Superseded => return Err(DayError::Superseded),
         };

@@ -81,7 +81,7 @@ impl<'a> Repairer<'a> {
                 // They also decide about money that went to the merchant, since the payer did not
                 // receive it.
                 DifferenceState::Open
-                    if difference.is_followed() || needs_word_on_its_payer(&difference) =>
+                    if difference.is_tracked() || needs_payer_statement(&difference) =>
                 {
                     difference
                 }
@@ -266,9 +266,9 @@ impl<'a> Repairer<'a> {
 
 /// Whether a refund sent its money to the merchant's own account, and it is not recorded yet what
 /// the payer has.
-fn needs_word_on_its_payer(difference: &Difference) -> bool {
+fn needs_payer_statement(difference: &Difference) -> bool {
     let refund = difference.refund.as_ref();
-    refund.is_some_and(TrackedRefund::needs_word_on_its_payer)
+    refund.is_some_and(TrackedRefund::needs_payer_statement)
 }
 
 /// Whether our books have a refund as the bill has it.

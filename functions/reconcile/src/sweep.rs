@@ -54,7 +54,7 @@ enum CheckError {
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
-    Ask(#[from] QueryError),
+    Query(#[from] QueryError),
     #[error(transparent)]
     Close(#[from] CloseError),
     #[error(transparent)]
@@ -71,14 +71,14 @@ impl CheckError {
             OrderStoreError::Table(error) => of_table(error),
             OrderStoreError::Contended => false,
         };
-        let of_ask = |error: &QueryError| match error {
+        let of_query = |error: &QueryError| match error {
             QueryError::Unreadable(_) => true,
             QueryError::Settle(error) => of_books(error),
             QueryError::NotSent(_) => false,
         };
         match self {
             Self::Table(error) => of_table(error),
-            Self::Ask(error) | Self::Close(CloseError::Ask(error)) => of_ask(error),
+            Self::Query(error) | Self::Close(CloseError::Query(error)) => of_query(error),
             Self::Close(CloseError::Books(error)) | Self::Refund(RefundError::Books(error)) => {
                 of_books(error)
             }

@@ -24,7 +24,7 @@ const WITHIN_MS: i64 = 10_000;
 /// first in the next minute.
 pub(crate) async fn refunds(app: &App) {
     let ends_ms = app.clock.now_ms().saturating_add(WITHIN_MS);
-    let began_at = match app.reconciliations.followed_from().await {
+    let began_at = match app.reconciliations.tracked_position().await {
         Ok(from) => from,
         Err(error) => {
             log_not_checked(&error);
@@ -33,7 +33,7 @@ pub(crate) async fn refunds(app: &App) {
     };
     let mut from = began_at.clone();
     let stopped_at = loop {
-        let page = match app.reconciliations.followed(from).await {
+        let page = match app.reconciliations.tracked_page(from).await {
             Ok(page) => page,
             Err(error) => {
                 log_not_checked(&error);
@@ -41,9 +41,9 @@ pub(crate) async fn refunds(app: &App) {
             }
         };
         page.unreadable.iter().for_each(log_not_checked);
-        let checks = stream::iter(&page.items).map(async |followed| {
-            if let Err(error) = check(app, followed).await {
-                log_failure(followed, &error);
+        let checks = stream::iter(&page.items).map(async |tracked| {
+            if let Err(error) = check(app, tracked).await {
+                log_failure(tracked, &error);
             }
         });
         checks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
@@ -59,7 +59,10 @@ pub(crate) async fn refunds(app: &App) {
         from = Some(next);
     };
     if stopped_at != began_at
-        && let Err(error) = app.reconciliations.go_on_from(stopped_at.as_ref()).await
+        && let Err(error) = app
+            .reconciliations
+            .save_tracked_position(stopped_at.as_ref())
+            .await
     {
         warn!(error = %ErrorChain(&error), "the next check of differences continues where this one did");
     }
@@ -80,39 +83,39 @@ fn log_not_checked(error: &ReconciliationError) {
 }
 
 /// As [`log_not_checked`], of one difference.
-fn log_failure(followed: &TrackedDifference, error: &DayError) {
+fn log_failure(tracked: &TrackedDifference, error: &DayError) {
     if error.needs_operator() {
         error!(
-            date = %followed.date,
-            id = followed.id,
+            date = %tracked.date,
+            id = tracked.id,
             error = %ErrorChain(error),
             what_to_do = "put right what the error names: until then nobody hears that this difference's refund does not get on",
             "a difference cannot be told how its refund stands"
         );
     } else {
         warn!(
-            date = %followed.date,
-            id = followed.id,
+            date = %tracked.date,
+            id = tracked.id,
             error = %ErrorChain(error),
             "a difference was not told how its refund stands"
         );
     }
 }
 
-async fn check(app: &App, followed: &TrackedDifference) -> Result<(), DayError> {
+async fn check(app: &App, tracked: &TrackedDifference) -> Result<(), DayError> {
     let read = app
         .reconciliations
-        .difference(followed.date, &followed.id)
+        .difference(tracked.date, &tracked.id)
         .await?;
     let still = match read {
         Some(difference) => match one(app, &difference).await? {
-            Some(updated) => updated.is_followed(),
-            None => difference.is_followed(),
+            Some(updated) => updated.is_tracked(),
+            None => difference.is_tracked(),
         },
         None => false,
     };
     if !still {
-        app.reconciliations.follow_no_more(followed).await?;
+        app.reconciliations.untrack(tracked).await?;
     }
     Ok(())
 }
@@ -126,11 +129,11 @@ pub(crate) async fn one(
     app: &App,
     difference: &Difference,
 ) -> Result<Option<Difference>, DayError> {
-    let (Some(followed), Some(order_no)) = (
+    let (Some(tracked), Some(order_no)) = (
         difference
             .refund
             .as_ref()
-            .filter(|_| difference.is_followed()),
+            .filter(|_| difference.is_tracked()),
         difference.about.order_no.as_deref(),
     ) else {
         return Ok(None);
@@ -139,10 +142,10 @@ pub(crate) async fn one(
         return Ok(None);
     };
     let (by, now) = (app.random.id(), app.clock.now());
-    let refund = app.orders.refund(&order_no, &followed.refund_no).await?;
+    let refund = app.orders.refund(&order_no, &tracked.refund_no).await?;
     let updated = match &refund {
         Some(refund) => difference.with_refund(&TrackedRefund::of(refund), &by, now),
-        None => Some(difference.without_its_refund(followed, &by, now)),
+        None => Some(difference.without_its_refund(tracked, &by, now)),
     };
     let Some(updated) = updated else {
         return Ok(None);

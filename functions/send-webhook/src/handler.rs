@@ -11,7 +11,7 @@ use flows::{
 use payments::{
     model::ids::ClientId,
     rules::webhook::{
-        Asking, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
+        CallTime, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
         next_attempt_after_s,
     },
 };
@@ -52,19 +52,19 @@ enum NotDelivered {
     Url(#[from] BadUrl),
     /// The event must be stored for its client, since its webhook is disabled.
     #[error("the event could not be kept")]
-    Keep(#[from] UndeliveredError),
+    Store(#[from] UndeliveredError),
     /// It cannot be signed.
     #[error("the webhook could not be signed")]
     Sign(#[from] SignError),
     /// It is a slow receiver in its pause, so that others are not blocked.
     #[error("the receiver is slow, and is left alone for now")]
-    Rests,
+    Paused,
     /// No answer came.
     #[error("no answer")]
     NoAnswer(#[from] NoAnswer),
-    /// The receiver did not take it.
+    /// The receiver refused it.
     #[error("the receiver answered {status}")]
-    NotTaken {
+    Refused {
         /// Its answer's status.
         status: u16,
     },
@@ -76,28 +76,28 @@ impl NotDelivered {
         match self {
             Self::Url(_) => Some("address_refused".to_owned()),
             Self::NoAnswer(none) => Some(none.name().to_owned()),
-            Self::NotTaken { status } => Some(status.to_string()),
-            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests => None,
+            Self::Refused { status } => Some(status.to_string()),
+            Self::Keys(_) | Self::Store(_) | Self::Sign(_) | Self::Paused => None,
         }
     }
 
     /// Whether the cause is on our side.
     fn is_ours(&self) -> bool {
         match self {
-            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) => true,
-            Self::Url(_) | Self::Rests | Self::NoAnswer(_) | Self::NotTaken { .. } => false,
+            Self::Keys(_) | Self::Store(_) | Self::Sign(_) => true,
+            Self::Url(_) | Self::Paused | Self::NoAnswer(_) | Self::Refused { .. } => false,
         }
     }
 
     /// Whether the receiver says that it wants no more events.
     fn says_gone(&self) -> bool {
         match self {
-            Self::NotTaken { status } => DeliveryResult::with(*status) == DeliveryResult::Gone,
+            Self::Refused { status } => DeliveryResult::with(*status) == DeliveryResult::Gone,
             Self::Keys(_)
             | Self::Url(_)
-            | Self::Keep(_)
+            | Self::Store(_)
             | Self::Sign(_)
-            | Self::Rests
+            | Self::Paused
             | Self::NoAnswer(_) => false,
         }
     }
@@ -168,15 +168,15 @@ async fn deliver(
         .saturating_sub(began_ms)
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
-    let asking = app.lane().asking(&event.client_id, began_ms);
+    let asking = app.lane().call_time(&event.client_id, began_ms);
     // The last attempt is always made. If earlier ones have used up the receiver's share of the
     // lane, its time-out is short, so that it does not block others for long.
     let within_ms = match asking {
-        Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
-        Asking::Later {
+        CallTime::Later { .. } if !is_last => return Err(NotDelivered::Paused),
+        CallTime::Later {
             may_wait: false, ..
         } => left_ms.min(SLOW_MS),
-        Asking::Later { may_wait: true, .. } | Asking::Now => left_ms,
+        CallTime::Later { may_wait: true, .. } | CallTime::Now => left_ms,
     };
     let posted = post(app, endpoint, event, within_ms).await;
     let now_ms = app.clock.now_ms();
@@ -194,7 +194,7 @@ async fn deliver(
     };
     let (host, status) = posted?;
     match DeliveryResult::with(status) {
-        DeliveryResult::Taken => {
+        DeliveryResult::Accepted => {
             info!(
                 order_no,
                 version,
@@ -232,9 +232,9 @@ async fn deliver(
                     .await?;
                 keep(app, event, &why, now).await
             }
-            None => Err(NotDelivered::NotTaken { status }),
+            None => Err(NotDelivered::Refused { status }),
         },
-        DeliveryResult::NotTaken => Err(NotDelivered::NotTaken { status }),
+        DeliveryResult::Failed => Err(NotDelivered::Refused { status }),
     }
 }
 
@@ -303,7 +303,7 @@ async fn note(
                 ..next.clone()
             };
             app.keys
-                .note_answer_whatever_was_last(client_id, &endpoint.url, &next)
+                .note_answer_unconditionally(client_id, &endpoint.url, &next)
                 .await
         }
         noted => noted,
@@ -397,9 +397,9 @@ async fn try_later(
         );
     }
     // No attempt is made during the receiver's pause, so an earlier time would waste one.
-    let rests_s = match app.lane().asking(&event.client_id, app.clock.now_ms()) {
-        Asking::Now => 0,
-        Asking::Later { left_ms, .. } => left_ms.saturating_add(999) / 1_000,
+    let rests_s = match app.lane().call_time(&event.client_id, app.clock.now_ms()) {
+        CallTime::Now => 0,
+        CallTime::Later { left_ms, .. } => left_ms.saturating_add(999) / 1_000,
     };
     let rests_s = i32::try_from(rests_s).unwrap_or_default();
     let next_s = next_attempt_after_s(attempt).map(|next_s| next_s.max(rests_s));

@@ -51,7 +51,7 @@ pub enum CloseError {
     NotSent(#[from] NotSent),
     /// The query that decides failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
-    Ask(#[from] QueryError),
+    Query(#[from] QueryError),
 }
 
 impl From<stores::order_table::TableError> for CloseError {
@@ -131,7 +131,7 @@ impl CloseFlow {
                 );
                 Ok(answered(order))
             }
-            CloseStep::Ask => {
+            CloseStep::Query => {
                 let left = deadline.left();
                 let asked = self.query_flow.ask(&order.order_no, left, origin).await;
                 let asked = report_unreadable(&order.order_no, asked)?;

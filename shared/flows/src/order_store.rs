@@ -226,7 +226,7 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         RefundState::Abnormal => Some(
             "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console. Of a second payment, or of an order of nobody's, say it in our console",
         ),
-        RefundState::Succeeded(_) if refund.needs_word_on_its_payer() => {
+        RefundState::Succeeded(_) if refund.needs_payer_statement() => {
             Some(match refund.received_by {
                 Some(ReceivedBy::Payer) => {
                     "the money was sent to the merchant's own account, and WeChat Pay says that the payer has it: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"

@@ -102,7 +102,7 @@ impl From<IssueError> for Verdict {
             IssueError::NotSent(_)
             | IssueError::Sign(_)
             | IssueError::Table(_)
-            | IssueError::Ask(_) => Self::retry(&error),
+            | IssueError::Query(_) => Self::retry(&error),
             IssueError::Body(_) | IssueError::WrongValue(_) => Self::needs_operator(&error),
         }
     }

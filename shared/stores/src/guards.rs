@@ -90,12 +90,12 @@ pub enum LeaseKey<'a> {
         /// Whose events.
         client_id: &'a str,
     },
-    /// Asking WeChat Pay for its certificates because it is time to.
+    /// CallTime WeChat Pay for its certificates because it is time to.
     CertificatesByTime {
         /// The merchant number.
         mchid: &'a str,
     },
-    /// Asking WeChat Pay for its certificates because an unknown one was named.
+    /// CallTime WeChat Pay for its certificates because an unknown one was named.
     CertificatesBySerial {
         /// The merchant number.
         mchid: &'a str,
@@ -118,7 +118,7 @@ pub struct RequestCount<'a> {
 #[derive(Clone, Copy)]
 enum OwnLease {
     /// It keeps its end.
-    Stays,
+    Unchanged,
     /// Its time starts again.
     Renewed,
 }
@@ -181,7 +181,7 @@ impl Guards {
                 holder,
                 Self::NONCE_KEPT_S,
                 now,
-                OwnLease::Stays,
+                OwnLease::Unchanged,
             )
             .await?;
         Ok(match marked {
@@ -320,7 +320,7 @@ impl Guards {
     ) -> Result<Lease, GuardsError> {
         let operation = "mark an unknown serial";
         let (pk, kept_s) = (unknown_serial(mchid), Self::UNKNOWN_SERIAL_KEPT_S);
-        self.mark(operation, pk, serial, kept_s, now, OwnLease::Stays)
+        self.mark(operation, pk, serial, kept_s, now, OwnLease::Unchanged)
             .await
     }
 
@@ -374,7 +374,7 @@ impl Guards {
             .expression_attribute_values(":now", number(now.0))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         put = match own {
-            OwnLease::Stays => put.condition_expression(is_free),
+            OwnLease::Unchanged => put.condition_expression(is_free),
             OwnLease::Renewed => put
                 .condition_expression(format!("{is_free} OR holder = :holder"))
                 .expression_attribute_values(":holder", text(holder)),

@@ -12,11 +12,11 @@ mod batch;
 mod carried;
 mod differences;
 mod error;
-pub mod followed;
 mod gaps;
 mod item;
 mod list;
 mod tracked;
+pub mod tracking;
 
 use aws_sdk_dynamodb::{
     Client,

@@ -23,13 +23,13 @@ pub(super) async fn send_on(
     origin: &Origin,
 ) -> Result<ActionResult, DayError> {
     let order = app.orders.read(order_no).await?;
-    let (Some(order), Some(followed)) = (order, &difference.refund) else {
+    let (Some(order), Some(tracked)) = (order, &difference.refund) else {
         return Ok(Err(NO_SUCH_REFUND.into()));
     };
     let of = RefundRef {
         client: &order.client_id,
         order_no,
-        refund_no: &followed.refund_no,
+        refund_no: &tracked.refund_no,
         by: Approval::TwoPersons,
     };
     let refund_flow = &app.refund_flow;
@@ -81,10 +81,10 @@ pub(super) async fn send_on(
         DecisionOutcome::InProgress(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
-                ActionDone::RefundUnderWay(followed) => {
+                ActionDone::RefundUnderWay(tracked) => {
                     Ok(ActionDone::RefundUnderWay(TrackedRefund {
                         stage: RefundStage::Moving,
-                        ..followed
+                        ..tracked
                     }))
                 }
                 done @ (ActionDone::Repaired(_) | ActionDone::PayerPaid) => Ok(done),

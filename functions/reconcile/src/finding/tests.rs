@@ -181,12 +181,12 @@ fn a_difference_that_may_be_among_those_only_counted_is_not_reported_as_over() {
     for order_no in ["A", "B"] {
         add(&mut finding, DifferenceKind::FeeOffTheRate, order_no, 1);
     }
-    assert!(!finding.shows_that_it_is_over(&known(DifferenceKind::FeeOffTheRate)));
-    assert!(finding.shows_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
+    assert!(!finding.proves_resolved(&known(DifferenceKind::FeeOffTheRate)));
+    assert!(finding.proves_resolved(&known(DifferenceKind::AmountDiffers)));
     let more = Overflow {
         count: 1,
         amount_fen: 1,
     };
     finding.more(DifferenceKind::UncheckedRows, more);
-    assert!(!finding.shows_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
+    assert!(!finding.proves_resolved(&known(DifferenceKind::AmountDiffers)));
 }

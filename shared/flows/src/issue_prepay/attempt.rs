@@ -31,7 +31,7 @@ impl IssueFlow {
         within: Duration,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        match self.find_out(&order, body, within, origin).await? {
+        match self.obtain(&order, body, within, origin).await? {
             Finding::Value { value, request_id } => {
                 self.store(order, value, request_id.as_ref(), origin).await
             }
@@ -42,7 +42,7 @@ impl IssueFlow {
     }
 
     /// Asks WeChat Pay for the value, and about the order where that leaves something unknown.
-    async fn find_out(
+    async fn obtain(
         &self,
         order: &Order,
         body: Option<Vec<u8>>,

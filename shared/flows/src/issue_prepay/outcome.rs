@@ -83,7 +83,7 @@ pub enum IssueError {
     Table(#[from] TableError),
     /// The query that decides failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
-    Ask(#[from] QueryError),
+    Query(#[from] QueryError),
 }
 
 impl From<IssueError> for Problem {

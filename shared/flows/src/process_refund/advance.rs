@@ -63,7 +63,7 @@ impl RefundFlow {
             ..seen.clone()
         };
         // Boxed because this future is large: it covers everything that can happen to a refund.
-        let advanced = Box::pin(self.get_on(&seen, &claimed, within, origin)).await;
+        let advanced = Box::pin(self.next_step(&seen, &claimed, within, origin)).await;
         if comes_again_soon(&advanced) {
             self.check_sooner(&claimed).await;
         }
@@ -72,7 +72,7 @@ impl RefundFlow {
 
     /// Queries or sends a claimed refund, and settles the answer. `seen` is the refund before the
     /// claim.
-    async fn get_on(
+    async fn next_step(
         &self,
         seen: &Refund,
         claimed: &Refund,
@@ -83,7 +83,7 @@ impl RefundFlow {
         if claimed.state == RefundState::Closed {
             return self.still_owed(claimed).await;
         }
-        if claimed.needs_word_on_its_payer() {
+        if claimed.needs_payer_statement() {
             log_if_operator_needed(claimed);
             return Ok(Advanced::Open);
         }

@@ -53,7 +53,7 @@ impl RefundFlow {
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
             let next = schedule::refund_check_at(order_no, until);
             let context = self.books.context(origin);
-            self.rest(claimed, LOW_BALANCE, next, &context).await?;
+            self.pause(claimed, LOW_BALANCE, next, &context).await?;
             return Ok(Advanced::Open);
         }
         let minute = LeaseKey::Refund { mchid, order_no };
@@ -109,7 +109,7 @@ impl RefundFlow {
                 let next = schedule::refund_check_at(order_no, until.plus_s(BALANCE_PAUSE_S / 2));
                 let context = self.books.context(origin);
                 let context = context.with_request_id(refusal.request_id.as_ref());
-                self.rest(claimed, &refusal.raw_code, next, &context)
+                self.pause(claimed, &refusal.raw_code, next, &context)
                     .await?;
                 Ok(Advanced::Open)
             }
@@ -181,16 +181,16 @@ impl RefundFlow {
     }
 
     /// Pauses a refund until there are funds. The first pause sends its client an event.
-    async fn rest(
+    async fn pause(
         &self,
         claimed: &Refund,
         trouble: &str,
         next: NextCheck,
         context: &ChangeContext,
     ) -> Result<(), RefundError> {
-        let rests_already = claimed.trouble.as_deref().is_some_and(is_low_balance);
+        let is_paused = claimed.trouble.as_deref().is_some_and(is_low_balance);
         // The cause shown for an overdue refund stays.
-        if rests_already || claimed.overdue_since.is_some() {
+        if is_paused || claimed.overdue_since.is_some() {
             let trouble = claimed.trouble.as_deref().unwrap_or(trouble);
             self.books
                 .orders

@@ -285,13 +285,13 @@ impl Refund {
     /// Whether its money is on the merchant's own account and it is not recorded yet how the payer
     /// was paid.
     pub fn owes_its_payer(&self) -> bool {
-        self.needs_word_on_its_payer() && !self.payer_has_it()
+        self.needs_payer_statement() && !self.payer_has_it()
     }
 
     /// Whether an operator redirected its money to the merchant's own account, and it is not
     /// recorded yet how the payer was paid. If WeChat Pay says that the payer has the money after
     /// all, an operator verifies that.
-    pub fn needs_word_on_its_payer(&self) -> bool {
+    pub fn needs_payer_statement(&self) -> bool {
         matches!(self.state, RefundState::Succeeded(_))
             && self.is_to_merchant()
             && self.payer_paid.is_none()

@@ -32,7 +32,7 @@ pub struct RunRequest {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum BeginOutcome {
     /// The run to be written; it starts or continues.
-    Goes(Box<Run>),
+    Begun(Box<Run>),
     /// Its trade side is done: the message was delivered again.
     Done(Box<Run>),
     /// A later requested run has taken over the day.
@@ -145,7 +145,7 @@ impl DayRuns {
         {
             return BeginOutcome::Superseded;
         }
-        BeginOutcome::Goes(Box::new(Run {
+        BeginOutcome::Begun(Box::new(Run {
             version: version.saturating_add(1),
             requested_at_ms: Some(request.requested_at_ms),
             bills: self.whole_bills(),
@@ -168,7 +168,7 @@ impl DayRuns {
             return BeginOutcome::Superseded;
         }
         let funds = known.funds.clone();
-        BeginOutcome::Goes(Box::new(Run {
+        BeginOutcome::Begun(Box::new(Run {
             state: RunState::Running,
             version: known.version.saturating_add(1),
             updated_at: now,
@@ -241,7 +241,7 @@ mod tests {
 
     /// The runs after a request, whether it started a run or not.
     fn after(runs: &DayRuns, request: &RunRequest) -> DayRuns {
-        let BeginOutcome::Goes(run) = runs.begin(request, NOW) else {
+        let BeginOutcome::Begun(run) = runs.begin(request, NOW) else {
             return runs.clone();
         };
         let (old, preview) = (runs.run.clone(), runs.preview.clone());
@@ -352,7 +352,7 @@ mod tests {
                 date: *date,
                 ..request("again", false, at_ms)
             };
-            let BeginOutcome::Goes(run) = runs.begin(&request, late) else {
+            let BeginOutcome::Begun(run) = runs.begin(&request, late) else {
                 panic!("it begins");
             };
             assert!(run.was_done_before);
@@ -381,7 +381,7 @@ mod tests {
         let runs = DayRuns::new(Some(preview), None);
         let late = UnixSeconds(date.ends_at().0 + 5 * 86_400);
         let request = request("run", false, late.0 * 1000);
-        let BeginOutcome::Goes(run) = runs.begin(&request, late) else {
+        let BeginOutcome::Begun(run) = runs.begin(&request, late) else {
             panic!("it begins");
         };
         assert!(DayRuns::new(Some(*run), None).shows_that_the_system_ran());
@@ -416,7 +416,7 @@ mod tests {
         begun.parts_done.insert(3, Default::default());
         begun.state = RunState::Waiting;
         let waits = DayRuns::new(Some(begun), None);
-        let BeginOutcome::Goes(again) = waits.begin(&asked, NOW) else {
+        let BeginOutcome::Begun(again) = waits.begin(&asked, NOW) else {
             panic!("it goes on");
         };
         assert_eq!((again.version, again.state), (2, RunState::Running));
@@ -435,11 +435,11 @@ mod tests {
         assert_eq!(runs.run(), None);
         assert_eq!(shown(&runs), "old");
         let at_ms = NOW.0 * 1000 + 1;
-        let BeginOutcome::Goes(run) = runs.begin(&request("run", false, at_ms), NOW) else {
+        let BeginOutcome::Begun(run) = runs.begin(&request("run", false, at_ms), NOW) else {
             panic!("it begins");
         };
         assert_eq!(run.version, 8, "it is written over the old preview");
-        let BeginOutcome::Goes(preview) = runs.begin(&request("preview", true, at_ms), NOW) else {
+        let BeginOutcome::Begun(preview) = runs.begin(&request("preview", true, at_ms), NOW) else {
             panic!("it begins");
         };
         assert_eq!(preview.version, 1, "in a place of its own");

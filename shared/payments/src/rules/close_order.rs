@@ -43,7 +43,7 @@ pub enum CloseStep {
     /// It is closed there: close it here.
     Closed,
     /// Query the order: it may have been paid just before (shared/wechatpay/PROTOCOL.md, 5.5).
-    Ask,
+    Query,
     /// WeChat Pay does not know the order, but a prepay call may still be under way. Close again
     /// after the lease ends.
     Wait,
@@ -65,7 +65,7 @@ pub fn after_close_answer(
             // An error answer is not signed, but the answer that WeChat Pay has the order was. So
             // an error answer alone closes nothing.
             if order.issued {
-                CloseStep::Ask
+                CloseStep::Query
             } else if asked_at.0 < issue_calls_end_at(order).0 {
                 CloseStep::Wait
             } else {
@@ -73,7 +73,7 @@ pub fn after_close_answer(
             }
         }
         CallOutcome::Refused(_) | CallOutcome::Unreadable(_) | CallOutcome::Unknown(_) => {
-            CloseStep::Ask
+            CloseStep::Query
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
         let mut order = order(OrderState::Closing);
         order.issued = true;
         let unknown = refused(404, "ORDER_NOT_EXIST");
-        assert_eq!(after_close_answer(&order, NOW, &unknown), CloseStep::Ask);
+        assert_eq!(after_close_answer(&order, NOW, &unknown), CloseStep::Query);
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
             refused(500, "SYSTEM_ERROR"),
             CallOutcome::Unknown("time-out".into()),
         ] {
-            assert_eq!(after_close_answer(&order, NOW, &answer), CloseStep::Ask);
+            assert_eq!(after_close_answer(&order, NOW, &answer), CloseStep::Query);
         }
     }
 }

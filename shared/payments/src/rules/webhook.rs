@@ -56,7 +56,7 @@ pub fn may_be_on_record(
 
 /// Minimum pause for a receiver that did not answer in time, in seconds. An attempt waits up to 15
 /// s and blocks its batch. With this pause a hanging receiver uses at most a quarter of each lane.
-const HANGS_RESTS_MS: i64 = 45_000;
+const HANGS_PAUSE_MS: i64 = 45_000;
 
 /// A receiver that takes this long to answer is slow, in milliseconds. A faster one leaves room:
 /// five lanes of ten events still carry 17 a second. A receiver in its pause is still called for an
@@ -80,23 +80,23 @@ const COUNTED_MS: i64 = 3_600_000;
 /// use another's share, and the other half is for those that are not slow. A receiver that is not
 /// known to be slow is called at any time.
 #[derive(Clone, Debug, Default)]
-pub struct Lane(HashMap<ClientId, Rest>);
+pub struct Lane(HashMap<ClientId, Pause>);
 
 /// The pause of a slow receiver.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct Pause {
     /// When it was last waited for (Unix milliseconds).
     waited_ms: i64,
     /// End of its pause (Unix milliseconds).
     until_ms: i64,
     /// How long a single pause is, in milliseconds. While it lasts, one that last attempts add does
     /// not make it shorter: receivers that were slow when it began need no share any more.
-    rest_ms: i64,
+    pause_ms: i64,
 }
 
 /// How a lane treats a receiver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asking {
+pub enum CallTime {
     /// It is asked.
     Now,
     /// It is left alone.
@@ -111,12 +111,12 @@ pub enum Asking {
 
 impl Lane {
     /// How to treat a client's receiver at `now_ms`.
-    pub fn asking(&self, client_id: &ClientId, now_ms: i64) -> Asking {
-        let left_ms = |rest: &Rest| rest.until_ms.saturating_sub(now_ms);
-        let rest = self.0.get(client_id).filter(|rest| left_ms(rest) > 0);
-        rest.map_or(Asking::Now, |rest| Asking::Later {
-            left_ms: left_ms(rest),
-            may_wait: left_ms(rest) <= rest.rest_ms,
+    pub fn call_time(&self, client_id: &ClientId, now_ms: i64) -> CallTime {
+        let left_ms = |pause: &Pause| pause.until_ms.saturating_sub(now_ms);
+        let pause = self.0.get(client_id).filter(|pause| left_ms(pause) > 0);
+        pause.map_or(CallTime::Now, |pause| CallTime::Later {
+            left_ms: left_ms(pause),
+            may_wait: left_ms(pause) <= pause.pause_ms,
         })
     }
 
@@ -129,7 +129,7 @@ impl Lane {
         client_id: &ClientId,
         took_ms: i64,
         hangs: bool,
-        asked: Asking,
+        asked: CallTime,
         now_ms: i64,
     ) {
         if !hangs && took_ms < SLOW_MS {
@@ -137,43 +137,43 @@ impl Lane {
             return;
         }
         let was_cut_short = match asked {
-            Asking::Later { may_wait, .. } => !may_wait,
-            Asking::Now => false,
+            CallTime::Later { may_wait, .. } => !may_wait,
+            CallTime::Now => false,
         };
         if hangs
             && was_cut_short
-            && let Some(rest) = self.0.get_mut(client_id)
+            && let Some(pause) = self.0.get_mut(client_id)
         {
-            rest.waited_ms = now_ms;
+            pause.waited_ms = now_ms;
             return;
         }
         self.0
-            .retain(|_, rest| now_ms.saturating_sub(rest.waited_ms) < COUNTED_MS);
+            .retain(|_, pause| now_ms.saturating_sub(pause.waited_ms) < COUNTED_MS);
         let others = self.0.keys().filter(|known| *known != client_id).count();
         let others = i64::try_from(others).unwrap_or(i64::MAX);
         // There are twice as many shares as slow receivers; one is its own.
         let shares_of_others = others.saturating_mul(2).saturating_add(1);
         let wait_ms = took_ms.clamp(0, WAITED_MS_MAX);
-        let mut rest_ms = wait_ms.saturating_mul(shares_of_others);
+        let mut pause_ms = wait_ms.saturating_mul(shares_of_others);
         if hangs {
-            rest_ms = rest_ms.max(HANGS_RESTS_MS);
+            pause_ms = pause_ms.max(HANGS_PAUSE_MS);
         }
         let known = self.0.get(client_id);
         let known_ms = known.map_or(0, |known| known.until_ms);
         let (owed_ms, single_ms) = match asked {
-            Asking::Later { left_ms, may_wait } => (
+            CallTime::Later { left_ms, may_wait } => (
                 if may_wait { left_ms } else { 0 },
-                known.map_or(rest_ms, |known| known.rest_ms.max(rest_ms)),
+                known.map_or(pause_ms, |known| known.pause_ms.max(pause_ms)),
             ),
-            Asking::Now => (0, rest_ms),
+            CallTime::Now => (0, pause_ms),
         };
-        let until_ms = now_ms.saturating_add(rest_ms.saturating_add(owed_ms).min(COUNTED_MS));
-        let rest = Rest {
+        let until_ms = now_ms.saturating_add(pause_ms.saturating_add(owed_ms).min(COUNTED_MS));
+        let pause = Pause {
             waited_ms: now_ms,
             until_ms: until_ms.max(known_ms),
-            rest_ms: single_ms,
+            pause_ms: single_ms,
         };
-        self.0.insert(client_id.clone(), rest);
+        self.0.insert(client_id.clone(), pause);
     }
 }
 
@@ -181,22 +181,22 @@ impl Lane {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeliveryResult {
     /// It has the event.
-    Taken,
+    Accepted,
     /// 410 Gone: it wants no more events. A deployment or a proxy may answer so briefly, so only
     /// [`GoneRun::ends_the_webhook`] decides.
     Gone,
     /// Anything else: it is called again. This includes redirects: following one would let others
     /// control where events go.
-    NotTaken,
+    Failed,
 }
 
 impl DeliveryResult {
     /// Reads the status of an HTTP answer.
     pub fn with(status: u16) -> Self {
         match status {
-            200..=299 => Self::Taken,
+            200..=299 => Self::Accepted,
             410 => Self::Gone,
-            _ => Self::NotTaken,
+            _ => Self::Failed,
         }
     }
 }
@@ -315,12 +315,12 @@ impl LastAnswer {
         let run = last.and_then(|last| last.gone);
         let gone = match meaning_of(answer) {
             Some(DeliveryResult::Gone) => Some(GoneRun::and_another(run, now)),
-            Some(DeliveryResult::Taken | DeliveryResult::NotTaken) => None,
+            Some(DeliveryResult::Accepted | DeliveryResult::Failed) => None,
             None => run,
         };
         let failing = match meaning_of(answer) {
-            Some(DeliveryResult::Taken) => None,
-            Some(DeliveryResult::Gone | DeliveryResult::NotTaken) | None => {
+            Some(DeliveryResult::Accepted) => None,
+            Some(DeliveryResult::Gone | DeliveryResult::Failed) | None => {
                 Some(FailingRun::and_another(last, now))
             }
         };
@@ -342,15 +342,15 @@ impl LastAnswer {
     /// Whether the receiver took the event.
     pub fn is_taken(&self) -> bool {
         match meaning_of(&self.answer) {
-            Some(DeliveryResult::Taken) => true,
-            Some(DeliveryResult::Gone | DeliveryResult::NotTaken) | None => false,
+            Some(DeliveryResult::Accepted) => true,
+            Some(DeliveryResult::Gone | DeliveryResult::Failed) | None => false,
         }
     }
 
     /// Whether it ends a run of 410s, whatever else was answered at about the same time.
     pub fn ends_a_run(&self) -> bool {
         match meaning_of(&self.answer) {
-            Some(DeliveryResult::Taken | DeliveryResult::NotTaken) => true,
+            Some(DeliveryResult::Accepted | DeliveryResult::Failed) => true,
             Some(DeliveryResult::Gone) | None => false,
         }
     }

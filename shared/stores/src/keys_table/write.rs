@@ -55,11 +55,11 @@ pub struct NewApiV3Key<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What a client's key that is written may take the place of.
+/// What a client's new key may replace.
 #[derive(Clone, Copy, Debug)]
-enum InPlaceOf {
-    /// The key that has its id.
-    OneOfThisId,
+enum Replaces {
+    /// The key with the same id.
+    SameId,
     /// No key.
     Nothing,
 }
@@ -214,7 +214,7 @@ impl KeysTable {
         client_id: &str,
         secret: &[u8],
     ) -> Result<(), KeysError> {
-        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::OneOfThisId)
+        self.write_client_hmac(keyid, client_id, secret, Replaces::SameId)
             .await
     }
 
@@ -228,7 +228,7 @@ impl KeysTable {
         client_id: &str,
         secret: &[u8],
     ) -> Result<(), KeysError> {
-        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::Nothing)
+        self.write_client_hmac(keyid, client_id, secret, Replaces::Nothing)
             .await
     }
 
@@ -237,7 +237,7 @@ impl KeysTable {
         keyid: &str,
         client_id: &str,
         secret: &[u8],
-        in_place_of: InPlaceOf,
+        in_place_of: Replaces,
     ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         VerifyingKey::from_secret(secret)
@@ -277,7 +277,7 @@ impl KeysTable {
             client_id,
             algorithm,
             ("public_key", AttributeValue::S(pem.to_owned())),
-            InPlaceOf::Nothing,
+            Replaces::Nothing,
         )
         .await
     }
@@ -351,7 +351,7 @@ impl KeysTable {
         client_id: &str,
         algorithm: Algorithm,
         (key_attribute, key): (&str, AttributeValue),
-        in_place_of: InPlaceOf,
+        in_place_of: Replaces,
     ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         if !is_keyid(keyid) {
@@ -378,8 +378,8 @@ impl KeysTable {
             .set_item(Some(item.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match in_place_of {
-            InPlaceOf::OneOfThisId => put,
-            InPlaceOf::Nothing => put.condition_expression("attribute_not_exists(pk)"),
+            Replaces::SameId => put,
+            Replaces::Nothing => put.condition_expression("attribute_not_exists(pk)"),
         };
         let Err(error) = put.send().await else {
             return Ok(());

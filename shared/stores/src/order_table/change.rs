@@ -156,7 +156,7 @@ impl OrderTable {
             {
                 Some(ledger.dealt_with(&money, &decided.who, &decided.why)?)
             }
-            Some(_) | None if to.needs_word_on_its_payer() => Some(ledger.keeping(&money)?),
+            Some(_) | None if to.needs_payer_statement() => Some(ledger.keeping(&money)?),
             Some(_) | None => None,
         })
     }

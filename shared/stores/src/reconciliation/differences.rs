@@ -75,10 +75,10 @@ impl ReconciliationTable {
     ) -> Result<SaveOutcome, ReconciliationError> {
         const OPERATION: &str = "save a difference";
         let item = item::difference(self.pk(to.date), to);
-        let follow = to.is_followed().then(|| self.follow(to)).transpose()?;
+        let track = to.is_tracked().then(|| self.track(to)).transpose()?;
         for _ in 0..SAVE_TRIES {
             let notice = self.notice_step(to).await?;
-            if follow.is_none() && notice.is_none() {
+            if track.is_none() && notice.is_none() {
                 return Ok(match self.put(OPERATION, item, to.version).await? {
                     PutOutcome::Done => SaveOutcome::Saved,
                     PutOutcome::ConditionFailed(found) => {
@@ -87,7 +87,7 @@ impl ReconciliationTable {
                     PutOutcome::Missing => SaveOutcome::VersionMoved,
                 });
             }
-            let saved = self.save_with(OPERATION, &item, to, follow.clone(), notice);
+            let saved = self.save_with(OPERATION, &item, to, track.clone(), notice);
             if let Some(saved) = saved.await? {
                 return Ok(saved);
             }
@@ -151,7 +151,7 @@ impl ReconciliationTable {
         operation: &'static str,
         item: &Item,
         to: &Difference,
-        follow: Option<PutWrite>,
+        track: Option<PutWrite>,
         notice: Option<Update>,
     ) -> Result<Option<SaveOutcome>, ReconciliationError> {
         let difference = PutWrite::builder()
@@ -163,7 +163,7 @@ impl ReconciliationTable {
             .build()?;
         let mut writes = vec![TransactWriteItem::builder().put(difference).build()];
         writes.extend(notice.map(|notice| TransactWriteItem::builder().update(notice).build()));
-        writes.extend(follow.map(|follow| TransactWriteItem::builder().put(follow).build()));
+        writes.extend(track.map(|track| TransactWriteItem::builder().put(track).build()));
         let sent = self
             .client
             .transact_write_items()

@@ -122,14 +122,14 @@ pub(super) fn carried(pk: String, carried: &CarriedTrade) -> Item {
     ])
 }
 
-/// The sort key of a difference in the list of those that are followed.
-pub(super) fn followed_sk(date: BillDate, id: &str) -> String {
+/// The sort key of a difference in the list of those that are tracked.
+pub(super) fn tracked_sk(date: BillDate, id: &str) -> String {
     format!("{date}#{id}")
 }
 
 /// The item of a difference in that list.
-pub(super) fn followed(pk: String, difference: &Difference) -> Item {
-    let sk = followed_sk(difference.date, &difference.id);
+pub(super) fn tracked(pk: String, difference: &Difference) -> Item {
+    let sk = tracked_sk(difference.date, &difference.id);
     Item::from([
         ("pk".to_owned(), text(pk)),
         ("sk".to_owned(), text(sk)),
@@ -138,7 +138,7 @@ pub(super) fn followed(pk: String, difference: &Difference) -> Item {
 }
 
 /// Reads an item of that list.
-pub(super) fn read_followed(item: &Item) -> Result<TrackedDifference, ReconciliationError> {
+pub(super) fn read_tracked(item: &Item) -> Result<TrackedDifference, ReconciliationError> {
     let place = sk(item)?.split_once('#');
     let (date, id) = place.ok_or_else(|| damaged(item, "sk"))?;
     let version = item.get("version").and_then(|value| value.as_n().ok());

@@ -1,8 +1,8 @@
-//! A difference whose refund is followed.
+//! A difference whose refund is tracked.
 
 use payments::model::bill_date::BillDate;
 
-/// A difference in the list of those that are followed.
+/// A difference in the list of those that are tracked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrackedDifference {
     /// Its day.

@@ -68,8 +68,8 @@ impl Bench {
         found.expect("an answer")
     }
 
-    async fn followed(&self) -> Vec<TrackedDifference> {
-        let page = self.table().followed(None).await.expect("an answer");
+    async fn tracked(&self) -> Vec<TrackedDifference> {
+        let page = self.table().tracked_page(None).await.expect("an answer");
         assert!(page.next.is_none());
         page.items
     }

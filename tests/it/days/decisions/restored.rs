@@ -186,5 +186,8 @@ async fn more_waiting_refunds_than_fit_into_a_minute_are_all_checked_in_turn() {
     assert_eq!(state().await, DifferenceState::Open, "in the second");
     // And then from the beginning again.
     testbed.sweep().await;
-    assert_eq!(testbed.reconciliation.followed_from().await.unwrap(), None);
+    assert_eq!(
+        testbed.reconciliation.tracked_position().await.unwrap(),
+        None
+    );
 }

@@ -50,13 +50,13 @@ fn what_to_do_and_who_acts_next_follow_the_state_of_the_difference() {
     let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
     let at = |one: &Difference, stage| {
         let refund_no = refund_no.clone();
-        let followed = TrackedRefund {
+        let tracked = TrackedRefund {
             refund_no,
             stage,
             to_merchant: false,
             payer_has_it: false,
         };
-        one.with_refund(&followed, "run-2", NOW).unwrap()
+        one.with_refund(&tracked, "run-2", NOW).unwrap()
     };
     let says = |one: &Difference, what: &str, who: &str| {
         assert!(what_to_do(one).starts_with(what), "{}", what_to_do(one));

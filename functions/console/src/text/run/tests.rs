@@ -343,13 +343,13 @@ fn a_day_is_missing_from_1045_on_without_a_run_and_from_1300_on_until_one_is_don
 fn a_difference_is_not_green_before_its_money_has_arrived() {
     let refund_no = payments::model::ids::RefundNo::parse("second-4200001").unwrap();
     let with_stage = |one: &Difference, stage| {
-        let followed = TrackedRefund {
+        let tracked = TrackedRefund {
             refund_no: refund_no.clone(),
             stage,
             to_merchant: false,
             payer_has_it: false,
         };
-        one.with_refund(&followed, "run-2", NOW).unwrap()
+        one.with_refund(&tracked, "run-2", NOW).unwrap()
     };
     let proposed =
         found_by("run-1", DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);

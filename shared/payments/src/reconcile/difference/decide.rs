@@ -294,7 +294,7 @@ impl Difference {
         let is_owed = self
             .refund
             .as_ref()
-            .is_some_and(TrackedRefund::needs_word_on_its_payer);
+            .is_some_and(TrackedRefund::needs_payer_statement);
         let is_for_one = self.is_for_one_person(explain_alone);
         match self.state {
             DifferenceState::Open | DifferenceState::Rejected if is_owed => {
@@ -331,7 +331,7 @@ impl Difference {
         if !self
             .refund
             .as_ref()
-            .is_some_and(TrackedRefund::needs_word_on_its_payer)
+            .is_some_and(TrackedRefund::needs_payer_statement)
         {
             return Err(DecisionRejected::NothingOwed);
         }

@@ -82,13 +82,13 @@ impl Difference {
     }
 
     /// Whether its refund must be checked regularly.
-    pub fn is_followed(&self) -> bool {
-        let is_alive = self
+    pub fn is_tracked(&self) -> bool {
+        let can_change = self
             .refund
             .as_ref()
-            .is_some_and(|refund| refund.stage.is_alive());
+            .is_some_and(|refund| refund.stage.can_change());
         match self.state {
-            DifferenceState::OnItsWay | DifferenceState::Open => is_alive,
+            DifferenceState::OnItsWay | DifferenceState::Open => can_change,
             DifferenceState::Proposed
             | DifferenceState::Approved
             | DifferenceState::Repaired

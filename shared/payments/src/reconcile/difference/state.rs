@@ -181,7 +181,7 @@ impl RefundStage {
     }
 
     /// Whether it can still change.
-    pub const fn is_alive(self) -> bool {
+    pub const fn can_change(self) -> bool {
         match self {
             Self::Moving | Self::Abnormal | Self::Refused => true,
             Self::Succeeded | Self::Closed | Self::Released => false,
@@ -196,7 +196,7 @@ impl From<&Refund> for RefundStage {
             RefundState::Abnormal if refund.is_redirected() => Self::Moving,
             RefundState::Abnormal => Self::Abnormal,
             RefundState::Succeeded(_)
-                if refund.is_to_merchant() && !refund.needs_word_on_its_payer() =>
+                if refund.is_to_merchant() && !refund.needs_payer_statement() =>
             {
                 Self::Released
             }
@@ -238,12 +238,12 @@ impl TrackedRefund {
     /// Whether its money is on the merchant's own account and it is not recorded how the payer was
     /// paid.
     pub fn owes_its_payer(&self) -> bool {
-        self.needs_word_on_its_payer() && !self.payer_has_it
+        self.needs_payer_statement() && !self.payer_has_it
     }
 
     /// Whether it was redirected to the merchant's own account and is through, and it is not
     /// recorded how the payer was paid, or that the payer has the money after all.
-    pub fn needs_word_on_its_payer(&self) -> bool {
+    pub fn needs_payer_statement(&self) -> bool {
         self.stage == RefundStage::Succeeded && self.to_merchant
     }
 

@@ -409,7 +409,7 @@ fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whateve
         "not known who"
     );
     let payer_has_it = through(&to_merchant, Some(ReceivedBy::Payer));
-    assert!(!payer_has_it.owes_its_payer() && payer_has_it.needs_word_on_its_payer());
+    assert!(!payer_has_it.owes_its_payer() && payer_has_it.needs_payer_statement());
     assert!(payer_has_it.due.is_some(), "until an operator has checked");
     let early = news_of(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
     assert!(!early.contradicts(&to_merchant), "it is not through");

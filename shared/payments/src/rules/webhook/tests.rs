@@ -89,7 +89,7 @@ fn an_event_s_record_is_read_when_it_was_sent_again_came_before_or_is_older_than
 
 #[test]
 fn a_receiver_rests_for_as_long_as_it_took_where_that_was_long_and_longer_where_it_hangs() {
-    for (took_ms, timed_out, rest_ms) in [
+    for (took_ms, timed_out, pause_ms) in [
         (150, false, None),
         (2_999, false, None),
         (3_000, false, Some(3_000)),
@@ -102,12 +102,12 @@ fn a_receiver_rests_for_as_long_as_it_took_where_that_was_long_and_longer_where_
         (-7_200_000, false, None),
     ] {
         let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
-        lane.waited_for(&shop, took_ms, timed_out, Asking::Now, 1_000_000);
-        let left_ms = match lane.asking(&shop, 1_000_000) {
-            Asking::Now => None,
-            Asking::Later { left_ms, .. } => Some(left_ms),
+        lane.waited_for(&shop, took_ms, timed_out, CallTime::Now, 1_000_000);
+        let left_ms = match lane.call_time(&shop, 1_000_000) {
+            CallTime::Now => None,
+            CallTime::Later { left_ms, .. } => Some(left_ms),
         };
-        assert_eq!(left_ms, rest_ms, "{took_ms}");
+        assert_eq!(left_ms, pause_ms, "{took_ms}");
     }
 }
 
@@ -118,31 +118,31 @@ fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() 
         ClientId::new("shop"),
         ClientId::new("kiosk"),
     );
-    let rests = |left_ms| Asking::Later {
+    let rests = |left_ms| CallTime::Later {
         left_ms,
         may_wait: true,
     };
     let waited_for = |lane: &mut Lane, who: &ClientId, took_ms, hangs, now_ms| {
-        lane.waited_for(who, took_ms, hangs, Asking::Now, now_ms);
+        lane.waited_for(who, took_ms, hangs, CallTime::Now, now_ms);
     };
     waited_for(&mut lane, &shop, 4_000, false, 4_000);
-    assert_eq!(lane.asking(&kiosk, 4_000), Asking::Now);
+    assert_eq!(lane.call_time(&kiosk, 4_000), CallTime::Now);
     waited_for(&mut lane, &kiosk, 4_000, false, 8_000);
-    assert_eq!(lane.asking(&shop, 8_000), Asking::Now);
-    assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000));
+    assert_eq!(lane.call_time(&shop, 8_000), CallTime::Now);
+    assert_eq!(lane.call_time(&kiosk, 8_000), rests(12_000));
     // The clock says so, and what was known before is no shorter for it.
     waited_for(&mut lane, &kiosk, 3_000, false, 8_001);
-    let longer = Asking::Later {
+    let longer = CallTime::Later {
         left_ms: 11_999,
         may_wait: false,
     };
-    assert_eq!(lane.asking(&kiosk, 8_001), longer);
+    assert_eq!(lane.call_time(&kiosk, 8_001), longer);
     waited_for(&mut lane, &shop, 15_000, true, 23_000);
-    assert_eq!(lane.asking(&shop, 23_000), rests(45_000));
+    assert_eq!(lane.call_time(&shop, 23_000), rests(45_000));
     waited_for(&mut lane, &kiosk, 100, false, 23_100);
-    assert_eq!(lane.asking(&kiosk, 23_100), Asking::Now);
+    assert_eq!(lane.call_time(&kiosk, 23_100), CallTime::Now);
     waited_for(&mut lane, &shop, 4_000, false, 72_000);
-    assert_eq!(lane.asking(&shop, 72_000), rests(4_000), "it is alone");
+    assert_eq!(lane.call_time(&shop, 72_000), rests(4_000), "it is alone");
 }
 
 #[test]
@@ -164,17 +164,17 @@ fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share_
         let (mut cut_short, mut next_ms) = (0, 0);
         while now_ms < hour_s * 1_000 {
             turn = (turn + 1) % receivers;
-            let asked = lane.asking(&name(turn), now_ms);
+            let asked = lane.call_time(&name(turn), now_ms);
             match asked {
-                Asking::Now | Asking::Later { may_wait: true, .. } => {
+                CallTime::Now | CallTime::Later { may_wait: true, .. } => {
                     let took_ms = if hangs { 15_000 } else { 14_000 };
-                    last_attempts += i64::from(asked != Asking::Now);
+                    last_attempts += i64::from(asked != CallTime::Now);
                     now_ms += took_ms;
                     waited_s += took_ms / 1_000;
                     waits[turn] += 1;
                     lane.waited_for(&name(turn), took_ms, hangs, asked, now_ms);
                 }
-                Asking::Later {
+                CallTime::Later {
                     may_wait: false, ..
                 } if now_ms >= next_ms => {
                     cut_short += 1;
@@ -182,7 +182,7 @@ fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share_
                     now_ms += SLOW_MS;
                     lane.waited_for(&name(turn), SLOW_MS, true, asked, now_ms);
                 }
-                Asking::Later {
+                CallTime::Later {
                     may_wait: false, ..
                 } => now_ms += 100,
             }
@@ -206,24 +206,24 @@ fn last_attempts_wait_for_a_receiver_that_rests_and_take_no_more_than_its_share_
 #[test]
 fn an_attempt_that_was_cut_short_does_not_make_a_slow_receiver_one_that_hangs() {
     let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
-    lane.waited_for(&shop, 14_000, false, Asking::Now, 14_000);
-    let asked = lane.asking(&shop, 14_000);
+    lane.waited_for(&shop, 14_000, false, CallTime::Now, 14_000);
+    let asked = lane.call_time(&shop, 14_000);
     lane.waited_for(&shop, 14_000, false, asked, 28_000);
-    let asked = lane.asking(&shop, 28_000);
-    let beyond = Asking::Later {
+    let asked = lane.call_time(&shop, 28_000);
+    let beyond = CallTime::Later {
         left_ms: 28_000,
         may_wait: false,
     };
     assert_eq!(asked, beyond);
     lane.waited_for(&shop, SLOW_MS, true, asked, 31_000);
-    let left = Asking::Later {
+    let left = CallTime::Later {
         left_ms: 25_000,
         may_wait: false,
     };
-    assert_eq!(lane.asking(&shop, 31_000), left);
+    assert_eq!(lane.call_time(&shop, 31_000), left);
     // One that answers quickly now needs no pause.
     lane.waited_for(&shop, 100, false, left, 31_100);
-    assert_eq!(lane.asking(&shop, 31_100), Asking::Now);
+    assert_eq!(lane.call_time(&shop, 31_100), CallTime::Now);
 }
 
 #[test]
@@ -231,36 +231,36 @@ fn a_pause_that_began_while_others_were_slow_leaves_its_receiver_the_last_attemp
     let mut lane = Lane::default();
     let name = |n: usize| ClientId::new(format!("slow-{n}"));
     for n in 0..5 {
-        lane.waited_for(&name(n), 15_000, true, Asking::Now, 15_000);
+        lane.waited_for(&name(n), 15_000, true, CallTime::Now, 15_000);
     }
     for n in 0..4 {
-        lane.waited_for(&name(n), 100, false, Asking::Now, 20_000);
+        lane.waited_for(&name(n), 100, false, CallTime::Now, 20_000);
     }
     let (alone, began_ms) = (name(4), 20_000);
-    let asked = lane.asking(&alone, began_ms);
-    let of_five = Asking::Later {
+    let asked = lane.call_time(&alone, began_ms);
+    let of_five = CallTime::Later {
         left_ms: 130_000,
         may_wait: true,
     };
     assert_eq!(asked, of_five);
     lane.waited_for(&alone, 15_000, true, asked, 35_000);
     // That wait made the pause longer by one of a single slow receiver.
-    let longer = Asking::Later {
+    let longer = CallTime::Later {
         left_ms: 175_000,
         may_wait: false,
     };
-    assert_eq!(lane.asking(&alone, 35_000), longer);
-    let has_rested = Asking::Later {
+    assert_eq!(lane.call_time(&alone, 35_000), longer);
+    let has_rested = CallTime::Later {
         left_ms: 135_000,
         may_wait: true,
     };
-    assert_eq!(lane.asking(&alone, 75_000), has_rested);
+    assert_eq!(lane.call_time(&alone, 75_000), has_rested);
     lane.waited_for(&alone, 15_000, true, has_rested, 90_000);
-    let longer = Asking::Later {
+    let longer = CallTime::Later {
         left_ms: 180_000,
         may_wait: false,
     };
-    assert_eq!(lane.asking(&alone, 90_000), longer);
+    assert_eq!(lane.call_time(&alone, 90_000), longer);
 }
 
 /// For how many seconds of an hour each slow receiver blocks a lane, when all have events at
@@ -274,10 +274,10 @@ fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
         // One after the other, which is worse than in parallel.
         turn = (turn + 1) % slow.len();
         let (took_ms, hangs) = slow[turn];
-        if lane.asking(&name(turn), now_ms) == Asking::Now {
+        if lane.call_time(&name(turn), now_ms) == CallTime::Now {
             now_ms += took_ms;
             held_up_s[turn] += took_ms / 1_000;
-            lane.waited_for(&name(turn), took_ms, hangs, Asking::Now, now_ms);
+            lane.waited_for(&name(turn), took_ms, hangs, CallTime::Now, now_ms);
         } else {
             now_ms += 100;
         }
@@ -469,16 +469,16 @@ fn failures_that_an_earlier_version_wrote_down_count_from_their_last_answer() {
 #[test]
 fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
     for (status, meaning) in [
-        (100, DeliveryResult::NotTaken),
-        (200, DeliveryResult::Taken),
-        (204, DeliveryResult::Taken),
-        (299, DeliveryResult::Taken),
-        (301, DeliveryResult::NotTaken),
-        (307, DeliveryResult::NotTaken),
-        (404, DeliveryResult::NotTaken),
+        (100, DeliveryResult::Failed),
+        (200, DeliveryResult::Accepted),
+        (204, DeliveryResult::Accepted),
+        (299, DeliveryResult::Accepted),
+        (301, DeliveryResult::Failed),
+        (307, DeliveryResult::Failed),
+        (404, DeliveryResult::Failed),
         (410, DeliveryResult::Gone),
-        (429, DeliveryResult::NotTaken),
-        (500, DeliveryResult::NotTaken),
+        (429, DeliveryResult::Failed),
+        (500, DeliveryResult::Failed),
     ] {
         assert_eq!(DeliveryResult::with(status), meaning, "{status}");
     }

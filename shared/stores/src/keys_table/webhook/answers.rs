@@ -48,7 +48,7 @@ impl KeysTable {
     ///
     /// # Errors
     /// DynamoDB does not write.
-    pub async fn note_answer_whatever_was_last(
+    pub async fn note_answer_unconditionally(
         &self,
         client_id: &str,
         url: &StoredUrl,

@@ -298,12 +298,12 @@ async fn a_run_of_failures_stays_what_was_stored_until_the_receiver_takes_someth
     // The one with the old record, and another failure, keeps what was reported.
     let stale = LastAnswer::after(Some(&first), "404", at(1_799)).expect("to be written");
     assert!(stale.failing.is_some_and(|run| run.reported_at.is_none()));
-    let noted = sandbox.note_answer_whatever_was_last("shop", url, &stale);
+    let noted = sandbox.note_answer_unconditionally("shop", url, &stale);
     assert!(noted.await.expect("written"));
     let known = last().await.expect("an answer");
     assert_eq!((known.answer.as_str(), known.failing), ("404", reported));
     let well = LastAnswer::after(Some(&first), "204", at(1_900)).expect("to be written");
-    let noted = sandbox.note_answer_whatever_was_last("shop", url, &well);
+    let noted = sandbox.note_answer_unconditionally("shop", url, &well);
     assert!(noted.await.expect("written"));
     assert_eq!(last().await, Some(well));
 }

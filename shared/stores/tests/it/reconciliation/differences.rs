@@ -1,4 +1,4 @@
-//! Differences: found, counted, listed and followed.
+//! Differences: found, counted, listed and tracked.
 
 use std::collections::BTreeMap;
 
@@ -153,40 +153,28 @@ async fn one_of_two_persons_who_approve_at_once_must_read_again() {
 }
 
 #[tokio::test]
-async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_refund() {
+async fn a_difference_is_tracked_from_the_step_on_that_begins_to_wait_for_its_refund() {
     let bench = Bench::new().await;
     let proposed = with_a_notice(&bench).await;
     let [once, twice] = approved(&proposed);
     for step in [&once, &twice] {
         assert_eq!(bench.save(step).await, SaveOutcome::Saved);
-        assert_eq!(bench.followed().await, [], "nothing is made yet");
+        assert_eq!(bench.tracked().await, [], "nothing is made yet");
     }
     let moving = with_stage(&twice, RefundStage::Moving);
     assert_eq!(bench.save(&moving).await, SaveOutcome::Saved);
-    let [early] = bench.followed().await.try_into().expect("one");
+    let [early] = bench.tracked().await.try_into().expect("one");
     assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
 
     // The process that removes it from the list has read it before it was added again.
     let stuck = with_stage(&moving, RefundStage::Abnormal);
     assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
-    bench
-        .table()
-        .follow_no_more(&early)
-        .await
-        .expect("an answer");
-    let [late] = bench
-        .followed()
-        .await
-        .try_into()
-        .expect("it is still there");
+    bench.table().untrack(&early).await.expect("an answer");
+    let [late] = bench.tracked().await.try_into().expect("it is still there");
     let arrived = with_stage(&stuck, RefundStage::Succeeded);
     assert_eq!(bench.save(&arrived).await, SaveOutcome::Saved);
-    bench
-        .table()
-        .follow_no_more(&late)
-        .await
-        .expect("an answer");
-    assert_eq!(bench.followed().await, []);
+    bench.table().untrack(&late).await.expect("an answer");
+    assert_eq!(bench.tracked().await, []);
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_be
         (twice.state, &twice.wanted),
         (DifferenceState::Explained, &ApprovedAction::Refund)
     );
-    assert!(!twice.is_under_way() && !twice.is_followed());
+    assert!(!twice.is_under_way() && !twice.is_tracked());
     let rejected = decide(&once, Decision::Reject, "wang").unwrap();
     assert_eq!(
         rejected.state,
@@ -370,7 +370,7 @@ fn two_persons_send_a_refund_to_the_merchant_or_give_it_up_and_a_rejection_leave
         );
         let rejected = decide(&proposed, Decision::Reject, "wang").unwrap();
         assert_eq!(
-            (rejected.state, rejected.is_followed()),
+            (rejected.state, rejected.is_tracked()),
             (DifferenceState::Open, true)
         );
     }
@@ -400,7 +400,7 @@ fn a_refund_is_sent_on_only_from_where_it_does_not_get_on() {
                     DifferenceState::Proposed
                 };
                 assert_eq!(decided.state, expected);
-                assert!(!decided.is_followed(), "first it is carried out");
+                assert!(!decided.is_tracked(), "first it is carried out");
             }
         }
         let again = decide(&stands, Decision::Propose, "li");

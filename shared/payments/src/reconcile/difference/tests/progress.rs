@@ -36,7 +36,7 @@ fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund
             let after = with_stage(from, stage);
             assert_eq!(after.state, to, "{}", stage.name());
             assert_eq!(
-                after.is_followed(),
+                after.is_tracked(),
                 matches!(stage, RefundStage::Abnormal | RefundStage::Refused),
                 "{}: a state that can still change is checked",
                 stage.name()
@@ -75,7 +75,7 @@ fn what_is_done_or_decided_otherwise_does_not_change_with_a_refund() {
             over.with_refund(&at(RefundStage::Abnormal), "run-3", NOW),
             None
         );
-        assert!(!over.is_followed());
+        assert!(!over.is_tracked());
     }
 }
 
@@ -96,7 +96,7 @@ fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer()
     assert_eq!(moving.state, DifferenceState::OnItsWay);
     let through = with_stage(&moving, RefundStage::Succeeded);
     assert_eq!(
-        (through.state, through.is_followed()),
+        (through.state, through.is_tracked()),
         (DifferenceState::Open, false)
     );
     assert!(through.is_under_way(), "only a person ends it");
@@ -110,7 +110,7 @@ fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer()
     );
     let closed = paid.payer_paid("run-3", NOW);
     assert_eq!(
-        (closed.state, closed.is_followed()),
+        (closed.state, closed.is_tracked()),
         (DifferenceState::Explained, false)
     );
     let why = &closed.history.last().unwrap().why;
@@ -124,9 +124,9 @@ fn a_refund_that_was_stuck_when_it_was_explained_is_tracked_once_it_is_open_agai
         RefundStage::Abnormal,
     );
     let explained = decide(&stuck, Decision::Explain, "li").unwrap();
-    assert!(!explained.is_followed());
+    assert!(!explained.is_tracked());
     let open = decide(&explained, Decision::Reopen, "wang").unwrap();
-    assert!(open.is_followed() && open.is_under_way());
+    assert!(open.is_tracked() && open.is_under_way());
     assert_eq!(
         with_stage(&open, RefundStage::Succeeded).state,
         DifferenceState::Repaired

@@ -31,13 +31,13 @@ pub struct TrackedCursor(String);
 
 impl ReconciliationTable {
     /// How many are read at a time.
-    const FOLLOWED_PAGE: i32 = 200;
+    const TRACKED_PAGE: i32 = 200;
 
     /// A piece of the list, read consistently.
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn followed(
+    pub async fn tracked_page(
         &self,
         from: Option<TrackedCursor>,
     ) -> Result<TrackedPage, ReconciliationError> {
@@ -46,17 +46,17 @@ impl ReconciliationTable {
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(self.followed_pk()))
+            .expression_attribute_values(":pk", text(self.tracked_pk()))
             .consistent_read(true)
-            .set_exclusive_start_key(from.map(|from| self.followed_key(from.0)))
-            .limit(Self::FOLLOWED_PAGE)
+            .set_exclusive_start_key(from.map(|from| self.tracked_key(from.0)))
+            .limit(Self::TRACKED_PAGE)
             .send()
             .await
             .map_err(|error| unavailable("list differences that are waited for", error))?;
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         for entry in page.items() {
-            match item::read_followed(entry) {
-                Ok(followed) => items.push(followed),
+            match item::read_tracked(entry) {
+                Ok(tracked) => items.push(tracked),
                 Err(error) => unreadable.push(error),
             }
         }
@@ -75,12 +75,12 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn followed_from(&self) -> Result<Option<TrackedCursor>, ReconciliationError> {
+    pub async fn tracked_position(&self) -> Result<Option<TrackedCursor>, ReconciliationError> {
         let got = self
             .client
             .get_item()
             .table_name(&self.table)
-            .set_key(Some(self.place_key()))
+            .set_key(Some(self.position_key()))
             .consistent_read(true)
             .send()
             .await
@@ -94,11 +94,11 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn go_on_from(
+    pub async fn save_tracked_position(
         &self,
         from: Option<&TrackedCursor>,
     ) -> Result<(), ReconciliationError> {
-        let mut place = self.place_key();
+        let mut place = self.position_key();
         place.extend(from.map(|from| ("from".to_owned(), text(from.0.clone()))));
         self.client
             .put_item()
@@ -114,18 +114,15 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn follow_no_more(
-        &self,
-        followed: &TrackedDifference,
-    ) -> Result<(), ReconciliationError> {
+    pub async fn untrack(&self, tracked: &TrackedDifference) -> Result<(), ReconciliationError> {
         let deleted = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .key("pk", text(self.followed_pk()))
-            .key("sk", text(item::followed_sk(followed.date, &followed.id)))
+            .key("pk", text(self.tracked_pk()))
+            .key("sk", text(item::tracked_sk(tracked.date, &tracked.id)))
             .condition_expression("version = :seen")
-            .expression_attribute_values(":seen", number(followed.version))
+            .expression_attribute_values(":seen", number(tracked.version))
             .send()
             .await;
         match deleted {
@@ -142,21 +139,21 @@ impl ReconciliationTable {
     }
 
     /// The place in the list of a difference after a step.
-    pub(super) fn follow(&self, to: &Difference) -> Result<Put, ReconciliationError> {
+    pub(super) fn track(&self, to: &Difference) -> Result<Put, ReconciliationError> {
         Ok(Put::builder()
             .table_name(&self.table)
-            .set_item(Some(item::followed(self.followed_pk(), to)))
+            .set_item(Some(item::tracked(self.tracked_pk(), to)))
             .build()?)
     }
 
-    fn followed_key(&self, sk: String) -> Item {
+    fn tracked_key(&self, sk: String) -> Item {
         Item::from([
-            ("pk".to_owned(), text(self.followed_pk())),
+            ("pk".to_owned(), text(self.tracked_pk())),
             ("sk".to_owned(), text(sk)),
         ])
     }
 
-    fn place_key(&self) -> Item {
+    fn position_key(&self) -> Item {
         Item::from([
             (
                 "pk".to_owned(),
@@ -166,7 +163,7 @@ impl ReconciliationTable {
         ])
     }
 
-    fn followed_pk(&self) -> String {
+    fn tracked_pk(&self) -> String {
         format!("followed#{}", self.mchid)
     }
 }
