@@ -9,5 +9,5 @@ fn no_fault_at_any_call_of_any_flow_moves_money_wrong() {
         .args(["-n", "19", env!("CARGO_BIN_EXE_faults")])
         .status();
     let harness = harness.expect("`nice`, which every Unix has");
-    assert!(harness.success(), "its violations are told above");
+    assert!(harness.success(), "its violations are above");
 }

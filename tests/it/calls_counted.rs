@@ -105,6 +105,6 @@ async fn showing_an_order_is_one_consistent_read() {
     assert_eq!(
         calls(&testbed),
         ["GetItem orders, consistent"],
-        "who was told that an order was paid is never shown it unpaid"
+        "a client that saw an order paid never sees it unpaid"
     );
 }

@@ -128,7 +128,7 @@ async fn all_sandboxes_count_together_and_a_new_one_learns_the_count_with_its_fi
     assert_eq!(
         testbed.read_order(&testbed.client, 3).await,
         [200, 200, 429],
-        "a hundredth of the limit gets through before it is told"
+        "a hundredth of the limit gets through before it is limited"
     );
 }
 

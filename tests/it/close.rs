@@ -86,7 +86,7 @@ async fn a_close_whose_answer_was_lost_is_found_done() {
     let closed = testbed.close("ORDER-1").await;
     assert_eq!(
         closed.body["state"], "closed",
-        "whoever gets no answer asks, and is told"
+        "a client without an answer asks, and gets it"
     );
 }
 
@@ -142,7 +142,7 @@ async fn an_order_past_its_expiry_is_closed_by_the_sweep() {
     assert_eq!(
         testbed.sweep().await.claimed,
         0,
-        "a payment in its last second has time to be told"
+        "a payment in the last second has time to be reported"
     );
     testbed.advance(Duration::from_secs(1)).await;
     assert_eq!(testbed.sweep().await.closed, 1);

@@ -153,7 +153,7 @@ def answered_routes(api):
 
 
 def paid_order(api, stack, settings):
-    """An order is created, paid at the simulator, told by its callback, and read, all through the API; returns a sentence."""
+    """An order is created, paid at the simulator, settled by its callback, and read, all through the API; returns a sentence."""
     created = client(stack, settings, "create", "--product", "native", "--amount-fen", "100", "--description", "Tea", "--order-no", ORDER_NO)
     if created["state"] != "awaiting_payment":
         raise Failed(f"the order that was created is {created}")

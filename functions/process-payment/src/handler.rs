@@ -238,7 +238,7 @@ async fn settle(
         }
         Plaintext::CombinedTransaction(_) | Plaintext::ProfitSharing(_) | Plaintext::Unknown(_) => {
             return parked(format!(
-                "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",
+                "a notice about `{}` is not handled here: find out what WeChat Pay reports with it",
                 callback.original_type
             ));
         }

@@ -81,7 +81,7 @@ pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
         })
         .await;
     if let Err(error) = written {
-        warn!(notice_id = entry.notice_id, error = %ErrorChain(&error), "the ledger was not told of a failure");
+        warn!(notice_id = entry.notice_id, error = %ErrorChain(&error), "a failure was not recorded in the ledger");
     }
 }
 
@@ -116,7 +116,7 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
         errors.extend(written.err());
     }
     for error in errors {
-        warn!(notice_id, error = %ErrorChain(&error), "the ledger was not told of a success");
+        warn!(notice_id, error = %ErrorChain(&error), "a success was not recorded in the ledger");
     }
 }
 

@@ -185,7 +185,7 @@ fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
             cause,
             %error,
             length,
-            what_to_do = "see which of WeChat Pay's keys is missing or wrong here (infra/runbooks/keys.md): our APIv3 key opens this callback, so it is WeChat Pay's",
+            what_to_do = "find out which of WeChat Pay's keys is missing or wrong here (infra/runbooks/keys.md): our APIv3 key decrypts this callback, so it is WeChat Pay's",
             CallbacksRefused = 1,
             CallbacksUnverified = 1,
             "callback refused: none of WeChat Pay's keys here verifies it"

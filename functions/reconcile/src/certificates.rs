@@ -85,7 +85,7 @@ pub(crate) async fn refresh(app: &App) -> RefreshOutcome {
     if error.needs_operator() {
         error!(
             error = %ErrorChain(&error),
-            what_to_do = "see infra/runbooks/keys.md: until it is mended, callbacks under a new certificate are refused",
+            what_to_do = "see infra/runbooks/keys.md: until it is repaired, callbacks under a new certificate are refused",
             "WeChat Pay's certificates were not refreshed"
         );
     } else {

@@ -126,7 +126,7 @@ async fn count_parked(app: &App) {
         // The alarm of parked notices would stay as it is for good.
         Err(error) => error!(
             error = %ErrorChain(&error),
-            what_to_do = "put right what the error names: until then the alarm notices-parked says nothing",
+            what_to_do = "repair what the error names: until then the alarm notices-parked keeps its state",
             "notices that wait for a person cannot be counted"
         ),
     }

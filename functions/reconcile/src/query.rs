@@ -159,11 +159,11 @@ fn refused(refusal: &Refusal) -> Result<String, DayError> {
     };
     if passes {
         return Err(DayError::Passing(
-            format!("WeChat Pay does not tell for now about a difference: {refusal}").into(),
+            format!("WeChat Pay gives no answer about a difference for now: {refusal}").into(),
         ));
     }
     Ok(format!(
-        "WeChat Pay refuses to tell of it ({}): look it up in its console",
+        "WeChat Pay refuses the query ({}): check it in its console",
         refusal.raw_code
     ))
 }

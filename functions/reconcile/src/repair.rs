@@ -162,7 +162,7 @@ impl<'a> Repairer<'a> {
                         RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
                     } else {
                         RepairOutcome::NotRepaired(
-                            "WeChat Pay tells of another order's payment than the bill".into(),
+                            "WeChat Pay reports another order's payment than the bill".into(),
                         )
                     }
                 }

@@ -76,7 +76,7 @@ fn log_not_checked(error: &ReconciliationError) {
     } else {
         error!(
             error = %ErrorChain(error),
-            what_to_do = "put right what the error names: until then nobody hears of a refund that does not get on",
+            what_to_do = "repair what the error names: until then no one is notified of a refund that does not finish",
             "differences that wait for refunds cannot be looked at"
         );
     }
@@ -89,7 +89,7 @@ fn log_failure(tracked: &TrackedDifference, error: &DayError) {
             date = %tracked.date,
             id = tracked.id,
             error = %ErrorChain(error),
-            what_to_do = "put right what the error names: until then nobody hears that this difference's refund does not get on",
+            what_to_do = "repair what the error names: until then no one is notified that this difference's refund does not finish",
             "a difference cannot be told how its refund stands"
         );
     } else {
@@ -97,7 +97,7 @@ fn log_failure(tracked: &TrackedDifference, error: &DayError) {
             date = %tracked.date,
             id = tracked.id,
             error = %ErrorChain(error),
-            "a difference was not told how its refund stands"
+            "the state of a difference's refund was not copied"
         );
     }
 }
@@ -173,6 +173,6 @@ pub(crate) fn log_change(changed: &Difference) {
             "a difference is open again: its refund does not get on"
         );
     } else {
-        info!(date = %changed.date, id = changed.id, state = changed.state.name(), why, "difference told of its refund");
+        info!(date = %changed.date, id = changed.id, state = changed.state.name(), why, "the state of a difference's refund was copied");
     }
 }

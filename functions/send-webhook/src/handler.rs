@@ -285,7 +285,7 @@ async fn note(
             reason = format!(
                 "it has taken nothing since {since}, and the last attempt's result is {answer}"
             ),
-            what_to_do = "tell whoever runs the receiver what it answers and since when; events come again by themselves for 28 hours, and `cargo client resend` sends later what is given up",
+            what_to_do = "tell the people who run the receiver what it answers and since when; events are retried by themselves for 28 hours, and `cargo client resend` later sends those that were given up",
             "a receiver of webhooks has taken nothing for half an hour"
         );
     }
@@ -334,7 +334,7 @@ async fn keep(
     let now = app.clock.now();
     if app.disabled.is_due_again(&event.client_id, now) {
         let client_id = event.client_id.as_str();
-        let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
+        let what_to_do = "tell the people who run the receiver; set its webhook up again, then `cargo client resend` sends the kept events";
         // Every sandbox logs this while it is new: the one that disabled the webhook may have died.
         // The alarm of receivers that are gone stays on with each event.
         if now.since(since) < LOGGED_AGAIN_AFTER_S {
@@ -392,7 +392,7 @@ async fn try_later(
         error!(
             client_id,
             error = %ErrorChain(failure),
-            what_to_do = "put right what the error names; events come again by themselves for 28 hours",
+            what_to_do = "repair what the error names; events are retried by themselves for 28 hours",
             "events cannot be sent, for a cause on our side"
         );
     }
@@ -425,7 +425,7 @@ async fn try_later(
                 trace_id,
                 attempt,
                 error = %ErrorChain(failure),
-                what_to_do = "find out why the receiver does not take it, then move the message back or `cargo client resend` it",
+                what_to_do = "find out why the receiver does not accept it, then move the message back or `cargo client resend` it",
                 WebhooksNotTaken = 1,
                 WebhooksNotTakenAgain = again,
                 WebhooksGivenUp = 1,

@@ -55,7 +55,7 @@ pub(crate) async fn build(release: bool) -> Result<Programs, Failure> {
         .map_err(|error| Failure::because("cargo cannot be run", &error))?;
     if !output.status.success() {
         return Err(Failure::new(
-            "the functions were not built; cargo told why above",
+            "the functions were not built; see cargo's output above",
         ));
     }
     complete(executables(&output.stdout))

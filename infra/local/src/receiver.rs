@@ -123,7 +123,7 @@ pub(crate) struct OrderEvent {
 enum WebhookRejected {
     #[error(transparent)]
     Signature(#[from] Refusal),
-    #[error("its body does not tell a change of an order")]
+    #[error("its body is not a change of an order")]
     Body(#[from] serde_json::Error),
 }
 

@@ -188,7 +188,7 @@ impl Stack {
             paid = Some((*product, order_no));
         }
         if let Some((product, order_no)) = paid {
-            let name = "scenario: what comes later: told, refunded, closed, paid too late";
+            let name = "scenario: what comes later: announced, refunded, closed, paid too late";
             let running = later::run(&stage, product, &order_no, print_step);
             let steps = progress.stage(name, Output::Talks, running).await?;
             self.steps.extend(steps);

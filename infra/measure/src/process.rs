@@ -71,7 +71,7 @@ fn peak_of(status: &str) -> MeasureResult<u64> {
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = kib.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.map(|kib| kib.saturating_mul(1024))
-        .ok_or_else(|| Failure::new("the kernel tells no VmHWM"))
+        .ok_or_else(|| Failure::new("the kernel reports no VmHWM"))
 }
 
 /// Runs a program to its end on one processor, if `taskset` is there to hold it to one, and gives

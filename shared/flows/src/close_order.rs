@@ -139,7 +139,7 @@ impl CloseFlow {
                     error!(
                         order_no = order.order_no.as_str(),
                         wechat_request_id = request_id.map(RequestId::as_str),
-                        what_to_do = "look the order up in WeChat Pay's console: it is not closed here before it is closed there",
+                        what_to_do = "check the order in WeChat Pay's console: it is not closed here before it is closed there",
                         "WeChat Pay had the order and does not know it now"
                     );
                 }

@@ -121,7 +121,7 @@ impl OrderStore {
                 order_no = refund.order_no.as_str(),
                 refund_no = refund.refund_no.as_str(),
                 error = %ErrorChain(&error),
-                "the queue was not told of a refund: the sweep will find it"
+                "a refund was not sent to the queue: the sweep will find it"
             );
         }
     }
@@ -243,16 +243,16 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
             "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release. Of a second payment, or of an order of nobody's, say it in our console",
         ),
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
-            "the merchant's balance at WeChat Pay is too low: fill it up; the refund then goes on by itself",
+            "the merchant's balance at WeChat Pay is too low: top it up; the refund then continues by itself",
         ),
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_of_the_merchant) => Some(
-            "WeChat Pay refuses the merchant for now, with the code in `trouble`: put that right in its console; the refund then goes on by itself",
+            "WeChat Pay refuses the merchant for now, with the code in `trouble`: correct that in its console; the refund then continues by itself",
         ),
         RefundState::Reserved | RefundState::Processing
             if refund.trouble.as_deref() == Some(UNREADABLE_ANSWER) =>
         {
             Some(
-                "WeChat Pay has the refund and its answers about it cannot be read: look it up in its console, and tell the developers what its answers have come to look like",
+                "WeChat Pay has the refund and its answers about it cannot be read: check it in its console, and tell the developers the new form of its answers",
             )
         }
         RefundState::Closed if refund.returns_owed_money() => Some(match refund.of {
@@ -274,16 +274,16 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
 fn overdue(trouble: &str) -> &'static str {
     match trouble {
         overdue_refund::PROCESSING => {
-            "WeChat Pay has said PROCESSING for over ten days: look the refund up in its console and open a case with it; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+            "WeChat Pay has reported PROCESSING for over ten days: check the refund in its console and open a case; do not refund the money again in the meantime. It is still queried, and this ends by itself"
         }
         REDIRECTED => {
-            "WeChat Pay was told over ten days ago where the money goes, and has not paid it out: open a case with it. It is asked on, and this goes away by itself"
+            "WeChat Pay got the destination of the money over ten days ago, and has not paid it out: open a case. It is still queried, and this ends by itself"
         }
         overdue_refund::UNANSWERED => {
-            "WeChat Pay does not answer how the refund stands: look it up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+            "WeChat Pay does not answer the query of the refund: check it in its console; do not refund the money again in the meantime. It is still queried, and this ends by itself"
         }
         _ => {
-            "WeChat Pay refuses to tell how the refund stands, with the code in `trouble`: put right what the code says, and look the refund up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+            "WeChat Pay refuses the query of the refund, with the code in `trouble`: correct what the code names, and check the refund in its console; do not refund the money again in the meantime. It is still queried, and this ends by itself"
         }
     }
 }

@@ -171,7 +171,7 @@ pub(crate) fn report_unreadable(
                 order_no = order_no.as_str(),
                 error = %unreadable,
                 %unreadable,
-                what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
+                what_to_do = "check the order in WeChat Pay's console, and tell the developers the new form of its answers",
                 "WeChat Pay's answer about an order cannot be read"
             );
             Ok(QueryOutcome::Unknown(unreadable.to_string()))

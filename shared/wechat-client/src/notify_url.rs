@@ -53,7 +53,7 @@ fn validate(text: &str) -> Result<String, &'static str> {
     let url = Url::parse(text).map_err(|_| EXPECTED)?;
     let host = url.host_str().ok_or(EXPECTED)?;
     if text.contains('@') {
-        return Err("no user and no password: WeChat Pay's signature tells who calls");
+        return Err("no user and no password: WeChat Pay's signature authenticates the caller");
     }
     let is_local = is_this_machine(host);
     match url.scheme() {

@@ -192,7 +192,7 @@ pub(super) fn what_wechat_pay_answered_has_its_request_id(
             let came_to = text(event, "from") != to && TOLD.contains(&to);
             if came_to && (id.is_empty() || !is_known || !logged.contains(id)) {
                 found.add(
-                    "what WeChat Pay told has its Request-ID",
+                    "WeChat Pay's news has its Request-ID",
                     format!("{order_no} became {to} by {id:?}"),
                 );
             }

@@ -72,7 +72,7 @@ fn says_what_the_journal_says(
 ) {
     let mut events = book.events.iter();
     let Some(event) = events.find(|event| number(event, "version") == version) else {
-        return; // the check of versions tells it
+        return; // the check of versions reports it
     };
     // Of an order of an earlier version the second event goes out under the first one's trace.
     let embeds = book

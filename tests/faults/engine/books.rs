@@ -149,7 +149,7 @@ fn days(deployment: &Deployment) -> BTreeMap<String, DayRecords> {
             day.gaps.insert(sk.to_owned(), body);
             continue;
         }
-        assert_eq!(text(&item, "state"), body["state"], "what is told apart");
+        assert_eq!(text(&item, "state"), body["state"], "states that differ");
         match sk.split('#').next().unwrap_or_default() {
             "run" if sk == "run#preview" => day.preview = body,
             "run" => day.run = body,

@@ -24,7 +24,7 @@ async fn a_parked_notice_is_an_alarm_until_a_person_has_decided_however_long_tha
     assert_eq!(watch.of(testbed.work_off()).await, 0);
     watch.says("money parked for a person", "error-lines.md");
     testbed.advance(MINUTE * 5).await;
-    assert!(watch.is_met("new-error-lines"), "it is told at once");
+    assert!(watch.is_met("new-error-lines"), "it is reported at once");
     for days in [0, 1, 9] {
         testbed.clock.advance(MINUTE * 60 * 24 * days);
         five_minutes(&testbed, &mut watch).await;

@@ -144,7 +144,7 @@ async fn a_day_with_a_difference_that_cannot_be_read_is_not_green_nor_to_be_run_
     testbed.write_run(&run).await;
     let failed = page().await;
     is_neither(&failed);
-    assert!(failed.contains("no run of the day comes to its end before"));
+    assert!(failed.contains("no run of the day can finish before"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

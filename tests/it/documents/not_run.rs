@@ -142,7 +142,7 @@ pub(super) const NOT_RUN: [(&str, &str); 39] = [
     (STOP, "the engine has no CodeDeploy"),
     (
         PIPE,
-        "the engine does not tell a Pipe's parameters, without which none is made again",
+        "the engine does not show a Pipe's parameters, which its creation needs",
     ),
     (
         AUDIT,

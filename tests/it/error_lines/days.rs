@@ -64,7 +64,7 @@ pub(super) async fn an_entry_of_the_list_of_refunds_is_damaged() -> Vec<Value> {
     let [stands] = &testbed.differences_of(day).await[..] else {
         panic!("one difference");
     };
-    assert_eq!(stands.state, DifferenceState::Repaired, "it is told");
+    assert_eq!(stands.state, DifferenceState::Repaired, "it has the state");
     lines.take("ERROR")
 }
 

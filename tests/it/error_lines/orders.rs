@@ -99,6 +99,6 @@ pub(super) async fn an_order_is_forgotten_at_wechat_pay() -> Vec<Value> {
     assert_eq!(closed.body["state"], "closing", "not closed here");
     let lines = lines.take("ERROR");
     let what_to_do = lines[0]["what_to_do"].as_str().expect("words");
-    assert!(what_to_do.contains("look the order up in WeChat Pay's console"));
+    assert!(what_to_do.contains("check the order in WeChat Pay's console"));
     lines
 }

@@ -91,7 +91,7 @@ async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_new
     assert_eq!(
         reported_after(&testbed, 2).await,
         0,
-        "asked on, and not told of"
+        "still queried, and not reported"
     );
     assert_eq!(
         reported_after(&testbed, 4).await,
@@ -131,7 +131,7 @@ async fn a_refund_whose_query_is_refused_for_an_hour_needs_a_person_until_it_is_
     assert_eq!(refund["state"], "processing");
     assert!(refund["overdue_since"].is_string(), "{refund}");
     let what_to_do = refund["what_to_do"].as_str().unwrap();
-    assert!(what_to_do.contains("refuses to tell"), "{what_to_do}");
+    assert!(what_to_do.contains("refuses the query"), "{what_to_do}");
 
     testbed.wechat.admin().clear_faults(None);
     assert_eq!(reported_after(&testbed, 2).await, 0);

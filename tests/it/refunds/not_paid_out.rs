@@ -142,7 +142,10 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
         ]
     );
     let due = testbed.items("refund#").await.remove(0);
-    assert!(!due.contains_key("due_at"), "nobody is told of it any more");
+    assert!(
+        !due.contains_key("due_at"),
+        "no one is notified of it any more"
+    );
 }
 
 /// The last event undoes the redirect of the one before.

@@ -93,7 +93,7 @@ async fn a_sweep_whose_minute_is_over_says_what_is_left_and_how_long_it_has_been
         read
     };
     let (report, read) = tokio::join!(lines.of(testbed.sweep()), minute_passes);
-    assert_eq!(read, Ok(()), "what is due longest is told");
+    assert_eq!(read, Ok(()), "the longest delay is reported");
     assert!(report.left > 0 && report.open > 0, "{report:?}");
     assert!(!report.wechat_down, "{report:?}");
     row_says(

@@ -293,7 +293,7 @@ async fn a_client_gets_webhooks_of_its_own_orders_only() {
     assert_eq!(
         testbed.work_off().await,
         0,
-        "who has no webhook is not told"
+        "a client without a webhook gets none"
     );
     assert_eq!(testbed.receiver.ids(), ["ORDER-1_2"]);
     assert_eq!(kiosk.ids(), ["ORDER-2_2"]);

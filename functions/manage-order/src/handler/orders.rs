@@ -79,7 +79,7 @@ impl Request<'_> {
         {
             Ok(lease) => lease == Lease::Acquired,
             Err(error) => {
-                warn!(error = %ErrorChain(&error), "WeChat Pay is not asked: the rate cannot be told");
+                warn!(error = %ErrorChain(&error), "WeChat Pay is not queried: the rate of queries is unknown");
                 false
             }
         }

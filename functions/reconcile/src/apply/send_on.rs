@@ -91,7 +91,7 @@ pub(super) async fn send_on(
             }
         }
         DecisionOutcome::Refused(refusal) => Err(format!(
-            "WeChat Pay does not take that ({}): look the refund up in its console",
+            "WeChat Pay does not accept that ({}): check the refund in its console",
             refusal.raw_code
         )),
         DecisionOutcome::Unknown => {

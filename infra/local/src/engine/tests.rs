@@ -106,7 +106,7 @@ fn a_slow_stop_is_waited_for_and_ends_in_a_kill_only_when_the_wait_is_given_up()
             waits || waited < long
         });
         assert_eq!(stopped, ending);
-        assert!(paused >= long, "it was told how long: {paused:?}");
+        assert!(paused >= long, "the pause was set: {paused:?}");
     }
 }
 

@@ -68,7 +68,7 @@ impl Scenario<'_> {
                 let counts = self.stage.receiver.counts();
                 let refused = counts.last_refusal.map(|why| format!(", the last: {why}"));
                 let failure = Failure::new(format!(
-                    "no webhook told {} within {limit} s that order {order_no} is paid; {} came, and {} were refused{}. An event \
+                    "no webhook reported to {} within {limit} s that order {order_no} is paid; {} came, and {} were refused{}. An event \
                      goes from the table's stream by Pipe, bus and queue to send-webhook, which goes by an address that it \
                      looked up before for a minute; what failed on the way there is in {}",
                     self.stage.receiver.url(),

@@ -51,7 +51,7 @@ impl Since {
 
 fn cpu() -> MeasureResult<Duration> {
     clock::thread_cpu()
-        .ok_or_else(|| Failure::new("the kernel tells no /proc/thread-self/schedstat"))
+        .ok_or_else(|| Failure::new("the kernel has no /proc/thread-self/schedstat"))
 }
 
 /// Only unpacks and hashes: the minimum of every reconciliation.

@@ -92,7 +92,7 @@ pub(super) fn log_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
         state = refund.state.name(),
         error = %unreadable,
         %unreadable,
-        what_to_do = "look the refund up in WeChat Pay's console, and tell the developers what its answers have come to look like; nothing is sent twice meanwhile",
+        what_to_do = "check the refund in WeChat Pay's console, and tell the developers the new form of its answers; nothing is sent twice in the meantime",
         "WeChat Pay's answer about a refund cannot be read"
     );
 }

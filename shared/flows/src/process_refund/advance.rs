@@ -117,7 +117,7 @@ impl RefundFlow {
                         refund_no = refund_no.as_str(),
                         state = claimed.state.name(),
                         wechat_request_id = request_id.as_ref().map(RequestId::as_str),
-                        what_to_do = "ask WeChat Pay's support what became of it, and give them the Request-ID",
+                        what_to_do = "ask WeChat Pay's support what happened to it, and give them the Request-ID",
                         "WeChat Pay accepted the refund before and does not know it now"
                     );
                     return Ok(Advanced::Open);

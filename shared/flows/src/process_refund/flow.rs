@@ -59,10 +59,10 @@ pub enum RefundError {
     #[error("the refund could not be read or written")]
     Books(#[from] OrderStoreError),
     /// The guards table failed.
-    #[error("it could not be told whether refunds are paused")]
+    #[error("it could not be read whether refunds are paused")]
     Guards(#[from] GuardsError),
     /// The call could not be sent.
-    #[error("WeChat Pay could not be asked about the refund")]
+    #[error("WeChat Pay could not be called about the refund")]
     NotSent(#[from] NotSent),
     /// A refund that was made in WeChat Pay's console returns a payment that is not booked yet. The
     /// news must be processed again later.

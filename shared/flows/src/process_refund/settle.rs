@@ -175,7 +175,7 @@ fn log_who_has_it(news: &RefundNews) {
         out_refund_no = news.out_refund_no.as_str(),
         refund_id = news.refund_id.as_str(),
         wechat_request_id = news.request_id.as_ref().map(RequestId::as_str),
-        what_to_do = "do not pay the payer: look the refund up in WeChat Pay's console, then say with POST .../payer-paid that WeChat Pay gave the money back",
+        what_to_do = "do not pay the payer: check the refund in WeChat Pay's console, then record with POST .../payer-paid that WeChat Pay gave the money back",
         "a refund was sent to the merchant's account, and WeChat Pay says that the payer has it"
     );
 }

@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(
             next_check_of(&closed),
             None,
-            "its client is told, and asks again"
+            "its client is notified, and asks again"
         );
         for owed in [second, late] {
             let decided = Refund {

@@ -25,7 +25,7 @@ pub enum BadUrl {
     )]
     NotHttps,
     /// There is a user or a password in it.
-    #[error("the webhook's URL has a user or a password; who calls is told by the signature")]
+    #[error("the webhook's URL has a user or a password; the signature authenticates the caller")]
     Credentials,
     /// There is a fragment, which is never sent.
     #[error("the webhook's URL has a fragment (#...)")]

@@ -37,7 +37,7 @@ impl UnknownSerials {
                 let cause: &dyn std::error::Error = &error;
                 warn!(
                     serial,
-                    cause, "reconcile could not be told of an unknown certificate"
+                    cause, "an unknown certificate could not be reported to reconcile"
                 );
             }
         }

@@ -101,7 +101,7 @@ impl WechatApi {
                         wechat_request_id = request_id,
                         cause,
                         %error,
-                        what_to_do = "see which of WeChat Pay's keys is missing here, whether our clock is right, and what lies between WeChat Pay and us",
+                        what_to_do = "find out which of WeChat Pay's keys is missing here, whether our clock is right, and which proxies are between WeChat Pay and us",
                         WechatCallsFailed = 1,
                         AnswersUnverified = 1,
                         "an answer was not believed"

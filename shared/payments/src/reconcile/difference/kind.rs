@@ -248,7 +248,7 @@ impl DifferenceKind {
                 name: "refund_here_absent_there",
                 title: "Refund that the bill does not have",
                 meaning: "our books have a refund that WeChat Pay accepted this day, and its bill does not have it",
-                what_to_do: "look the refund up in WeChat Pay's console and open a case with WeChat Pay",
+                what_to_do: "check the refund in WeChat Pay's console and open a case with WeChat Pay",
                 what_to_do_of_many: ONE_CAUSE,
                 remedy: Remedy::Operator,
                 side: RunSide::Trades,

@@ -106,7 +106,7 @@ fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_pa
     assert!(change.events.iter().all(|event| event.decision.is_none()));
     let owed = arrived(&sent);
     assert!(owed.owes_its_payer());
-    assert!(owed.due.is_some(), "people are told of it again");
+    assert!(owed.due.is_some(), "operators are notified again");
     let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &context()).unwrap();
     let decision = change.events[0].decision.clone().unwrap();
     assert_eq!(

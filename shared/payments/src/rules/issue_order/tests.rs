@@ -215,7 +215,7 @@ fn every_code_has_its_next_step_and_only_the_orders_own_faults_reject_it() {
                 (IssueStep::Query(Some(_)), true) => "asked, rejected",
                 (IssueStep::Query(_), _) => "asked, stays",
                 (IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)), _) => {
-                    assert!(refusal.what_to_do().is_some(), "{code}: nobody is told");
+                    assert!(refusal.what_to_do().is_some(), "{code}: no one is notified");
                     "stays, people"
                 }
                 (IssueStep::GiveUp(_), _) => "stays",

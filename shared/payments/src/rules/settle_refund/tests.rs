@@ -280,7 +280,7 @@ fn when_a_refund_was_accepted_is_kept_from_the_first_news_that_says_it() {
     };
     let reserved = refund(RefundState::Reserved);
     let abnormal = moved(&reserved, &news(ReportedRefundStatus::Abnormal));
-    assert_eq!(abnormal.accepted_at, None, "a notice does not tell");
+    assert_eq!(abnormal.accepted_at, None, "a notice does not have it");
     let succeeded = moved(&abnormal, &news_at(7, ReportedRefundStatus::Succeeded(AT)));
     assert_eq!(succeeded.accepted_at, Some(UnixSeconds(7)));
     let processing = moved(&reserved, &news_at(7, ReportedRefundStatus::Processing));

@@ -47,7 +47,7 @@ fn late_and_released(refund_no: &RefundNo, fen: i64) -> (Order, Refund) {
     let Some(RefundChange::Updated(_, released)) = &change.refund else {
         panic!("{change:?}")
     };
-    assert_eq!(released.due, None, "nobody is told of it any more");
+    assert_eq!(released.due, None, "no one is notified of it any more");
     (after(&change), (**released).clone())
 }
 
