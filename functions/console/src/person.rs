@@ -129,7 +129,7 @@ fn by_token(
     // A user who can set any address could pose as two persons.
     if by_email && !named.is_empty() && claim("email_verified") != Some("true") {
         return Err(Problem::no_person(
-            "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, ask whoever runs the system to have the provider add the claim `email_verified`, or to let the stack's ConsolePersonClaim name a claim that people cannot change, such as `sub`.",
+            "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, ask the people who run the system to have the provider add the claim `email_verified`, or to let the stack's ConsolePersonClaim name a claim that people cannot change, such as `sub`.",
         ));
     }
     // An address in two spellings is one person, whichever claim holds it.
@@ -140,7 +140,7 @@ fn by_token(
     };
     person.ok_or_else(|| {
         Problem::no_person(format!(
-            "Your token has no claim `{}` to call you by. Sign in with a token that has it, or ask whoever runs the system to let the stack's ConsolePersonClaim name one that all tokens have.",
+            "Your token has no claim `{}` to identify you. Sign in with a token that has it, or ask the people who run the system to let the stack's ConsolePersonClaim name one that all tokens have.",
             claims.person
         ))
     })

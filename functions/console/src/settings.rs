@@ -126,7 +126,7 @@ fn auth(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Au
     }
     reader.malformed(
         NAME,
-        "`jwt`: `loopback` believes whatever name is typed in, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
+        "`jwt`: `loopback` accepts any name that is typed in, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
     );
     None
 }
@@ -135,7 +135,7 @@ fn auth(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Au
 fn group(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.parsed(
         "CONSOLE_GROUP",
-        "the name of the group that may use the console, without blanks, commas, brackets and quotation marks, since lists of groups are written with them: name such a group again at the identity provider",
+        "the name of the group that may use the console, without blanks, commas, brackets and quotation marks, since lists of groups are written with them: rename the group at the identity provider",
         |text| {
             let parts = |letter: char| letter.is_whitespace() || "[](){},;\"".contains(letter);
             (!text.contains(parts)).then(|| text.to_owned())

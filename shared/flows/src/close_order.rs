@@ -127,7 +127,7 @@ impl CloseFlow {
             CloseStep::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
-                    "somebody may still be making the order at WeChat Pay: it is closed again later"
+                    "another process may still be making the order at WeChat Pay: it is closed again later"
                 );
                 Ok(answered(order))
             }

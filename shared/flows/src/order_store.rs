@@ -224,23 +224,23 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
     match &refund.state {
         RefundState::Abnormal if refund.is_redirected() => None,
         RefundState::Abnormal => Some(
-            "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console. Of a second payment, or of an order of nobody's, say it in our console",
+            "the payer's account cannot accept the money: choose its destination with POST .../abnormal, or settle it in WeChat Pay's console. For a second payment, or an order without a client, do it in our console",
         ),
         RefundState::Succeeded(_) if refund.needs_payer_statement() => {
             Some(match refund.received_by {
                 Some(ReceivedBy::Payer) => {
-                    "the money was sent to the merchant's own account, and WeChat Pay says that the payer has it: do not pay the payer. Look the refund up in WeChat Pay's console, then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                    "the money was sent to the merchant's own account, and WeChat Pay says that the payer has it: do not pay the payer. Check the refund in WeChat Pay's console, then record what you found with POST .../payer-paid. For a second payment, or an order without a client, do it in our console"
                 }
                 Some(ReceivedBy::Merchant) => {
-                    "the money went to the merchant's own account, so the payer has nothing of it: pay the payer by other means, then say how with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                    "the money went to the merchant's own account, so the payer has none of it: pay the payer by other means, then record how with POST .../payer-paid. For a second payment, or an order without a client, do it in our console"
                 }
                 None => {
-                    "the money was sent to the merchant's own account, and it is not known here whose account has it: look the refund up in WeChat Pay's console. If the payer has nothing of it, pay the payer by other means. Then say what you found with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console"
+                    "the money was sent to the merchant's own account, and it is not known here whose account has it: check the refund in WeChat Pay's console. If the payer has none of it, pay the payer by other means. Then record what you found with POST .../payer-paid. For a second payment, or an order without a client, do it in our console"
                 }
             })
         }
         RefundState::Refused(_) => Some(
-            "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release. Of a second payment, or of an order of nobody's, say it in our console",
+            "WeChat Pay does not accept this refund: remove the cause and send POST .../retry, or release the reserved money with POST .../release. For a second payment, or an order without a client, do it in our console",
         ),
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
             "the merchant's balance at WeChat Pay is too low: top it up; the refund then continues by itself",

@@ -175,7 +175,7 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "webhook_not_found",
             "No webhook",
-            "This client has no webhook. Whoever runs this deployment sets one up.",
+            "This client has no webhook. The people who run this deployment set one up.",
         )
     }
 

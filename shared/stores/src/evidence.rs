@@ -76,7 +76,7 @@ pub enum EvidenceError {
     #[error("the evidence bucket did not do as asked")]
     Unavailable(#[source] AwsError),
     /// Another function is storing a file with the same name at this moment.
-    #[error("somebody else keeps the same file at this moment: try again")]
+    #[error("another process stores the same file at this moment: try again")]
     Conflict,
     /// A file that was being read broke off, or no byte of it came in time.
     #[error("a file from the evidence bucket broke off: read it again")]

@@ -73,7 +73,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
                     h2 { (draft.problem.title) }
                     // The page below was read after the answer, so it is up to date.
                     @if draft.problem.code == Problem::STALE {
-                        p { "Somebody, or a run, wrote to this difference after you loaded it, and nothing was done. Below is how it stands now: read it, then decide." }
+                        p { "Another person, or a run, changed this difference after you loaded it, and nothing was done. Below is its present state: read it, then decide." }
                     } @else {
                         p { (draft.problem.detail) }
                     }

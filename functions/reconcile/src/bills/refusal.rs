@@ -30,7 +30,7 @@ pub(super) fn refused(bill: BillName, code: &str) -> DayError {
         next: match bill {
             BillName::Trade => SEE_THE_CODE,
             BillName::FundBasic | BillName::FundOperation | BillName::FundFees => {
-                "if the merchant does not have this account, ask whoever runs the system to leave it out of the parameter FundAccounts (runbook reconciliation.md); else look the code up in WeChat Pay's manual (the page of 申请资金账单) for what it asks for"
+                "if the merchant does not have this account, ask the people who run the system to leave it out of the parameter FundAccounts (runbook reconciliation.md); else look the code up in WeChat Pay's manual (the page of 申请资金账单) for what it asks for"
             }
         },
     })

@@ -31,7 +31,7 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "not_in_group",
             "Not for you",
-            "You are signed in, but not in the group that reconciles. Ask whoever runs your accounts to put you into it.",
+            "You are signed in, but not in the group that reconciles. Ask the people who run your accounts to add you to it.",
         )
     }
 

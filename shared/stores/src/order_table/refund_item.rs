@@ -18,7 +18,7 @@
 //! | `received_by` | whose account has its money, as WeChat Pay said: `payer` or `merchant` |
 //! | `payer_paid_by`, `payer_paid_why`, `payer_paid_at` | who said how the payer was paid whose money went to the merchant |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
-//! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
+//! | `created_at`, `slot_at`, `tries` | Unix seconds; how often sending it was attempted |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep checks |
 //! | `day_shard`, `day_id`, `day_at` | the index by Beijing day, once WeChat Pay has accepted it; by which moment (Unix seconds) |
 

@@ -122,7 +122,7 @@ fn a_decision_on_what_has_changed_meanwhile_is_answered_by_what_it_is_now() {
     };
     let page = difference(&view).into_string();
     assert!(
-        page.contains("Below is how it stands now: read it, then decide."),
+        page.contains("Below is its present state: read it, then decide."),
         "{page}"
     );
     assert!(!page.contains("Load it again"), "{page}");

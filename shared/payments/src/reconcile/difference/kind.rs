@@ -93,13 +93,13 @@ impl OurSide {
 }
 
 /// What is done about many of a kind that runs repair.
-const THE_NEXT_RUN: &str = "run the day again: these are more than one run takes, and it takes the next ones once those before them are settled";
+const THE_NEXT_RUN: &str = "run the day again: these are too many for one run, and it handles the next ones after those before them are settled";
 /// What is done about many of a kind that a person examines.
 const ONE_CAUSE: &str = "so many have one cause: check some of them, and whether bill and books are of the same merchant and day; then explain";
 /// What is done about many movements or trades that do not go together.
-const OF_SETTLEMENT: &str = "so many have one cause: ask whoever runs the system whether SettlementDays and FundAccounts are as the contract with WeChat Pay has them (runbook reconciliation.md); if they are, open a case with WeChat Pay";
+const OF_SETTLEMENT: &str = "so many have one cause: ask the people who run the system whether SettlementDays and FundAccounts match the contract with WeChat Pay (runbook reconciliation.md); if they are, open a case with WeChat Pay";
 /// What is done about rows that were only counted, which are always many.
-const UNCHECKED: &str = "ask whoever runs the system whether the merchant number is right and the index `day` is whole (runbook reconciliation.md); then run the day again, which takes the next ones once those before them are settled";
+const UNCHECKED: &str = "ask the people who run the system whether the merchant number is right and the index `day` is complete (runbook reconciliation.md); then run the day again, which handles the next ones after those before them are settled";
 
 /// All that is asked of a kind, explained where it is read.
 struct KindFacts {
@@ -156,7 +156,7 @@ impl DifferenceKind {
             Self::UnknownOrderThere => KindFacts {
                 name: "unknown_order_there",
                 title: "Payment of an unknown order",
-                meaning: "WeChat Pay took money for an order that nobody here made",
+                meaning: "WeChat Pay took money for an order that no one here made",
                 what_to_do: "find out who made the order; if no one did, approve the refund; if its record was lost here, reject that and restore the order as paid",
                 what_to_do_of_many: THE_NEXT_RUN,
                 remedy: Remedy::Refund(RefundableMoney::Unattributed),

@@ -189,7 +189,7 @@ fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_be
     assert_eq!(
         rejected.state,
         DifferenceState::Open,
-        "it waits for somebody as before"
+        "it waits for a person as before"
     );
 }
 
