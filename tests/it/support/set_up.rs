@@ -156,8 +156,8 @@ impl Testbed {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
-    /// The next version of all functions that call WeChat Pay, with other settings. It works once it
-    /// is let in.
+    /// The next version of all functions that call WeChat Pay, with other settings. It works once
+    /// it is let in.
     pub(crate) fn next_version(&self, settings: &[(&str, &str)]) -> NextVersion {
         let mut vars = self.vars.clone();
         let settings = settings.iter();

@@ -50,8 +50,7 @@ impl Since {
 }
 
 fn cpu() -> MeasureResult<Duration> {
-    clock::thread_cpu()
-        .ok_or_else(|| Failure::new("the kernel has no /proc/thread-self/schedstat"))
+    clock::thread_cpu().ok_or_else(|| Failure::new("the kernel has no /proc/thread-self/schedstat"))
 }
 
 /// Only unpacks and hashes: the minimum of every reconciliation.
