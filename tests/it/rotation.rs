@@ -510,9 +510,9 @@ async fn webhook_secret(traffic: &mut Traffic) {
     }
 }
 
-/// Data keys are put aside after an hour, and KMS rotates the keys under which they, and all secrets
-/// of the keys table, are sealed; what was sealed before still opens, in functions that have
-/// nothing cached, too.
+/// Data keys are replaced after an hour, and KMS rotates the keys under which they, and all secrets
+/// of the keys table, are sealed. What was sealed before still opens, also in functions that have
+/// nothing cached.
 async fn field_keys(traffic: &mut Traffic) {
     let made = Match::operation(Service::Kms, "GenerateDataKey");
     let put_off = async |traffic: &Traffic, order: &str| -> usize {

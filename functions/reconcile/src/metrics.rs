@@ -147,8 +147,8 @@ pub(crate) fn parked(count: u64) {
 }
 
 /// How many days are left of the certificate of the merchant's key that signs, if that is known,
-/// and of that of WeChat Pay's certificates that ends last. A public key of WeChat Pay's has no end. Where there is one,
-/// a certificate that has ended is left over, and nothing needs it.
+/// and of that of WeChat Pay's certificates that ends last. A public key of WeChat Pay's has no
+/// end. Where there is one, a certificate that has ended is left over, and nothing needs it.
 pub(crate) fn days_left(keys: &MerchantKeys, sign_with: &SignWith, now: UnixSeconds) {
     let days = |end: UnixSeconds| end.since(now).div_euclid(86_400);
     let is_public_key = |entry: &VerificationEntry| match entry.kind {

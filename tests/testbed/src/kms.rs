@@ -89,8 +89,8 @@ impl KmsEngine {
         self.make(KeyUse::Signature(Arc::new(RsaKey::of_pkcs8(pkcs8))))
     }
 
-    /// KMS gives a key new material, as it does each year. What was sealed under the old one says so,
-    /// and still opens.
+    /// KMS gives a key new material, as it does each year. What was sealed under the old material
+    /// says so, and still opens.
     pub fn rotate(&mut self, key_id: &str) {
         self.keys.get_mut(key_id).expect("a key").rotations += 1;
     }
