@@ -59,7 +59,7 @@ class Engine:
                 raise AssertionError(f"the engine does not answer: {self.said()}")
             time.sleep(0.05)
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-        self.client = lambda service: session.client(service, endpoint_url=self.endpoint)
+        self.client = lambda service, region=None: session.client(service, region, endpoint_url=self.endpoint)
 
     def get(self, path, method="GET"):
         request = urllib.request.Request(self.endpoint + path, method=method, data=b"" if method == "POST" else None)
@@ -472,6 +472,36 @@ class Releases(unittest.TestCase):
                 self.assertEqual(len(sources), 4)
                 for source in sources:
                     self.assertTrue(source["FunctionArn"].endswith(":live"), source["FunctionArn"])
+            finally:
+                engine.stop()
+
+
+class InAnotherRegion(unittest.TestCase):
+    def test_a_stack_that_is_given_another_regions_keys_opens_what_they_sealed_and_makes_none(self):
+        with tempfile.TemporaryDirectory() as home:
+            engine = Engine(home)
+            try:
+                kms = engine.client("kms")
+                first = engine.client("kms", "us-west-2")
+                context, given, sealed = {"purpose": "client-key"}, {}, {}
+                for name in ("SecretsKey", "FieldsKey"):
+                    made = first.create_key(MultiRegion=True, Description=f"{name} of the other Region")["KeyMetadata"]
+                    sealed[name] = first.encrypt(KeyId=made["KeyId"], Plaintext=b"text", EncryptionContext=context)
+                    replica = first.replicate_key(KeyId=made["KeyId"], ReplicaRegion="us-east-1")
+                    given[f"{name}Arn"] = replica["ReplicaKeyMetadata"]["Arn"]
+                stack = Stack(engine, home, given)
+                variables = engine.client("lambda").get_function_configuration(FunctionName="wechatpay-process-payment")
+                variables = variables["Environment"]["Variables"]
+                for name, variable in (("SecretsKey", "SECRETS_KEY_ID"), ("FieldsKey", "FIELDS_KEY_ID")):
+                    self.assertEqual(stack.outputs[f"{name}Id"], given[f"{name}Arn"])
+                    self.assertEqual(variables[variable], given[f"{name}Arn"])
+                    blob = sealed[name]["CiphertextBlob"]
+                    opened = kms.decrypt(KeyId=variables[variable], CiphertextBlob=blob, EncryptionContext=context)
+                    self.assertEqual(opened["Plaintext"], b"text")
+                resources = engine.client("cloudformation").list_stack_resources(StackName="wechatpay")
+                made = {each["LogicalResourceId"] for each in resources["StackResourceSummaries"]}
+                self.assertFalse({"SecretsKey", "FieldsKey"} & made)
+                self.assertIn("StorageKey", made)
             finally:
                 engine.stop()
 

@@ -17,6 +17,7 @@ mod keys;
 mod logged_fields;
 mod merchant_key;
 mod not_run;
+mod other_region;
 mod printed;
 mod refunds;
 mod shell;
@@ -121,6 +122,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     testbed.run("callbacks.md", "logs receive-callback", &[]);
 
     days::restore(&mut testbed, &day, &mchid);
+    other_region::takes_over(&mut testbed);
 
     let left = testbed.left();
     assert!(

@@ -379,6 +379,10 @@ def keys(parameters, resources):
     for name, resource in of_type(resources, "AWS::KMS::Key"):
         if not is_kept(resource):
             yield f"{name} would be lost with the stack"
+        # Those that open what another Region sealed are given to a stack there.
+        given = {"SecretsKey": "MakesSecretsKey", "FieldsKey": "MakesFieldsKey"}
+        if resource.get("Condition") != given.get(name):
+            yield f"{name} is made beside one that was given, or not made at all"
         if resource["Properties"].get("MultiRegion") != {"Fn::If": ["KeysAreMultiRegion", True, False]}:
             yield f"{name} cannot be replicated into a second Region, or a stack made before it could be cannot be updated"
     if parameters["MultiRegionKeys"]["Default"] != "true":

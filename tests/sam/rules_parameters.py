@@ -14,6 +14,11 @@ DOMAIN = {
     "DomainCertificateArn": "arn:aws-cn:acm:cn-north-1:123456789012:certificate/1",
 }
 VPC = {"VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "VpcSecurityGroupIds": "sg-0123456789abcdef0"}
+# Of the keys of another Region, for tables that come from there.
+REPLICAS = {
+    "SecretsKeyArn": "arn:aws:kms:ap-southeast-1:123456789012:key/mrk-1",
+    "FieldsKeyArn": "arn:aws:kms:ap-southeast-1:123456789012:key/mrk-2",
+}
 SETS = [
     ({}, True),
     (CONSOLE, True),
@@ -36,6 +41,10 @@ SETS = [
     ({"DomainName": DOMAIN["DomainName"]}, False),
     ({"DomainCertificateArn": DOMAIN["DomainCertificateArn"]}, False),
     ({"KeepDefaultEndpoint": "true"}, False),
+    (REPLICAS, True),
+    (REPLICAS | {"SigningKeyArn": "arn:aws:kms:ap-southeast-1:123456789012:key/mrk-3"}, True),
+    ({"SecretsKeyArn": REPLICAS["SecretsKeyArn"]}, False),
+    ({"FieldsKeyArn": REPLICAS["FieldsKeyArn"]}, False),
     (VPC, True),
     ({"VpcSubnetIds": VPC["VpcSubnetIds"]}, False),
     ({"VpcSecurityGroupIds": VPC["VpcSecurityGroupIds"]}, False),
@@ -76,6 +85,7 @@ VALUES = {
         ["edge.pem", "https://bucket/edge.pem", "s3://bucket/", "s3://Bucket/edge.pem"],
     ),
     "SigningKeyArn": (["", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"], ["mrk-1", "alias/a"]),
+    **{name: (["", arn], ["mrk-1", "alias/a"]) for name, arn in REPLICAS.items()},
     "OtherSigner": (["", "sealed", "arn:aws:kms:ap-east-1:123456789012:key/mrk-1"], ["kms", "mrk-1", "alias/a"]),
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
@@ -131,6 +141,13 @@ def violations(document):
         named = document["Outputs"]["MerchantSigningKeyId"]["Value"]
         if choice(named, document["Conditions"], defaults | {"SigningKeyArn": given}) != key:
             yield f"with SigningKeyArn {given} the output names another key than functions sign with"
+    # What is given opens what was sealed elsewhere, so functions use that and make none.
+    for key in ("SecretsKey", "FieldsKey"):
+        for given in ("", REPLICAS[f"{key}Arn"]):
+            told = document["Outputs"][f"{key}Id"]["Value"]
+            expected = {"Ref": f"{key}Arn"} if given else {"Ref": key}
+            if choice(told, document["Conditions"], defaults | {f"{key}Arn": given}) != expected:
+                yield f"with {key}Arn {given} functions seal under another key than the output names"
     for differs, by_other, by_sealed in MAY_SIGN:
         for condition, expected in (("HasOtherKey", by_other), ("SealedKeyMaySign", by_sealed)):
             if met(condition, document["Conditions"], defaults | differs) != expected:

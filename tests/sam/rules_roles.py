@@ -28,10 +28,15 @@ def takes(queue):
     return grant(queue, {f"sqs:{call}" for call in calls})
 
 
+# The stack's own, or the replica of another Region's that it was given.
+SECRETS_KEY = "SecretsKeyArn or SecretsKey if MakesSecretsKey"
+FIELDS_KEY = "FieldsKeyArn or FieldsKey if MakesFieldsKey"
+
+
 def unseals(purpose, when="always", **context):
     """What is sealed for one purpose opens for no other; a merchant's secrets open for this merchant only."""
     bound = {f"kms:EncryptionContext:{name}": value for name, value in {"purpose": purpose, **context}.items()}
-    return grant("SecretsKey", {"kms:Decrypt"}, {"StringEquals": bound}, when)
+    return grant(SECRETS_KEY, {"kms:Decrypt"}, {"StringEquals": bound}, when)
 
 
 OWN = {"Ref": "Mchid"}
@@ -60,7 +65,7 @@ SIGN = [
     unseals("merchant-key", "SealedKeyMaySign", mchid=OWN),
 ]
 FIELDS = grant(
-    "FieldsKey", {"kms:GenerateDataKey", "kms:Decrypt"}, {"StringEquals": {"kms:EncryptionContext:purpose": "field"}}
+    FIELDS_KEY, {"kms:GenerateDataKey", "kms:Decrypt"}, {"StringEquals": {"kms:EncryptionContext:purpose": "field"}}
 )
 
 # In the merchant's subnets Lambda makes and ends network interfaces by the function's role, and the function itself may not.
@@ -237,8 +242,8 @@ STACK = "AWS::StackId"
 FIND = grant(STACK, {"cloudformation:DescribeStacks"})
 KEYS = [
     "MerchantSigningKey",
-    "SecretsKey",
-    "FieldsKey",
+    SECRETS_KEY,
+    FIELDS_KEY,
     "StorageKey",
     "AWS::NoValue or SigningKeyArn if HasSigningKey",
     OTHER_KEY,
@@ -269,7 +274,7 @@ PEOPLE = {
         FIND,
         grant("KeysTable", {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"}),
         items("KeysTable", {"DeleteItem"}, "webhook#*"),
-        grant("SecretsKey", {"kms:Encrypt"}),
+        grant(SECRETS_KEY, {"kms:Encrypt"}),
         unseals(["apiv3-key", "client-key", "webhook-secret"]),
         *(
             grant(
@@ -388,12 +393,12 @@ def settings(resources):
     """A function gets the names of what its role may use, and no others. All get the keys table and its key. The console
     verifies no signature and seals nothing, so its role does not allow them."""
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
-        given = set() if function == "Console" else {"KeysTable", "SecretsKey"}
+        given = set() if function == "Console" else {"KeysTable", SECRETS_KEY}
         for value in resource["Properties"]["Environment"]["Variables"].values():
             if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key", "Bucket")):
                 given.add(value["Ref"])
-            elif isinstance(value, dict) and "Fn::If" in value and name_of(value) == SIGNING_KEY:
-                given.add(SIGNING_KEY)
+            elif isinstance(value, dict) and "Fn::If" in value and name_of(value) in (SIGNING_KEY, FIELDS_KEY):
+                given.add(name_of(value))
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
         used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*", "OtherSigner"}

@@ -218,6 +218,10 @@ class Mutations(unittest.TestCase):
                 changed = {**self.resources, name: copy.deepcopy(resource)}
                 changed[name]["Properties"]["MultiRegion"] = value
                 self.assertTrue(self.broken(changed), f"{name} {value}")
+        for name in ("SecretsKey", "FieldsKey"):
+            changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+            del changed[name]["Condition"]
+            self.assertTrue(self.broken(changed), name)
         self.parameters["MultiRegionKeys"] = {**self.parameters["MultiRegionKeys"], "Default": "false"}
         self.assertTrue(self.broken(self.resources))
 
@@ -386,6 +390,8 @@ class Parameters(unittest.TestCase):
         "HasSigningKey",
         "HasOtherKey",
         "SealedKeyMaySign",
+        "MakesSecretsKey",
+        "MakesFieldsKey",
         "HasVpc",
     )
 

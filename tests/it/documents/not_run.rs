@@ -45,12 +45,27 @@ aws pipes delete-pipe --name "$STACK-order-events"
 while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do sleep 5; done
 aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
 
+/// Those of it that work in another Region.
+const DEPLOY_THERE: &str = r#"export AWS_REGION=ap-southeast-1
+sam deploy --stack-name "$STACK" --parameter-overrides file://other-region.yaml Release="$(date -u +%Y%m%d-%H%M)" GradualRelease=off"#;
+const RESTORE_THERE: &str = r#"role="$(aws iam get-role --role-name "$STACK-restore" --query Role.Arn --output text)"
+storage="$(aws kms describe-key --key-id "$(output StorageKeyId)" --query KeyMetadata.Arn --output text)"
+for table in orders notices reconciliation undelivered-events keys; do
+  copy="$(aws backup list-recovery-points-by-backup-vault --backup-vault-name wechatpay-backup --by-resource-type DynamoDB --output text \
+    --query "reverse(sort_by(RecoveryPoints[?Status=='COMPLETED' && ends_with(ResourceArn, ':table/$STACK-$table')], &CreationDate))[0].RecoveryPointArn")"
+  job="$(aws backup start-restore-job --recovery-point-arn "$copy" --iam-role-arn "$role" --resource-type DynamoDB \
+    --metadata "targetTableName=$STACK-$table,encryptionType=KMS,kmsMasterKeyArn=$storage" --query RestoreJobId --output text)"
+  until status="$(aws backup describe-restore-job --restore-job-id "$job" --query Status --output text)" &&
+    [ "$status" != PENDING ] && [ "$status" != RUNNING ]; do sleep 30; done
+  echo "$table: $status"
+done"#;
+
 /// The command that shows why a first deployment failed.
 const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 39] = [
+pub(super) const NOT_RUN: [(&str, &str); 42] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -143,6 +158,15 @@ pub(super) const NOT_RUN: [(&str, &str); 39] = [
     (
         PIPE,
         "the engine does not show a Pipe's parameters, which its creation needs",
+    ),
+    (
+        DEPLOY_THERE,
+        "it needs an account; infra/local/engine_test.py deploys a stack that is given another Region's keys",
+    ),
+    (RESTORE_THERE, "the engine has no vaults"),
+    (
+        "aws backup describe-restore-job --restore-job-id JOB",
+        "the engine has no vaults",
     ),
     (
         AUDIT,

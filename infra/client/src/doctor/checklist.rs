@@ -13,7 +13,7 @@ pub(crate) const ONLY_BY_HAND: [&str; 13] = [
     "A message that a person without the operator's role sends to a queue is refused, and one with it is taken.",
     "A release whose version fails was taken back by its alarms, once, on a test stack.",
     "The tables were restored by the page, once, on a test stack, by the people who would have to do it, and the stack was deployed after it.",
-    "Where there are backups: one and its copy in the other Region ended COMPLETED, and the keys are replicated there.",
+    "Where there are backups: one and its copy in the other Region ended COMPLETED, the keys are replicated there, and a test stack was brought back from both.",
     "Where there is a trail or a budget: its alarm or mail came, for a key's policy that was changed on a test stack.",
     "Where CloudFront is in front: a callback and a signed request come through it, and nothing comes past it.",
 ];

@@ -30,7 +30,7 @@ struct Rotation {
 
 pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
     let mut findings = Vec::new();
-    for key in stack.of_kind("AWS::KMS::Key") {
+    for key in &stack.kms_keys().collect::<Vec<_>>() {
         let asked = json!({ "KeyId": key.physical });
         let described = match calls.ask::<Described>(KMS, "DescribeKey", &asked).await {
             Err(error) if error.is_missing() => {

@@ -91,8 +91,8 @@ async fn all(stack: &Stack, aws: &Aws, clock: &Clock) -> Result<Vec<KeyStatus>, 
     keys.extend(clients.iter().map(|client| client_key(client, now)));
     keys.extend(webhooks.iter().flat_map(|webhook| secrets(webhook, now)));
     for logical in SYMMETRIC {
-        if let Some(key) = stack.resource(logical) {
-            keys.push(symmetric(&kms, key).await?);
+        if let Some(key) = stack.kms_keys().find(|key| key.logical == logical) {
+            keys.push(symmetric(&kms, &key).await?);
         }
     }
     keys.extend(console(stack));

@@ -134,6 +134,18 @@ impl Stack {
             .filter(move |resource| resource.kind == kind)
     }
 
+    /// Its keys in KMS: those that it was given in place of its own, and those that it made.
+    pub(crate) fn kms_keys(&self) -> impl Iterator<Item = Resource> {
+        let given = [
+            ("SecretsKey", "SecretsKeyArn"),
+            ("FieldsKey", "FieldsKeyArn"),
+        ];
+        let given = given.map(|(logical, parameter)| (logical, self.parameter(parameter)));
+        let given = given.into_iter().filter(|(_, arn)| !arn.is_empty());
+        let given = given.map(|(logical, arn)| Resource::named(logical, arn));
+        given.chain(self.of_kind("AWS::KMS::Key").cloned())
+    }
+
     /// The resource of this name in the template.
     pub(crate) fn resource(&self, logical: &str) -> Option<&Resource> {
         self.resources

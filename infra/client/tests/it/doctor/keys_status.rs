@@ -252,6 +252,19 @@ fn a_kms_key_or_a_record_that_is_not_as_it_should_be_is_named() {
         is_only(&stage, &[], "kms-key", id, severity);
         stage.aws(&format!("c('kms').{mending}(KeyId='{storage}')"));
     }
+    // A stack in another Region was given a key in place of its own.
+    let replica = stage.aws("print(c('kms').create_key()['KeyMetadata']['Arn'], end='')");
+    let given = Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterKey>FieldsKeyArn</ParameterKey>",
+        &format!(
+            "<ParameterKey>FieldsKeyArn</ParameterKey><ParameterValue>{replica}</ParameterValue></member>\
+             <member><ParameterKey>Given</ParameterKey>"
+        ),
+    );
+    stage.aws(&format!("c('kms').disable_key(KeyId='{replica}')"));
+    let id = "kms-key-not-enabled";
+    is_only(&stage, &[given], "kms-key", id, "error");
     let gone = Change::refuse(
         &["TrentService.DescribeKey", &storage],
         400,
