@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from reading import as_list, differences, grant, grants, kebab, name_of, of_type, own_arn, statements
+from reading import as_list, differences, grant, grants, kebab, name_of, of_type, own_arn, statements, text_of
 
 READ, WRITE = {"GetItem"}, {"GetItem", "PutItem", "UpdateItem"}
 DAYS = "day#${Mchid}#*"
@@ -352,9 +352,62 @@ def people(resources):
         yield f"doctor.md and DoctorPolicy differ in {sorted(named ^ calls)}"
 
 
+# What `doctor` asks IAM about, of what the template lets roles do on tables, queues, streams and the bus.
+DOCTOR = Path(__file__).resolve().parents[2] / "infra" / "client" / "src" / "doctor" / "roles.rs"
+# Of these permissions it cannot ask: their conditions are about what is asked for in a call, which IAM would have to be told.
+NOT_ASKED = {
+    ("ReconcileRole", "KeysTable", frozenset({"dynamodb:UpdateItem"}), frozenset({"merchant#MCHID"})),
+    ("ReconcileRole", "NoticesTable/index/by_status", frozenset({"dynamodb:Query"}), frozenset({"parked"})),
+}
+
+
+def needs(source):
+    """The `NEEDS` of its source, each as role, target, calls, and what partition keys begin with."""
+    code = re.sub(r"//.*", "", source)
+    texts = dict(re.findall(r'const (\w+): &str = "([^"]*)";', code))
+    lists = {name: re.findall(r'"([^"]*)"', body) for name, body in re.findall(r"const (\w+): &\[&str\] = &\[(.*?)\];", code, re.S)}
+    [table] = re.findall(r"const NEEDS: \[Need; \d+\] = \[(.*?)\n\];", code, re.S)
+    found = re.findall(r'\(\s*"(\w+)",\s*(\w+),\s*On::(\w+)\((.*?)\),?\s*\),', table, re.S)
+    if len(found) != table.count("On::"):
+        raise ValueError("NEEDS of doctor/roles.rs is written otherwise than these rules read it")
+    for role, calls, kind, arguments in found:
+        words = [texts.get(name, text) for text, name in re.findall(r'"([^"]*)"|(\w+)', arguments)]
+        match kind:
+            case "Items":
+                target, keys = words[0], words[1:]
+            case "Index":
+                target, keys = "/index/".join(words), []
+            case "Stream":
+                target, keys = f"{words[0]}/stream/*", []
+            case "Function":
+                target, keys = f"{words[0]}.Alias", []
+            case _:
+                target, keys = words[0], []
+        yield role, target, frozenset(lists[calls]), frozenset(keys)
+
+
+def asked(resources, source=None):
+    """`doctor` asks about all of them, and about nothing that no role may do."""
+    about = set(needs(DOCTOR.read_text() if source is None else source)) | NOT_ASKED
+    allowed = set()
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        for statement, _ in statements(role) if name in ROLES else ():
+            calls = frozenset(as_list(statement["Action"]))
+            if statement["Effect"] != "Allow" or not {call.split(":")[0] for call in calls} & {"dynamodb", "sqs", "events", "lambda"}:
+                continue
+            condition = statement.get("Condition", {})
+            keys = [key for test in condition.values() for key in as_list(test.get("dynamodb:LeadingKeys", []))]
+            begins = frozenset(text_of(key).replace("${Mchid}", "MCHID").removesuffix("*") for key in keys)
+            allowed |= {(name, name_of(target), calls, begins) for target in as_list(statement["Resource"])}
+    for role, target, calls, begins in sorted(allowed ^ about, key=str):
+        which = "does not ask whether" if (role, target, calls, begins) in allowed else "asks in vain whether"
+        yield f"doctor {which} {role} may {', '.join(sorted(calls))} on {target} of {sorted(begins)}"
+
+
 def violations(_parameters, resources):
     yield from nothing_beside(resources)
     yield from people(resources)
+    yield from asked(resources)
     expected = dict(SERVICES)
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
         role = resource["Properties"]["Role"]["Fn::GetAtt"][0]

@@ -7,6 +7,7 @@ with the Python that the SAM CLI is installed in.
 
 import copy
 import multiprocessing
+import re
 import unittest
 
 import rules
@@ -14,6 +15,7 @@ import rules_alarms
 import rules_everywhere
 import rules_parameters
 import rules_releases
+import rules_roles
 from mutations import altered, document, left_out, parsed, paths
 from rules_beside_test import Beside, Deployment  # noqa: F401, so that they run too
 
@@ -122,6 +124,15 @@ class Mutations(unittest.TestCase):
         for kind in ("AWS::IAM::Role", "AWS::SQS::Queue", "AWS::CloudWatch::Alarm", "AWS::Lambda::Permission"):
             name = next(name for name, resource in self.resources.items() if resource["Type"] == kind)
             self.assertTrue(self.broken({**self.resources, "Another": self.resources[name]}), kind)
+
+    def test_doctor_asks_about_each_permission_of_a_role_on_tables_and_queues(self):
+        source = rules_roles.DOCTOR.read_text()
+        rows = re.findall(r'\(\s*"\w+",\s*\w+,\s*On::\w+\(.*?\),?\s*\),', source.split("const NEEDS")[1], re.S)
+        self.assertGreater(len(rows), 50)
+        for row in rows:
+            self.assertTrue(list(rules_roles.asked(self.resources, source.replace(row, "", 1))), row)
+        changed = source.replace('"dynamodb:GetRecords"', '"dynamodb:GetItem"')
+        self.assertTrue(list(rules_roles.asked(self.resources, changed)))
 
     def test_limits_of_a_function_hold(self):
         for name, resource in self.resources.items():
