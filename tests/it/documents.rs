@@ -12,6 +12,7 @@ mod days;
 mod dead_letters;
 mod deploy;
 mod doctor;
+mod domain;
 mod functions;
 mod keys;
 mod logged_fields;
@@ -95,18 +96,14 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     deploy::is_followed(&mut testbed, &api, &detail, &admin);
     testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
 
-    // DEPLOY.md: the certificate by which CloudFront shows who it is.
-    testbed.run("infra/DEPLOY.md", "openssl req", &[]);
-    let proof = "openssl verify -purpose sslclient -CAfile edge-ca.pem edge.pem";
-    let printed = testbed.shell.run(proof, "").expect("a certificate");
-    assert!(printed.contains("edge.pem: OK"), "{printed}");
-
+    domain::run_commands(&mut testbed);
     let mchid = detail("mchid");
     keys::run_commands(&mut testbed, &detail);
     refunds::parked_money(&mut testbed, &simulator, &admin);
     refunds::unfinished_refunds(&mut testbed, &admin);
     dead_letters::run_commands(&mut testbed);
     functions::run_commands(&mut testbed, &simulator, &admin);
+    doctor::put_back(&mut testbed);
     days::reconciled_day(&mut testbed, &day, &mchid);
     refunds::payer_paid(&mut testbed);
 

@@ -442,6 +442,10 @@ def schedule(_parameters, resources):
         repairs = resources[name]["Properties"]["Environment"]["Variables"].get("RECONCILE_REPAIRS")
         if repairs != {"Ref": "ReconcileRepairs"}:
             yield f"{name} does not know whether the daily run repairs or only reports"
+    for name, scheduled in of_type(resources, "AWS::Scheduler::Schedule"):
+        # Drift detection compares what the template states, and no defaults.
+        if scheduled["Properties"].get("State") != "ENABLED":
+            yield f"CloudFormation would not detect that {name} is switched off"
     reconcile_at = resources["Console"]["Properties"]["Environment"]["Variables"].get("RECONCILE_AT")
     if reconcile_at != {"Ref": "ReconcileAt"} or reconcile_at != daily["ScheduleExpression"]:
         yield "the console does not know when the daily run is due"

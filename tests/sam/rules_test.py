@@ -206,6 +206,10 @@ class Mutations(unittest.TestCase):
                 if path[-1] in target:
                     del target[path[-1]]
                     self.assertTrue(self.broken(changed), f"{name} {path}")
+        for name in ("SweepSchedule", "DailySchedule", "CertificatesSchedule"):
+            changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+            del changed[name]["Properties"]["State"]
+            self.assertTrue(self.broken(changed), name)
 
     def test_whatever_can_carry_tags_carries_them(self):
         tagged = [name for name, resource in self.resources.items() if rules_everywhere.tags_of_type(resource["Type"])]

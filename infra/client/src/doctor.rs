@@ -10,6 +10,7 @@ mod finding;
 mod functions;
 mod keys;
 pub(crate) mod keys_status;
+mod parameters;
 mod policies;
 pub(crate) mod preflight;
 mod queues;

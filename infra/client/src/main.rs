@@ -86,7 +86,7 @@ How old the keys of a deployed stack are, when they end, who signs, and what to 
       exit status as above
 
 What would fail at a deployment, before there is a stack:
-  cargo client preflight [--stack NAME] [--architecture arm64|x86_64] [--json]
+  cargo client preflight [--stack NAME] [--parameters live.yaml] [--architecture arm64|x86_64] [--json]
       examines tools, credentials, the account's limits and what an earlier stack of that name left; exit status as above
 
 Callbacks that did not settle; each takes --mchid M --notices-table T (the stack's output NoticesTableName), or the

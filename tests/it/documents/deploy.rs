@@ -24,6 +24,8 @@ pub(super) fn is_followed(
     let parameters = [("infra/parameters/example.yaml", parameters)];
     testbed.run(DEPLOY, "cp infra/parameters", &parameters);
     testbed.run(DEPLOY, "sed -i", &[]);
+    // This stack has no domain, and so no target of its record.
+    testbed.run(DEPLOY, "output DomainTarget", &[]);
     let live = std::fs::read_to_string(testbed.shell.path("live.yaml")).expect("the file");
     assert!(live.contains("DeletionProtection: \"true\"\n"), "{live}");
 
@@ -31,9 +33,18 @@ pub(super) fn is_followed(
     let topic = topic.trim();
     assert!(topic.ends_with(":wechatpay-alarms"), "{topic}");
     testbed.run(DEPLOY, "aws sns subscribe", &[("TOPIC_ARN", topic)]);
+    // The file has the example's values yet.
+    let of_file = "cargo client preflight --stack \"$STACK\" --parameters live.yaml";
+    let refused = format!("{of_file} || test $? -eq 4");
+    let printed = testbed.run(DEPLOY, of_file, &[(of_file, &refused)]);
+    assert!(printed.contains("parameter-of-the-example"), "{printed}");
     testbed.run(DEPLOY, "account=", &[]);
     let role = testbed.run(DEPLOY, "aws iam create-role", &[]);
     assert!(role.trim().ends_with(":role/wechatpay-operator"), "{role}");
+    let trust =
+        "aws iam get-role --role-name \"$STACK-operator\" --query Role.AssumeRolePolicyDocument";
+    let trust = testbed.shell.run(trust, "").expect("the role");
+    assert!(trust.contains("aws:MultiFactorAuthPresent"), "{trust}");
     testbed.run(DEPLOY, "for policy in", &[]);
     let attached = "aws iam list-attached-role-policies --role-name \"$STACK-operator\"";
     let attached = answer(&testbed.shell.run(attached, "").expect("policies"));

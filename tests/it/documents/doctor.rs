@@ -1,8 +1,10 @@
 //! The commands of doctor.md.
 
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use super::{CommandRun, answer};
+use serde_json::{Value, json};
+
+use super::{CommandRun, answer, command_run::text};
 
 pub(super) fn run_commands(testbed: &mut CommandRun) {
     // The engine has no encryption, no point-in-time recovery and no topic for alarms,
@@ -47,4 +49,43 @@ pub(super) fn run_commands(testbed: &mut CommandRun) {
         ];
         assert!(of_machine.contains(&id), "{finding:#}");
     }
+}
+
+/// What was changed by hand, and the change set that would put it back. The engine's change sets
+/// compare templates alone, so the test examines only what this one is made of.
+pub(super) fn put_back(testbed: &mut CommandRun) {
+    let by_hand = "aws sqs set-queue-attributes --attributes VisibilityTimeout=7 --queue-url \"$(output PaymentResultsQueueUrl)\"";
+    testbed.shell.run(by_hand, "").expect("changed");
+    let printed = testbed.run("doctor.md", "drift=", &[]);
+    assert!(
+        printed.contains("PaymentResultsQueue") && printed.contains("/VisibilityTimeout"),
+        "{printed}"
+    );
+    let as_it_was = by_hand.replace("Timeout=7", "Timeout=180");
+    testbed.shell.run(&as_it_was, "").expect("changed back");
+    testbed.run("doctor.md", "export CHANGE=", &[]);
+    let parameters = |whose: &str| {
+        let script = format!("aws cloudformation {whose} --stack-name \"$STACK\" --output json");
+        let printed = testbed.shell.run(&script, "").expect("parameters");
+        let parameters = answer(&printed);
+        let parameters = parameters.as_array().expect("parameters").iter();
+        let pair = |it: &Value| (text(&it["ParameterKey"]), text(&it["ParameterValue"]));
+        let pairs: BTreeSet<(String, String)> = parameters.map(pair).collect();
+        pairs
+    };
+    let before = parameters("describe-stacks --query 'Stacks[0].Parameters'");
+    let after = parameters("describe-change-set --change-set-name \"$CHANGE\" --query Parameters");
+    let changed: Vec<&str> = after
+        .difference(&before)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!((changed, before.len()), (vec!["Release"], after.len()));
+    let printed = testbed.run("doctor.md", "aws cloudformation describe-change-set", &[]);
+    for wanted in ["CreateOrderAliaslive", "ConsoleVersion"] {
+        assert!(printed.contains(wanted), "{printed}");
+    }
+    for kept in ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket "] {
+        assert!(!printed.contains(kept), "{printed}");
+    }
+    testbed.run("doctor.md", "aws cloudformation delete-change-set", &[]);
 }

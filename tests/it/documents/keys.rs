@@ -40,6 +40,11 @@ pub(super) fn run_commands(testbed: &mut CommandRun, detail: &impl Fn(&str) -> S
         "{printed}"
     );
     testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
+    let own = testbed.run("keys.md", "account=", &[]);
+    let own = own.trim();
+    let policy = format!("aws kms get-key-policy --key-id {own} --policy-name default");
+    let policy = testbed.shell.run(&policy, "").expect("a key's policy");
+    assert!(policy.contains("OnlyTheAlgorithmOfWechatPay"), "{policy}");
     testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
     let name = [("NAME", "Tea")];
     testbed.run("keys.md", "cargo client keys csr --merchant-name", &name);

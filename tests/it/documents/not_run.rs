@@ -64,8 +64,30 @@ done"#;
 const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$STACK" --output table \
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
+/// The command that switches AWS Backup on.
+const REGIONS: &str = r#"for region in "$AWS_REGION" ap-southeast-1; do
+  aws backup update-region-settings --region "$region" --resource-type-opt-in-preference DynamoDB=true,S3=true \
+    --resource-type-management-preference DynamoDB=true
+  aws backup describe-region-settings --region "$region"
+done"#;
+
+/// The command that shows where the copies of backups are.
+const VAULT: &str = r#"aws cloudformation describe-stacks --region ap-southeast-1 --stack-name wechatpay-backup --output text \
+  --query "Stacks[0].Outputs[?OutputKey=='VaultArn'].OutputValue""#;
+
+/// The command of infra/runbooks/doctor.md that puts back what was changed by hand.
+const PUT_BACK: &str = r#"aws cloudformation execute-change-set --stack-name "$STACK" --change-set-name "$CHANGE"
+aws cloudformation wait stack-update-complete --stack-name "$STACK""#;
+
+/// The command of infra/runbooks/restore.md that restores a table that was deleted.
+const DELETED: &str = r#"for table in orders; do
+  backup="$(aws dynamodb list-backups --table-name "$STACK-$table" --backup-type SYSTEM \
+    --query 'sort_by(BackupSummaries, &BackupCreationDateTime)[-1].BackupArn' --output text)"
+  aws dynamodb restore-table-from-backup --target-table-name "$STACK-$table" --backup-arn "$backup"
+done"#;
+
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 42] = [
+pub(super) const NOT_RUN: [(&str, &str); 48] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -129,6 +151,14 @@ pub(super) const NOT_RUN: [(&str, &str); 42] = [
         "it finds what the command before installs",
     ),
     (
+        "rustup target add aarch64-unknown-linux-gnu",
+        "it downloads; infra/client/tests/it/doctor/preflight.rs has what says that it is missing",
+    ),
+    (
+        "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 1000",
+        "the engine has no Service Quotas",
+    ),
+    (
         "sam build --parameter-overrides file://live.yaml",
         "`.ci/run` runs `sam build`; tests/sam/rules_test.py reads the files of parameters as SAM does",
     ),
@@ -184,7 +214,17 @@ pub(super) const NOT_RUN: [(&str, &str); 42] = [
         BACKUPS,
         "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
     ),
+    (REGIONS, "the engine changes no settings of AWS Backup"),
+    (VAULT, "the engine has no vaults"),
     (BACKUP_FAILURES, "the engine has no backups"),
+    (
+        PUT_BACK,
+        "the engine's change sets look at no drift; the one that the page makes is made and looked at",
+    ),
+    (
+        DELETED,
+        "the engine makes no backup of a table that is deleted",
+    ),
     (
         "aws acm import-certificate --region us-east-1 --certificate fileb://edge.pem --private-key fileb://edge.key --certificate-chain \
          fileb://edge-ca.pem",

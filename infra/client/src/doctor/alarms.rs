@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::aws_calls::{AwsCalls, CLOUDWATCH, CallError, SNS};
-use super::finding::Finding;
+use super::finding::{Finding, PUT_BACK};
 use super::stack::Stack;
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             "alarms-missing",
             "Alarms of the template no longer exist, so nobody is notified of what they watch.",
             missing.join(", "),
-            "deploy the stack again, and find out who deleted them (CloudTrail, DeleteAlarms)",
+            format!("find out who deleted them (CloudTrail, DeleteAlarms), and {PUT_BACK}"),
         ));
     }
     let others = |name: &str| !of_releases.contains(name);
@@ -104,7 +104,9 @@ fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
             "alarm-tells-nobody",
             "Some alarms have no target any more, or their actions are switched off.",
             silent.join(", "),
-            "aws cloudwatch enable-alarm-actions switches actions on; a deployment sets the targets",
+            format!(
+                "aws cloudwatch enable-alarm-actions switches actions on; if the target is gone, {PUT_BACK}"
+            ),
         ))
     }
 }
@@ -117,7 +119,7 @@ fn topics(found: &BTreeMap<String, Alarm>) -> BTreeSet<&str> {
         .collect()
 }
 
-async fn topic_without_subscriber(
+pub(crate) async fn topic_without_subscriber(
     calls: &AwsCalls,
     topic: &str,
 ) -> Result<Option<Finding>, CallError> {

@@ -27,8 +27,8 @@ use service::Protocol;
 
 pub(crate) use error::CallError;
 pub(crate) use service::{
-    CLOUDFORMATION, CLOUDWATCH, DYNAMODB, EVENTS, IAM, KMS, LAMBDA, PIPES, QUOTAS, SCHEDULER, SNS,
-    SQS, STS, Service,
+    ACM, CLOUDFORMATION, CLOUDWATCH, DYNAMODB, EC2, EVENTS, IAM, KMS, LAMBDA, PIPES, QUOTAS,
+    SCHEDULER, SNS, SQS, STS, Service,
 };
 
 /// Time for one attempt.

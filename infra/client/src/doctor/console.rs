@@ -6,7 +6,7 @@ use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 
 use super::aws_calls::AwsCalls;
-use super::finding::{Examined, Finding};
+use super::finding::{Examined, Finding, PUT_BACK};
 use super::stack::Stack;
 
 /// API Gateway answers within 30 s or not at all.
@@ -111,8 +111,11 @@ pub(crate) async fn examine(
                 "console-open",
                 "Anyone who knows the address sees the reconciliation, and may be let in to decide about money.",
                 format!("GET {url} without a token: HTTP {status}"),
-                "deploy with ConsoleIssuer, ConsoleAudience and ConsoleGroup, and with ConsoleOnLoopback=false; if a domain \
-                 leads here through a proxy that adds a token, let that sign people in first",
+                format!(
+                    "deploy with ConsoleIssuer, ConsoleAudience and ConsoleGroup, and with ConsoleOnLoopback=false; where the \
+                     stack has them, {PUT_BACK}; if a domain leads here through a proxy that adds a token, let that sign \
+                     people in first"
+                ),
             ));
             break;
         }

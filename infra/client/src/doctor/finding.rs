@@ -5,6 +5,15 @@ use serde::Serialize;
 /// The runbook that findings about keys and certificates lead to.
 pub(crate) const KEYS_PAGE: &str = "infra/runbooks/keys.md";
 
+/// What to do where something was changed beside CloudFormation. A deployment compares templates
+/// alone, and mends none of it.
+pub(crate) const PUT_BACK: &str =
+    "put it back (infra/runbooks/doctor.md, Put back what was changed by hand)";
+
+/// The same where the stack may as well be of an older template, which has it otherwise.
+pub(crate) const DEPLOY_OR_PUT_BACK: &str = "deploy this version if an older one is deployed; else put it back \
+     (infra/runbooks/doctor.md, Put back what was changed by hand)";
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::aws_calls::{AwsCalls, CallError, LAMBDA};
-use super::finding::Finding;
+use super::finding::{Finding, PUT_BACK};
 use super::stack::{Resource, Stack};
 
 #[derive(Deserialize)]
@@ -127,7 +127,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                 "function-gone",
                 format!("{name} does not exist any more."),
                 error.to_string(),
-                "deploy the stack again, which makes what is missing",
+                PUT_BACK,
             )),
             read => {
                 let read = read?;
@@ -213,8 +213,10 @@ fn switched_off(functions: &[&str]) -> Finding {
             functions.join(", ")
         ),
         "reserved concurrency 0",
-        "find out who set it and why (a restore does: infra/runbooks/restore.md), then aws lambda \
-         delete-function-concurrency, or deploy the stack again",
+        format!(
+            "find out who set it and why (a restore does: infra/runbooks/restore.md), then aws lambda \
+             delete-function-concurrency; where the stack reserves shares (ReserveConcurrency), {PUT_BACK}"
+        ),
     )
 }
 
@@ -232,7 +234,10 @@ fn of_function(name: &str, read: &Configuration) -> Option<Finding> {
             "its state is {state} ({}), its last update {update}",
             read.state_reason.as_deref().unwrap_or("no reason")
         ),
-        "mend what the reason names (often a KMS key or role that is gone), and deploy again",
+        format!(
+            "mend what the reason names, and deploy again under another Release; where that is a role or a key of the stack, \
+             {PUT_BACK}"
+        ),
     ))
 }
 
@@ -249,7 +254,7 @@ async fn of_release(
                 "alias-gone",
                 format!("{name} has no alias {ALIAS} any more: every call of it fails."),
                 error.to_string(),
-                "deploy the stack again under another Release, which makes what is missing",
+                PUT_BACK,
             )));
         }
         other => other?,
@@ -278,7 +283,10 @@ async fn of_release(
                 alias.function_version,
                 differs.join(", ")
             ),
-            "deploy again under another Release; if somebody went back on purpose, deploy the release that runs",
+            format!(
+                "deploy again under another Release; if somebody went back on purpose, deploy the release that runs; if nobody \
+                 deployed, the function was changed by hand: {PUT_BACK}"
+            ),
         )
     }))
 }
@@ -320,7 +328,7 @@ async fn concurrency(
             "concurrency-not-reserved",
             "Functions have no share of their own any more, so that one can take what another needs.",
             without.join(", "),
-            "deploy the stack again",
+            PUT_BACK,
         )
     }))
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::aws_calls::{AwsCalls, CallError, KMS};
-use super::finding::Finding;
+use super::finding::{DEPLOY_OR_PUT_BACK, Finding};
 use super::stack::{Resource, Stack};
 
 /// The statements of each key's policy. The stack that `doctor` is tested on is deployed from the
@@ -45,6 +45,8 @@ pub(crate) async fn of_key(
             key.logical
         ),
         [more, less].concat().join("; "),
-        "find out who changed it and why (CloudTrail, PutKeyPolicy), then put the template's back: aws kms put-key-policy",
+        format!(
+            "find out who changed it and why (CloudTrail, PutKeyPolicy), and {DEPLOY_OR_PUT_BACK}"
+        ),
     )))
 }

@@ -6,8 +6,9 @@ use std::process::Command;
 use runtime::clock::Clock;
 use serde_json::{Value, json};
 
-use super::aws_calls::{AwsCalls, CallError, DYNAMODB, STS};
+use super::aws_calls::{AwsCalls, CallError, DYNAMODB, SQS, STS};
 use super::finding::{Finding, Severity};
+use super::parameters::{self, Parameters};
 use super::report::Report;
 use super::stack::{self, Stack};
 use super::{clock, functions};
@@ -51,19 +52,35 @@ const TOOLS: [Tool; 4] = [
     Tool {
         name: "version 2 of the AWS CLI",
         asked: &[&["aws", "--version"]],
-        tested: [2, 0, 0],
+        // The first that makes change sets which look at what is there (`--deployment-mode`).
+        tested: [2, 31, 38],
         package: None,
     },
 ];
 
-/// What is kept when a stack is deleted, and stands in the way of the next one of that name.
-const KEPT_TABLES: [&str; 5] = [
-    "orders",
-    "notices",
-    "reconciliation",
-    "undelivered-events",
-    "keys",
+/// What is kept under its name when a stack is deleted, and stands in the way of the next one of
+/// that name.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Table(&'static str),
+    Queue(&'static str),
+}
+
+const KEPT: [Kept; 10] = [
+    Kept::Table("orders"),
+    Kept::Table("notices"),
+    Kept::Table("reconciliation"),
+    Kept::Table("undelivered-events"),
+    Kept::Table("keys"),
+    Kept::Queue("payment-requests-dlq"),
+    Kept::Queue("payment-results-dlq"),
+    Kept::Queue("webhooks-dlq"),
+    Kept::Queue("reconcile-work-dlq"),
+    Kept::Queue("order-events-dlq"),
 ];
+
+/// What a file of parameters is called where it is left out.
+const PARAMETERS: &str = "the parameters";
 
 /// The concurrency that the template's own numbers need, with what AWS keeps unreserved.
 const CONCURRENCY_NEEDED: u64 = 240;
@@ -93,11 +110,18 @@ impl Architecture {
 }
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
-    let mut args = Args::parse(raw, &["stack", "architecture", PROFILE], &["json"])?;
+    let options = ["stack", "architecture", "parameters", PROFILE];
+    let mut args = Args::parse(raw, &options, &["json"])?;
     let name = args.optional_setting("stack", "STACK")?;
-    let given = args
-        .optional("architecture")?
-        .unwrap_or_else(|| "arm64".to_owned());
+    let parameters = args
+        .optional("parameters")?
+        .map(|path| Parameters::read(Path::new(&path)))
+        .transpose()?;
+    let of_file = parameters
+        .as_ref()
+        .and_then(|parameters| parameters.given("Architecture"));
+    let given = args.optional("architecture")?;
+    let given = given.unwrap_or_else(|| of_file.unwrap_or("arm64").to_owned());
     let architecture = Architecture::parse(&given).ok_or(UsageError::Value {
         name: "architecture",
         expected: "is arm64 or x86_64",
@@ -115,7 +139,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         Ok(settings) => settings,
         Err(error) => {
             findings.push(settings_missing(&error));
-            let left_out = vec!["the account"];
+            let mut left_out = vec!["the account"];
+            left_out.extend(parameters.is_some().then_some(PARAMETERS));
             return Ok(print_report(
                 "deployment".to_owned(),
                 findings,
@@ -127,8 +152,16 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let calls = AwsCalls::new(settings, clock)?;
     let subject = format!("deployment in {}", calls.region());
     eprintln!("examining the account ...");
-    let (of_account, left_out) = account(&calls, name.as_deref(), architecture).await;
+    let (of_account, mut left_out) = account(&calls, name.as_deref(), architecture).await;
     findings.extend(of_account);
+    if let Some(parameters) = &parameters {
+        if left_out.is_empty() {
+            eprintln!("examining {PARAMETERS} ...");
+            findings.extend(parameters::findings(&calls, parameters).await);
+        } else {
+            left_out.push(PARAMETERS);
+        }
+    }
     Ok(print_report(subject, findings, left_out, as_json))
 }
 
@@ -190,30 +223,62 @@ async fn account(
 
 /// A stack that cannot be deployed over, or what one left that was deleted.
 async fn left_over(calls: &AwsCalls, name: &str) -> Result<Vec<Finding>, CallError> {
-    if let Some(stack) = Stack::read(calls, name).await? {
-        return Ok(stack::state(&stack).into_iter().collect());
+    let mut findings = Vec::new();
+    match Stack::read(calls, name).await? {
+        Some(stack) if stack.is_never_made() => findings.push(Finding::warning(
+            "stack-never-made",
+            stack::NEVER_MADE,
+            format!("{name} waits for its first change set to be executed"),
+            stack::after_review(name),
+        )),
+        Some(stack) => return Ok(stack::state(&stack).into_iter().collect()),
+        None => {}
     }
     let mut taken = Vec::new();
-    for table in KEPT_TABLES {
-        let table = format!("{name}-{table}");
-        let asked = json!({ "TableName": table });
-        match calls.ask::<Value>(DYNAMODB, "DescribeTable", &asked).await {
-            Ok(_) => taken.push(table),
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
+    for kept in KEPT {
+        if let Some(kept) = kept.left(calls, name).await? {
+            taken.push(kept);
         }
     }
-    if taken.is_empty() {
-        return Ok(Vec::new());
+    if !taken.is_empty() {
+        findings.push(Finding::error(
+            "name-taken",
+            format!(
+                "A stack {name} was deleted, and its tables and dead-letter queues were kept: a new one of that name cannot make \
+                 its own."
+            ),
+            taken.join(", "),
+            "choose another stack name; or, if nothing of them is needed any more (tables hold orders and keys, dead-letter queues \
+             what was given up), delete them: aws dynamodb update-table --no-deletion-protection-enabled and delete-table, aws sqs \
+             delete-queue; SQS takes a queue's name again a minute later",
+        ));
     }
-    Ok(vec![Finding::error(
-        "name-taken",
-        format!(
-            "A stack {name} was deleted and its tables were kept: a new one of that name cannot make its own."
-        ),
-        taken.join(", "),
-        "choose another stack name; or, if nothing of them is needed any more, delete them (they hold orders and keys)",
-    )])
+    Ok(findings)
+}
+
+impl Kept {
+    /// It, if an earlier stack of this name left it.
+    async fn left(self, calls: &AwsCalls, stack: &str) -> Result<Option<String>, CallError> {
+        let (what, name, read) = match self {
+            Self::Table(table) => {
+                let name = format!("{stack}-{table}");
+                let asked = json!({ "TableName": name });
+                let read = calls.ask::<Value>(DYNAMODB, "DescribeTable", &asked).await;
+                ("table", name, read)
+            }
+            Self::Queue(queue) => {
+                let name = format!("{stack}-{queue}");
+                let asked = json!({ "QueueName": name });
+                let read = calls.ask::<Value>(SQS, "GetQueueUrl", &asked).await;
+                ("queue", name, read)
+            }
+        };
+        match read {
+            Ok(_) => Ok(Some(format!("{what} {name}"))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn identity_refused(error: &CallError) -> Finding {
@@ -390,15 +455,35 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_tables_that_are_kept_are_the_template_s() {
-        let kept = TEMPLATE
-            .match_indices("DeletionProtectionEnabled: !Ref")
-            .count();
-        assert_eq!(KEPT_TABLES.len(), kept);
-        for table in KEPT_TABLES {
-            let line = format!("TableName: !Sub ${{AWS::StackName}}-{table}\n");
-            assert!(TEMPLATE.contains(&line), "{table}");
+    /// Each resource that stays when the stack goes, by its name with the stack's left out.
+    fn kept_under_a_name() -> Vec<String> {
+        let mut kept = Vec::new();
+        let (_, resources) = TEMPLATE.split_once("\nResources:\n").unwrap();
+        let mut stays = false;
+        for line in resources.lines() {
+            // A resource begins two blanks in.
+            stays &= !line.starts_with("  ") || line.starts_with("   ");
+            stays |= line.trim() == "DeletionPolicy: RetainExceptOnCreate";
+            let named = line.split_once("Name: !Sub ${AWS::StackName}-");
+            if let (true, Some((property, name))) = (stays, named) {
+                kept.push(format!("{} {name}", property.trim()));
+            }
         }
+        kept
+    }
+
+    #[test]
+    fn what_is_looked_for_is_what_the_template_keeps_under_a_name() {
+        let mut looked_for: Vec<String> = KEPT
+            .iter()
+            .map(|kept| match kept {
+                Kept::Table(name) => format!("Table {name}"),
+                Kept::Queue(name) => format!("Queue {name}"),
+            })
+            .collect();
+        let mut kept = kept_under_a_name();
+        looked_for.sort();
+        kept.sort();
+        assert_eq!(looked_for, kept);
     }
 }

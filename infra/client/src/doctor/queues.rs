@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::aws_calls::{AwsCalls, CallError, SQS};
-use super::finding::Finding;
+use super::finding::{DEPLOY_OR_PUT_BACK, Finding, PUT_BACK};
 use super::stack::{Resource, Stack};
 
 /// Whose roles may send to each queue, as the template has it (the stack that `doctor` is tested on
@@ -57,7 +57,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                         name(queue)
                     ),
                     error.to_string(),
-                    "deploy the stack again, which makes what is missing",
+                    format!("{PUT_BACK}; SQS takes its name again a minute after it was deleted"),
                 ));
                 continue;
             }
@@ -97,7 +97,7 @@ fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) ->
                 "queue-without-dead-letters",
                 format!("What {name} gives up does not go to its dead-letter queue: it comes again for days, then is lost."),
                 format!("RedrivePolicy: {}", shown(text("RedrivePolicy"))),
-                format!("deploy the stack again, so that its dead letters go to {wanted}"),
+                format!("{PUT_BACK}, so that its dead letters go to {wanted}"),
             ));
         }
     }
@@ -106,7 +106,7 @@ fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) ->
             "queue-not-encrypted",
             format!("Messages of {name} are not encrypted under the stack's own key any more."),
             "it has no KmsMasterKeyId",
-            "deploy the stack again",
+            PUT_BACK,
         ));
     }
     if !denies_senders(text("Policy")) {
@@ -114,7 +114,7 @@ fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) ->
             "queue-policy-open",
             format!("Who has sqs:SendMessage in this account may send to {name}; the template keeps that to the functions."),
             format!("Policy: {}", shown(text("Policy"))),
-            "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+            policy_next_step(),
         ));
     } else if let Some((_, senders)) = SENDERS
         .iter()
@@ -144,7 +144,7 @@ fn of_senders(stack: &Stack, queue: &Resource, senders: &[&str], policy: &str) -
             "queue-policy-open",
             format!("{more} may send to {name}; the template keeps that to others."),
             format!("Policy: {policy}"),
-            "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+            policy_next_step(),
         ));
     }
     let less = wanted.difference(&named).next()?;
@@ -152,8 +152,14 @@ fn of_senders(stack: &Stack, queue: &Resource, senders: &[&str], policy: &str) -
         "queue-policy-shut",
         format!("{less} may not send to {name} any more, which the template lets it."),
         format!("Policy: {policy}"),
-        "deploy the stack again, and find out who changed the policy (CloudTrail, SetQueueAttributes)",
+        policy_next_step(),
     ))
+}
+
+fn policy_next_step() -> String {
+    format!(
+        "find out who changed the policy (CloudTrail, SetQueueAttributes), and {DEPLOY_OR_PUT_BACK}"
+    )
 }
 
 /// The principals that the policy's refusal of senders leaves out.

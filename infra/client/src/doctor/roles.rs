@@ -3,7 +3,7 @@
 //! sealed, and is seen where it is used.
 
 use super::aws_calls::{AwsCalls, CallError, IAM};
-use super::finding::Finding;
+use super::finding::{DEPLOY_OR_PUT_BACK, Finding, PUT_BACK};
 use super::stack::{Resource, Stack};
 
 /// What a permission is about, by its name in the template.
@@ -319,7 +319,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                     "role-gone",
                     format!("{} does not exist any more: whatever takes it on does nothing.", role.logical),
                     error.to_string(),
-                    "deploy the stack again, which makes what is missing",
+                    PUT_BACK,
                 ));
             }
             read => findings.extend(read?.map(|(action, why)| {
@@ -327,7 +327,9 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                     "role-may-not",
                     format!("{} may not {action} on {resource}, which it cannot do without.", role.logical),
                     format!("SimulatePrincipalPolicy of {}: {why}", role.physical),
-                    "deploy the stack again; if it stays, a permissions boundary or a policy of the organisation forbids it",
+                    format!(
+                        "{DEPLOY_OR_PUT_BACK}; if it stays, a permissions boundary or a policy of the organisation forbids it"
+                    ),
                 )
             })),
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::aws_calls::{AwsCalls, CallError, DYNAMODB, EVENTS, PIPES, SCHEDULER};
-use super::finding::Finding;
+use super::finding::{Finding, PUT_BACK};
 use super::stack::Stack;
 
 #[derive(Deserialize)]
@@ -29,8 +29,6 @@ struct Table {
     latest_stream_arn: Option<String>,
 }
 
-const DEPLOY_AGAIN: &str = "deploy the stack again, which makes what is missing";
-
 pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
     let mut findings = Vec::new();
     for schedule in stack.of_kind("AWS::Scheduler::Schedule") {
@@ -38,19 +36,15 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let read = calls
             .get::<Stated>(SCHEDULER, "GetSchedule", &format!("/schedules/{name}"))
             .await;
-        let (state, next_step) = match stated(read)? {
-            Some(state) => (
-                state,
-                "enable it again (aws scheduler update-schedule), or deploy",
-            ),
-            None => ("not there".to_owned(), DEPLOY_AGAIN),
-        };
+        let state = stated(read)?.unwrap_or_else(|| "not there".to_owned());
         if state != "ENABLED" {
             findings.push(Finding::error(
                 "schedule-off",
                 format!("{name} does not run: {}", what_stops(&schedule.logical)),
                 format!("it is {state}"),
-                next_step,
+                format!(
+                    "a restore stops it until its end (infra/runbooks/restore.md); else {PUT_BACK}"
+                ),
             ));
         }
     }
@@ -68,7 +62,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                 state,
                 "start it within 24 hours (aws pipes start-pipe): the stream keeps what happened for so long",
             ),
-            None => ("not there".to_owned(), DEPLOY_AGAIN),
+            None => ("not there".to_owned(), PUT_BACK),
         };
         if state != "RUNNING" {
             findings.push(Finding::error(
@@ -90,7 +84,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                 state,
                 "enable it (aws events enable-rule); events of the time between come by `cargo client resend`",
             ),
-            None => ("not there".to_owned(), DEPLOY_AGAIN),
+            None => ("not there".to_owned(), PUT_BACK),
         };
         if state != "ENABLED" {
             findings.push(Finding::error(

@@ -153,6 +153,11 @@ impl Stack {
             .find(|resource| resource.logical == logical)
     }
 
+    /// Whether nothing of it was ever made: it has a change set that nobody executed.
+    pub(crate) fn is_never_made(&self) -> bool {
+        self.status == "REVIEW_IN_PROGRESS"
+    }
+
     /// Where the API answers, without a slash at the end: the template has `NotifyUrl` end in its
     /// path.
     pub(crate) fn api_base(&self) -> Option<&str> {
@@ -228,7 +233,7 @@ pub(crate) fn missing(name: &str, region: &str) -> Finding {
     )
 }
 
-/// What is wrong with the stack's own state.
+/// What is wrong with the stack's own state, but for one that was never made.
 pub(crate) fn state(stack: &Stack) -> Option<Finding> {
     let evidence = format!("{} is {}", stack.name, stack.status);
     let status = stack.status.as_str();
@@ -262,6 +267,18 @@ pub(crate) fn state(stack: &Stack) -> Option<Finding> {
     }
 }
 
+/// Who answers "n" to `sam deploy` leaves a name and a change set.
+pub(crate) const NEVER_MADE: &str =
+    "There is only the stack's name: its first change set was made and never executed.";
+
+/// What to do about that.
+pub(crate) fn after_review(name: &str) -> String {
+    format!(
+        "deploy it (`sam deploy` makes a change set of its own), or take the name away: `aws cloudformation delete-stack \
+         --stack-name {name}`, which deletes nothing else"
+    )
+}
+
 /// How a stack that is not whole becomes whole again, with the commands.
 fn after_failure(name: &str, status: &str) -> String {
     let events = format!(
@@ -289,6 +306,14 @@ fn after_failure(name: &str, status: &str) -> String {
 
 /// The state of the stack itself, and whether it is one of this template.
 pub(crate) fn findings(stack: &Stack) -> Vec<Finding> {
+    if stack.is_never_made() {
+        return vec![Finding::error(
+            "stack-never-made",
+            NEVER_MADE,
+            format!("{} is {}", stack.name, stack.status),
+            after_review(&stack.name),
+        )];
+    }
     let mut findings: Vec<Finding> = state(stack).into_iter().collect();
     let absent: Vec<&str> = OUTPUTS
         .into_iter()

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::aws_calls::{AwsCalls, CallError, DYNAMODB};
-use super::finding::Finding;
+use super::finding::{DEPLOY_OR_PUT_BACK, Finding, PUT_BACK};
 use super::stack::{Resource, Stack};
 
 /// What the template gives a table.
@@ -137,7 +137,8 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     let mut findings = Vec::new();
     for expected in &TABLES {
         if let Some(table) = stack.resource(expected.logical) {
-            findings.extend(of_table(calls, table, expected).await?);
+            let protects = stack.parameter("DeletionProtection") == "true";
+            findings.extend(of_table(calls, table, expected, protects).await?);
         }
     }
     Ok(findings)
@@ -147,6 +148,7 @@ async fn of_table(
     calls: &AwsCalls,
     resource: &Resource,
     expected: &Expected,
+    protects: bool,
 ) -> Result<Vec<Finding>, CallError> {
     let name = resource.physical.as_str();
     let asked = json!({ "TableName": name });
@@ -159,12 +161,17 @@ async fn of_table(
                 "table-gone",
                 format!("{name} does not exist any more."),
                 error.to_string(),
-                "stop the traffic, and restore it from its point-in-time backup under its name before anything else is done",
+                if expected.is_kept {
+                    "restore it under its name before anything else is done (infra/runbooks/restore.md, A table is gone): until \
+                     then a deployment, or a change set that puts back, may make an empty one"
+                } else {
+                    PUT_BACK
+                },
             )]);
         }
         other => other?.table,
     };
-    let mut findings = of_description(name, &table, expected);
+    let mut findings = of_description(name, &table, expected, protects);
     if expected.is_kept {
         let backups: Backups = calls
             .ask(DYNAMODB, "DescribeContinuousBackups", &asked)
@@ -208,7 +215,7 @@ async fn of_table(
     Ok(findings)
 }
 
-fn of_description(name: &str, table: &Table, expected: &Expected) -> Vec<Finding> {
+fn of_description(name: &str, table: &Table, expected: &Expected, protects: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !matches!(table.table_status.as_str(), "ACTIVE" | "UPDATING") {
         findings.push(Finding::error(
@@ -233,7 +240,7 @@ fn of_description(name: &str, table: &Table, expected: &Expected) -> Vec<Finding
                 "index-not-active",
                 format!("The index {wanted} of {name} cannot be read: what is due, or stands in a bill, is not found."),
                 format!("it is {status}"),
-                "one that is CREATING is there when it is filled; one that is not there comes with the next deployment",
+                format!("one that is CREATING is there when it is filled; where it is not there, {DEPLOY_OR_PUT_BACK}"),
             ));
         }
     }
@@ -242,7 +249,9 @@ fn of_description(name: &str, table: &Table, expected: &Expected) -> Vec<Finding
             "stream-off",
             format!("No change of {name} leaves it, so no webhook and no event is sent."),
             "it has no stream",
-            "deploy the stack again; what happened meanwhile is in the orders' timelines, and each event can be replayed",
+            "turn it on again and make the Pipe anew with it, which no deployment does: the commands stand in \
+             infra/runbooks/restore.md, Put them in place; what happened meanwhile is in the orders' timelines, and each event \
+             can be replayed",
         ));
     }
     if table.encryption.status != "ENABLED" {
@@ -253,7 +262,7 @@ fn of_description(name: &str, table: &Table, expected: &Expected) -> Vec<Finding
                 "server-side encryption by KMS: {}",
                 shown(&table.encryption.status)
             ),
-            "deploy the stack again",
+            PUT_BACK,
         ));
     }
     if expected.is_kept
@@ -263,7 +272,14 @@ fn of_description(name: &str, table: &Table, expected: &Expected) -> Vec<Finding
             "deletion-protection-off",
             format!("One call deletes {name}."),
             "DeletionProtectionEnabled is false",
-            "deploy again with DeletionProtection=true, as after every first deployment",
+            if protects {
+                format!(
+                    "aws dynamodb update-table --table-name {name} --deletion-protection-enabled"
+                )
+            } else {
+                "deploy again with DeletionProtection=true, as after every first deployment"
+                    .to_owned()
+            },
         ));
     }
     findings

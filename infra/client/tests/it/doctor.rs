@@ -17,6 +17,32 @@ use serde_json::Value;
 
 use crate::cloud::printed;
 
+/// Findings whose cause can be a change beside CloudFormation, which no deployment mends: their next
+/// step is the section that does.
+const CHANGED_BY_HAND: [&str; 21] = [
+    "alarm-tells-nobody",
+    "alarms-missing",
+    "alias-gone",
+    "concurrency-not-reserved",
+    "console-open",
+    "function-gone",
+    "function-not-ready",
+    "function-switched-off",
+    "index-not-active",
+    "kms-policy-changed",
+    "not-released",
+    "queue-gone",
+    "queue-not-encrypted",
+    "queue-policy-open",
+    "queue-policy-shut",
+    "queue-without-dead-letters",
+    "role-gone",
+    "role-may-not",
+    "schedule-off",
+    "table-gone",
+    "table-not-encrypted",
+];
+
 /// What the program printed.
 pub(crate) struct Told {
     pub(crate) status: Option<i32>,
@@ -65,6 +91,12 @@ impl Told {
             for part in ["cause", "evidence", "next_step"] {
                 let text = finding[part].as_str().unwrap();
                 assert!(!text.trim().is_empty(), "{part}: {finding:#}");
+            }
+            let next_step = finding["next_step"].as_str().unwrap();
+            assert!(!next_step.contains("deploy the stack again"), "{finding:#}");
+            if CHANGED_BY_HAND.contains(&id) {
+                let section = "infra/runbooks/doctor.md, Put back what was changed by hand";
+                assert!(next_step.contains(section), "{finding:#}");
             }
         }
     }

@@ -115,6 +115,13 @@ fn a_stack_that_is_not_there_or_not_whole_is_found() {
     ] {
         stage.doctor_where(&[in_state(state)]).is_only(id);
     }
+    // The name of a stack whose first change set nobody executed.
+    let told = stage.doctor_where(&[in_state("REVIEW_IN_PROGRESS")]);
+    told.is_only("stack-never-made");
+    assert_eq!(told.status, Some(4), "{:#}", told.report);
+    let next_step = told.report["findings"][0]["next_step"].as_str().unwrap();
+    let delete = "aws cloudformation delete-stack --stack-name tea`";
+    assert!(next_step.contains(delete), "{next_step}");
     // What to do next is what the page on deployments prints.
     let page = include_str!("../../../../DEPLOY.md");
     let mut lines = page.lines();

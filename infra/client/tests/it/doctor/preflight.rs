@@ -16,7 +16,7 @@ const SAID: [(&str, &str); 5] = [
     ("sam", "SAM CLI, version 1.170.0"),
     ("cargo-lambda", "cargo-lambda 1.9.2 (a9c5d8e 2026-11-02Z)"),
     ("zig", "0.17.1"),
-    ("aws", "aws-cli/2.31.0 Python/3.13.7 Linux/6.8.0"),
+    ("aws", "aws-cli/2.31.38 Python/3.13.7 Linux/6.8.0"),
     ("rustc", env!("CARGO_MANIFEST_DIR")),
 ];
 
@@ -72,6 +72,7 @@ fn a_tool_that_is_missing_or_old_is_named() {
         ("cargo-lambda", "cargo-lambda 1.8.6"),
         ("zig", "0.9.1"),
         ("aws", "aws-cli/1.45.11 Python/3.11.2 Linux/6.8.0"),
+        ("aws", "aws-cli/2.31.37 Python/3.13.7 Linux/6.8.0"),
     ] {
         tools.says(tool, old);
         tools.told(&stage, &[], &[]).is_only("tool-old");
@@ -146,4 +147,148 @@ fn what_an_earlier_stack_left_is_named() {
     let told = tools.told(&stage, &[], &["--stack", "coffee"]);
     stage.aws("c('dynamodb').delete_table(TableName='coffee-orders')");
     told.is_only("name-taken");
+    let evidence = |told: &Told| {
+        let evidence = &told.report["findings"][0]["evidence"];
+        evidence.as_str().unwrap().to_owned()
+    };
+    assert_eq!(evidence(&told), "table coffee-orders");
+    // A dead-letter queue stays as well.
+    stage.aws("c('sqs').create_queue(QueueName='coffee-webhooks-dlq')");
+    let told = tools.told(&stage, &[], &["--stack", "coffee"]);
+    stage.aws(
+        "u = c('sqs').get_queue_url(QueueName='coffee-webhooks-dlq')['QueueUrl']\n\
+         c('sqs').delete_queue(QueueUrl=u)",
+    );
+    told.is_only("name-taken");
+    assert_eq!(evidence(&told), "queue coffee-webhooks-dlq");
+    // A name whose first change set was never executed can be deployed under, if nothing else has
+    // it.
+    let reviewed = Change::replace(
+        &["Action=DescribeStacks"],
+        "<StackStatus>CREATE_COMPLETE</StackStatus>",
+        "<StackStatus>REVIEW_IN_PROGRESS</StackStatus>",
+    );
+    let told = tools.told(&stage, &[reviewed], &["--stack", STACK]);
+    assert_eq!(
+        told.ids(),
+        ["name-taken", "stack-never-made"],
+        "{:#}",
+        told.report
+    );
+    let of_tea = evidence(&told);
+    assert_eq!(of_tea.matches("table tea-").count(), 5, "{of_tea}");
+    assert_eq!(of_tea.matches("queue tea-").count(), 5, "{of_tea}");
+}
+
+/// Things of EC2, IAM, KMS and Certificate Manager that a file of parameters names, one on a line.
+const NAMED: &str = "
+import json
+v = c('ec2').create_vpc(CidrBlock='10.9.0.0/16')['Vpc']['VpcId']
+s = [c('ec2').create_subnet(VpcId=v, CidrBlock=b)['Subnet']['SubnetId'] for b in ['10.9.0.0/24', '10.9.1.0/24']]
+print(','.join(s))
+print(c('ec2').create_security_group(GroupName='tea', Description='tea', VpcId=v)['GroupId'])
+print(c('acm').request_certificate(DomainName='pay.tea.example')['CertificateArn'])
+print(c('kms').create_key(KeySpec='RSA_2048', KeyUsage='SIGN_VERIFY', Origin='EXTERNAL')['KeyMetadata']['Arn'])
+trust = {'Version': '2012-10-17', 'Statement': [
+    {'Effect': 'Allow', 'Principal': {'Service': 'lambda.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}
+print(c('iam').create_role(RoleName='on-call', AssumeRolePolicyDocument=json.dumps(trust))['Role']['Arn'])
+print(c('kms').create_key()['KeyMetadata']['Arn'])
+";
+
+#[test]
+fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
+    let (stage, tools) = (stage(), Tools::new("parameters"));
+    let file = tools.folder.join("live.yaml");
+    let file = file.to_str().unwrap();
+    let told = |lines: &[String], changes: &[Change]| {
+        let text = format!("Mchid: \"1600000000\"\n{}\n", lines.join("\n"));
+        std::fs::write(file, text).unwrap();
+        tools.told(&stage, changes, &["--parameters", file])
+    };
+    let made = stage.aws(NAMED);
+    let [subnets, group, certificate, key, role, other_key] =
+        made.lines().collect::<Vec<_>>().try_into().unwrap();
+    let line = |name: &str, value: &str| format!("{name}: \"{value}\"");
+    let domain = line("DomainName", "pay.tea.example");
+    let topic = "arn:aws:sns:us-east-1:000000000000:alarms";
+    let whole = [
+        domain.clone(),
+        line("DomainCertificateArn", certificate),
+        line("SigningKeyArn", key),
+        line("OtherSigner", "sealed"),
+        line("AlarmTopicArn", topic),
+        line("OperatorRoleArn", role),
+        line("VpcSubnetIds", subnets),
+        line("VpcSecurityGroupIds", group),
+    ];
+    told(&whole, &[]).is_well();
+
+    let elsewhere = certificate.replace("us-east-1", "eu-central-1");
+    let other_account = role.replace("000000000000", "111111111111");
+    for (id, lines) in [
+        (
+            "parameter-of-the-example",
+            vec![line("Appids", "wx0000000000000001")],
+        ),
+        (
+            "parameter-elsewhere",
+            vec![domain.clone(), line("DomainCertificateArn", &elsewhere)],
+        ),
+        (
+            "certificate-of-another-name",
+            vec![
+                line("DomainName", "tea.example"),
+                line("DomainCertificateArn", certificate),
+            ],
+        ),
+        ("signing-key-unfit", vec![line("SigningKeyArn", other_key)]),
+        ("signing-key-unfit", vec![line("OtherSigner", other_key)]),
+        (
+            "operator-role-of-another-account",
+            vec![line("OperatorRoleArn", &other_account)],
+        ),
+        (
+            "alarm-topic-gone",
+            vec![line("AlarmTopicArn", &format!("{topic}-of-nobody"))],
+        ),
+    ] {
+        told(&lines, &[]).is_only(id);
+    }
+    let no_key = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000";
+    let no_certificate = "arn:aws:acm:us-east-1:000000000000:certificate/none";
+    for (name, value) in [
+        ("DomainCertificateArn", no_certificate),
+        ("SigningKeyArn", no_key),
+        ("SecretsKeyArn", no_key),
+        ("OperatorRoleArn", "arn:aws:iam::000000000000:role/nobody"),
+        ("VpcSubnetIds", "subnet-00000000"),
+        ("VpcSecurityGroupIds", "sg-00000000"),
+    ] {
+        told(&[line(name, value)], &[]).is_only("parameter-names-nothing");
+    }
+    let waits = Change::replace(
+        &["CertificateManager.DescribeCertificate"],
+        r#""Status": "ISSUED""#,
+        r#""Status": "PENDING_VALIDATION""#,
+    );
+    told(&whole, &[waits]).is_only("certificate-not-issued");
+    let denied = Change::refuse(&["Action=DescribeSubnets"], 403, "UnauthorizedOperation");
+    told(&whole, &[denied]).is_only("not-examined");
+}
+
+#[test]
+fn a_file_of_parameters_says_for_which_processor_and_one_that_cannot_be_read_is_an_error() {
+    let (stage, tools) = (stage(), Tools::new("processor"));
+    let file = tools.folder.join("live.yaml");
+    let file = file.to_str().unwrap();
+    std::fs::write(file, "Architecture: \"x86_64\"\n").unwrap();
+    let path = tools.folder.to_str().unwrap();
+    let china = [("PATH", Some(path)), ("AWS_REGION", Some("cn-north-1"))];
+    let arguments = ["preflight", "--parameters", file];
+    stage.examined_with(&[], 0, &arguments, &china).is_well();
+    std::fs::write(file, "Architecture x86_64\n").unwrap();
+    let output = stage.plain(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("live.yaml, line 1"), "{said}");
 }

@@ -92,6 +92,35 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
         &protection("False"),
         &protection("True"),
     );
+    // As it was deployed, or by hand.
+    let unprotected = Change::replace(
+        &["DynamoDB_20120810.DescribeTable", "tea-keys"],
+        r#""DeletionProtectionEnabled": true"#,
+        r#""DeletionProtectionEnabled": false"#,
+    );
+    let first = Change::replace(
+        &[PARAMETERS],
+        "<ParameterKey>DeletionProtection</ParameterKey><ParameterValue>true<",
+        "<ParameterKey>DeletionProtection</ParameterKey><ParameterValue>false<",
+    );
+    for (changes, next_step) in [
+        (
+            vec![unprotected.clone(), first],
+            "deploy again with DeletionProtection=true",
+        ),
+        (
+            vec![unprotected],
+            "aws dynamodb update-table --table-name tea-keys --deletion-protection-enabled",
+        ),
+    ] {
+        let told = stage.doctor_where(&changes);
+        told.is_only("deletion-protection-off");
+        let told = told.report["findings"][0]["next_step"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(told.starts_with(next_step), "{told}");
+    }
     let encryption = |is_on: &str| {
         format!(
             "c('dynamodb').update_table(TableName='tea-guards', SSESpecification={{'Enabled': {is_on}, 'SSEType': 'KMS'}})"
@@ -145,6 +174,17 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
     ] {
         stage.doctor_where(&[change]).is_only(id);
     }
+    // One that holds orders is restored before anything makes it anew and empty.
+    let gone = Change::refuse(&of("tea-orders"), 400, "ResourceNotFoundException");
+    let told = stage.doctor_where(&[gone]);
+    let findings = told.report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|found| found["id"] == "table-gone");
+    let next_step = found.unwrap()["next_step"].as_str().unwrap();
+    assert!(
+        next_step.contains("infra/runbooks/restore.md, A table is gone"),
+        "{:#}",
+        told.report
+    );
 }
 
 #[test]

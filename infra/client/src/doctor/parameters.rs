@@ -1,0 +1,484 @@
+//! A file of parameters before it is deployed: it is filled in, and what it names is there, in this
+//! Region.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::alarms;
+use super::aws_calls::{ACM, AwsCalls, CallError, EC2, IAM, KMS, STS};
+use super::finding::Finding;
+
+/// What stands in the example and in no file that is deployed.
+const OF_THE_EXAMPLE: [&str; 4] = [
+    "1900000001",
+    "wx0000000000000001",
+    "pay.example.com",
+    "123456789012",
+];
+
+/// How deep files may include others.
+const DEPTH_MAX: u32 = 4;
+
+/// Parameters as a file gives them, in the form of infra/parameters/example.yaml: a name and a text
+/// on each line.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    given: BTreeMap<String, String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParametersError {
+    #[error("{}: {why}", path.display())]
+    Unreadable { path: PathBuf, why: std::io::Error },
+    #[error("{}, line {line}: a parameter is written as `Name: \"value\"`, not as `{text}`", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        text: String,
+    },
+    #[error("{}: files include one another", path.display())]
+    Circle { path: PathBuf },
+}
+
+impl Parameters {
+    pub(crate) fn read(path: &Path) -> Result<Self, ParametersError> {
+        let mut parameters = Self::default();
+        parameters.add(path, DEPTH_MAX)?;
+        Ok(parameters)
+    }
+
+    /// What the file gives; `None` for what it leaves to the template, or gives as nothing.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        let value = self.given.get(name)?;
+        (!value.is_empty()).then_some(value.as_str())
+    }
+
+    fn add(&mut self, path: &Path, depth: u32) -> Result<(), ParametersError> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(ParametersError::Circle {
+                path: path.to_owned(),
+            });
+        };
+        let text = std::fs::read_to_string(path).map_err(|why| ParametersError::Unreadable {
+            path: path.to_owned(),
+            why,
+        })?;
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim_end();
+            if line.is_empty() || line.starts_with('#') || line == "---" {
+                continue;
+            }
+            let read = line.split_once(':').filter(|(name, _)| is_name(name));
+            let read = read.and_then(|(name, rest)| Some((name, value(rest)?)));
+            let Some((name, value)) = read else {
+                return Err(ParametersError::Line {
+                    path: path.to_owned(),
+                    line: at.saturating_add(1),
+                    text: line.to_owned(),
+                });
+            };
+            if name == "$include" {
+                let included = value.strip_prefix("file://").unwrap_or(&value);
+                self.add(Path::new(included), depth)?;
+            } else {
+                self.given.insert(name.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text == "$include"
+        || (!text.is_empty() && text.bytes().all(|letter| letter.is_ascii_alphanumeric()))
+}
+
+/// A text, with quotation marks or without, and maybe a comment after it.
+fn value(rest: &str) -> Option<String> {
+    let text = rest.strip_prefix(' ').unwrap_or(rest).trim_start();
+    let is_comment = |after: &str| after.trim().is_empty() || after.trim_start().starts_with('#');
+    for mark in ['"', '\''] {
+        if let Some(inside) = text.strip_prefix(mark) {
+            let (value, after) = inside.split_once(mark)?;
+            let is_plain = !value.contains('\\');
+            return (is_plain && is_comment(after)).then(|| value.to_owned());
+        }
+    }
+    let bare = text.split(" #").next().unwrap_or_default().trim();
+    let is_text = !bare.starts_with(['[', '{', '&', '*', '!', '|', '>', '%', '@', '`', '#']);
+    is_text.then(|| bare.to_owned())
+}
+
+/// A parameter that names something in the account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reference {
+    Certificate,
+    SigningKey,
+    OtherSigner,
+    SecretsKey,
+    FieldsKey,
+    AlarmTopic,
+    OperatorRole,
+    Subnets,
+    SecurityGroups,
+}
+
+const REFERENCES: [Reference; 9] = [
+    Reference::Certificate,
+    Reference::SigningKey,
+    Reference::OtherSigner,
+    Reference::SecretsKey,
+    Reference::FieldsKey,
+    Reference::AlarmTopic,
+    Reference::OperatorRole,
+    Reference::Subnets,
+    Reference::SecurityGroups,
+];
+
+impl Reference {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Certificate => "DomainCertificateArn",
+            Self::SigningKey => "SigningKeyArn",
+            Self::OtherSigner => "OtherSigner",
+            Self::SecretsKey => "SecretsKeyArn",
+            Self::FieldsKey => "FieldsKeyArn",
+            Self::AlarmTopic => "AlarmTopicArn",
+            Self::OperatorRole => "OperatorRoleArn",
+            Self::Subnets => "VpcSubnetIds",
+            Self::SecurityGroups => "VpcSecurityGroupIds",
+        }
+    }
+
+    /// Where an ARN has to be of: a partition, and a Region where there is one.
+    fn place(self, region: &str) -> Option<(&'static str, &str)> {
+        let partition = if region.starts_with("cn-") {
+            "aws-cn"
+        } else if region.starts_with("us-gov-") {
+            "aws-us-gov"
+        } else {
+            "aws"
+        };
+        match self {
+            Self::Certificate
+            | Self::SigningKey
+            | Self::OtherSigner
+            | Self::SecretsKey
+            | Self::FieldsKey
+            | Self::AlarmTopic => Some((partition, region)),
+            Self::OperatorRole => Some((partition, "")),
+            Self::Subnets | Self::SecurityGroups => None,
+        }
+    }
+}
+
+/// What is wrong with a file's parameters, as far as one can see without deploying them.
+pub(crate) async fn findings(calls: &AwsCalls, parameters: &Parameters) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = of_the_example(parameters).into_iter().collect();
+    if !findings.is_empty() {
+        return findings;
+    }
+    for reference in REFERENCES {
+        let name = reference.parameter();
+        // A sealed key is in the keys table of the stack.
+        let Some(value) = parameters.given(name).filter(|value| *value != "sealed") else {
+            continue;
+        };
+        if let Some(finding) = elsewhere(reference, value, calls.region()) {
+            findings.push(finding);
+            continue;
+        }
+        match looked_at(calls, reference, value, parameters).await {
+            Ok(found) => findings.extend(found),
+            Err(error) if error.is_missing() || error.code() == Some("NoSuchEntity") => {
+                findings.push(Finding::error(
+                    "parameter-names-nothing",
+                    format!("{name} names something that does not exist here."),
+                    error.to_string(),
+                    "look whether account and region are right, and what it is called there (infra/DEPLOY.md)",
+                ));
+            }
+            Err(error) => findings.push(Finding::warning(
+                "not-examined",
+                format!("What {name} names could not be examined."),
+                error.to_string(),
+                "see the credentials' permissions, and run this again",
+            )),
+        }
+    }
+    findings
+}
+
+fn of_the_example(parameters: &Parameters) -> Option<Finding> {
+    let is_example = |value: &str| OF_THE_EXAMPLE.iter().any(|text| value.contains(text));
+    let of_it: Vec<&str> = parameters
+        .given
+        .iter()
+        .filter(|(_, value)| is_example(value))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    (!of_it.is_empty()).then(|| {
+        Finding::error(
+            "parameter-of-the-example",
+            "The file of parameters is not filled in.",
+            format!("{} as in infra/parameters/example.yaml", of_it.join(", ")),
+            "write the merchant's own values, and leave out what you do not have",
+        )
+    })
+}
+
+/// An ARN of another partition or Region than the deployment's.
+fn elsewhere(reference: Reference, value: &str, region: &str) -> Option<Finding> {
+    let (partition, region) = reference.place(region)?;
+    let part = |at| value.split(':').nth(at).unwrap_or_default();
+    ((part(1), part(3)) != (partition, region)).then(|| {
+        Finding::error(
+            "parameter-elsewhere",
+            format!(
+                "{} is of another region than the stack.",
+                reference.parameter()
+            ),
+            format!("{value}; the deployment is in {partition} {region}"),
+            "name one of the stack's own region; or deploy there (AWS_REGION)",
+        )
+    })
+}
+
+async fn looked_at(
+    calls: &AwsCalls,
+    reference: Reference,
+    value: &str,
+    parameters: &Parameters,
+) -> Result<Option<Finding>, CallError> {
+    match reference {
+        Reference::Certificate => certificate(calls, value, parameters).await,
+        Reference::SigningKey | Reference::OtherSigner => signing_key(calls, value).await,
+        Reference::SecretsKey | Reference::FieldsKey => {
+            described_key(calls, value).await.map(|_| None)
+        }
+        Reference::AlarmTopic => alarms::topic_without_subscriber(calls, value).await,
+        Reference::OperatorRole => operator_role(calls, value).await,
+        Reference::Subnets => by_ids(calls, "DescribeSubnets", "SubnetId", value).await,
+        Reference::SecurityGroups => {
+            by_ids(calls, "DescribeSecurityGroups", "GroupId", value).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribedCertificate {
+    certificate: Certificate,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Certificate {
+    status: String,
+    #[serde(default)]
+    domain_name: String,
+    #[serde(default)]
+    subject_alternative_names: Vec<String>,
+}
+
+impl Certificate {
+    fn is_for(&self, domain: &str) -> bool {
+        let any = domain.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        let is_it = |name: &String| name == domain || Some(name) == any.as_ref();
+        is_it(&self.domain_name) || self.subject_alternative_names.iter().any(is_it)
+    }
+}
+
+async fn certificate(
+    calls: &AwsCalls,
+    arn: &str,
+    parameters: &Parameters,
+) -> Result<Option<Finding>, CallError> {
+    let asked = json!({ "CertificateArn": arn });
+    let described: DescribedCertificate = calls.ask(ACM, "DescribeCertificate", &asked).await?;
+    let certificate = described.certificate;
+    if certificate.status != "ISSUED" {
+        return Ok(Some(Finding::error(
+            "certificate-not-issued",
+            "The domain's certificate is not issued, and a deployment with it fails.",
+            format!("{arn} is {}", certificate.status),
+            "write the record into the domain's DNS that Certificate Manager asks for, and wait (infra/DEPLOY.md, A domain)",
+        )));
+    }
+    let domain = parameters.given("DomainName").unwrap_or_default();
+    Ok((!certificate.is_for(domain)).then(|| {
+        Finding::error(
+            "certificate-of-another-name",
+            "The domain's certificate is for another name, and a deployment with it fails.",
+            format!("DomainName is `{domain}`; the certificate is for {}", certificate.domain_name),
+            "give DomainName the certificate's name, or ask for another certificate (infra/DEPLOY.md, A domain)",
+        )
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribedKey {
+    key_metadata: Key,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Key {
+    key_state: String,
+    #[serde(default)]
+    key_spec: String,
+    #[serde(default)]
+    key_usage: String,
+}
+
+async fn described_key(calls: &AwsCalls, arn: &str) -> Result<Key, CallError> {
+    let asked = json!({ "KeyId": arn });
+    let described: DescribedKey = calls.ask(KMS, "DescribeKey", &asked).await?;
+    Ok(described.key_metadata)
+}
+
+async fn signing_key(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, CallError> {
+    let key = described_key(calls, arn).await?;
+    let is_fit = key.key_spec == "RSA_2048"
+        && key.key_usage == "SIGN_VERIFY"
+        && matches!(key.key_state.as_str(), "Enabled" | "PendingImport");
+    Ok((!is_fit).then(|| {
+        Finding::error(
+            "signing-key-unfit",
+            "The KMS key that is to sign cannot sign for WeChat Pay.",
+            format!("{arn} is {} {} {}", key.key_spec, key.key_usage, key.key_state),
+            "name a key of the kind RSA_2048 and SIGN_VERIFY that is enabled (infra/runbooks/keys.md, A KMS key of your own)",
+        )
+    }))
+}
+
+async fn operator_role(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, CallError> {
+    let own = calls.query(STS, "GetCallerIdentity", &[]).await?;
+    let own = own.text_of("Account").unwrap_or_default();
+    let of = arn.split(':').nth(4).unwrap_or_default();
+    if of != own {
+        return Ok(Some(Finding::error(
+            "operator-role-of-another-account",
+            "The operator's role is of another account, and the queues let in roles of their own account alone.",
+            format!("{arn}; the deployment is in {own}"),
+            "make the role in the stack's account (infra/DEPLOY.md, Staff, alarms, on-call)",
+        )));
+    }
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    calls.query(IAM, "GetRole", &[("RoleName", name)]).await?;
+    Ok(None)
+}
+
+/// Things of EC2: it refuses the call where one of them does not exist.
+async fn by_ids(
+    calls: &AwsCalls,
+    action: &str,
+    field: &str,
+    ids: &str,
+) -> Result<Option<Finding>, CallError> {
+    let numbered: Vec<(String, &str)> = ids
+        .split(',')
+        .zip(1_u32..)
+        .map(|(id, number)| (format!("{field}.{number}"), id))
+        .collect();
+    let fields: Vec<(&str, &str)> = numbered
+        .iter()
+        .map(|(name, id)| (name.as_str(), *id))
+        .collect();
+    calls.query(EC2, action, &fields).await?;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../parameters/example.yaml");
+    const TEMPLATE: &str = include_str!("../../../../template.yaml");
+
+    fn read(text: &str) -> Result<Parameters, ParametersError> {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("parameters-{}-{number}.yaml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        let read = Parameters::read(&path);
+        std::fs::remove_file(&path).unwrap();
+        read
+    }
+
+    #[test]
+    fn a_file_in_the_form_of_the_example_is_read_and_the_example_is_known_by_its_values() {
+        let example = read(EXAMPLE).unwrap();
+        assert_eq!(example.given("DeletionProtection"), Some("false"));
+        assert!(of_the_example(&example).is_some());
+        for text in OF_THE_EXAMPLE {
+            assert!(EXAMPLE.contains(text), "{text}");
+        }
+        let china = read(
+            "$include: file://../parameters/aws-cn.yaml\nMchid: '1600000000' # ours\nLogLevel: warn\n",
+        );
+        let china = china.unwrap();
+        assert_eq!(china.given("Architecture"), Some("x86_64"));
+        assert_eq!(china.given("Mchid"), Some("1600000000"));
+        assert_eq!(china.given("LogLevel"), Some("warn"));
+        assert_eq!(
+            read("DomainName: \"\"\n").unwrap().given("DomainName"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_parameter_is_refused_with_its_number() {
+        for line in [
+            "Mchid",
+            "Mchid: \"1",
+            "Mchid: \"1\" 2",
+            "Appids: [a, b]",
+            "  Mchid: \"1\"",
+        ] {
+            let refused = read(&format!("# first\n{line}\n")).unwrap_err().to_string();
+            assert!(refused.contains(", line 2: "), "{refused}");
+        }
+        let missing = Parameters::read(Path::new("/no/such/file.yaml"));
+        assert!(matches!(missing, Err(ParametersError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn what_is_looked_at_are_parameters_of_the_template() {
+        for reference in REFERENCES {
+            let head = format!("\n  {}:\n    Type: String\n", reference.parameter());
+            assert!(TEMPLATE.contains(&head), "{head}");
+        }
+    }
+
+    #[test]
+    fn an_arn_of_another_partition_or_region_is_elsewhere() {
+        let topic = |place: &str| format!("arn:{place}:123456789012:alarms");
+        let is_elsewhere = |place: &str, region: &str| {
+            elsewhere(Reference::AlarmTopic, &topic(place), region).is_some()
+        };
+        assert!(!is_elsewhere("aws:sns:ap-east-1", "ap-east-1"));
+        assert!(is_elsewhere("aws:sns:us-east-1", "ap-east-1"));
+        assert!(is_elsewhere("aws:sns:cn-north-1", "cn-north-1"));
+        assert!(!is_elsewhere("aws-cn:sns:cn-north-1", "cn-north-1"));
+        let role = "arn:aws:iam::123456789012:role/on-call";
+        assert!(elsewhere(Reference::OperatorRole, role, "ap-east-1").is_none());
+        assert!(elsewhere(Reference::OperatorRole, role, "cn-north-1").is_some());
+    }
+
+    #[test]
+    fn a_certificate_is_for_its_names_and_for_one_part_in_place_of_an_asterisk() {
+        let certificate = Certificate {
+            status: "ISSUED".to_owned(),
+            domain_name: "example.com".to_owned(),
+            subject_alternative_names: vec!["*.example.com".to_owned()],
+        };
+        assert!(certificate.is_for("example.com") && certificate.is_for("pay.example.com"));
+        assert!(!certificate.is_for("a.pay.example.com") && !certificate.is_for("example.org"));
+    }
+}
