@@ -5,7 +5,7 @@ import json
 import re
 
 import rules_everywhere
-from reading import arn, is_kept, of_type, own_arn, text_of
+from reading import arn, is_kept, kebab, of_type, own_arn, text_of
 
 ACCOUNTS = {"application": "wechatpay-on-lambda"}
 TAGS = {
@@ -192,6 +192,10 @@ def backup(resources, page, main_resources):
         yield "something else is backed up than what carries the stack's tags"
     if main_resources["GuardsTable"]["Properties"]["TableName"] != {"Fn::Sub": "${AWS::StackName}-guards"}:
         yield "the table of guards has another name than the one that is left out"
+    stay = [name for name, table in of_type(main_resources, "AWS::DynamoDB::Table") if is_kept(table)]
+    stay += [name for name, bucket in of_type(main_resources, "AWS::S3::Bucket") if is_kept(bucket)]
+    if stay != [f"{name}Bucket" if name == "Evidence" else f"{name}Table" for name in BACKED_UP]:
+        yield f"of {stay} one is not looked for among the backups, or the alarms look for another"
     role = resources["Role"]["Properties"]
     trust = {"Effect": "Allow", "Principal": {"Service": "backup.amazonaws.com"}, "Action": "sts:AssumeRole"}
     policies = ["service-role/AWSBackupServiceRolePolicyForBackup", "AWSBackupServiceRolePolicyForS3Backup"]
@@ -205,6 +209,18 @@ def backup(resources, page, main_resources):
         if name not in ("Key", "Vault") and resource.get("Condition") != "HasPlan":
             yield f"{name} is there where copies alone are kept"
     yield from backup_alarms(resources, page)
+
+
+# What has to be backed up each day: the tables that are kept, and the evidence.
+BACKED_UP = ["Orders", "Notices", "Reconciliation", "UndeliveredEvents", "Keys", "Evidence"]
+
+
+def made_of(name):
+    """The pattern of the log lines of its finished backups."""
+    made = '{ ($.detail.state = "COMPLETED") && ($.detail.backupVaultName = "*") && (%s) }'
+    if name == "Evidence":
+        return made % '$.detail.resourceType = "S3"'
+    return {"Fn::Sub": made % f'$.detail.resourceArn = "*:table/${{Stack}}-{kebab(name)}"'}
 
 
 def backup_alarms(resources, page):
@@ -240,18 +256,22 @@ def backup_alarms(resources, page):
         "Statement": statements,
     }:
         yield "another principal than the rule may write the events, or the rule may not"
-    made = '{ ($.detail.state = "COMPLETED") && ($.detail.backupVaultName = "*") }'
+    # One alarm for each resource: backups of the others say nothing of it.
+    missing = ("LessThanThreshold", 1, 3600, 30, 30, "breaching")
+    made = [
+        (f"Made{name}", f"Missing{name}Alarm", made_of(name), missing, {"AlarmActions", "OKActions"}) for name in BACKED_UP
+    ]
     notifies = {"Fn::If": ["HasAlarmTopic", [ref("AlarmTopicArn")], ref("AWS::NoValue")]}
     at_once = ("GreaterThanThreshold", 0, 300, 1, 1, "notBreaching")
-    for name, pattern, watched, actions in (
-        ("Failed", '{ $.detail.state != "COMPLETED" }', at_once, {"AlarmActions"}),
-        ("Made", made, ("LessThanThreshold", 1, 3600, 30, 30, "breaching"), {"AlarmActions", "OKActions"}),
+    for name, alarm, pattern, watched, actions in (
+        ("Failed", "FailedAlarm", '{ $.detail.state != "COMPLETED" }', at_once, {"AlarmActions"}),
+        *made,
     ):
         filtered = resources[name]["Properties"]
         metric = {"MetricNamespace": ref("AWS::StackName"), "MetricName": name, "MetricValue": "1", "DefaultValue": 0}
         if filtered != {"LogGroupName": ref("Lines"), "FilterPattern": pattern, "MetricTransformations": [metric]}:
             yield f"{name} is not counted from the events"
-        alarm = resources["FailedAlarm" if name == "Failed" else "MissingAlarm"]["Properties"]
+        alarm = resources[alarm]["Properties"]
         settings = ("ComparisonOperator", "Threshold", "Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData")
         if tuple(alarm[setting] for setting in settings) != watched or (
             alarm["Namespace"],
