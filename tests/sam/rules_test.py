@@ -16,7 +16,7 @@ import rules_everywhere
 import rules_parameters
 import rules_releases
 import rules_roles
-from mutations import altered, document, left_out, parsed, paths
+from mutations import altered, document, holder, left_out, parsed, paths
 from rules_beside_test import Beside, Deployment  # noqa: F401, so that they run too
 
 # The types of which every value counts.
