@@ -74,7 +74,8 @@ async fn all(stack: &Stack, aws: &Aws, clock: &Clock) -> Result<Vec<KeyStatus>, 
     let mut keys = Vec::new();
     match &merchant {
         Some(merchant) => {
-            keys.extend(certificates(merchant, &sign_with, now));
+            let other_signer = stack.parameter("OtherSigner");
+            keys.extend(certificates(merchant, &sign_with, other_signer, now));
             keys.extend(private_keys(stack, &kms, &sign_with, merchant, now).await?);
             keys.extend(apiv3_keys(merchant, now));
             keys.extend(wechat_keys(merchant, now));

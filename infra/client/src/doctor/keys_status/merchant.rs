@@ -27,6 +27,7 @@ const FETCHED_WITHIN_S: i64 = 2 * DAY_S;
 pub(super) fn certificates(
     merchant: &MerchantOverview,
     sign_with: &SignWith,
+    other_signer: &str,
     now: UnixSeconds,
 ) -> Vec<KeyStatus> {
     let all = &merchant.certificates;
@@ -41,7 +42,7 @@ pub(super) fn certificates(
         Some(_) => "requests name it",
         None => "requests name it, as those of every key that has none of its own",
     };
-    let finding = ends.or_else(|| certificate_findings(merchant, sign_with));
+    let finding = ends.or_else(|| certificate_findings(merchant, sign_with, other_signer));
     let mut told = vec![certificate(named, role.to_owned(), finding)];
     let is_other = |certificate: &OwnCertificate| {
         !named.serial_no.eq_ignore_ascii_case(&certificate.serial_no)

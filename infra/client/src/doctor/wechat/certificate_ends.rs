@@ -59,11 +59,18 @@ pub(crate) fn certificate_end_unknown(serial_no: &str) -> Finding {
     )
 }
 
-/// Whether the key that signs has a certificate of its own, and nothing else is named in its place.
+/// Whether the key that signs has a certificate of its own, nothing else is named in its place, and
+/// a second key that functions may use has one, too.
 pub(crate) fn certificate_findings(
     merchant: &MerchantOverview,
     signs: &SignWith,
+    other_signer: &str,
 ) -> Option<Finding> {
+    let of_key = || of_the_key_that_signs(merchant, signs);
+    of_key().or_else(|| other_signer_unused(merchant, other_signer))
+}
+
+fn of_the_key_that_signs(merchant: &MerchantOverview, signs: &SignWith) -> Option<Finding> {
     let shared = merchant.certificates.of_earlier_versions()?;
     let Some(own) = merchant.certificates.own(signs) else {
         // An earlier version changes a sealed key and that number together.
@@ -93,6 +100,28 @@ pub(crate) fn certificate_findings(
                 "when the key that signs does so everywhere: cargo client setup remove-merchant-certificate --serial {} \
                  ({KEYS_PAGE})",
                 shared.serial_no
+            ),
+        )
+    })
+}
+
+/// A change of the merchant's key has not got to its certificate yet, or is over.
+fn other_signer_unused(merchant: &MerchantOverview, other_signer: &str) -> Option<Finding> {
+    let other = match other_signer {
+        "" => return None,
+        "sealed" => SignWith::Sealed,
+        arn => SignWith::Kms {
+            key_id: arn.to_owned(),
+        },
+    };
+    merchant.certificates.own(&other).is_none().then(|| {
+        Finding::warning(
+            "other-signer-unused",
+            "Functions may sign with a second key that has no certificate here.",
+            format!("OtherSigner is {other_signer}"),
+            format!(
+                "where the merchant's key is to change, register its certificate; where the change is over, deploy with an \
+                 empty OtherSigner ({KEYS_PAGE})"
             ),
         )
     })

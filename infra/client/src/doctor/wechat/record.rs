@@ -33,7 +33,11 @@ impl Merchant<'_> {
             Some(path) => findings.extend(self.certificate(path, &merchant).await),
             None => findings.extend(self.own_certificate(&merchant)),
         }
-        findings.extend(certificate_findings(&merchant, &self.sign_with));
+        findings.extend(certificate_findings(
+            &merchant,
+            &self.sign_with,
+            self.stack.parameter("OtherSigner"),
+        ));
         if findings
             .iter()
             .all(|finding| finding.id != "wechat-key-unknown")

@@ -385,6 +385,18 @@ fn both_certificates_are_told_while_a_key_changes_and_what_is_left_of_it_is_name
     let told = stage.examined(&left, 0, &STATUS);
     assert_eq!(told.status, Some(0), "{:#}", told.report);
 
+    // The change is over, and functions may still use the key before.
+    let other = Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterKey>OtherSigner</ParameterKey>",
+        "<ParameterKey>OtherSigner</ParameterKey><ParameterValue>sealed</ParameterValue></member>\
+         <member><ParameterKey>Another</ParameterKey>",
+    );
+    let mut permitted = left.to_vec();
+    permitted.push(other);
+    let id = "other-signer-unused";
+    is_only(&stage, &permitted, "merchant-certificate", id, "warning");
+
     // As a version before this one stored it.
     stage.store(&Stored::right(&stage));
     stage.change_record("REMOVE signer.certificates", "");
