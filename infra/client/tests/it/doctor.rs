@@ -44,7 +44,7 @@ const CHANGED_BY_HAND: [&str; 21] = [
 ];
 
 /// What the program printed.
-pub(crate) struct Told {
+pub(crate) struct DoctorRun {
     pub(crate) status: Option<i32>,
     pub(crate) report: Value,
     /// What went to standard error.
@@ -53,7 +53,7 @@ pub(crate) struct Told {
     pub(crate) calls: BTreeSet<String>,
 }
 
-impl Told {
+impl DoctorRun {
     #[track_caller]
     fn read(output: &Output, calls: BTreeSet<String>) -> Self {
         let report = serde_json::from_slice(&output.stdout);

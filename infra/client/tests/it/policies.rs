@@ -24,7 +24,7 @@ pub(crate) fn actions(policy: &str) -> BTreeSet<String> {
     actions
 }
 
-/// What finds the stack's outputs, which each of these commands is told: the shell's `output` on
+/// What finds the stack's outputs, which each of these commands gets: the shell's `output` on
 /// the pages.
 fn outputs() -> String {
     let page = include_str!("../../../runbooks/README.md");

@@ -124,7 +124,11 @@ fn a_key_over_its_limit_waits_as_long_as_answered_and_tries_again_and_no_other_r
     let (api_url, bodies) = answering(vec![limited; 4]);
     let output = run("limited-for-long", &api_url, &["get", "tea-0001"]);
     assert!(!output.status.success(), "{output:?}");
-    assert_eq!(bodies.iter().count(), 4, "at some time it is told");
+    assert_eq!(
+        bodies.iter().count(),
+        4,
+        "it gives up after the fourth refusal"
+    );
 
     let held = (
         "429 Too Many Requests",

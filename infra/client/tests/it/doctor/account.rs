@@ -13,9 +13,9 @@ use crate::policies::actions;
 #[track_caller]
 fn breaks(stage: &Stage, id: &str, breaking: &str, mending: &str) {
     stage.aws(breaking);
-    let told = stage.doctor();
+    let run = stage.doctor();
     stage.aws(mending);
-    told.is_only(id);
+    run.is_only(id);
 }
 
 const PARAMETERS: &str = "Action=DescribeStacks";
@@ -23,14 +23,14 @@ const PARAMETERS: &str = "Action=DescribeStacks";
 #[test]
 fn a_stack_as_it_stands_after_a_deployment_has_nothing_wrong() {
     let stage = stage();
-    let told = stage.doctor();
-    told.is_well();
-    assert_eq!(told.report["worst"], serde_json::Value::Null);
-    let by_hand = told.report["not_proved"].as_array().unwrap();
+    let run = stage.doctor();
+    run.is_well();
+    assert_eq!(run.report["worst"], serde_json::Value::Null);
+    let by_hand = run.report["not_proved"].as_array().unwrap();
     assert!(by_hand.len() >= 7, "{by_hand:?}");
     for title in ["the stack", "KMS keys", "alarms", "WeChat Pay"] {
         let line = format!("examining {title} ...\n");
-        assert!(told.progress.contains(&line), "{}", told.progress);
+        assert!(run.progress.contains(&line), "{}", run.progress);
     }
 }
 
@@ -55,8 +55,8 @@ fn the_policy_for_it_has_the_calls_that_it_makes_and_no_other() {
     let of_certificate = ["--merchant-certificate-file", &file];
     // The certificate is of another key than KMS has, which leaves out what is signed.
     for arguments in [&[][..], &of_certificate] {
-        let told = stage.doctor_with(&[by_kms.clone(), default.clone()], arguments);
-        calls.extend(told.calls);
+        let run = stage.doctor_with(&[by_kms.clone(), default.clone()], arguments);
+        calls.extend(run.calls);
     }
     calls.extend(
         stage
@@ -75,9 +75,9 @@ fn a_clock_that_is_off_is_found_before_anything_fails_of_it() {
         (400, "error"),
         (-400, "error"),
     ] {
-        let told = stage.doctor_ahead_of(ahead_s);
-        told.is_only("clock-off");
-        let finding = &told.report["findings"][0];
+        let run = stage.doctor_ahead_of(ahead_s);
+        run.is_only("clock-off");
+        let finding = &run.report["findings"][0];
         assert_eq!(finding["severity"], severity, "{ahead_s}");
         let way = if ahead_s > 0 { "ahead" } else { "behind" };
         assert!(
@@ -88,17 +88,17 @@ fn a_clock_that_is_off_is_found_before_anything_fails_of_it() {
     stage.doctor_ahead_of(10).is_well();
     // AWS refuses what is signed by it, and tells its time all the same.
     let refused = Change::refuse(&[PARAMETERS], 403, "SignatureDoesNotMatch");
-    let told = stage.examined(&[refused], 400, &["doctor", "--stack", STACK]);
-    told.is_only("clock-off");
+    let run = stage.examined(&[refused], 400, &["doctor", "--stack", STACK]);
+    run.is_only("clock-off");
 }
 
 #[test]
 fn a_stack_that_is_not_there_or_not_whole_is_found() {
     let stage = stage();
-    let told = stage.examined(&[], 0, &["doctor", "--stack", "coffee"]);
-    told.is_only("stack-missing");
-    let left_out = told.report["left_out"].as_array().unwrap().len();
-    assert_eq!(left_out, 11, "{:#}", told.report);
+    let run = stage.examined(&[], 0, &["doctor", "--stack", "coffee"]);
+    run.is_only("stack-missing");
+    let left_out = run.report["left_out"].as_array().unwrap().len();
+    assert_eq!(left_out, 11, "{:#}", run.report);
     let in_state = |state: &str| {
         Change::replace(
             &[PARAMETERS],
@@ -116,10 +116,10 @@ fn a_stack_that_is_not_there_or_not_whole_is_found() {
         stage.doctor_where(&[in_state(state)]).is_only(id);
     }
     // The name of a stack whose first change set nobody executed.
-    let told = stage.doctor_where(&[in_state("REVIEW_IN_PROGRESS")]);
-    told.is_only("stack-never-made");
-    assert_eq!(told.status, Some(4), "{:#}", told.report);
-    let next_step = told.report["findings"][0]["next_step"].as_str().unwrap();
+    let run = stage.doctor_where(&[in_state("REVIEW_IN_PROGRESS")]);
+    run.is_only("stack-never-made");
+    assert_eq!(run.status, Some(4), "{:#}", run.report);
+    let next_step = run.report["findings"][0]["next_step"].as_str().unwrap();
     let delete = "aws cloudformation delete-stack --stack-name tea`";
     assert!(next_step.contains(delete), "{next_step}");
     // What to do next is what the page on deployments prints.
@@ -139,8 +139,8 @@ fn a_stack_that_is_not_there_or_not_whole_is_found() {
             "aws cloudformation continue-update-rollback --stack-name tea",
         ),
     ] {
-        let told = stage.doctor_where(&[in_state(state)]);
-        let next_step = told.report["findings"][0]["next_step"].as_str().unwrap();
+        let run = stage.doctor_where(&[in_state(state)]);
+        let next_step = run.report["findings"][0]["next_step"].as_str().unwrap();
         assert!(next_step.contains(command), "{state}: {next_step}");
     }
     stage.doctor_where(&[in_state("UPDATE_COMPLETE")]).is_well();
@@ -165,9 +165,9 @@ fn a_check_that_is_not_permitted_says_so_and_the_others_are_made() {
         "/schedules/tea-sweep",
         PARAMETERS,
     ] {
-        let told = stage.doctor_where(&[denied(asked)]);
-        told.is_only("not-examined");
-        let finding = &told.report["findings"][0];
+        let run = stage.doctor_where(&[denied(asked)]);
+        run.is_only("not-examined");
+        let finding = &run.report["findings"][0];
         assert!(
             finding["evidence"]
                 .as_str()

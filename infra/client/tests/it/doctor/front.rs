@@ -272,10 +272,10 @@ fn by_path(first_line: &str) -> Option<String> {
     Some((*call).to_owned())
 }
 
-/// The header by which AWS tells its time.
+/// The header with AWS's time.
 fn date(ahead_s: i64) -> String {
-    let told = DateTime::from_secs(Clock::system().now().0 + ahead_s);
-    format!("date: {}\r\n", told.fmt(Format::HttpDate).unwrap())
+    let now = DateTime::from_secs(Clock::system().now().0 + ahead_s);
+    format!("date: {}\r\n", now.fmt(Format::HttpDate).unwrap())
 }
 
 /// A message without the headers that say where it ends, and its body.

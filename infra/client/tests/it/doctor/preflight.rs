@@ -1,9 +1,9 @@
-//! `preflight`: tools from a folder of the test's own, the account as the front tells it.
+//! `preflight`: tools from a folder of the test's own, the account as the front shows it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Told;
+use super::DoctorRun;
 use super::front::Change;
 use super::stage::{ACCOUNT_SETTINGS, STACK, Stage, stage};
 
@@ -42,8 +42,8 @@ impl Tools {
         std::fs::remove_file(self.folder.join(tool)).unwrap();
     }
 
-    /// What the program tells where only these tools are.
-    fn told(&self, stage: &Stage, changes: &[Change], arguments: &[&str]) -> Told {
+    /// Runs the program where only these tools are.
+    fn run(&self, stage: &Stage, changes: &[Change], arguments: &[&str]) -> DoctorRun {
         let arguments = [&["preflight"], arguments].concat();
         let path = self.folder.to_str().unwrap();
         stage.examined_with(changes, 0, &arguments, &[("PATH", Some(path))])
@@ -53,10 +53,10 @@ impl Tools {
 #[test]
 fn an_account_and_tools_that_can_deploy_have_nothing_wrong() {
     let (stage, tools) = (stage(), Tools::new("well"));
-    tools.told(&stage, &[], &[]).is_well();
-    tools.told(&stage, &[], &["--stack", "coffee"]).is_well();
+    tools.run(&stage, &[], &[]).is_well();
+    tools.run(&stage, &[], &["--stack", "coffee"]).is_well();
     // One that stands can be deployed over.
-    tools.told(&stage, &[], &["--stack", STACK]).is_well();
+    tools.run(&stage, &[], &["--stack", STACK]).is_well();
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_tool_that_is_missing_or_old_is_named() {
     let (stage, tools) = (stage(), Tools::new("tools"));
     for (tool, said) in SAID.iter().take(4) {
         tools.remove(tool);
-        tools.told(&stage, &[], &[]).is_only("tool-missing");
+        tools.run(&stage, &[], &[]).is_only("tool-missing");
         tools.says(tool, said);
     }
     for (tool, old) in [
@@ -75,16 +75,16 @@ fn a_tool_that_is_missing_or_old_is_named() {
         ("aws", "aws-cli/2.31.37 Python/3.13.7 Linux/6.8.0"),
     ] {
         tools.says(tool, old);
-        tools.told(&stage, &[], &[]).is_only("tool-old");
+        tools.run(&stage, &[], &[]).is_only("tool-old");
         let (_, said) = SAID.iter().find(|(name, _)| *name == tool).unwrap();
         tools.says(tool, said);
     }
     // zig may be a package of Python's.
     tools.remove("zig");
     tools.says("python3", "0.17.1");
-    tools.told(&stage, &[], &[]).is_well();
+    tools.run(&stage, &[], &[]).is_well();
     tools.says("rustc", "/no/such/folder");
-    tools.told(&stage, &[], &[]).is_only("rust-target-missing");
+    tools.run(&stage, &[], &[]).is_only("rust-target-missing");
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn credentials_and_a_region_that_are_missing_or_refused_are_named() {
     without("AWS_ACCESS_KEY_ID").is_only("credentials-missing");
     let expired = Change::refuse(&["Action=GetCallerIdentity"], 403, "ExpiredToken");
     tools
-        .told(&stage, &[expired], &[])
+        .run(&stage, &[expired], &[])
         .is_only("credentials-refused");
     // A wrong clock is what AWS refuses then, and not the credentials.
     let refused = Change::refuse(&["Action=GetCallerIdentity"], 403, "SignatureDoesNotMatch");
     let variables = [("PATH", Some(path))];
-    let told = stage.examined_with(&[refused], 900, &["preflight"], &variables);
-    told.is_only("clock-off");
+    let run = stage.examined_with(&[refused], 900, &["preflight"], &variables);
+    run.is_only("clock-off");
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn what_the_account_or_region_cannot_do_is_named() {
         r#"{"AccountLimit":{"ConcurrentExecutions":10}}"#,
     );
     tools
-        .told(&stage, &[limited], &[])
+        .run(&stage, &[limited], &[])
         .is_only("concurrency-limit-low");
     let path = tools.folder.to_str().unwrap();
     let china = [("PATH", Some(path)), ("AWS_REGION", Some("cn-north-1"))];
-    let told = stage.examined_with(&[], 0, &["preflight"], &china);
-    told.is_only("architecture-not-in-region");
+    let run = stage.examined_with(&[], 0, &["preflight"], &china);
+    run.is_only("architecture-not-in-region");
     let on_x86 = ["preflight", "--architecture", "x86_64"];
     stage.examined_with(&[], 0, &on_x86, &china).is_well();
     let denied = Change::refuse(&ACCOUNT_SETTINGS, 403, "AccessDeniedException");
-    tools.told(&stage, &[denied], &[]).is_only("not-examined");
+    tools.run(&stage, &[denied], &[]).is_only("not-examined");
 }
 
 #[test]
@@ -137,30 +137,30 @@ fn what_an_earlier_stack_left_is_named() {
         "<StackStatus>ROLLBACK_COMPLETE</StackStatus>",
     );
     tools
-        .told(&stage, &[wreck], &["--stack", STACK])
+        .run(&stage, &[wreck], &["--stack", STACK])
         .is_only("stack-failed");
     stage.aws(
         "c('dynamodb').create_table(TableName='coffee-orders', BillingMode='PAY_PER_REQUEST', \
          AttributeDefinitions=[{'AttributeName': 'pk', 'AttributeType': 'S'}], \
          KeySchema=[{'AttributeName': 'pk', 'KeyType': 'HASH'}])",
     );
-    let told = tools.told(&stage, &[], &["--stack", "coffee"]);
+    let run = tools.run(&stage, &[], &["--stack", "coffee"]);
     stage.aws("c('dynamodb').delete_table(TableName='coffee-orders')");
-    told.is_only("name-taken");
-    let evidence = |told: &Told| {
-        let evidence = &told.report["findings"][0]["evidence"];
+    run.is_only("name-taken");
+    let evidence = |run: &DoctorRun| {
+        let evidence = &run.report["findings"][0]["evidence"];
         evidence.as_str().unwrap().to_owned()
     };
-    assert_eq!(evidence(&told), "table coffee-orders");
+    assert_eq!(evidence(&run), "table coffee-orders");
     // A dead-letter queue stays as well.
     stage.aws("c('sqs').create_queue(QueueName='coffee-webhooks-dlq')");
-    let told = tools.told(&stage, &[], &["--stack", "coffee"]);
+    let run = tools.run(&stage, &[], &["--stack", "coffee"]);
     stage.aws(
         "u = c('sqs').get_queue_url(QueueName='coffee-webhooks-dlq')['QueueUrl']\n\
          c('sqs').delete_queue(QueueUrl=u)",
     );
-    told.is_only("name-taken");
-    assert_eq!(evidence(&told), "queue coffee-webhooks-dlq");
+    run.is_only("name-taken");
+    assert_eq!(evidence(&run), "queue coffee-webhooks-dlq");
     // A name whose first change set was never executed can be deployed under, if nothing else has
     // it.
     let reviewed = Change::replace(
@@ -168,14 +168,14 @@ fn what_an_earlier_stack_left_is_named() {
         "<StackStatus>CREATE_COMPLETE</StackStatus>",
         "<StackStatus>REVIEW_IN_PROGRESS</StackStatus>",
     );
-    let told = tools.told(&stage, &[reviewed], &["--stack", STACK]);
+    let run = tools.run(&stage, &[reviewed], &["--stack", STACK]);
     assert_eq!(
-        told.ids(),
+        run.ids(),
         ["name-taken", "stack-never-made"],
         "{:#}",
-        told.report
+        run.report
     );
-    let of_tea = evidence(&told);
+    let of_tea = evidence(&run);
     assert_eq!(of_tea.matches("table tea-").count(), 5, "{of_tea}");
     assert_eq!(of_tea.matches("queue tea-").count(), 5, "{of_tea}");
 }
@@ -200,10 +200,10 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
     let (stage, tools) = (stage(), Tools::new("parameters"));
     let file = tools.folder.join("live.yaml");
     let file = file.to_str().unwrap();
-    let told = |lines: &[String], changes: &[Change]| {
+    let run = |lines: &[String], changes: &[Change]| {
         let text = format!("Mchid: \"1600000000\"\n{}\n", lines.join("\n"));
         std::fs::write(file, text).unwrap();
-        tools.told(&stage, changes, &["--parameters", file])
+        tools.run(&stage, changes, &["--parameters", file])
     };
     let made = stage.aws(NAMED);
     let [subnets, group, certificate, key, role, other_key] =
@@ -221,7 +221,7 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         line("VpcSubnetIds", subnets),
         line("VpcSecurityGroupIds", group),
     ];
-    told(&whole, &[]).is_well();
+    run(&whole, &[]).is_well();
 
     let elsewhere = certificate.replace("us-east-1", "eu-central-1");
     let other_account = role.replace("000000000000", "111111111111");
@@ -252,7 +252,7 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
             vec![line("AlarmTopicArn", &format!("{topic}-of-nobody"))],
         ),
     ] {
-        told(&lines, &[]).is_only(id);
+        run(&lines, &[]).is_only(id);
     }
     let no_key = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000";
     let no_certificate = "arn:aws:acm:us-east-1:000000000000:certificate/none";
@@ -264,16 +264,16 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         ("VpcSubnetIds", "subnet-00000000"),
         ("VpcSecurityGroupIds", "sg-00000000"),
     ] {
-        told(&[line(name, value)], &[]).is_only("parameter-names-nothing");
+        run(&[line(name, value)], &[]).is_only("parameter-names-nothing");
     }
     let waits = Change::replace(
         &["CertificateManager.DescribeCertificate"],
         r#""Status": "ISSUED""#,
         r#""Status": "PENDING_VALIDATION""#,
     );
-    told(&whole, &[waits]).is_only("certificate-not-issued");
+    run(&whole, &[waits]).is_only("certificate-not-issued");
     let denied = Change::refuse(&["Action=DescribeSubnets"], 403, "UnauthorizedOperation");
-    told(&whole, &[denied]).is_only("not-examined");
+    run(&whole, &[denied]).is_only("not-examined");
 }
 
 #[test]

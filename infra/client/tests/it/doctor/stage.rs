@@ -19,7 +19,7 @@ use stores::keys_table::{
 use wechatpay::merchant_files::MerchantKey;
 use wechatpay_simulator::{Config, Running, SigningMode, Simulator};
 
-use super::Told;
+use super::DoctorRun;
 use super::front::{Change, Front};
 use super::receiver::{Answers, Keys, Receiver};
 
@@ -132,8 +132,8 @@ impl Stage {
             "binaries": binaries,
         });
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../local/deploy.py");
-        let told = python(&engine, deploy.to_str().unwrap(), &order.to_string());
-        let deployed: Value = serde_json::from_str(&told).unwrap();
+        let printed = python(&engine, deploy.to_str().unwrap(), &order.to_string());
+        let deployed: Value = serde_json::from_str(&printed).unwrap();
         let front = Front::start(format!("127.0.0.1:{}", engine.port()));
         let stage = Self {
             engine,
@@ -233,19 +233,19 @@ impl Stage {
         )
     }
 
-    /// What the program tells.
-    pub(crate) fn doctor(&self) -> Told {
+    /// Runs the doctor.
+    pub(crate) fn doctor(&self) -> DoctorRun {
         self.doctor_with(&[], &[])
     }
 
     /// The same where AWS answers otherwise.
     #[track_caller]
-    pub(crate) fn doctor_where(&self, changes: &[Change]) -> Told {
+    pub(crate) fn doctor_where(&self, changes: &[Change]) -> DoctorRun {
         self.doctor_with(changes, &[])
     }
 
     #[track_caller]
-    pub(crate) fn doctor_with(&self, changes: &[Change], arguments: &[&str]) -> Told {
+    pub(crate) fn doctor_with(&self, changes: &[Change], arguments: &[&str]) -> DoctorRun {
         self.examined(
             changes,
             0,
@@ -254,12 +254,17 @@ impl Stage {
     }
 
     /// Where AWS's clock is so much ahead of ours.
-    pub(crate) fn doctor_ahead_of(&self, ahead_s: i64) -> Told {
+    pub(crate) fn doctor_ahead_of(&self, ahead_s: i64) -> DoctorRun {
         self.examined(&[], -ahead_s, &["doctor", "--stack", STACK])
     }
 
     #[track_caller]
-    pub(crate) fn examined(&self, changes: &[Change], ahead_s: i64, arguments: &[&str]) -> Told {
+    pub(crate) fn examined(
+        &self,
+        changes: &[Change],
+        ahead_s: i64,
+        arguments: &[&str],
+    ) -> DoctorRun {
         self.examined_with(changes, ahead_s, arguments, &[])
     }
 
@@ -271,12 +276,12 @@ impl Stage {
         ahead_s: i64,
         arguments: &[&str],
         variables: &[(&str, Option<&str>)],
-    ) -> Told {
+    ) -> DoctorRun {
         let limit = Change::answer(
             &ACCOUNT_SETTINGS,
             r#"{"AccountLimit":{"ConcurrentExecutions":1000}}"#,
         );
-        // Where no function is looked at, this is not asked.
+        // If no function is examined, this is not requested.
         let all: Vec<Change> = changes.iter().cloned().chain([limit]).collect();
         self.front.set(&all, ahead_s);
         let mut command = self.command(arguments);
@@ -289,7 +294,7 @@ impl Stage {
         let output = command.arg("--json").output().unwrap();
         let calls = self.front.calls();
         self.front.end_but_the_last();
-        Told::read(&output, calls)
+        DoctorRun::read(&output, calls)
     }
 
     /// Runs another of the program's commands.

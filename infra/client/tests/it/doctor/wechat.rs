@@ -49,9 +49,9 @@ open('{path}', 'wb').write(made.public_bytes(serialization.Encoding.PEM))
 #[test]
 fn a_self_test_whose_callback_comes_leaves_no_order_and_proves_fields_both_ways() {
     let stage = stage();
-    let told = stage.doctor();
-    told.is_well();
-    let not_proved = told.report["not_proved"].to_string();
+    let run = stage.doctor();
+    run.is_well();
+    let not_proved = run.report["not_proved"].to_string();
     for said in ["KMS key signs", "not waited for"] {
         assert!(!not_proved.contains(said), "{not_proved}");
     }
@@ -107,8 +107,8 @@ fn a_key_in_kms_that_may_not_sign_is_found() {
         "<ParameterValue>kms</ParameterValue>",
     );
     let denied = Change::refuse(&["TrentService.Sign"], 400, "AccessDeniedException");
-    let told = stage.doctor_where(&[by_kms, denied]);
-    told.is_only("request-not-signed");
+    let run = stage.doctor_where(&[by_kms, denied]);
+    run.is_only("request-not-signed");
 }
 
 #[test]
@@ -137,10 +137,10 @@ fn keys_that_do_not_belong_together_are_found() {
         apiv3_key: "00000000000000000000000000000000".to_owned(),
         ..right.clone()
     });
-    let told = stage.doctor();
-    told.is_only("apiv3-key-wrong");
+    let run = stage.doctor();
+    run.is_only("apiv3-key-wrong");
     assert!(
-        told.report["not_proved"]
+        run.report["not_proved"]
             .to_string()
             .contains("not waited for")
     );
@@ -164,15 +164,15 @@ fn certificates_that_end_soon_are_found() {
         let serial = format!("{serial}000000000000000000000000000000000001");
         let file = certificate(&stage, "platform", &serial, days, None);
         stage.setup(&["add-wechat-key", "--platform-certificate", &file]);
-        let told = stage.doctor();
+        let run = stage.doctor();
         // Nothing was fetched yet, which hides no end.
         let status = stage.examined(&[], 0, &["keys", "status", "--stack", STACK]);
         stage.setup(&["remove-wechat-key", "--id", &serial]);
-        told.is_only("platform-certificate-ends");
+        run.is_only("platform-certificate-ends");
         let keys = status.report["keys"].as_array().unwrap();
-        let is_told = |key: &Value| key["finding"]["id"] == "platform-certificate-ends";
-        assert!(keys.iter().any(is_told), "{:#}", status.report);
-        assert_eq!(told.report["findings"][0]["severity"], severity);
+        let is_reported = |key: &Value| key["finding"]["id"] == "platform-certificate-ends";
+        assert!(keys.iter().any(is_reported), "{:#}", status.report);
+        assert_eq!(run.report["findings"][0]["severity"], severity);
     }
     // The next one is there.
     let old = format!("6B03{}", "0".repeat(36));
@@ -193,9 +193,9 @@ fn certificates_that_end_soon_are_found() {
             ends_in_days,
             ..Stored::right(&stage)
         });
-        let told = stage.doctor();
-        told.is_only(id);
-        assert_eq!(told.report["findings"][0]["severity"], severity);
+        let run = stage.doctor();
+        run.is_only(id);
+        assert_eq!(run.report["findings"][0]["severity"], severity);
     }
     stage.store(&Stored::right(&stage));
 
@@ -208,16 +208,16 @@ fn certificates_that_end_soon_are_found() {
         (serial.as_str(), 300, None),
     ] {
         let file = certificate(&stage, "merchant", serial, days, Some(&own));
-        let told = stage.doctor_with(&[], &["--merchant-certificate-file", &file]);
+        let run = stage.doctor_with(&[], &["--merchant-certificate-file", &file]);
         match id {
-            Some(id) => told.is_only(id),
-            None => told.is_well(),
+            Some(id) => run.is_only(id),
+            None => run.is_well(),
         }
     }
     let no_certificate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let file = no_certificate.to_str().unwrap();
-    let told = stage.doctor_with(&[], &["--merchant-certificate-file", file]);
-    told.is_only("merchant-certificate-wrong");
+    let run = stage.doctor_with(&[], &["--merchant-certificate-file", file]);
+    run.is_only("merchant-certificate-wrong");
 }
 
 #[test]
@@ -232,13 +232,13 @@ fn a_host_that_does_not_answer_is_named() {
         )
     };
     for parameter in ["WechatpayBaseUrl", "WechatpayBackupUrl"] {
-        let told = stage.doctor_where(&[silent(parameter)]);
-        told.is_only("wechat-host-silent");
-        assert_eq!(told.report["findings"].as_array().unwrap().len(), 1);
+        let run = stage.doctor_where(&[silent(parameter)]);
+        run.is_only("wechat-host-silent");
+        assert_eq!(run.report["findings"].as_array().unwrap().len(), 1);
     }
-    let told = stage.doctor_where(&[silent("WechatpayBaseUrl"), silent("WechatpayBackupUrl")]);
-    told.is_only("wechat-host-silent");
-    assert_eq!(told.report["findings"].as_array().unwrap().len(), 2);
+    let run = stage.doctor_where(&[silent("WechatpayBaseUrl"), silent("WechatpayBackupUrl")]);
+    run.is_only("wechat-host-silent");
+    assert_eq!(run.report["findings"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -293,18 +293,18 @@ fn what_wechat_pay_answers_otherwise_than_it_should_is_found() {
         ),
     ] {
         admin.add_fault(Rule::always(fault).at(endpoint)).unwrap();
-        let told = stage.doctor();
+        let run = stage.doctor();
         admin.clear_faults(None);
-        told.is_only(id);
+        run.is_only(id);
     }
     // A merchant without platform certificates, as every new one is.
     let none = refused(404, "RESOURCE_NOT_EXISTS");
     admin
         .add_fault(Rule::always(none).at(Endpoint::Certificates))
         .unwrap();
-    let told = stage.doctor();
+    let run = stage.doctor();
     admin.clear_faults(None);
-    told.is_well();
+    run.is_well();
 }
 
 #[test]
@@ -315,9 +315,9 @@ fn a_callback_that_does_not_arrive_is_found() {
         .admin()
         .add_fault(Rule::always(Fault::LostCallback))
         .unwrap();
-    let told = stage.doctor_with(&[], &["--callback-within-s", "1"]);
+    let run = stage.doctor_with(&[], &["--callback-within-s", "1"]);
     stage.wechat.admin().clear_faults(None);
-    told.is_only("callback-not-arrived");
+    run.is_only("callback-not-arrived");
 
     let denied = Change::refuse(
         &["DynamoDB_20120810.GetItem", "tea-notices"],
@@ -334,10 +334,10 @@ fn an_address_for_callbacks_that_wechat_pay_does_not_take_is_found_and_no_order_
     // More than its 255 letters.
     let long = format!("{base}/{}", "a".repeat(255));
     let before = stage.wechat.admin().orders().len();
-    let told = stage.doctor_where(&[Change::replace(&[PARAMETERS], &base, &long)]);
-    told.is_only("notify-url-refused");
+    let run = stage.doctor_where(&[Change::replace(&[PARAMETERS], &base, &long)]);
+    run.is_only("notify-url-refused");
     assert_eq!(stage.wechat.admin().orders().len(), before);
-    let not_proved = told.report["not_proved"].to_string();
+    let not_proved = run.report["not_proved"].to_string();
     assert!(not_proved.contains("with each appid"), "{not_proved}");
 }
 
@@ -350,8 +350,8 @@ fn an_appid_that_is_not_the_merchants_is_named() {
         &format!("<ParameterKey>Appids</ParameterKey><ParameterValue>{bound}<"),
         &format!("<ParameterKey>Appids</ParameterKey><ParameterValue>{bound},wxffffffffffffffff<"),
     );
-    let told = stage.doctor_where(&[foreign]);
-    told.is_only("appid-not-bound");
-    let cause = told.report["findings"][0]["cause"].as_str().unwrap();
+    let run = stage.doctor_where(&[foreign]);
+    run.is_only("appid-not-bound");
+    let cause = run.report["findings"][0]["cause"].as_str().unwrap();
     assert!(cause.contains("wxffffffffffffffff"), "{cause}");
 }

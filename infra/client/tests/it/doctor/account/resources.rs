@@ -48,9 +48,9 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
         "<ParameterValue>sealed</ParameterValue>",
         "<ParameterValue>kms</ParameterValue>",
     );
-    let told = stage.doctor_where(&[waits, by_kms]);
-    told.is_only("merchant-key-not-imported");
-    let left_out = told.report["left_out"].to_string();
+    let run = stage.doctor_where(&[waits, by_kms]);
+    run.is_only("merchant-key-not-imported");
+    let left_out = run.report["left_out"].to_string();
     assert!(left_out.contains("WeChat Pay"), "{left_out}");
 }
 
@@ -113,13 +113,13 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
             "aws dynamodb update-table --table-name tea-keys --deletion-protection-enabled",
         ),
     ] {
-        let told = stage.doctor_where(&changes);
-        told.is_only("deletion-protection-off");
-        let told = told.report["findings"][0]["next_step"]
+        let run = stage.doctor_where(&changes);
+        run.is_only("deletion-protection-off");
+        let advice = run.report["findings"][0]["next_step"]
             .as_str()
             .unwrap()
             .to_owned();
-        assert!(told.starts_with(next_step), "{told}");
+        assert!(advice.starts_with(next_step), "{advice}");
     }
     let encryption = |is_on: &str| {
         format!(
@@ -176,14 +176,14 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
     }
     // One that holds orders is restored before anything makes it anew and empty.
     let gone = Change::refuse(&of("tea-orders"), 400, "ResourceNotFoundException");
-    let told = stage.doctor_where(&[gone]);
-    let findings = told.report["findings"].as_array().unwrap();
+    let run = stage.doctor_where(&[gone]);
+    let findings = run.report["findings"].as_array().unwrap();
     let found = findings.iter().find(|found| found["id"] == "table-gone");
     let next_step = found.unwrap()["next_step"].as_str().unwrap();
     assert!(
         next_step.contains("infra/runbooks/restore.md, A table is gone"),
         "{:#}",
-        told.report
+        run.report
     );
 }
 

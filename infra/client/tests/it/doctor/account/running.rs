@@ -40,13 +40,13 @@ fn quotas_below_what_the_parameters_let_through_are_found() {
         "<ParameterValue>kms</ParameterValue>",
     );
     let [rate, burst] = all("10000.0", "5000.0");
-    let told = stage.doctor_where(&[by_kms, rate, burst, is("L-2AC98190", "499.0")]);
+    let run = stage.doctor_where(&[by_kms, rate, burst, is("L-2AC98190", "499.0")]);
     // The key in KMS is not the one that WeChat Pay knows.
     assert_eq!(
-        told.ids(),
+        run.ids(),
         ["signature-refused", "quota-low"],
         "{:#}",
-        told.report
+        run.report
     );
 }
 
@@ -235,9 +235,9 @@ fn an_address_that_leads_elsewhere_and_a_console_without_a_lock_are_found() {
     let stage = stage();
     let answering = |answers: Answers| {
         stage.receiver.answer_as(answers);
-        let told = stage.doctor();
+        let run = stage.doctor();
         stage.receiver.answer_as(Answers::default());
-        told
+        run
     };
     // Some web server, not the API.
     answering(Answers {
@@ -252,14 +252,14 @@ fn an_address_that_leads_elsewhere_and_a_console_without_a_lock_are_found() {
         ((403, ""), false),
         ((404, ""), false),
     ] {
-        let told = answering(Answers {
+        let run = answering(Answers {
             console,
             ..Answers::default()
         });
         if is_open {
-            told.is_only("console-open");
+            run.is_only("console-open");
         } else {
-            told.is_well();
+            run.is_well();
         }
     }
     // Who may come in is let in.
@@ -272,9 +272,9 @@ fn an_address_that_leads_elsewhere_and_a_console_without_a_lock_are_found() {
             console_with_token: status,
             ..Answers::default()
         });
-        let told = stage.doctor_with(&[], &by_token);
+        let run = stage.doctor_with(&[], &by_token);
         stage.receiver.answer_as(Answers::default());
-        told.is_only("console-shut");
+        run.is_only("console-shut");
     }
     // Nothing listens there.
     let nowhere = Change::replace(&[PARAMETERS], &stage.receiver.base, "http://127.0.0.1:9");
