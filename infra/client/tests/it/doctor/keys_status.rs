@@ -68,7 +68,7 @@ fn state(key: &Value) -> &str {
 }
 
 #[test]
-fn every_key_is_told_with_its_age_its_end_and_who_signs_and_no_secret_is() {
+fn every_key_is_reported_with_its_age_its_end_and_who_signs_and_no_secret_is() {
     let stage = stage();
     fill(&stage);
     let as_text = stage.plain(&STATUS);
@@ -151,8 +151,8 @@ fn every_key_is_told_with_its_age_its_end_and_who_signs_and_no_secret_is() {
 /// The one key with a finding, which is of this kind.
 #[track_caller]
 fn is_only(stage: &Stage, changes: &[Change], kind: &str, id: &str, severity: &str) {
-    let told = stage.examined(changes, 0, &STATUS);
-    let keys = told.report["keys"].as_array().unwrap();
+    let run = stage.examined(changes, 0, &STATUS);
+    let keys = run.report["keys"].as_array().unwrap();
     let found: Vec<_> = keys
         .iter()
         .filter(|key| !key["finding"].is_null())
@@ -168,10 +168,10 @@ fn is_only(stage: &Stage, changes: &[Change], kind: &str, id: &str, severity: &s
         })
         .collect();
     let wanted = (kind.to_owned(), id.to_owned(), severity.to_owned());
-    assert_eq!(found, [wanted], "{:#}", told.report);
+    assert_eq!(found, [wanted], "{:#}", run.report);
     let status = if severity == "error" { 4 } else { 3 };
-    assert_eq!(told.status, Some(status));
-    assert_eq!(told.report["worst"], severity);
+    assert_eq!(run.status, Some(status));
+    assert_eq!(run.report["worst"], severity);
 }
 
 #[test]
@@ -229,8 +229,8 @@ fn a_key_that_is_old_or_ends_soon_is_named_with_what_to_do() {
     }
     // A revoked key's age matters to nobody.
     long_ago("client#shop-0", "added_at", 3000);
-    let told = stage.examined(&[], 0, &STATUS);
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let run = stage.examined(&[], 0, &STATUS);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
     empty(&stage);
     stage.store(&right);
 }
@@ -283,8 +283,8 @@ fn a_kms_key_or_a_record_that_is_not_as_it_should_be_is_named() {
         "<ParameterValue>sealed</ParameterValue>",
         "<ParameterValue>kms</ParameterValue>",
     );
-    let told = stage.examined(std::slice::from_ref(&waits), 0, &STATUS);
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let run = stage.examined(std::slice::from_ref(&waits), 0, &STATUS);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
     let id = "merchant-key-not-imported";
     is_only(
         &stage,
@@ -313,8 +313,8 @@ fn a_secret_of_more_than_a_year_is_named() {
     made(366);
     is_only(&stage, &[], "apiv3-key", "apiv3-key-old", "warning");
     made(364);
-    let told = stage.examined(&[], 0, &STATUS);
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let run = stage.examined(&[], 0, &STATUS);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
     stage.store(&Stored::right(&stage));
 }
 
@@ -340,13 +340,13 @@ fn a_key_of_wechat_pay_s_that_is_no_key_or_was_not_refreshed_is_named() {
         );
     };
     fetched(1);
-    let told = stage.examined(&[], 0, &STATUS);
+    let run = stage.examined(&[], 0, &STATUS);
     fetched(3);
     let id = "certificates-stale";
     is_only(&stage, &[], "platform-certificate", id, "warning");
     stage.change_record("REMOVE certificates_fetched_at", "");
     stage.store(&Stored::right(&stage));
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
 }
 
 #[test]
@@ -363,9 +363,9 @@ fn both_certificates_are_told_while_a_key_changes_and_what_is_left_of_it_is_name
     let next = "B".repeat(40);
     let named = ["--signing-key-id", signing.as_str()];
     stage.setup(&[&["merchant", "--merchant-serial", &next], &named[..]].concat());
-    let told = stage.examined(&[], 0, &STATUS);
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
-    let told_of = |serial_no: &str| key(&told.report, "merchant-certificate", serial_no);
+    let run = stage.examined(&[], 0, &STATUS);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
+    let told_of = |serial_no: &str| key(&run.report, "merchant-certificate", serial_no);
     assert_eq!(state(told_of(&own)), "requests name it");
     let role = format!("of {signing}, which signs nothing now; its end is unknown");
     assert_eq!(state(told_of(&next)), role);
@@ -382,8 +382,8 @@ fn both_certificates_are_told_while_a_key_changes_and_what_is_left_of_it_is_name
     is_only(&stage, &left, "merchant-certificate", id, "warning");
     let removal = ["--serial", &own, "--merchant-signer", "kms"];
     stage.setup(&[&["remove-merchant-certificate"], &removal[..], &named].concat());
-    let told = stage.examined(&left, 0, &STATUS);
-    assert_eq!(told.status, Some(0), "{:#}", told.report);
+    let run = stage.examined(&left, 0, &STATUS);
+    assert_eq!(run.status, Some(0), "{:#}", run.report);
 
     // The change is over, and functions may still use the key before.
     let other = Change::replace(
@@ -402,8 +402,8 @@ fn both_certificates_are_told_while_a_key_changes_and_what_is_left_of_it_is_name
     stage.change_record("REMOVE signer.certificates", "");
     let id = "merchant-serial-missing";
     is_only(&stage, &left, "merchant-certificate", id, "warning");
-    let told = stage.examined(&[], 0, &STATUS);
-    assert_eq!(told.status, Some(0), "a sealed key: {:#}", told.report);
+    let run = stage.examined(&[], 0, &STATUS);
+    assert_eq!(run.status, Some(0), "a sealed key: {:#}", run.report);
     stage.store(&Stored::right(&stage));
 }
 
@@ -432,7 +432,7 @@ fn a_private_key_that_is_not_there_or_that_kms_will_delete_is_named() {
     is_only(&stage, &soon, "merchant-private-key", id, "warning");
     // Later, and of a key that signs nothing.
     for changes in [&[ends_in(40), by_kms][..], &[ends_in(20)]] {
-        let told = stage.examined(changes, 0, &STATUS);
-        assert_eq!(told.status, Some(0), "{:#}", told.report);
+        let run = stage.examined(changes, 0, &STATUS);
+        assert_eq!(run.status, Some(0), "{:#}", run.report);
     }
 }
