@@ -180,7 +180,7 @@ impl KmsEngine {
                 &mut text,
             )
             .expect("sealed");
-        BASE64.encode([HEADER.as_slice(), &[rotations], &nonce, &text].concat())
+        BASE64.encode([HEADER.as_slice(), &[rotations + 1], &nonce, &text].concat())
     }
 }
 
@@ -202,18 +202,23 @@ fn sign(request: &Request, key: &RsaKey) -> Option<Vec<u8>> {
 
 fn open(request: &Request) -> Option<Vec<u8>> {
     let sealed = BASE64.decode(&request.ciphertext_blob).ok()?;
-    let (rotations, sealed) = sealed.strip_prefix(&HEADER)?.split_first()?;
+    let (material, sealed) = sealed.strip_prefix(&HEADER)?.split_first()?;
     let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut text = ciphertext.to_vec();
-    let opened = key(&request.key_id, *rotations)
+    let opened = key(&request.key_id, material.checked_sub(1)?)
         .open_in_place(nonce, context(request), &mut text)
         .ok()?;
     Some(opened.to_vec())
 }
 
 fn key(id: &str, rotations: u8) -> LessSafeKey {
-    let name = format!("KMS key {id}, material {rotations}");
+    // The first material is the one that the records of an earlier release are sealed under
+    // (tests/fixtures/previous).
+    let name = match rotations {
+        0 => format!("KMS key {id}"),
+        rotations => format!("KMS key {id}, material {rotations}"),
+    };
     let bytes = digest::digest(&digest::SHA256, name.as_bytes());
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.as_ref()).expect("32 bytes"))
 }

@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use crate::cloud::printed;
 
-/// Findings whose cause can be a change beside CloudFormation, which no deployment mends: their next
-/// step is the section that does.
+/// Findings whose cause can be a change outside CloudFormation, which no deployment repairs: their
+/// next step is the section that does.
 const CHANGED_BY_HAND: [&str; 21] = [
     "alarm-tells-nobody",
     "alarms-missing",
