@@ -248,7 +248,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
                 (draft(|draft| draft.why.to_owned()).unwrap_or_default())
             }
             @if allowed.iter().any(|(decision, _)| *decision == Decision::ProposePaid) {
-                label for="client" { "Client whose order it was, only to take it on as paid" }
+                label for="client" { "Client whose order it was, only to restore it as paid" }
                 input #client name="client" value=(draft(|draft| draft.client.to_owned()).unwrap_or_default())
                     maxlength="128" autocomplete="off" spellcheck="false";
             }
