@@ -99,13 +99,46 @@ struct Limit {
 /// What AWS leaves to functions that reserve nothing.
 const UNRESERVED: u64 = 100;
 
-/// The functions with a share of their own, and the parameters that say how much.
-const SHARES: [(&str, &str); 4] = [
-    ("CreateOrder", "CreateOrderConcurrency"),
-    ("ManageOrder", "ManageOrderConcurrency"),
-    ("ReceiveCallback", "ReceiveCallbackConcurrency"),
-    ("ProcessPayment", "ProcessPaymentConcurrency"),
+/// A function with a share of its own.
+struct Share {
+    function: &'static str,
+    /// The parameter that says how much.
+    parameter: &'static str,
+    /// The template's own number.
+    default: u64,
+}
+
+const SHARES: [Share; 4] = [
+    Share {
+        function: "CreateOrder",
+        parameter: "CreateOrderConcurrency",
+        default: 50,
+    },
+    Share {
+        function: "ManageOrder",
+        parameter: "ManageOrderConcurrency",
+        default: 50,
+    },
+    Share {
+        function: "ReceiveCallback",
+        parameter: "ReceiveCallbackConcurrency",
+        default: 20,
+    },
+    Share {
+        function: "ProcessPayment",
+        parameter: "ProcessPaymentConcurrency",
+        default: 20,
+    },
 ];
+
+/// The limit that the shares need, with what AWS leaves to functions that reserve nothing.
+pub(crate) fn concurrency_needed<'a>(given: impl Fn(&str) -> Option<&'a str>) -> u64 {
+    let shares = SHARES.iter().map(|share| {
+        let number = given(share.parameter).and_then(|number| number.parse().ok());
+        number.unwrap_or(share.default)
+    });
+    shares.fold(UNRESERVED, u64::saturating_add)
+}
 
 /// How many functions the account runs at once.
 pub(crate) async fn account_limit(calls: &AwsCalls) -> Result<u64, CallError> {
@@ -297,11 +330,7 @@ async fn concurrency(
     reserved: &[(&Resource, Option<u64>)],
 ) -> Result<Option<Finding>, CallError> {
     let limit = account_limit(calls).await?;
-    let wanted: u64 = SHARES
-        .iter()
-        .filter_map(|(_, parameter)| stack.parameter(parameter).parse::<u64>().ok())
-        .sum();
-    let needed = wanted.saturating_add(UNRESERVED);
+    let needed = concurrency_needed(|name| Some(stack.parameter(name)));
     if stack.parameter("ReserveConcurrency") != "true" {
         return Ok((limit < needed).then(|| {
             Finding::warning(
@@ -331,4 +360,29 @@ async fn concurrency(
             PUT_BACK,
         )
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = include_str!("../../../../template.yaml");
+
+    #[test]
+    fn the_shares_are_the_template_s() {
+        for share in SHARES {
+            let Share {
+                parameter, default, ..
+            } = share;
+            let said = format!("\n  {parameter}:\n    Type: Number\n    Default: {default}\n");
+            assert!(TEMPLATE.contains(&said), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_counts_in_place_of_the_template_s_number() {
+        assert_eq!(concurrency_needed(|_| None), 240);
+        let more = |name: &str| (name == "CreateOrderConcurrency").then_some("150");
+        assert_eq!(concurrency_needed(more), 340);
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::alarms;
 use super::aws_calls::{ACM, AwsCalls, CallError, EC2, IAM, KMS, STS};
 use super::finding::Finding;
+use super::stack::Stack;
 
 /// What stands in the example and in no file that is deployed.
 const OF_THE_EXAMPLE: [&str; 4] = [
@@ -39,6 +40,18 @@ pub(crate) enum ParametersError {
         line: usize,
         text: String,
     },
+    #[error("{}, line {line}: SAM hands a bare boolean or number on as another text: write the value of `{text}` in quotation marks", path.display())]
+    Bare {
+        path: PathBuf,
+        line: usize,
+        text: String,
+    },
+    #[error("{}, line {line}: `$include` names a file as `file://NAME`, not as `{text}`", path.display())]
+    Include {
+        path: PathBuf,
+        line: usize,
+        text: String,
+    },
     #[error("{}: files include one another", path.display())]
     Circle { path: PathBuf },
 }
@@ -54,6 +67,15 @@ impl Parameters {
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
         let value = self.given.get(name)?;
         (!value.is_empty()).then_some(value.as_str())
+    }
+
+    /// What a deployment goes by: AWS keeps what a stack has and the file does not name.
+    fn deployed<'a>(&'a self, name: &str, stack: Option<&'a Stack>) -> &'a str {
+        match (self.given.get(name), stack) {
+            (Some(value), _) => value,
+            (None, Some(stack)) => stack.parameter(name),
+            (None, None) => "",
+        }
     }
 
     fn add(&mut self, path: &Path, depth: u32) -> Result<(), ParametersError> {
@@ -72,20 +94,24 @@ impl Parameters {
                 continue;
             }
             let read = line.split_once(':').filter(|(name, _)| is_name(name));
-            let read = read.and_then(|(name, rest)| Some((name, value(rest)?)));
-            let Some((name, value)) = read else {
-                return Err(ParametersError::Line {
-                    path: path.to_owned(),
-                    line: at.saturating_add(1),
-                    text: line.to_owned(),
-                });
+            let read = read.and_then(|(name, rest)| Some((name, Value::read(rest)?)));
+            let (path, text) = (path.to_owned(), line.to_owned());
+            let line = at.saturating_add(1);
+            let (name, value) = match read {
+                Some((name, Value::Text(value))) => (name, value),
+                Some((_, Value::Bare)) => return Err(ParametersError::Bare { path, line, text }),
+                None => return Err(ParametersError::Line { path, line, text }),
             };
-            if name == "$include" {
-                let included = value.strip_prefix("file://").unwrap_or(&value);
-                self.add(Path::new(included), depth)?;
-            } else {
+            if name != "$include" {
                 self.given.insert(name.to_owned(), value);
+                continue;
             }
+            let Some(included) = value.strip_prefix("file://") else {
+                return Err(ParametersError::Include { path, line, text });
+            };
+            // SAM looks for it in the folder of the file that names it, too.
+            let folder = path.parent().unwrap_or(Path::new(""));
+            self.add(&folder.join(included), depth)?;
         }
         Ok(())
     }
@@ -96,20 +122,83 @@ fn is_name(text: &str) -> bool {
         || (!text.is_empty() && text.bytes().all(|letter| letter.is_ascii_alphanumeric()))
 }
 
-/// A text, with quotation marks or without, and maybe a comment after it.
-fn value(rest: &str) -> Option<String> {
-    let text = rest.strip_prefix(' ').unwrap_or(rest).trim_start();
-    let is_comment = |after: &str| after.trim().is_empty() || after.trim_start().starts_with('#');
-    for mark in ['"', '\''] {
-        if let Some(inside) = text.strip_prefix(mark) {
-            let (value, after) = inside.split_once(mark)?;
-            let is_plain = !value.contains('\\');
-            return (is_plain && is_comment(after)).then(|| value.to_owned());
+/// What stands after a parameter's name.
+enum Value {
+    Text(String),
+    /// Not in quotation marks, and to YAML a boolean, a number, a time or nothing: SAM hands on
+    /// `True` for `true`, and `12` for `012`.
+    Bare,
+}
+
+impl Value {
+    /// With quotation marks or without, and maybe a comment after it.
+    fn read(rest: &str) -> Option<Self> {
+        let text = rest.trim_start();
+        // Without a blank it is no value to YAML.
+        if text.len() == rest.len() && !text.is_empty() {
+            return None;
         }
+        let is_comment =
+            |after: &str| after.trim().is_empty() || after.trim_start().starts_with('#');
+        for mark in ['"', '\''] {
+            if let Some(inside) = text.strip_prefix(mark) {
+                let (value, after) = inside.split_once(mark)?;
+                let is_plain = !value.contains('\\');
+                return (is_plain && is_comment(after)).then(|| Self::Text(value.to_owned()));
+            }
+        }
+        let bare = text.split(" #").next().unwrap_or_default().trim();
+        if bare.starts_with(['[', '{', '&', '*', '!', '|', '>', '%', '@', '`', '#']) {
+            return None;
+        }
+        let is_word = ["true", "false", "null", "~"]
+            .iter()
+            .any(|word| bare.eq_ignore_ascii_case(word));
+        let is_like_a_number = bare.starts_with(|letter: char| {
+            letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.')
+        });
+        Some(if is_word || is_like_a_number {
+            Self::Bare
+        } else {
+            Self::Text(bare.to_owned())
+        })
     }
-    let bare = text.split(" #").next().unwrap_or_default().trim();
-    let is_text = !bare.starts_with(['[', '{', '&', '*', '!', '|', '>', '%', '@', '`', '#']);
-    is_text.then(|| bare.to_owned())
+}
+
+/// What the template's `Rules` refuse: the rule, a parameter, and another that goes with it.
+const GO_TOGETHER: [(&str, &str, &str); 11] = [
+    ("ConsoleIsComplete", "ConsoleIssuer", "ConsoleAudience"),
+    ("ConsoleIsComplete", "ConsoleIssuer", "ConsoleGroup"),
+    ("DomainIsComplete", "DomainName", "DomainCertificateArn"),
+    (
+        "CertificateHasADomain",
+        "DomainCertificateArn",
+        "DomainName",
+    ),
+    ("VpcIsComplete", "VpcSubnetIds", "VpcSecurityGroupIds"),
+    ("VpcIsComplete", "VpcSecurityGroupIds", "VpcSubnetIds"),
+    ("TruststoreHasADomain", "ApiTruststoreUri", "DomainName"),
+    ("ConsoleHasAnIssuer", "ConsoleAudience", "ConsoleIssuer"),
+    ("ConsoleHasAnIssuer", "ConsoleGroup", "ConsoleIssuer"),
+    ("BothKeysOfTheOtherRegion", "SecretsKeyArn", "FieldsKeyArn"),
+    ("BothKeysOfTheOtherRegion", "FieldsKeyArn", "SecretsKeyArn"),
+];
+
+/// Parameters without those that go with them. `stack` is the one that the file is deployed over.
+pub(crate) fn incomplete(parameters: &Parameters, stack: Option<&Stack>) -> Vec<Finding> {
+    let is_empty = |name: &str| parameters.deployed(name, stack).is_empty();
+    let lacking = GO_TOGETHER
+        .iter()
+        .filter(|(_, given, other)| !is_empty(given) && is_empty(other));
+    let finding = |(rule, given, other): &(&str, &str, &str)| {
+        Finding::error(
+            "parameters-incomplete",
+            format!("{given} is given without {other}, and the template refuses that."),
+            format!("the template's rule {rule}"),
+            format!("give {other}, too, or write `{given}: \"\"`"),
+        )
+    };
+    lacking.map(finding).collect()
 }
 
 /// A parameter that names something in the account.
@@ -256,9 +345,7 @@ async fn looked_at(
     match reference {
         Reference::Certificate => certificate(calls, value, parameters).await,
         Reference::SigningKey | Reference::OtherSigner => signing_key(calls, value).await,
-        Reference::SecretsKey | Reference::FieldsKey => {
-            described_key(calls, value).await.map(|_| None)
-        }
+        Reference::SecretsKey | Reference::FieldsKey => sealing_key(calls, value).await,
         Reference::AlarmTopic => alarms::topic_without_subscriber(calls, value).await,
         Reference::OperatorRole => operator_role(calls, value).await,
         Reference::Subnets => by_ids(calls, "DescribeSubnets", "SubnetId", value).await,
@@ -356,6 +443,20 @@ async fn signing_key(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, Cal
     }))
 }
 
+async fn sealing_key(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, CallError> {
+    let key = described_key(calls, arn).await?;
+    let is_fit = key.key_spec == "SYMMETRIC_DEFAULT" && key.key_state == "Enabled";
+    Ok((!is_fit).then(|| {
+        Finding::error(
+            "sealing-key-unfit",
+            "The KMS key that secrets or fields are to be sealed under cannot seal.",
+            format!("{arn} is {} {}", key.key_spec, key.key_state),
+            "name the replica of the other Region's key, which is SYMMETRIC_DEFAULT, and let it be enabled \
+             (infra/runbooks/restore.md, In another Region)",
+        )
+    }))
+}
+
 async fn operator_role(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, CallError> {
     let own = calls.query(STS, "GetCallerIdentity", &[]).await?;
     let own = own.text_of("Account").unwrap_or_default();
@@ -419,9 +520,10 @@ mod tests {
         for text in OF_THE_EXAMPLE {
             assert!(EXAMPLE.contains(text), "{text}");
         }
-        let china = read(
-            "$include: file://../parameters/aws-cn.yaml\nMchid: '1600000000' # ours\nLogLevel: warn\n",
-        );
+        let of_china = concat!(env!("CARGO_MANIFEST_DIR"), "/../parameters/aws-cn.yaml");
+        let china = read(&format!(
+            "$include: file://{of_china}\nMchid: '1600000000' # ours\nLogLevel: warn\n"
+        ));
         let china = china.unwrap();
         assert_eq!(china.given("Architecture"), Some("x86_64"));
         assert_eq!(china.given("Mchid"), Some("1600000000"));
@@ -440,12 +542,93 @@ mod tests {
             "Mchid: \"1\" 2",
             "Appids: [a, b]",
             "  Mchid: \"1\"",
+            "Mchid:\"1\"",
         ] {
             let refused = read(&format!("# first\n{line}\n")).unwrap_err().to_string();
             assert!(refused.contains(", line 2: "), "{refused}");
         }
         let missing = Parameters::read(Path::new("/no/such/file.yaml"));
         assert!(matches!(missing, Err(ParametersError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn what_sam_hands_on_as_another_text_is_refused() {
+        for bare in [
+            "true",
+            "False",
+            "null",
+            "~",
+            "012",
+            "1900000001",
+            "1.50",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "2026-11-30T10:00:00Z",
+        ] {
+            let refused = read(&format!("Mchid: {bare}\n")).unwrap_err();
+            assert!(matches!(refused, ParametersError::Bare { .. }), "{refused}");
+            let said = refused.to_string();
+            assert!(said.contains("in quotation marks"), "{said}");
+            let quoted = read(&format!("Mchid: \"{bare}\"\n")).unwrap();
+            assert_eq!(quoted.given("Mchid"), Some(bare));
+        }
+        for text in ["on", "off", "arm64", "wx0123", "subnet-01,subnet-02"] {
+            let bare = read(&format!("Mchid: {text} # ours\n")).unwrap();
+            assert_eq!(bare.given("Mchid"), Some(text));
+        }
+        assert_eq!(read("Mchid:\n").unwrap().given("Mchid"), None);
+    }
+
+    #[test]
+    fn a_file_is_included_by_file_and_from_the_folder_of_the_one_that_names_it() {
+        let name = format!("parameters-{}-included", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let inner = folder.join("inner");
+        std::fs::create_dir_all(&inner).unwrap();
+        let write = |path: PathBuf, text: &str| std::fs::write(path, text).unwrap();
+        let live = folder.join("live.yaml");
+        write(live.clone(), "$include: file://inner/first.yaml\n");
+        write(
+            inner.join("first.yaml"),
+            "$include: \"file://second.yaml\"\nLogLevel: warn\n",
+        );
+        write(inner.join("second.yaml"), "Mchid: \"1\"\n");
+        let parameters = Parameters::read(&live).unwrap();
+        assert_eq!(parameters.given("Mchid"), Some("1"));
+        assert_eq!(parameters.given("LogLevel"), Some("warn"));
+        write(live.clone(), "\n$include: inner/first.yaml\n");
+        let refused = Parameters::read(&live).unwrap_err();
+        assert!(matches!(refused, ParametersError::Include { line: 2, .. }));
+        write(live.clone(), "$include: file://live.yaml\n");
+        let refused = Parameters::read(&live).unwrap_err();
+        assert!(matches!(refused, ParametersError::Circle { .. }));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_goes_together_is_what_the_template_s_rules_say() {
+        let (_, rules) = TEMPLATE.split_once("\nRules:\n").unwrap();
+        let (rules, _) = rules.split_once("\nConditions:\n").unwrap();
+        let head = |line: &str| {
+            let name = line.strip_prefix("  ")?.strip_suffix(':')?;
+            (!name.starts_with(' ')).then(|| name.to_owned())
+        };
+        // Its condition is what a parameter is set to, and not that it is set.
+        let others = ["DefaultEndpointIsKeptBesideADomain"];
+        for rule in rules.lines().filter_map(head) {
+            let is_known = GO_TOGETHER.iter().any(|(known, ..)| *known == rule);
+            assert_ne!(is_known, others.contains(&rule.as_str()), "{rule}");
+        }
+        for (rule, given, other) in GO_TOGETHER {
+            let (_, text) = rules.split_once(&format!("  {rule}:\n")).unwrap();
+            let (condition, assertions) = text.split_once("    Assertions:\n").unwrap();
+            let set = |name: &str| format!("!Not [!Equals [!Ref {name}, \"\"]]");
+            assert!(condition.contains(&set(given)), "{rule}: {given}");
+            let assertions = assertions.split("RuleCondition:").next().unwrap();
+            assert!(assertions.contains(&set(other)), "{rule}: {other}");
+        }
     }
 
     #[test]

@@ -82,9 +82,6 @@ const KEPT: [Kept; 10] = [
 /// What a file of parameters is called where it is left out.
 const PARAMETERS: &str = "the parameters";
 
-/// The concurrency that the template's own numbers need, with what AWS keeps unreserved.
-const CONCURRENCY_NEEDED: u64 = 240;
-
 /// What a function is compiled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Architecture {
@@ -98,6 +95,13 @@ impl Architecture {
             "arm64" => Some(Self::Arm64),
             "x86_64" => Some(Self::X86),
             _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86 => "x86_64",
         }
     }
 
@@ -117,16 +121,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
         .optional("parameters")?
         .map(|path| Parameters::read(Path::new(&path)))
         .transpose()?;
-    let of_file = parameters
-        .as_ref()
-        .and_then(|parameters| parameters.given("Architecture"));
-    let given = args.optional("architecture")?;
-    let given = given.unwrap_or_else(|| of_file.unwrap_or("arm64").to_owned());
-    let architecture = Architecture::parse(&given).ok_or(UsageError::Value {
-        name: "architecture",
-        expected: "is arm64 or x86_64",
-        given,
-    })?;
+    let option = args.optional("architecture")?;
+    let (architecture, contradicted) = architecture(option, parameters.as_ref())?;
     let as_json = args.flag("json")?;
     let account_named = Account::named(&mut args)?;
     args.finish()?;
@@ -134,6 +130,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     eprintln!("examining tools ...");
     let mut findings: Vec<Finding> = TOOLS.iter().filter_map(tool).collect();
     findings.extend(target_missing(architecture));
+    findings.extend(contradicted);
     let clock = Clock::system();
     let settings = match account_named.settings(&clock).await {
         Ok(settings) => settings,
@@ -152,17 +149,58 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     let calls = AwsCalls::new(settings, clock)?;
     let subject = format!("deployment in {}", calls.region());
     eprintln!("examining the account ...");
-    let (of_account, mut left_out) = account(&calls, name.as_deref(), architecture).await;
+    let (name, given) = (name.as_deref(), parameters.as_ref());
+    let (of_account, mut left_out) = account(&calls, name, architecture, given).await;
     findings.extend(of_account);
     if let Some(parameters) = &parameters {
         if left_out.is_empty() {
             eprintln!("examining {PARAMETERS} ...");
+            let stack = match name {
+                Some(name) => Stack::described(&calls, name).await,
+                None => Ok(None),
+            };
+            // Where the stack cannot be seen, its name says so already.
+            if let Ok(stack) = stack {
+                findings.extend(parameters::incomplete(parameters, stack.as_ref()));
+            }
             findings.extend(parameters::findings(&calls, parameters).await);
         } else {
             left_out.push(PARAMETERS);
         }
     }
     Ok(print_report(subject, findings, left_out, as_json))
+}
+
+/// What functions are compiled for: a file says it for the deployment, whatever the option does.
+fn architecture(
+    option: Option<String>,
+    parameters: Option<&Parameters>,
+) -> Result<(Architecture, Option<Finding>), UsageError> {
+    let parsed = |given: String| {
+        Architecture::parse(&given).ok_or(UsageError::Value {
+            name: "architecture",
+            expected: "is arm64 or x86_64",
+            given,
+        })
+    };
+    let of_option = option.map(parsed).transpose()?;
+    let of_file = |file: &Parameters| match file.given("Architecture") {
+        Some(given) => parsed(given.to_owned()),
+        None => Ok(Architecture::Arm64),
+    };
+    let of_file = parameters.map(of_file).transpose()?;
+    let architecture = of_file.or(of_option).unwrap_or(Architecture::Arm64);
+    let other = of_option.filter(|option| *option != architecture);
+    let contradicted = other.map(|other| {
+        let (other, deployed) = (other.name(), architecture.name());
+        Finding::error(
+            "architecture-contradicted",
+            "The file of parameters deploys for another processor than --architecture says.",
+            format!("--architecture {other}; the file has {deployed}"),
+            format!("leave --architecture out, or write `Architecture: \"{other}\"` into the file"),
+        )
+    });
+    Ok((architecture, contradicted))
 }
 
 fn print_report(
@@ -178,6 +216,7 @@ async fn account(
     calls: &AwsCalls,
     name: Option<&str>,
     architecture: Architecture,
+    parameters: Option<&Parameters>,
 ) -> (Vec<Finding>, Vec<&'static str>) {
     let mut findings = Vec::new();
     if calls.region().starts_with("cn-") && architecture == Architecture::Arm64 {
@@ -202,14 +241,7 @@ async fn account(
         return (findings, vec!["concurrency", "what earlier stacks left"]);
     }
     match functions::account_limit(calls).await {
-        Ok(limit) if limit < CONCURRENCY_NEEDED => findings.push(Finding::warning(
-            "concurrency-limit-low",
-            "The account runs few functions at once: a deployment that reserves concurrency fails.",
-            format!("the limit is {limit}; the template's numbers need {CONCURRENCY_NEEDED}"),
-            "deploy with ReserveConcurrency=false, as it is by default, and have the limit `Concurrent executions` of Lambda \
-             raised (Service Quotas)",
-        )),
-        Ok(_) => {}
+        Ok(limit) => findings.extend(limit_low(limit, parameters)),
         Err(error) => findings.push(not_examined("The account's concurrency", &error)),
     }
     if let Some(name) = name {
@@ -219,6 +251,32 @@ async fn account(
         }
     }
     (findings, Vec::new())
+}
+
+/// Whether the account runs fewer functions at once than the file's shares need, or the template's.
+fn limit_low(limit: u64, parameters: Option<&Parameters>) -> Option<Finding> {
+    let given = |name: &str| parameters.and_then(|parameters| parameters.given(name));
+    let needed = functions::concurrency_needed(given);
+    if limit >= needed {
+        return None;
+    }
+    let evidence = format!("the limit is {limit}; the shares need {needed}");
+    Some(if given("ReserveConcurrency") == Some("true") {
+        Finding::error(
+            "concurrency-limit-low",
+            "The file reserves more concurrency than the account has, and a deployment with it fails.",
+            evidence,
+            "write `ReserveConcurrency: \"false\"` until the limit `Concurrent executions` of Lambda is raised (Service Quotas)",
+        )
+    } else {
+        Finding::warning(
+            "concurrency-limit-low",
+            "The account runs few functions at once: a deployment that reserves concurrency fails.",
+            evidence,
+            "deploy with ReserveConcurrency=false, as it is by default, and have the limit `Concurrent executions` of Lambda \
+             raised (Service Quotas)",
+        )
+    })
 }
 
 /// A stack that cannot be deployed over, or what one left that was deleted.

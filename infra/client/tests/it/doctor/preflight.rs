@@ -118,6 +118,35 @@ fn what_the_account_or_region_cannot_do_is_named() {
     tools
         .run(&stage, &[limited], &[])
         .is_only("concurrency-limit-low");
+    // By the shares of a file; it is an error where the file reserves them.
+    let file = tools.folder.join("live.yaml");
+    let file = file.to_str().unwrap();
+    let of_240 = Change::answer(
+        &ACCOUNT_SETTINGS,
+        r#"{"AccountLimit":{"ConcurrentExecutions":240}}"#,
+    );
+    let many = "CreateOrderConcurrency: \"51\"\n";
+    let reserves = "ReserveConcurrency: \"true\"\n";
+    let both = format!("{many}{reserves}");
+    for (text, severity) in [
+        ("", None),
+        (reserves, None),
+        (many, Some("warning")),
+        (both.as_str(), Some("error")),
+    ] {
+        std::fs::write(file, text).unwrap();
+        let run = tools.run(
+            &stage,
+            std::slice::from_ref(&of_240),
+            &["--parameters", file],
+        );
+        let Some(severity) = severity else {
+            run.is_well();
+            continue;
+        };
+        run.is_only("concurrency-limit-low");
+        assert_eq!(run.report["worst"], severity, "{:#}", run.report);
+    }
     let path = tools.folder.to_str().unwrap();
     let china = [("PATH", Some(path)), ("AWS_REGION", Some("cn-north-1"))];
     let run = stage.examined_with(&[], 0, &["preflight"], &china);
@@ -193,6 +222,9 @@ trust = {'Version': '2012-10-17', 'Statement': [
     {'Effect': 'Allow', 'Principal': {'Service': 'lambda.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}
 print(c('iam').create_role(RoleName='on-call', AssumeRolePolicyDocument=json.dumps(trust))['Role']['Arn'])
 print(c('kms').create_key()['KeyMetadata']['Arn'])
+k = c('kms').create_key()['KeyMetadata']['Arn']
+c('kms').disable_key(KeyId=k)
+print(k)
 ";
 
 #[test]
@@ -206,8 +238,15 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         tools.run(&stage, changes, &["--parameters", file])
     };
     let made = stage.aws(NAMED);
-    let [subnets, group, certificate, key, role, other_key] =
-        made.lines().collect::<Vec<_>>().try_into().unwrap();
+    let [
+        subnets,
+        group,
+        certificate,
+        key,
+        role,
+        other_key,
+        disabled_key,
+    ] = made.lines().collect::<Vec<_>>().try_into().unwrap();
     let line = |name: &str, value: &str| format!("{name}: \"{value}\"");
     let domain = line("DomainName", "pay.tea.example");
     let topic = "arn:aws:sns:us-east-1:000000000000:alarms";
@@ -244,6 +283,17 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         ("signing-key-unfit", vec![line("SigningKeyArn", other_key)]),
         ("signing-key-unfit", vec![line("OtherSigner", other_key)]),
         (
+            "sealing-key-unfit",
+            vec![line("SecretsKeyArn", key), line("FieldsKeyArn", other_key)],
+        ),
+        (
+            "sealing-key-unfit",
+            vec![
+                line("SecretsKeyArn", other_key),
+                line("FieldsKeyArn", disabled_key),
+            ],
+        ),
+        (
             "operator-role-of-another-account",
             vec![line("OperatorRoleArn", &other_account)],
         ),
@@ -256,15 +306,29 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
     }
     let no_key = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000";
     let no_certificate = "arn:aws:acm:us-east-1:000000000000:certificate/none";
-    for (name, value) in [
-        ("DomainCertificateArn", no_certificate),
-        ("SigningKeyArn", no_key),
-        ("SecretsKeyArn", no_key),
-        ("OperatorRoleArn", "arn:aws:iam::000000000000:role/nobody"),
-        ("VpcSubnetIds", "subnet-00000000"),
-        ("VpcSecurityGroupIds", "sg-00000000"),
+    let nobody = "arn:aws:iam::000000000000:role/nobody";
+    for lines in [
+        vec![domain.clone(), line("DomainCertificateArn", no_certificate)],
+        vec![line("SigningKeyArn", no_key)],
+        vec![
+            line("SecretsKeyArn", no_key),
+            line("FieldsKeyArn", other_key),
+        ],
+        vec![
+            line("SecretsKeyArn", other_key),
+            line("FieldsKeyArn", no_key),
+        ],
+        vec![line("OperatorRoleArn", nobody)],
+        vec![
+            line("VpcSubnetIds", "subnet-00000000"),
+            line("VpcSecurityGroupIds", group),
+        ],
+        vec![
+            line("VpcSubnetIds", subnets),
+            line("VpcSecurityGroupIds", "sg-00000000"),
+        ],
     ] {
-        run(&[line(name, value)], &[]).is_only("parameter-names-nothing");
+        run(&lines, &[]).is_only("parameter-names-nothing");
     }
     let waits = Change::replace(
         &["CertificateManager.DescribeCertificate"],
@@ -277,6 +341,28 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
 }
 
 #[test]
+fn parameters_without_those_that_go_with_them_are_named() {
+    let (stage, tools) = (stage(), Tools::new("together"));
+    let file = tools.folder.join("live.yaml");
+    let file = file.to_str().unwrap();
+    let domain = "DomainName: \"pay.tea.example\"\n";
+    for text in [domain, "ConsoleGroup: \"finance\"\n"] {
+        std::fs::write(file, text).unwrap();
+        let run = tools.run(&stage, &[], &["--parameters", file]);
+        run.is_only("parameters-incomplete");
+    }
+    // What the stack has already, a deployment keeps; a file may empty it.
+    let of_stack = ["--parameters", file, "--stack", STACK];
+    tools.run(&stage, &[], &of_stack).is_well();
+    std::fs::write(file, "ConsoleGroup: \"\"\n").unwrap();
+    let run = tools.run(&stage, &[], &of_stack);
+    run.is_only("parameters-incomplete");
+    std::fs::write(file, domain).unwrap();
+    let run = tools.run(&stage, &[], &of_stack);
+    run.is_only("parameters-incomplete");
+}
+
+#[test]
 fn a_file_of_parameters_says_for_which_processor_and_one_that_cannot_be_read_is_an_error() {
     let (stage, tools) = (stage(), Tools::new("processor"));
     let file = tools.folder.join("live.yaml");
@@ -286,6 +372,15 @@ fn a_file_of_parameters_says_for_which_processor_and_one_that_cannot_be_read_is_
     let china = [("PATH", Some(path)), ("AWS_REGION", Some("cn-north-1"))];
     let arguments = ["preflight", "--parameters", file];
     stage.examined_with(&[], 0, &arguments, &china).is_well();
+    // An option beside it changes no deployment.
+    let option =
+        |architecture: &'static str| ["--architecture", architecture, "--parameters", file];
+    tools.run(&stage, &[], &option("x86_64")).is_well();
+    let run = tools.run(&stage, &[], &option("arm64"));
+    run.is_only("architecture-contradicted");
+    std::fs::write(file, "LogLevel: \"info\"\n").unwrap();
+    let run = tools.run(&stage, &[], &option("x86_64"));
+    run.is_only("architecture-contradicted");
     std::fs::write(file, "Architecture x86_64\n").unwrap();
     let output = stage.plain(&arguments);
     assert_eq!(output.status.code(), Some(1));
