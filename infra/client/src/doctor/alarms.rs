@@ -80,16 +80,18 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     Ok(findings)
 }
 
+fn names<'a>(alarms: &[&'a Alarm], is_one: impl Fn(&Alarm) -> bool) -> Vec<&'a str> {
+    let those = alarms.iter().filter(|alarm| is_one(alarm));
+    those.map(|alarm| alarm.alarm_name.as_str()).collect()
+}
+
 /// Those that tell nobody: one finding, whether all of them or one.
 fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
     let found: Vec<&Alarm> = found.collect();
     let tells =
         |alarm: &Alarm| alarm.actions_enabled != Some(false) && !alarm.alarm_actions.is_empty();
-    let silent: Vec<&str> = found
-        .iter()
-        .filter(|alarm| !tells(alarm))
-        .map(|alarm| alarm.alarm_name.as_str())
-        .collect();
+    let silent = names(&found, |alarm| !tells(alarm));
+    let off = names(&found, |alarm| alarm.actions_enabled == Some(false));
     if silent.is_empty() {
         None
     } else if silent.len() == found.len() {
@@ -100,13 +102,19 @@ fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
             "deploy with AlarmTopicArn, an SNS topic that somebody is subscribed to",
         ))
     } else {
+        let next_step = if off.is_empty() {
+            format!("its target is gone: {PUT_BACK}")
+        } else {
+            format!(
+                "`aws cloudwatch enable-alarm-actions --alarm-names {}` switches actions on; if a target is gone, {PUT_BACK}",
+                off.join(" ")
+            )
+        };
         Some(Finding::warning(
             "alarm-tells-nobody",
             "Some alarms have no target any more, or their actions are switched off.",
             silent.join(", "),
-            format!(
-                "aws cloudwatch enable-alarm-actions switches actions on; if the target is gone, {PUT_BACK}"
-            ),
+            next_step,
         ))
     }
 }
@@ -165,4 +173,32 @@ fn is_on(alarm: &Alarm) -> Finding {
         description,
         page,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm(name: &str, actions_enabled: bool, target: Option<&str>) -> Alarm {
+        Alarm {
+            alarm_name: name.to_owned(),
+            alarm_description: None,
+            actions_enabled: Some(actions_enabled),
+            alarm_actions: target.map(str::to_owned).into_iter().collect(),
+            state_value: "OK".to_owned(),
+        }
+    }
+
+    #[test]
+    fn actions_are_switched_on_for_those_alone_whose_actions_are_off() {
+        let topic = Some("arn:aws:sns:us-east-1:000000000000:alarms");
+        let (well, targetless) = (alarm("well", true, topic), alarm("targetless", true, None));
+        let off = alarm("off", false, topic);
+        let next_step = |alarms: &[&Alarm]| silent(alarms.iter().copied()).unwrap().next_step;
+        let both = next_step(&[&well, &targetless, &off]);
+        assert!(both.contains(" --alarm-names off` "), "{both}");
+        let gone = next_step(&[&well, &targetless]);
+        assert!(!gone.contains("aws cloudwatch"), "{gone}");
+        assert!(both.contains(PUT_BACK) && gone.contains(PUT_BACK));
+    }
 }

@@ -176,11 +176,13 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let read = calls
             .get::<Source>(LAMBDA, "GetEventSourceMapping", &path)
             .await;
-        let (state, reason) = match read {
-            Err(error) if error.is_missing() => ("not there".to_owned(), None),
+        let (state, reason, next_step) = match read {
+            Err(error) if error.is_missing() => ("not there".to_owned(), None, PUT_BACK.to_owned()),
             read => {
-                let read = read?;
-                (read.state, read.state_transition_reason)
+                let (read, uuid) = (read?, &source.physical);
+                let switch_on =
+                    format!("`aws lambda update-event-source-mapping --enabled --uuid {uuid}`");
+                (read.state, read.state_transition_reason, switch_on)
             }
         };
         if !matches!(
@@ -197,10 +199,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
                     "it is {state} ({})",
                     reason.as_deref().unwrap_or("no reason")
                 ),
-                format!(
-                    "aws lambda update-event-source-mapping --enabled --uuid {}",
-                    source.physical
-                ),
+                next_step,
             ));
         }
     }
@@ -239,6 +238,10 @@ async fn reserved<'a>(
 }
 
 fn switched_off(functions: &[&str]) -> Finding {
+    let switch_on = |function: &&str| {
+        format!("`aws lambda delete-function-concurrency --function-name {function}`")
+    };
+    let switch_on: Vec<String> = functions.iter().map(switch_on).collect();
     Finding::error(
         "function-switched-off",
         format!(
@@ -247,8 +250,9 @@ fn switched_off(functions: &[&str]) -> Finding {
         ),
         "reserved concurrency 0",
         format!(
-            "find out who set it and why (a restore does: infra/runbooks/restore.md), then aws lambda \
-             delete-function-concurrency; where the stack reserves shares (ReserveConcurrency), {PUT_BACK}"
+            "find out who set it and why (a restore does: infra/runbooks/restore.md), then {}; where the stack reserves shares \
+             (ReserveConcurrency), {PUT_BACK}",
+            switch_on.join(", ")
         ),
     )
 }
@@ -348,7 +352,7 @@ async fn concurrency(
             reserved.is_none()
                 && SHARES
                     .iter()
-                    .any(|(logical, _)| *logical == function.logical)
+                    .any(|share| share.function == function.logical)
         })
         .map(|(function, _)| function.physical.as_str())
         .collect();

@@ -60,9 +60,11 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let (state, next_step) = match read.map(|read| read.state) {
             Some(state) => (
                 state,
-                "start it within 24 hours (aws pipes start-pipe): the stream keeps what happened for so long",
+                format!(
+                    "start it within 24 hours (`aws pipes start-pipe --name {name}`): the stream keeps what happened for so long"
+                ),
             ),
-            None => ("not there".to_owned(), PUT_BACK),
+            None => ("not there".to_owned(), PUT_BACK.to_owned()),
         };
         if state != "RUNNING" {
             findings.push(Finding::error(
@@ -82,9 +84,12 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let (state, next_step) = match stated(read)? {
             Some(state) => (
                 state,
-                "enable it (aws events enable-rule); events of the time between come by `cargo client resend`",
+                format!(
+                    "enable it (`aws events enable-rule --name {name} --event-bus-name {bus}`); events of the time between come by \
+                     `cargo client resend`"
+                ),
             ),
-            None => ("not there".to_owned(), PUT_BACK),
+            None => ("not there".to_owned(), PUT_BACK.to_owned()),
         };
         if state != "ENABLED" {
             findings.push(Finding::error(

@@ -18,6 +18,30 @@ fn breaks(stage: &Stage, id: &str, breaking: &str, mending: &str) {
     run.is_only(id);
 }
 
+/// Puts back what a test broke, where it fails before that.
+struct PutBack<'a>(&'a Stage, &'a str);
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.aws(self.1);
+        }
+    }
+}
+
+/// Breaks something by an SDK call, expects the one finding, and mends it by the commands that the
+/// finding names.
+#[track_caller]
+fn breaks_and_is_mended_as_it_says(stage: &Stage, id: &str, breaking: &str, mending: &str) {
+    let put_back = PutBack(stage, mending);
+    stage.aws(breaking);
+    let run = stage.doctor();
+    run.is_only(id);
+    stage.follow(&run);
+    stage.doctor().is_well();
+    drop(put_back);
+}
+
 const PARAMETERS: &str = "Action=DescribeStacks";
 
 #[test]

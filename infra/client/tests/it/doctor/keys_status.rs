@@ -6,7 +6,7 @@ use standard_webhooks::Secret;
 use stores::keys_table::KeysTable;
 
 use super::front::Change;
-use super::stage::{STACK, Stage, Stored, block_on, stage};
+use super::stage::{STACK, Stage, Stored, block_on, stage, with_fields_key};
 use super::wechat::certificate;
 use crate::cloud::printed;
 
@@ -254,14 +254,7 @@ fn a_kms_key_or_a_record_that_is_not_as_it_should_be_is_named() {
     }
     // A stack in another Region was given a key in place of its own.
     let replica = stage.aws("print(c('kms').create_key()['KeyMetadata']['Arn'], end='')");
-    let given = Change::replace(
-        &["Action=DescribeStacks"],
-        "<ParameterKey>FieldsKeyArn</ParameterKey>",
-        &format!(
-            "<ParameterKey>FieldsKeyArn</ParameterKey><ParameterValue>{replica}</ParameterValue></member>\
-             <member><ParameterKey>Given</ParameterKey>"
-        ),
-    );
+    let given = with_fields_key(&replica);
     stage.aws(&format!("c('kms').disable_key(KeyId='{replica}')"));
     let id = "kms-key-not-enabled";
     is_only(&stage, &[given], "kms-key", id, "error");

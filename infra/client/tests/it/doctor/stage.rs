@@ -47,6 +47,47 @@ for table in ['orders', 'guards', 'notices', 'reconciliation', 'undelivered-even
             TableName=name, PointInTimeRecoverySpecification={'PointInTimeRecoveryEnabled': True})
 ";
 
+/// A command of the AWS CLI by the SDK, whose model of the service the CLI has, too: a wrong or a
+/// missing option fails. One that stands in `$( )` is run before it.
+const COMMAND: &str = r"
+import jmespath, re, shlex
+from botocore import xform_name
+def run(line, endpoint):
+    inner = lambda found: str(run(found[1], endpoint))
+    _, service, operation, *words = shlex.split(re.sub(r'\$\((aws [^)]*)\)', inner, line))
+    options = {}
+    for word in words:
+        if word.startswith('--'):
+            name = word[2:]
+            options[name] = []
+        else:
+            options[name].append(word)
+    region = options.pop('region', [session.region_name])[0]
+    query = options.pop('query', ['@'])[0]
+    options.pop('output', None)
+    client = session.client(service, region_name=region, endpoint_url=endpoint)
+    method = operation.replace('-', '_')
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
+    members = {xform_name(name, '-'): (name, shape.type_name) for name, shape in model.input_shape.members.items()}
+    given = {}
+    for option, values in options.items():
+        name, kind = members[option]
+        given[name] = {'list': values, 'boolean': True}.get(kind) or values[0]
+    return jmespath.search(query, getattr(client, method)(**given))
+";
+
+/// Where the stack was given this key in place of its `FieldsKey`.
+pub(crate) fn with_fields_key(arn: &str) -> Change {
+    Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterKey>FieldsKeyArn</ParameterKey>",
+        &format!(
+            "<ParameterKey>FieldsKeyArn</ParameterKey><ParameterValue>{arn}</ParameterValue></member>\
+             <member><ParameterKey>Given</ParameterKey>"
+        ),
+    )
+}
+
 /// An account that AWS has raised the limit of. The engine's follows the machine's memory.
 pub(crate) const ACCOUNT_SETTINGS: [&str; 1] = ["/2016-08-19/account-settings"];
 
@@ -156,6 +197,21 @@ impl Stage {
              {script}"
         );
         python(&self.engine, "-", &whole)
+    }
+
+    /// Runs the commands that the findings' next steps name, as they stand.
+    #[track_caller]
+    pub(crate) fn follow(&self, run: &DoctorRun) {
+        let endpoint = self.engine.endpoint();
+        for finding in run.report["findings"].as_array().unwrap() {
+            let next_step = finding["next_step"].as_str().unwrap();
+            let spans = next_step.split('`').skip(1).step_by(2);
+            let commands: Vec<&str> = spans.filter(|span| span.starts_with("aws ")).collect();
+            assert!(!commands.is_empty(), "{next_step}");
+            for command in commands {
+                self.aws(&format!("{COMMAND}run({command:?}, '{endpoint}')"));
+            }
+        }
     }
 
     /// The same without AWS.

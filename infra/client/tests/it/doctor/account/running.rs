@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use super::{PARAMETERS, breaks};
+use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
 use crate::doctor::receiver::Answers;
 use crate::doctor::stage::{ACCOUNT_SETTINGS, stage};
+
+/// What puts back what was deleted.
+const PUT_BACK: &str = "infra/runbooks/doctor.md, Put back what was changed by hand";
 
 #[test]
 fn quotas_below_what_the_parameters_let_through_are_found() {
@@ -60,7 +63,21 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
              l.update_event_source_mapping(UUID=u, Enabled={is_on})"
         )
     };
-    breaks(&stage, "queue-not-read", &source("False"), &source("True"));
+    let id = "queue-not-read";
+    breaks_and_is_mended_as_it_says(&stage, id, &source("False"), &source("True"));
+    // A deleted one takes no update.
+    let deleted = Change::refuse(
+        &["/2015-03-31/event-source-mappings/"],
+        404,
+        "ResourceNotFoundException",
+    );
+    let run = stage.doctor_where(&[deleted]);
+    run.is_only(id);
+    for finding in run.report["findings"].as_array().unwrap() {
+        let next_step = finding["next_step"].as_str().unwrap();
+        assert!(next_step.contains(PUT_BACK), "{finding:#}");
+        assert!(!next_step.contains("aws lambda"), "{finding:#}");
+    }
 
     let configuration = ["/functions/tea-console/configuration"];
     let gone = Change::refuse(&configuration, 404, "ResourceNotFoundException");
@@ -129,7 +146,7 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
         .doctor_where(&shares(0))
         .is_only("function-switched-off");
     // Also where nothing is reserved.
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "function-switched-off",
         "c('lambda').put_function_concurrency(FunctionName='tea-console', ReservedConcurrentExecutions=0)",
@@ -153,13 +170,13 @@ fn schedules_pipe_and_rule_that_stand_still_are_found() {
         &schedule("DISABLED"),
         &schedule("ENABLED"),
     );
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "pipe-stopped",
         "c('pipes').stop_pipe(Name='tea-order-events')",
         "c('pipes').start_pipe(Name='tea-order-events')",
     );
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "rule-off",
         "c('events').disable_rule(Name='tea-webhooks', EventBusName='tea-orders')",
@@ -192,11 +209,12 @@ fn alarms_that_are_on_or_gone_or_reach_no_person_are_found() {
         "c('cloudwatch').set_alarm_state(AlarmName='tea-sweep-behind', StateValue='ALARM', StateReason='test')",
         "c('cloudwatch').set_alarm_state(AlarmName='tea-sweep-behind', StateValue='OK', StateReason='test')",
     );
-    breaks(
+    let two = "names = ['tea-sweep-behind', 'tea-payment-requests-dlq']\n";
+    breaks_and_is_mended_as_it_says(
         &stage,
         "alarm-tells-nobody",
-        "c('cloudwatch').disable_alarm_actions(AlarmNames=['tea-sweep-behind'])",
-        "c('cloudwatch').enable_alarm_actions(AlarmNames=['tea-sweep-behind'])",
+        &format!("{two}c('cloudwatch').disable_alarm_actions(AlarmNames=names)"),
+        &format!("{two}c('cloudwatch').enable_alarm_actions(AlarmNames=names)"),
     );
     let all = "names = [a['AlarmName'] for a in c('cloudwatch').describe_alarms(MaxRecords=100)['MetricAlarms']]\n";
     breaks(
