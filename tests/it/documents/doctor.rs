@@ -54,6 +54,20 @@ pub(super) fn run_commands(testbed: &mut CommandRun) {
 /// What was changed by hand, and the change set that would put it back. The engine's change sets
 /// compare templates alone, so the test examines only what this one is made of.
 pub(super) fn put_back(testbed: &mut CommandRun) {
+    // A key that KMS will delete.
+    let make = "aws kms create-key --query KeyMetadata.KeyId --output text";
+    let key = testbed.shell.run(make, "").expect("a key");
+    let key = [("KEY_ID", key.trim())];
+    let delete = "aws kms schedule-key-deletion --pending-window-in-days 7 --key-id";
+    let delete = format!("{delete} {}", key[0].1);
+    testbed.shell.run(&delete, "").expect("scheduled");
+    let state = "aws kms describe-key";
+    let printed = testbed.run("doctor.md", state, &key);
+    assert!(printed.contains("PendingDeletion"), "{printed}");
+    testbed.run("doctor.md", "aws kms cancel-key-deletion", &key);
+    let printed = testbed.run("doctor.md", state, &key);
+    assert!(printed.contains("Enabled"), "{printed}");
+
     let by_hand = "aws sqs set-queue-attributes --attributes VisibilityTimeout=7 --queue-url \"$(output PaymentResultsQueueUrl)\"";
     testbed.shell.run(by_hand, "").expect("changed");
     let printed = testbed.run("doctor.md", "drift=", &[]);

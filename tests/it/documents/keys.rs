@@ -46,6 +46,15 @@ pub(super) fn run_commands(testbed: &mut CommandRun, detail: &impl Fn(&str) -> S
     let policy = testbed.shell.run(&policy, "").expect("a key's policy");
     assert!(policy.contains("OnlyTheAlgorithmOfWechatPay"), "{policy}");
     testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
+    // A key that is left in another Region.
+    let make = "aws kms create-key --multi-region --region ap-southeast-1 --query KeyMetadata.KeyId --output text";
+    let left = testbed.shell.run(make, "").expect("a key");
+    let left = left.trim();
+    let there = [("OTHER_REGION", "ap-southeast-1"), ("KEY_ID", left)];
+    testbed.run("keys.md", "policy=", &there);
+    let state = format!("aws kms describe-key --key-id {left} --query KeyMetadata.KeyState");
+    let printed = testbed.shell.run(&state, "").expect("a replica");
+    assert!(printed.contains("Enabled"), "{printed}");
     let name = [("NAME", "Tea")];
     testbed.run("keys.md", "cargo client keys csr --merchant-name", &name);
     let request = std::fs::read_to_string(testbed.shell.path("merchant.csr")).expect("a request");

@@ -43,7 +43,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         let is_used =
             key.logical != "MerchantSigningKey" || stack.parameter("MerchantSigner") != "sealed";
         if described.key_state != "Enabled" {
-            if is_used || described.key_state == "PendingDeletion" {
+            if is_used || is_being_deleted(&described.key_state) {
                 findings.push(unusable(key, &described.key_state));
             }
             continue;
@@ -61,15 +61,34 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     Ok(findings)
 }
 
+/// A primary key waits for its replicas to be deleted first.
+fn is_being_deleted(state: &str) -> bool {
+    matches!(state, "PendingDeletion" | "PendingReplicaDeletion")
+}
+
 pub(crate) fn rotation_off(key: &Resource) -> Finding {
+    let physical = &key.physical;
+    let next_step = match key.given_arn() {
+        None => format!("`aws kms enable-key-rotation --key-id {physical}`"),
+        // Replicas share their rotation with the primary key, and KMS refuses the call for a
+        // replica.
+        Some(arn) => {
+            let id = arn.rsplit('/').next().unwrap_or(arn);
+            format!(
+                "on the primary key, in its Region: `aws kms enable-key-rotation --key-id {id} --region \"$(aws kms \
+                 describe-key --key-id {arn} --query KeyMetadata.MultiRegionConfiguration.PrimaryKey.Region \
+                 --output text)\"`"
+            )
+        }
+    };
     Finding::warning(
         "kms-rotation-off",
         format!(
             "{} is not rotated any more, as the template has it.",
             key.logical
         ),
-        format!("GetKeyRotationStatus of {}: off", key.physical),
-        format!("aws kms enable-key-rotation --key-id {}", key.physical),
+        format!("GetKeyRotationStatus of {physical}: off"),
+        next_step,
     )
 }
 
@@ -81,8 +100,7 @@ pub(crate) fn gone(key: &Resource, evidence: String) -> Finding {
             key.logical
         ),
         evidence,
-        "a deleted key does not come back: make a new one by a deployment and set up anew what was sealed under it \
-         (infra/runbooks/keys.md)",
+        "a plain deployment makes no other: see what is lost and what can be done (infra/runbooks/keys.md, A KMS key that is gone)",
     )
 }
 
@@ -96,14 +114,14 @@ pub(crate) fn unusable(key: &Resource, state: &str) -> Finding {
             evidence,
             "import the merchant's key: `cargo client keys import` (infra/runbooks/keys.md)",
         ),
-        "PendingDeletion" => Finding::error(
+        _ if is_being_deleted(state) => Finding::error(
             "kms-key-being-deleted",
             format!(
                 "{logical} will be deleted, and with it all that was sealed or encrypted under it."
             ),
             evidence,
             format!(
-                "aws kms cancel-key-deletion --key-id {physical}, then aws kms enable-key --key-id {physical}"
+                "`aws kms cancel-key-deletion --key-id {physical}`, then `aws kms enable-key --key-id {physical}`"
             ),
         ),
         _ => Finding::error(
@@ -111,7 +129,7 @@ pub(crate) fn unusable(key: &Resource, state: &str) -> Finding {
             format!("{logical} cannot be used: what needs it fails."),
             evidence,
             format!(
-                "find out who disabled it and why, then aws kms enable-key --key-id {physical}"
+                "find out who disabled it and why, then `aws kms enable-key --key-id {physical}`"
             ),
         ),
     }

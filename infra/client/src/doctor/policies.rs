@@ -38,6 +38,17 @@ pub(crate) async fn of_key(
     if more.is_empty() && less.is_empty() {
         return Ok(None);
     }
+    let who = "find out who changed it and why (CloudTrail, PutKeyPolicy), and";
+    let next_step = match key.given_arn() {
+        None => format!("{who} {DEPLOY_OR_PUT_BACK}"),
+        // The stack does not own it, so no deployment and no change set writes its policy.
+        Some(arn) => {
+            let policy = json!({ "Version": "2012-10-17", "Statement": wanted });
+            format!(
+                "{who} write the template's: `aws kms put-key-policy --key-id {arn} --policy-name default --policy '{policy}'`"
+            )
+        }
+    };
     Ok(Some(Finding::error(
         "kms-policy-changed",
         format!(
@@ -45,8 +56,6 @@ pub(crate) async fn of_key(
             key.logical
         ),
         [more, less].concat().join("; "),
-        format!(
-            "find out who changed it and why (CloudTrail, PutKeyPolicy), and {DEPLOY_OR_PUT_BACK}"
-        ),
+        next_step,
     )))
 }

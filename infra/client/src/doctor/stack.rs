@@ -36,6 +36,13 @@ impl Resource {
             kind: "AWS::KMS::Key".to_owned(),
         }
     }
+
+    /// The ARN of a KMS key that the stack was given and does not own: its own are named by their
+    /// ids.
+    pub(crate) fn given_arn(&self) -> Option<&str> {
+        let is_arn = self.physical.starts_with("arn:");
+        is_arn.then_some(self.physical.as_str())
+    }
 }
 
 /// How many pages of a hundred resources are read at most.

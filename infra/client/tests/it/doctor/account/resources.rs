@@ -1,21 +1,21 @@
 //! Keys, tables, policies, roles and queues of a stack that are not as the template has them.
 
-use super::{PARAMETERS, breaks};
+use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
-use crate::doctor::stage::stage;
+use crate::doctor::stage::{stage, with_fields_key};
 
 #[test]
 fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
     let stage = stage();
     let fields = stage.output("FieldsKeyId").to_owned();
     let storage = stage.output("StorageKeyId").to_owned();
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "kms-key-not-enabled",
         &format!("c('kms').disable_key(KeyId='{fields}')"),
         &format!("c('kms').enable_key(KeyId='{fields}')"),
     );
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "kms-key-being-deleted",
         &format!("c('kms').schedule_key_deletion(KeyId='{fields}', PendingWindowInDays=30)"),
@@ -23,18 +23,30 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
             "c('kms').cancel_key_deletion(KeyId='{fields}'); c('kms').enable_key(KeyId='{fields}')"
         ),
     );
-    breaks(
+    breaks_and_is_mended_as_it_says(
         &stage,
         "kms-rotation-off",
         &format!("c('kms').disable_key_rotation(KeyId='{storage}')"),
         &format!("c('kms').enable_key_rotation(KeyId='{storage}')"),
     );
+    let after_its_replicas = Change::replace(
+        &["TrentService.DescribeKey", &fields],
+        r#""KeyState": "Enabled""#,
+        r#""KeyState": "PendingReplicaDeletion""#,
+    );
+    stage
+        .doctor_where(&[after_its_replicas])
+        .is_only("kms-key-being-deleted");
     let gone = Change::refuse(
         &["TrentService.DescribeKey", &fields],
         400,
         "NotFoundException",
     );
-    stage.doctor_where(&[gone]).is_only("kms-key-gone");
+    let run = stage.doctor_where(&[gone]);
+    run.is_only("kms-key-gone");
+    let next_step = run.report["findings"][0]["next_step"].as_str().unwrap();
+    let page = "infra/runbooks/keys.md, A KMS key that is gone";
+    assert!(next_step.contains(page), "{next_step}");
     // Beside a sealed signer the signing key may wait for its import.
     let signing = stage.output("MerchantSigningKeyId").to_owned();
     let waits = Change::replace(
@@ -52,6 +64,24 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
     run.is_only("merchant-key-not-imported");
     let left_out = run.report["left_out"].to_string();
     assert!(left_out.contains("WeChat Pay"), "{left_out}");
+}
+
+#[test]
+fn a_key_that_the_stack_was_given_is_mended_in_kms_and_by_no_deployment() {
+    let stage = stage();
+    let make = "print(c('kms').create_key(MultiRegion=True)['KeyMetadata']['Arn'], end='')";
+    let given = with_fields_key(&stage.aws(make));
+    let run = stage.doctor_where(std::slice::from_ref(&given));
+    // Its policy is KMS's own default.
+    let ids = ["kms-policy-changed", "kms-rotation-off"];
+    assert_eq!(run.ids(), ids, "{:#}", run.report);
+    for finding in run.report["findings"].as_array().unwrap() {
+        let next_step = finding["next_step"].as_str().unwrap();
+        assert!(!next_step.contains("deploy"), "{next_step}");
+        assert!(!next_step.contains("Put back"), "{next_step}");
+    }
+    stage.follow(&run);
+    stage.doctor_where(&[given]).is_well();
 }
 
 #[test]
