@@ -218,8 +218,9 @@ BACKED_UP = ["Orders", "Notices", "Reconciliation", "UndeliveredEvents", "Keys",
 def made_of(name):
     """The pattern of the log lines of its finished backups."""
     made = '{ ($.detail.state = "COMPLETED") && ($.detail.backupVaultName = "*") && (%s) }'
+    # Other buckets of the stack's tags are backed up, too: that of infra/audit.yaml.
     if name == "Evidence":
-        return made % '$.detail.resourceType = "S3"'
+        return {"Fn::Sub": made % '$.detail.resourceArn = "*:::${EvidenceBucketName}"'}
     return {"Fn::Sub": made % f'$.detail.resourceArn = "*:table/${{Stack}}-{kebab(name)}"'}
 
 

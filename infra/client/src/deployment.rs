@@ -18,6 +18,29 @@ pub(crate) const SIGNING_KEY: &str = "signing-key-id";
 /// The same by the name that functions have it under.
 pub(crate) const SIGNING_KEY_VARIABLE: &str = "MERCHANT_SIGNING_KEY_ID";
 
+/// The KMS key that signs, if one is named. Its certificate is registered under this name, so it is
+/// one that functions know the key by.
+pub(crate) fn optional_signing_key(args: &mut Args) -> Result<Option<String>, UsageError> {
+    match args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)? {
+        Some(given) if given.starts_with("alias/") || given.contains(":alias/") => {
+            Err(UsageError::Value {
+                name: SIGNING_KEY,
+                expected: "takes the id or the ARN of a key, since functions know no alias",
+                given,
+            })
+        }
+        other => Ok(other),
+    }
+}
+
+/// The same, if one is needed.
+pub(crate) fn signing_key(args: &mut Args) -> Result<String, UsageError> {
+    optional_signing_key(args)?.ok_or_else(|| {
+        let what = format!("--{SIGNING_KEY} (or the variable {SIGNING_KEY_VARIABLE})");
+        UsageError::Missing(what)
+    })
+}
+
 /// What KMS refuses with while a key has no material.
 pub(crate) const NO_MATERIAL: &str = "KMSInvalidStateException";
 

@@ -24,7 +24,7 @@ use crate::{
     certificate_request::CertificateRequest,
     cloud::{Account, PROFILE},
     deployment::{
-        DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
+        DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, key_service, signing_key,
         waits_for_its_import,
     },
     doctor::keys_status,
@@ -58,12 +58,18 @@ const OTHER_MATERIAL: &str = "IncorrectKeyMaterialException";
 /// can be repeated as it was.
 async fn import(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let options = [&DEPLOYMENT[..], &FILES, &[SIGNING_KEY]].concat();
-    let mut args = Args::parse(raw, &options, &["remove-sealed-key"])?;
+    let mut args = Args::parse(raw, &options, &["remove-sealed-key", "only-material"])?;
     let deployment = Deployment::read(&mut args)?;
-    let key_id = args.setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
+    let key_id = signing_key(&mut args)?;
     let (key_file, certificate_file) = files(&mut args)?;
     let removes_sealed_signer = args.flag("remove-sealed-key")?;
+    let registers = !args.flag("only-material")?;
     args.finish()?;
+    if removes_sealed_signer && !registers {
+        return Err(
+            UsageError::Conflict("give --remove-sealed-key or --only-material, not both").into(),
+        );
+    }
 
     let key = read_merchant_key(&key_file)?;
     let public_key = Some(key.public_key());
@@ -72,6 +78,10 @@ async fn import(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let key_arn = ensure_imported(&kms, &key_id, &key).await?;
     prove(&kms, &key_id, &certificate).await?;
     println!("A signature of {key_arn} verifies with the certificate's public key.");
+    if !registers {
+        println!("No certificate was registered, and no table was called.");
+        return Ok(());
+    }
     let table = deployment.keys_table().await?;
     let signs = SignWith::Kms { key_id };
     register(&table, &certificate, &signs, removes_sealed_signer).await?;
@@ -249,7 +259,7 @@ async fn csr(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let options = ["mchid", SIGNING_KEY, "merchant-name", PROFILE];
     let mut args = Args::parse(raw, &options, &[])?;
     let mchid = args.setting("mchid", "WECHATPAY_MCHID")?;
-    let key_id = args.setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
+    let key_id = signing_key(&mut args)?;
     let merchant_name = args.required("merchant-name")?;
     let account = Account::named(&mut args)?;
     args.finish()?;

@@ -144,6 +144,7 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
 The merchant's private key in KMS; each takes --mchid M --signing-key-id K (the output MerchantSigningKeyId), or the variables
 WECHATPAY_MCHID, MERCHANT_SIGNING_KEY_ID:
   cargo client keys import --merchant-key-file apiclient_key.pem --merchant-certificate-file apiclient_cert.pem [--remove-sealed-key]
+      [--only-material, for a replica of the key: nothing is registered]
       imports a private key that WeChat Pay knows into a KMS key of the origin EXTERNAL, for good, proves it by a signature and
       registers its certificate (takes the keys table as above, too). May be repeated after any failure
   cargo client keys csr --merchant-name NAME

@@ -26,7 +26,7 @@ use crate::{
     args::{Args, UsageError},
     deployment::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
-        waits_for_its_import,
+        optional_signing_key, waits_for_its_import,
     },
     secret_file::SecretFile,
     show, webhook,
@@ -82,7 +82,7 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         apiv3_version: args.number("apiv3-key-version")?,
         previous_apiv3_key: args.optional("previous-apiv3-key-file")?.map(PathBuf::from),
         merchant_key: args.optional("merchant-key-file")?.map(PathBuf::from),
-        signing_key_id: args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?,
+        signing_key_id: optional_signing_key(&mut args)?,
         removes_sealed_key: args.flag("remove-sealed-key")?,
     };
     args.finish()?;
@@ -143,7 +143,7 @@ async fn remove_merchant_certificate(
     let deployment = Deployment::read(&mut args)?;
     let serial_no = args.required("serial")?;
     let signer = args.required("merchant-signer")?;
-    let key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
+    let key_id = optional_signing_key(&mut args)?;
     args.finish()?;
     let signs = match (signer.as_str(), key_id) {
         ("sealed", _) => SignWith::Sealed,

@@ -13,12 +13,12 @@ use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 
 use crate::args::Args;
-use crate::deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service};
+use crate::deployment::{DEPLOYMENT, Deployment, SIGNING_KEY, key_service, optional_signing_key};
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &[SIGNING_KEY]].concat(), &[])?;
     let deployment = Deployment::read(&mut args)?;
-    let key_id = args.optional_setting(SIGNING_KEY, SIGNING_KEY_VARIABLE)?;
+    let key_id = optional_signing_key(&mut args)?;
     args.finish()?;
     let overview = deployment.keys_table().await?.overview().await?;
     let kms_key = match key_id {

@@ -12,10 +12,11 @@ const NETWORK: &str = r#"aws cloudformation deploy --stack-name wechatpay-networ
   --parameter-overrides NatGateways=2 InterfaceEndpoints=false"#;
 
 /// The commands of infra/DEPLOY.md for backups: the vault of the copies, and the plan.
-const COPIES: &str = r#"aws cloudformation deploy --region ap-southeast-1 --stack-name wechatpay-backup --template-file infra/backup.yaml \
+const COPIES: &str = r#"aws cloudformation deploy --region "$OTHER_REGION" --stack-name wechatpay-backup --template-file infra/backup.yaml \
   --capabilities CAPABILITY_IAM --parameter-overrides Mchid="$WECHATPAY_MCHID" CopiesOnly=true"#;
 const BACKUPS: &str = r#"aws cloudformation deploy --stack-name wechatpay-backup --template-file infra/backup.yaml --capabilities CAPABILITY_IAM \
-  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" RetentionDays=90 BackupCopyVaultArn=VAULT_ARN AlarmTopicArn=TOPIC_ARN"#;
+  --parameter-overrides Stack="$STACK" Mchid="$WECHATPAY_MCHID" EvidenceBucketName="$(output EvidenceBucketName)" \
+    RetentionDays=90 BackupCopyVaultArn=VAULT_ARN AlarmTopicArn=TOPIC_ARN"#;
 
 /// The command that shows which backup failed, and why.
 const BACKUP_FAILURES: &str = r#"aws logs filter-log-events --log-group-name /aws/events/wechatpay-backup --filter-pattern '{ $.detail.state != "COMPLETED" }' \
@@ -46,15 +47,18 @@ while aws pipes describe-pipe --name "$STACK-order-events" > /dev/null 2>&1; do 
 aws pipes create-pipe --cli-input-json file://stopped/pipe.json --source "$stream" --desired-state RUNNING"#;
 
 /// Those of it that work in another Region.
-const DEPLOY_THERE: &str = r#"export AWS_REGION=ap-southeast-1
-sam deploy --stack-name "$STACK" --parameter-overrides file://other-region.yaml Release="$(date -u +%Y%m%d-%H%M)" GradualRelease=off"#;
+const DEPLOY_THERE: &str = r#"export OTHER_REGION=ap-southeast-1
+export AWS_REGION="$OTHER_REGION" AWS_DEFAULT_REGION="$OTHER_REGION"
+sam deploy --region "$OTHER_REGION" --stack-name "$STACK" --parameter-overrides file://other-region.yaml Release="$(date -u +%Y%m%d-%H%M)" GradualRelease=off"#;
 const RESTORE_THERE: &str = r#"role="$(aws iam get-role --role-name "$STACK-restore" --query Role.Arn --output text)"
 storage="$(aws kms describe-key --key-id "$(output StorageKeyId)" --query KeyMetadata.Arn --output text)"
 for table in orders notices reconciliation undelivered-events keys; do
-  copy="$(aws backup list-recovery-points-by-backup-vault --backup-vault-name wechatpay-backup --by-resource-type DynamoDB --output text \
-    --query "reverse(sort_by(RecoveryPoints[?Status=='COMPLETED' && ends_with(ResourceArn, ':table/$STACK-$table')], &CreationDate))[0].RecoveryPointArn")"
+  copy="$(aws backup list-recovery-points-by-backup-vault --backup-vault-name wechatpay-backup --by-resource-type DynamoDB --output json \
+    --query "reverse(sort_by(RecoveryPoints[?Status=='COMPLETED' && ends_with(ResourceArn, ':table/$STACK-$table')], &CreationDate))[0].RecoveryPointArn" |
+    tr -d '"')"
+  [ "${copy:-null}" != null ] || { echo "$table: no copy"; continue; }
   job="$(aws backup start-restore-job --recovery-point-arn "$copy" --iam-role-arn "$role" --resource-type DynamoDB \
-    --metadata "targetTableName=$STACK-$table,encryptionType=KMS,kmsMasterKeyArn=$storage" --query RestoreJobId --output text)"
+    --metadata "targetTableName=$STACK-$table,encryptionType=KMS,kmsMasterKeyArn=$storage" --query RestoreJobId --output text)" || { echo "$table: not begun"; continue; }
   until status="$(aws backup describe-restore-job --restore-job-id "$job" --query Status --output text)" &&
     [ "$status" != PENDING ] && [ "$status" != RUNNING ]; do sleep 30; done
   echo "$table: $status"
@@ -65,14 +69,15 @@ const FAILED: &str = r#"aws cloudformation describe-stack-events --stack-name "$
   --query 'StackEvents[?ResourceStatus==`CREATE_FAILED`].[LogicalResourceId,ResourceStatusReason]'"#;
 
 /// The command that switches AWS Backup on.
-const REGIONS: &str = r#"for region in "$AWS_REGION" ap-southeast-1; do
+const REGIONS: &str = r#"export OTHER_REGION=ap-southeast-1
+for region in "$AWS_REGION" "$OTHER_REGION"; do
   aws backup update-region-settings --region "$region" --resource-type-opt-in-preference DynamoDB=true,S3=true \
     --resource-type-management-preference DynamoDB=true
   aws backup describe-region-settings --region "$region"
 done"#;
 
 /// The command that shows where the copies of backups are.
-const VAULT: &str = r#"aws cloudformation describe-stacks --region ap-southeast-1 --stack-name wechatpay-backup --output text \
+const VAULT: &str = r#"aws cloudformation describe-stacks --region "$OTHER_REGION" --stack-name wechatpay-backup --output text \
   --query "Stacks[0].Outputs[?OutputKey=='VaultArn'].OutputValue""#;
 
 /// The command of infra/runbooks/doctor.md that puts back what was changed by hand.
@@ -87,7 +92,7 @@ const DELETED: &str = r#"for table in orders; do
 done"#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 48] = [
+pub(super) const NOT_RUN: [(&str, &str); 49] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -213,6 +218,10 @@ pub(super) const NOT_RUN: [(&str, &str); 48] = [
     (
         BACKUPS,
         "the engine has no vaults; tests/sam/rules_test.py holds its parameters to the template's",
+    ),
+    (
+        "cargo client keys import --only-material --signing-key-id REPLICA --merchant-key-file apiclient_key.pem --merchant-certificate-file apiclient_cert.pem",
+        "the engine's replica of a key has its material; infra/client/tests/it/keys.rs runs it",
     ),
     (REGIONS, "the engine changes no settings of AWS Backup"),
     (VAULT, "the engine has no vaults"),

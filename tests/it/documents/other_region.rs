@@ -8,7 +8,7 @@ const PAGE: &str = "restore.md";
 const TABLES: &str = "orders notices reconciliation undelivered-events keys";
 
 pub(super) fn takes_over(testbed: &mut CommandRun) {
-    testbed.run(PAGE, "grep -v", &[]);
+    testbed.run(PAGE, "export OTHER_REGION=ap-southeast-1\ngrep -v", &[]);
     let parameters = testbed.shell.path("other-region.yaml");
     let parameters = std::fs::read_to_string(parameters).expect("the parameters there");
     assert!(parameters.contains("Mchid: "), "{parameters}");

@@ -187,6 +187,23 @@ fn no_command_names_a_merchant_where_the_stack_says_which_it_is() {
 }
 
 #[test]
+fn a_page_that_sets_the_region_sets_it_for_sam_too() {
+    // The AWS CLI and `cargo client` go by the first, SAM by the second.
+    let exports = |text: &str, name: &str| text.contains(&format!("{name}="));
+    let sets = all().into_iter().filter(|it| {
+        it.text.contains("export ") && exports(&it.text, " AWS_REGION")
+            || exports(&it.text, "AWS_DEFAULT_REGION")
+    });
+    let mut pages = 0;
+    for it in sets {
+        pages += 1;
+        let sets_both = exports(&it.text, " AWS_REGION") && exports(&it.text, "AWS_DEFAULT_REGION");
+        assert!(sets_both, "{}: {}", it.document, it.text);
+    }
+    assert!(pages >= 3, "{pages}");
+}
+
+#[test]
 fn no_document_prints_a_piece_of_a_command() {
     assert!(!all().is_empty());
 }

@@ -141,16 +141,23 @@ impl Stack {
             .filter(move |resource| resource.kind == kind)
     }
 
-    /// Its keys in KMS: those that it was given in place of its own, and those that it made.
+    /// Its keys in KMS: those that it was given, and those of its own that none was given in place
+    /// of.
     pub(crate) fn kms_keys(&self) -> impl Iterator<Item = Resource> {
         let given = [
             ("SecretsKey", "SecretsKeyArn"),
             ("FieldsKey", "FieldsKeyArn"),
+            ("MerchantSigningKey", "SigningKeyArn"),
         ];
         let given = given.map(|(logical, parameter)| (logical, self.parameter(parameter)));
         let given = given.into_iter().filter(|(_, arn)| !arn.is_empty());
         let given = given.map(|(logical, arn)| Resource::named(logical, arn));
-        given.chain(self.of_kind("AWS::KMS::Key").cloned())
+        let given: Vec<Resource> = given.collect();
+        let names: Vec<String> = given.iter().map(|key| key.logical.clone()).collect();
+        let own = self.of_kind("AWS::KMS::Key").cloned();
+        given
+            .into_iter()
+            .chain(own.filter(move |key| !names.contains(&key.logical)))
     }
 
     /// The resource of this name in the template.

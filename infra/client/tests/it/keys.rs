@@ -259,6 +259,45 @@ async fn a_private_key_is_imported_proved_and_registered_and_all_of_it_may_be_re
 }
 
 #[tokio::test]
+async fn into_a_replica_the_material_alone_is_imported_and_nothing_is_registered() {
+    let cloud = Cloud::start_with_kms("replica").await;
+    let key_id = signing_key(&cloud, "EXTERNAL", "RSA_2048").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    set_up_merchant(&cloud, &["--merchant-serial", "AAAA"]);
+    for printed in ["was imported", "holds this private key already"] {
+        let said = well(&files.import(&cloud, &key_id, &["--only-material"]));
+        assert!(said.contains(printed), "{said}");
+        assert!(said.contains("No certificate was registered"), "{said}");
+    }
+    let signs = SignWith::Kms {
+        key_id: key_id.clone(),
+    };
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.certificate(&signs).unwrap().serial_no, "AAAA");
+    refused(
+        &files.import(&cloud, &key_id, &["--only-material", "--remove-sealed-key"]),
+        "not both",
+    );
+}
+
+#[tokio::test]
+async fn a_signing_key_is_not_named_by_an_alias_since_functions_do_not_know_it_by_that() {
+    let cloud = Cloud::start_with_kms("alias").await;
+    let files = Files::of(&cloud, "first", KEY, CERTIFICATE);
+    let reason = "takes the id or the ARN of a key";
+    let arn = "arn:aws:kms:us-east-1:000000000000:alias/tea";
+    for alias in ["alias/tea", arn] {
+        refused(&files.import(&cloud, alias, &[]), reason);
+        let named = ["--signing-key-id", alias];
+        let certified = [&["merchant"][..], &files.options()[2..], &named].concat();
+        refused(&cloud.setup(&certified), reason);
+        let removed = ["--serial", SERIAL, "--merchant-signer", "kms"];
+        let removed = [&["remove-merchant-certificate"][..], &removed, &named].concat();
+        refused(&cloud.setup(&removed), reason);
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_comes_too_early_names_the_one_that_comes_first() {
     let cloud = Cloud::start_with_kms("early").await;
     let files = Files::of(&cloud, "first", KEY, CERTIFICATE);

@@ -45,6 +45,17 @@ pub struct OwnCertificates {
     of_earlier_versions: Option<OwnCertificate>,
 }
 
+impl OwnCertificate {
+    /// An earlier version writes when a certificate ends beside its one number only.
+    fn with_end_of(mut self, shared: Option<&Self>) -> Self {
+        let same = shared.filter(|shared| shared.serial_no.eq_ignore_ascii_case(&self.serial_no));
+        self.validity = self
+            .validity
+            .or_else(|| same.and_then(|same| same.validity));
+        self
+    }
+}
+
 impl OwnCertificates {
     /// The certificate of a key that signs: its own, or the one for all that have none.
     pub fn of(&self, signs: &SignWith) -> Option<&OwnCertificate> {
@@ -71,14 +82,15 @@ impl OwnCertificates {
 
     /// Reads the map `signer`.
     pub(super) fn read(signer: &Item) -> Self {
+        let shared = certificate(signer);
         let by_key = current(signer).into_iter().flatten();
         let by_key = by_key.filter_map(|(name, value)| {
             let certificate = certificate(value.as_m().ok()?)?;
-            Some((name.clone(), certificate))
+            Some((name.clone(), certificate.with_end_of(shared.as_ref())))
         });
         Self {
             by_key: by_key.collect(),
-            of_earlier_versions: certificate(signer),
+            of_earlier_versions: shared,
         }
     }
 }
@@ -294,8 +306,15 @@ impl StoredSigner {
     }
 
     /// Where nothing has the certificate any more that versions before this one name, they name
-    /// another one that is there.
+    /// another one that is there. If there is none, that one stays the certificate of whatever key
+    /// signs: else the next one that is registered would take its place for a key that has none.
     pub(super) fn mend_of_earlier_versions(&mut self) {
+        if self.by_key.is_empty() {
+            let shared = parts(&self.signer).map(AttributeValue::M);
+            let shared = shared.map(|shared| (OTHERS.to_owned(), shared));
+            self.by_key.extend(shared);
+            return;
+        }
         let kept = self.of_earlier_versions();
         let is_of_none = kept.is_some_and(|kept| self.named(&kept).is_empty());
         let first = self.by_key.keys().min().cloned();

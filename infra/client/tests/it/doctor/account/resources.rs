@@ -60,10 +60,27 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
         "<ParameterValue>sealed</ParameterValue>",
         "<ParameterValue>kms</ParameterValue>",
     );
-    let run = stage.doctor_where(&[waits, by_kms]);
+    let run = stage.doctor_where(&[waits, by_kms.clone()]);
     run.is_only("merchant-key-not-imported");
     let left_out = run.report["left_out"].to_string();
     assert!(left_out.contains("WeChat Pay"), "{left_out}");
+    // Where another key was given to sign, that one counts, and the stack's own one does not.
+    stage.aws(&format!("c('kms').disable_key(KeyId='{signing}')"));
+    let arn = "arn:aws:kms:us-east-1:000000000000:key/given";
+    let given = Change::replace(
+        &[PARAMETERS],
+        "<ParameterKey>SigningKeyArn</ParameterKey><ParameterValue>",
+        &format!("<ParameterKey>SigningKeyArn</ParameterKey><ParameterValue>{arn}"),
+    );
+    let waits = Change::answer(
+        &["TrentService.DescribeKey", arn],
+        r#"{"KeyMetadata":{"KeyState":"PendingImport","KeySpec":"RSA_2048","Origin":"EXTERNAL"}}"#,
+    );
+    let run = stage.doctor_where(&[waits, by_kms, given]);
+    run.is_only("merchant-key-not-imported");
+    let evidence = run.report["findings"][0]["evidence"].to_string();
+    assert!(evidence.contains(arn), "{evidence}");
+    stage.aws(&format!("c('kms').enable_key(KeyId='{signing}')"));
 }
 
 #[test]

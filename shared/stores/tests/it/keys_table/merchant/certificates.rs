@@ -220,6 +220,58 @@ async fn what_an_earlier_version_changes_counts_for_all_keys_until_they_are_regi
 }
 
 #[tokio::test]
+async fn a_key_that_has_none_of_its_own_keeps_the_number_of_a_sealed_key_that_is_taken_out() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    after(&bench, &sealed(&RsaKey::generate().pkcs8(), SIGNER_SERIAL)).await;
+    // As it is where the sealed key was the first. An earlier version imports the same pair into
+    // KMS, and registers nothing by key.
+    let AttributeValue::M(mut signer) = bench.attribute(&pk(), SIGNER).await else {
+        panic!("no map");
+    };
+    let AttributeValue::M(mut by_key) = signer["certificates"].clone() else {
+        panic!("no map");
+    };
+    by_key.retain(|name, _| name == "sealed");
+    assert_eq!(by_key.len(), 1);
+    signer.insert("certificates".to_owned(), AttributeValue::M(by_key));
+    bench.set(&pk(), SIGNER, AttributeValue::M(signer)).await;
+
+    let removed = MerchantChange {
+        removes_sealed_signer: true,
+        ..MerchantChange::default()
+    };
+    after(&bench, &removed).await;
+    let (in_kms, next) = (kms("own"), kms("next"));
+    let keys = after(&bench, &of(&next, "BBBB")).await;
+    name(&keys, &[(&in_kms, SIGNER_SERIAL), (&next, "BBBB")]);
+    assert_eq!(earlier(&bench).await, SIGNER_SERIAL);
+}
+
+#[tokio::test]
+async fn the_end_of_a_certificate_is_seen_though_an_earlier_version_registered_it() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let key = kms("own");
+    let keys = after(&bench, &of(&key, SIGNER_SERIAL)).await;
+    assert_eq!(keys.certificate(&key).expect("stored").validity, None);
+    let AttributeValue::M(mut signer) = bench.attribute(&pk(), SIGNER).await else {
+        panic!("no map");
+    };
+    let until = NOW.plus_s(86_400);
+    for (name, at) in [("not_before", NOW), ("not_after", until)] {
+        signer.insert(name.to_owned(), AttributeValue::N(at.0.to_string()));
+    }
+    bench.set(&pk(), SIGNER, AttributeValue::M(signer)).await;
+    let validity = read(&bench)
+        .await
+        .certificate(&key)
+        .expect("stored")
+        .validity;
+    assert_eq!(validity, Some(Validity { from: NOW, until }));
+}
+
+#[tokio::test]
 async fn a_certificate_is_registered_for_a_key_by_name_once_one_has_its_own() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
