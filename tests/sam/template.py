@@ -63,7 +63,9 @@ def for_local_engine(built, endpoint):
             continue
         properties = resource["Properties"] = shared | resource["Properties"]
         expressions = shared["Environment"]["Variables"] | properties["Environment"]["Variables"]
-        variables = {name: value(expression, references) for name, expression in expressions.items()}
+        variables = {
+            name: value(expression, references, document["Conditions"]) for name, expression in expressions.items()
+        }
         variables["AWS_ENDPOINT_URL"] = endpoint  # on AWS every service is where the SDK expects it
         properties["Environment"] = {"Variables": variables}
         functions[kebab(logical_id)] = Function(
@@ -79,14 +81,32 @@ def for_local_engine(built, endpoint):
     return Proof(path, functions)
 
 
-def value(expression, references):
-    """What a variable's expression stands for: a text, a reference, or a choice, of which the parameter is taken."""
+def value(expression, references, conditions):
+    """What a variable's expression stands for: a text, a reference, or a choice."""
     match expression:
         case str():
             return expression
         case {"Ref": name} if references.get(name) is not None:
             return str(references[name])
-        case {"Fn::If": [_, _, given]}:
-            return value(given, references)
+        case {"Fn::If": [condition, first, second]}:
+            chosen = first if holds({"Condition": condition}, references, conditions) else second
+            return value(chosen, references, conditions)
         case _:
             raise Failed(f"tests/sam/template.py gives {json.dumps(expression)} no value")
+
+
+def holds(condition, references, conditions):
+    """Whether a condition of the template is true."""
+    match condition:
+        case {"Condition": name}:
+            return holds(conditions[name], references, conditions)
+        case {"Fn::Equals": [one, other]}:
+            return value(one, references, conditions) == value(other, references, conditions)
+        case {"Fn::Not": [of]}:
+            return not holds(of, references, conditions)
+        case {"Fn::Or": several}:
+            return any(holds(one, references, conditions) for one in several)
+        case {"Fn::And": several}:
+            return all(holds(one, references, conditions) for one in several)
+        case _:
+            raise Failed(f"tests/sam/template.py does not know whether {json.dumps(condition)} is true")
