@@ -11,15 +11,26 @@ use super::stack::{Resource, Stack};
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Described {
-    key_metadata: Metadata,
+    key_metadata: KeyMetadata,
 }
 
+/// What KMS says of a key.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Metadata {
-    key_state: String,
-    key_spec: Option<String>,
-    origin: Option<String>,
+pub(crate) struct KeyMetadata {
+    pub(crate) key_state: String,
+    #[serde(default)]
+    pub(crate) key_spec: String,
+    #[serde(default)]
+    pub(crate) key_usage: String,
+    #[serde(default)]
+    origin: String,
+}
+
+pub(crate) async fn described(calls: &AwsCalls, key_id: &str) -> Result<KeyMetadata, CallError> {
+    let asked = json!({ "KeyId": key_id });
+    let described: Described = calls.ask(KMS, "DescribeKey", &asked).await?;
+    Ok(described.key_metadata)
 }
 
 #[derive(Deserialize)]
@@ -31,13 +42,12 @@ struct Rotation {
 pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
     let mut findings = Vec::new();
     for key in &stack.kms_keys().collect::<Vec<_>>() {
-        let asked = json!({ "KeyId": key.physical });
-        let described = match calls.ask::<Described>(KMS, "DescribeKey", &asked).await {
+        let described = match described(calls, &key.physical).await {
             Err(error) if error.is_missing() => {
                 findings.push(gone(key, error.to_string()));
                 continue;
             }
-            other => other?.key_metadata,
+            other => other?,
         };
         // Beside a sealed signer this key signs nothing.
         let is_used =
@@ -49,9 +59,9 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             continue;
         }
         findings.extend(policies::of_key(calls, stack, key).await?);
-        let rotates = described.key_spec.as_deref() == Some("SYMMETRIC_DEFAULT")
-            && described.origin.as_deref() == Some("AWS_KMS");
+        let rotates = described.key_spec == "SYMMETRIC_DEFAULT" && described.origin == "AWS_KMS";
         if rotates {
+            let asked = json!({ "KeyId": key.physical });
             let rotation: Rotation = calls.ask(KMS, "GetKeyRotationStatus", &asked).await?;
             if !rotation.key_rotation_enabled {
                 findings.push(rotation_off(key));
