@@ -40,6 +40,7 @@ mod late_money;
 mod late_news;
 mod leases;
 mod ledger;
+mod metrics;
 mod odd_shapes;
 mod one_command;
 mod order_reads;

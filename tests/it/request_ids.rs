@@ -66,9 +66,10 @@ async fn every_change_by_wechat_pay_s_news_has_its_request_id_in_the_journal_and
         .map(|callback| callback.id.clone());
     let paid = logged
         .iter()
-        .find(|line| line["message"] == "notice taken from the queue");
+        .find(|line| line["message"] == "order changed" && line["to"] == "paid");
     let paid = paid.unwrap();
-    assert_eq!(paid["notice_id"], json!(callback));
+    assert_eq!(paid["brought_by"], "notice");
+    assert_eq!(paid["cause_id"], json!(callback));
     assert_eq!(paid["wechat_request_id"], json!(listed[1].1));
     let mut different: Vec<&str> = listed.iter().map(|(_, id)| id.as_str()).collect();
     different.sort_unstable();

@@ -17,7 +17,7 @@ NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
 CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified", "WebhooksGivenUp")
 # The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
 METRICS = {"Ref": "AWS::StackName"}
-LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "emf.rs"
+LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "metrics.rs"
 WRITTEN = [ROOT / "functions", ROOT / "shared"]
 # Failures on our side, which a new version may cause. Refusals, parked money and receivers that are down have other causes.
 ON_OUR_SIDE = (
@@ -41,7 +41,7 @@ def violations(_parameters, resources):
     for metric in CALLS_BY_ITSELF:
         if not is_written(metric):
             yield f"no line carries {metric}, which ERROR lines are known by"
-    yield from throttled(resources)
+    yield from of_the_api(resources)
     for metric in listed():
         if not is_written(metric):
             yield f"{metric} is listed as a metric, and no line of the functions carries it"
@@ -89,7 +89,7 @@ def namespace(document):
 
 
 # Metrics of the log groups' filters, in the same namespace.
-OF_LOGS = {"ErrorLines", "NewErrorLines", "ReleaseErrorLines", "CallbacksThrottled"}
+OF_LOGS = {"ErrorLines", "NewErrorLines", "ReleaseErrorLines", "CallbacksThrottled", "ApiAnswers"}
 
 
 def is_named(alarm, page):
@@ -233,7 +233,8 @@ def is_written(metric):
 @cache
 def listed():
     """All metrics that a line may carry."""
-    return re.findall(r'^ {4}\("([A-Z]\w+)", "\w+"\),$', LISTED.read_text(), re.MULTILINE)
+    table = LISTED.read_text().partition("pub const METRICS")[2].partition("\n];")[0]
+    return re.findall(r'^ {4}\w+\(\s*"([A-Z]\w+)"', table, re.MULTILINE)
 
 
 @cache
@@ -266,19 +267,32 @@ def above(namespace, metric, dimensions, threshold, statistic="Sum", period_s=30
     }
 
 
-def throttled(resources):
-    """Callbacks that the API refuses by its rate are counted in its own log, which names route and status (as texts)."""
-    namespace, metric = THROTTLED
+# What filters count in the API's log: by the filter's name the pattern, the metric, its value, and its dimension.
+CALLBACK = '($.route = "POST /v1/callbacks/wechatpay")'
+BY_THE_API = {
+    "CallbacksThrottled": (f'{CALLBACK} && ($.status = "429")', THROTTLED[1], "1", None),
+    # CloudWatch takes for a dimension what the pattern has matched.
+    "ApiAnswers": ('($.route = "*") && ($.status = "*")', "ApiAnswers", "1", "status"),
+}
+
+
+def of_the_api(resources):
+    """What the API's own log counts, which names route and status (as texts) and what the gateway itself says. `error.messageString`
+    would bring quotation marks of its own, and the line be no JSON."""
     logged = resources["ApiStage"]["Properties"]["AccessLogSettings"]
-    for field in ('"route":"$context.routeKey"', '"status":"$context.status"'):
+    for field in ('"route":"$context.routeKey"', '"status":"$context.status"', '"error":"$context.error.message"'):
         if field not in logged["Format"]:
             yield f"the API's log has no {field}"
-    if resources.get("CallbacksThrottled", {}).get("Properties") != {
-        "LogGroupName": {"Ref": "ApiLogs"},
-        "FilterPattern": '{ ($.route = "POST /v1/callbacks/wechatpay") && ($.status = "429") }',
-        "MetricTransformations": [{"MetricNamespace": namespace, "MetricName": metric, "MetricValue": "1"}],
-    }:
-        yield "callbacks that the API refuses by its rate are not counted"
+    for name, (pattern, metric, value, dimension) in BY_THE_API.items():
+        counted = {"MetricNamespace": METRICS, "MetricName": metric, "MetricValue": value}
+        if dimension:
+            counted["Dimensions"] = [{"Key": dimension, "Value": f"$.{dimension}"}]
+        if resources.get(name, {}).get("Properties") != {
+            "LogGroupName": {"Ref": "ApiLogs"},
+            "FilterPattern": f"{{ {pattern} }}",
+            "MetricTransformations": [counted],
+        }:
+            yield f"{name} does not count what it is named for"
 
 
 def error_lines(resources):

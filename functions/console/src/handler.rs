@@ -18,6 +18,7 @@ use lambda_http::{
     },
     request::RequestContext,
 };
+use runtime::telemetry::emf::end_of_run;
 
 use crate::{
     app::App,
@@ -52,6 +53,7 @@ pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<Strin
     ] {
         set(&mut answer, name, value);
     }
+    end_of_run();
     answer
 }
 

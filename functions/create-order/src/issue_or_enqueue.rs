@@ -1,7 +1,11 @@
 //! From a reservation to the answer: a prepay value, now or by the queue, or the order that exists.
 
 use flows::{
-    api_request::ApiRequest, issue_prepay::IssueOutcome, origin::Origin, problem::Problem, view,
+    api_request::ApiRequest,
+    issue_prepay::{IssueOutcome, IssuedValue},
+    origin::Origin,
+    problem::Problem,
+    view,
 };
 use lambda_http::http::{Response, StatusCode};
 use payments::model::{ids::OrderNo, order::Order};
@@ -16,14 +20,16 @@ use crate::{
 /// When a caller whose order went to the queue should read it again, in seconds.
 const POLL_AFTER_S: i64 = 2;
 
-/// Gets a prepay value for what was reserved, here or by the queue, and answers.
+/// Gets a prepay value for what was reserved, here or by the queue, and answers. A value that was
+/// got here is left in `issued`, for the log.
 pub(crate) async fn issue_or_enqueue(
     app: &App,
     reservation: Reservation,
     request: &ApiRequest,
+    issued: &mut Option<IssuedValue>,
 ) -> Result<Response<String>, Problem> {
     match reservation {
-        Reservation::Leased(leased) => issue(app, leased, &request.origin).await,
+        Reservation::Leased(leased) => issue(app, leased, &request.origin, issued).await,
         Reservation::ForQueue(order) => {
             enqueue(app, &order.order_no, order.state.name(), 0, &request.origin).await
         }
@@ -41,6 +47,7 @@ async fn issue(
     app: &App,
     leased: LeasedOrder,
     origin: &Origin,
+    issued: &mut Option<IssuedValue>,
 ) -> Result<Response<String>, Problem> {
     let LeasedOrder {
         order,
@@ -54,11 +61,12 @@ async fn issue(
     } else {
         StatusCode::CREATED
     };
-    let issued = app
+    let outcome = app
         .issue_flow
         .issue(*order, body, app.prepay_budget, origin)
         .await?;
-    let answer = match issued {
+    let answer = match outcome {
+        IssueOutcome::Issued(value) => show(app, &issued.insert(value).order, status),
         IssueOutcome::Order(order) => show(app, &order, status),
         IssueOutcome::Rejected(reason) => return Err(Problem::wechatpay_refused(&reason)),
         IssueOutcome::Later(_) => {

@@ -4,6 +4,7 @@
 //!
 //! The way of a request: [`handler`].
 
+mod answered;
 pub mod app;
 pub mod handler;
 mod issue_or_enqueue;

@@ -11,7 +11,6 @@ use payments::{
     },
 };
 use stores::order_table::{ReserveOutcome, WriteOutcome};
-use tracing::info;
 use wechatpay::api::PrepayCall;
 
 use crate::app::App;
@@ -87,12 +86,6 @@ pub(crate) async fn reserve(
     };
     let mut found = match reserved? {
         ReserveOutcome::New => {
-            info!(
-                order_no = wanted.order_no.as_str(),
-                request_id = origin.cause.id(),
-                trace_id = origin.trace.id(),
-                "order reserved"
-            );
             return Ok(ours(Box::new(wanted)));
         }
         ReserveOutcome::Taken(found) => found,

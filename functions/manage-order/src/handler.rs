@@ -9,6 +9,7 @@ use flows::{
 };
 use lambda_http::http::{Response, request::Parts};
 use payments::model::{ids::OrderNo, order::Order};
+use runtime::telemetry::emf::end_of_run;
 
 use crate::{
     app::App,
@@ -37,7 +38,9 @@ pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> 
     }
     .answer()
     .await;
-    request.answer(answered)
+    let answer = request.answer(answered);
+    end_of_run();
+    answer
 }
 
 /// One request being handled.

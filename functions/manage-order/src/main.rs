@@ -8,7 +8,7 @@ use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let (settings, sandbox) = sandbox::start(CallLimits::PROMPT)?;
+    let (settings, sandbox) = sandbox::start("manage-order", CallLimits::PROMPT)?;
     let app = &App::open(settings, &sandbox);
     lambda_http::run(service_fn(async move |request: Request| {
         let (parts, body) = request.into_parts();

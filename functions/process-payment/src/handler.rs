@@ -21,6 +21,7 @@ use payments::{
     news::{refund::RefundNews, trade::TradeNotice},
     rules::{issue_order::BUDGET_MS, retry::retry_after_s},
 };
+use runtime::telemetry::emf::end_of_run;
 use stores::{
     order_table::WriteOutcome,
     queues::{PaymentRequest, PaymentResult, Queue},
@@ -71,7 +72,9 @@ impl Message {
 
 /// The outcome of a verified callback.
 enum CallbackOutcome {
-    /// It is dealt with.
+    /// It changed the books, which has a line of its own.
+    Changed,
+    /// It is dealt with, and nothing changed.
     Settled,
     /// Nothing is applied; an operator must do this. A payment has its own id in the notices table,
     /// whatever reported it.
@@ -83,10 +86,20 @@ enum CallbackOutcome {
     Failed { problem: String },
 }
 
+impl CallbackOutcome {
+    /// Whether the line of the change names this notice already.
+    fn is_logged_with_its_change(&self) -> bool {
+        match self {
+            Self::Changed => true,
+            Self::Settled | Self::Parked { .. } | Self::Failed { .. } => false,
+        }
+    }
+}
+
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
     let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
-    work_off(
+    let answer = work_off(
         batch,
         &app.clock,
         deadline_ms,
@@ -94,7 +107,9 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
         SIDE_BY_SIDE,
         work,
     )
-    .await
+    .await;
+    end_of_run();
+    answer
 }
 
 async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
@@ -176,16 +191,19 @@ async fn callback(
             return error.into();
         }
     };
-    info!(
-        notice_id = callback.id,
-        event_type = callback.event_type,
-        trace_id = trace.id(),
-        wechat_request_id = request_id.as_ref().map(RequestId::as_str),
-        "notice taken from the queue"
-    );
     let entry = LedgerEntry::of(record, &callback);
-    match settle(app, &entry, &callback, request_id, trace).await {
-        CallbackOutcome::Settled => {
+    let settled = settle(app, &entry, &callback, request_id.clone(), trace).await;
+    if !settled.is_logged_with_its_change() {
+        info!(
+            notice_id = callback.id,
+            event_type = callback.event_type,
+            trace_id = trace.id(),
+            wechat_request_id = request_id.as_ref().map(RequestId::as_str),
+            "notice taken from the queue"
+        );
+    }
+    match settled {
+        CallbackOutcome::Changed | CallbackOutcome::Settled => {
             ledger::settled(app, &entry).await;
             Verdict::Done
         }
@@ -244,9 +262,8 @@ async fn settle(
         }
     };
     match settled {
-        Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {
-            CallbackOutcome::Settled
-        }
+        Ok(SettleOutcome::Changed) => CallbackOutcome::Changed,
+        Ok(SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => CallbackOutcome::Settled,
         Ok(SettleOutcome::Parked {
             what_to_do,
             notice_id,
@@ -312,6 +329,19 @@ async fn issue(
     let within = time_left(app, deadline_ms);
     let origin = of_message(record, trace);
     match app.issue_flow.issue(*order, None, within, &origin).await {
+        Ok(IssueOutcome::Issued(issued)) => {
+            info!(
+                order_no = order_no.as_str(),
+                product = issued.order.product.name(),
+                renewed = issued.is_renewed,
+                trace_id = trace.id(),
+                wechat_request_id = issued.request_id.as_ref().map(RequestId::as_str),
+                PrepaysIssued = 1,
+                PrepaysPutOff = 0,
+                "prepay value stored"
+            );
+            Verdict::Done
+        }
         Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
         Ok(IssueOutcome::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),

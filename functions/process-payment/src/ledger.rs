@@ -3,12 +3,16 @@
 
 use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
 use payments::{model::ids::OrderNo, rules::retry::retry_after_s};
+use runtime::telemetry::emf::HELD;
 use stores::{
-    notices::{FailedNotice, NoticesError, ParkedNotice, SettledNotice, id_of_echo, id_of_message},
+    notices::{
+        FailedNotice, NoticeStatus, NoticesError, ParkedNotice, SettledNotice, id_of_echo,
+        id_of_message,
+    },
     order_table::ParkedStatus,
     queues::Queue,
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use wechatpay::callback::{Callback, Plaintext};
 
 use crate::app::App;
@@ -64,6 +68,7 @@ impl<'a> LedgerEntry<'a> {
 
 /// It must be delivered again, even if the notices table cannot be written.
 pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
+    info!(target: HELD, status = NoticeStatus::Pending.name(), NoticesRecorded = 1);
     let now = app.clock.now();
     let retries = entry.record.receive_count();
     let next_retry_at = now.plus_s(i64::from(retry_after_s(retries)));
@@ -92,6 +97,7 @@ pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     if retries == 0 && !entry.is_redriven() {
         return;
     }
+    info!(target: HELD, status = NoticeStatus::Settled.name(), NoticesRecorded = 1);
     let (order_no, now) = (entry.order_no.as_ref(), app.clock.now());
     let notice_id = entry.notice_id.as_str();
     let written = if retries == 0 {
@@ -173,6 +179,8 @@ pub(crate) async fn parked(
                 event_type = entry.event_type,
                 order_no = entry.order_no.as_ref().map(OrderNo::as_str),
                 what_to_do,
+                status = NoticeStatus::Parked.name(),
+                NoticesRecorded = 1,
                 "notice parked for a person"
             );
             Verdict::Done

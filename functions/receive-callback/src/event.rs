@@ -23,6 +23,17 @@ pub struct GatewayRequest {
     /// Whether `body` is Base64: so the gateway hands over what may be no text.
     #[serde(default)]
     pub is_base64_encoded: bool,
+    #[serde(default)]
+    pub request_context: RequestContext,
+}
+
+/// What the gateway says of the request.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestContext {
+    /// When the gateway received it, in milliseconds since 1970.
+    #[serde(rename = "timeEpoch")]
+    pub received_at_ms: Option<i64>,
 }
 
 /// Headers in the order of the event. The gateway writes names in lower case and joins the values
@@ -138,6 +149,24 @@ mod tests {
             "{body}"
         );
         assert!(body.contains("\u{652f}\u{4ed8}\u{6210}\u{529f}"), "{body}");
+    }
+
+    #[test]
+    fn the_time_at_which_the_gateway_received_it_is_read_where_it_is_there() {
+        for (fields, received_at_ms) in [
+            (
+                r#"{"requestContext":{"timeEpoch":1785556800123,"stage":"$default"}}"#,
+                Some(1_785_556_800_123),
+            ),
+            (r#"{"requestContext":{}}"#, None),
+            ("{}", None),
+        ] {
+            let event: GatewayRequest = serde_json::from_str(fields).expect("an event");
+            assert_eq!(
+                event.request_context.received_at_ms, received_at_ms,
+                "{fields}"
+            );
+        }
     }
 
     #[test]

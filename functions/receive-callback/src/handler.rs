@@ -6,6 +6,7 @@ use flows::{
     trace::Trace,
 };
 use http::{HeaderValue, Response, StatusCode, header};
+use runtime::telemetry::emf::end_of_run;
 use serde_json::json;
 use stores::queues::{PaymentResult, QueueError};
 use tracing::{error, info, warn};
@@ -22,6 +23,10 @@ use crate::{
 
 /// The largest callback that is accepted, in bytes. Real ones have about two thousand.
 pub const BODY_MAX: usize = 64 * 1024;
+
+/// Within this time of its request WeChat Pay expects the answer
+/// (shared/wechatpay/PROTOCOL.md, 7.3).
+const ACK_WITHIN_MS: i64 = 5_000;
 
 /// Why a callback is not acknowledged. WeChat Pay then sends it again, up to 15 times in a day.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +54,16 @@ pub enum ReceiveError {
 
 /// Answers one callback.
 pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
+    let answer = answer(app, event).await;
+    end_of_run();
+    answer
+}
+
+async fn answer(app: &App, event: GatewayRequest) -> Response<String> {
     let trace = Trace::from_header(None, &app.random);
+    // The gateway's time counts a cold start and a wait for a sandbox, too.
+    let received_at_ms = event.request_context.received_at_ms;
+    let received_at_ms = received_at_ms.unwrap_or_else(|| app.clock.now_ms());
     let length = event.body.as_deref().map_or(0, str::len);
     let (headers, body) = match event.into_parts() {
         Ok(parts) => parts,
@@ -60,14 +74,17 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
     let wechat_request_id = request_id.as_ref().map(RequestId::as_str);
     match accept(app, &headers, body, request_id.as_ref(), &trace).await {
         Ok(accepted) => {
+            let ack_ms = app.clock.now_ms().saturating_sub(received_at_ms).max(0);
+            let is_good = u32::from(ack_ms < ACK_WITHIN_MS);
             match accepted {
                 Accepted::Opened(callback) => info!(
                     notice_id = callback.id,
                     event_type = callback.event_type,
                     trace_id = trace.id(),
                     wechat_request_id,
-                    length,
                     CallbacksAccepted = 1,
+                    CallbacksGood = is_good,
+                    CallbackAckMs = ack_ms,
                     "callback queued"
                 ),
                 Accepted::Unreadable(unreadable) => warn!(
@@ -77,6 +94,8 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
                     wechat_request_id,
                     length,
                     CallbacksAccepted = 1,
+                    CallbacksGood = is_good,
+                    CallbackAckMs = ack_ms,
                     "callback queued for a person: WeChat Pay signed it, and it cannot be read"
                 ),
             }
@@ -174,13 +193,58 @@ fn name_of(refusal: &ReceiveError) -> &'static str {
     }
 }
 
+/// Whether a refused callback counts against the objective: WeChat Pay sent it, or may have sent
+/// it, and it is our side that does not take it. Anybody can post anything to the address, so what
+/// is not proved to be WeChat Pay's says nothing about us, and neither does a probe.
+fn counts_as_missed(refusal: &ReceiveError) -> bool {
+    match refusal {
+        // WeChat Pay's, by its signature or by our APIv3 key.
+        ReceiveError::NotVerified(_) | ReceiveError::NotText => true,
+        // It was not looked at closely enough to know, and the cause is on our side.
+        ReceiveError::Open(OpenCallbackError::Keys(_)) | ReceiveError::Queue(_) => true,
+        ReceiveError::Open(OpenCallbackError::Callback(refusal)) => match refusal {
+            // It verified, and does not open.
+            CallbackError::Envelope { .. }
+            | CallbackError::Open(_)
+            | CallbackError::Plaintext { .. } => true,
+            CallbackError::Verify(
+                VerifyError::MissingHeader { .. }
+                | VerifyError::BadTimestamp
+                | VerifyError::Stale { .. }
+                | VerifyError::FromTheFuture { .. }
+                | VerifyError::UnsupportedType { .. }
+                | VerifyError::UnknownSerial { .. }
+                | VerifyError::Probe { .. }
+                | VerifyError::NotBase64 { .. }
+                | VerifyError::WrongSignature { .. },
+            ) => false,
+        },
+        ReceiveError::TooLarge { .. } | ReceiveError::NotBase64(_) => false,
+    }
+}
+
+fn is_probe(refusal: &ReceiveError) -> bool {
+    matches!(
+        refusal,
+        ReceiveError::Open(OpenCallbackError::Callback(CallbackError::Verify(
+            VerifyError::Probe { .. }
+        )))
+    )
+}
+
 fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
     let (status, cause) = (status_of(refusal), name_of(refusal));
     let error = ErrorChain(refusal);
+    let missed = counts_as_missed(refusal).then_some(0);
     match refusal {
-        _ if status.is_server_error() => {
-            error!(cause, %error, length, CallbacksRefused = 1, "callback not acknowledged");
-        }
+        _ if status.is_server_error() => error!(
+            cause,
+            %error,
+            length,
+            CallbacksRefused = 1,
+            CallbacksGood = missed,
+            "callback not acknowledged"
+        ),
         ReceiveError::NotVerified(_) => error!(
             cause,
             %error,
@@ -188,15 +252,24 @@ fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
             what_to_do = "find out which of WeChat Pay's keys is missing or wrong here (infra/runbooks/keys.md): our APIv3 key decrypts this callback, so it is WeChat Pay's",
             CallbacksRefused = 1,
             CallbacksUnverified = 1,
+            CallbacksGood = missed,
             "callback refused: none of WeChat Pay's keys here verifies it"
         ),
+        _ if is_probe(refusal) => {
+            warn!(cause, %error, length, CallbackProbes = 1, "callback refused");
+        }
         ReceiveError::TooLarge { .. }
         | ReceiveError::Open(_)
         | ReceiveError::NotBase64(_)
         | ReceiveError::NotText
-        | ReceiveError::Queue(_) => {
-            warn!(cause, %error, length, CallbacksRefused = 1, "callback refused");
-        }
+        | ReceiveError::Queue(_) => warn!(
+            cause,
+            %error,
+            length,
+            CallbacksRefused = 1,
+            CallbacksGood = missed,
+            "callback refused"
+        ),
     }
     let mut answer = Response::new(json!({"code": "FAIL", "message": cause}).to_string());
     *answer.status_mut() = status;

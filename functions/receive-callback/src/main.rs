@@ -12,7 +12,7 @@ use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let (settings, sandbox) = sandbox::start(CallLimits::CALLBACK)?;
+    let (settings, sandbox) = sandbox::start("receive-callback", CallLimits::CALLBACK)?;
     let app = &App::open(settings, &sandbox);
     lambda_runtime::run(service_fn(
         async move |event: LambdaEvent<GatewayRequest>| {

@@ -12,6 +12,7 @@ use payments::{
     model::{bill_date::BillDate, journal::Cause},
     reconcile::{day_runs::RunRequest, lateness::late_at},
 };
+use runtime::telemetry::emf::end_of_run;
 use serde::{Deserialize, Deserializer, Serialize};
 use stores::{order_table::TableError, queues::ReconcileWork};
 use strict_json::{Null, Object, Wrong};
@@ -96,6 +97,12 @@ const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 /// # Errors
 /// When a sweep could read no part of its index.
 pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
+    let output = work(app, event, deadline_ms).await;
+    end_of_run();
+    output
+}
+
+async fn work(app: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
     match event {
         Input::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(app.clock.now_ms().saturating_add(SWEEP_MS));

@@ -204,6 +204,9 @@ pub(crate) fn swept(app: &App, report: &SweepReport, missing: DaysMissing, trace
         HostsAvoided = app.wechat.hosts_avoided(),
         DaysMissing = missing.last.map(u32::from),
         EarlierDaysMissing = missing.earlier,
+        ChecksDone = report.claimed,
+        ChecksLeft = report.left,
+        ChecksFailed = report.failed,
         "sweep done"
     );
 }

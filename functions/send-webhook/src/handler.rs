@@ -15,7 +15,10 @@ use payments::{
         next_attempt_after_s,
     },
 };
-use runtime::net::{BadUrl, WebhookUrl};
+use runtime::{
+    net::{BadUrl, WebhookUrl},
+    telemetry::emf::{HELD, end_of_run},
+};
 use standard_webhooks::{SignError, sign};
 use stores::{
     keys_table::{Endpoint, KeysError, Webhook},
@@ -106,7 +109,7 @@ impl NotDelivered {
 /// Processes a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
     let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
-    work_off(
+    let answer = work_off(
         batch,
         &app.clock,
         deadline_ms,
@@ -114,7 +117,9 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
         SIDE_BY_SIDE,
         work,
     )
-    .await
+    .await;
+    end_of_run();
+    answer
 }
 
 async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
@@ -178,6 +183,11 @@ async fn deliver(
         } => left_ms.min(SLOW_MS),
         CallTime::Later { may_wait: true, .. } | CallTime::Now => left_ms,
     };
+    if attempt == 1 && !replay {
+        // Of the way through stream, Pipe, bus and queue.
+        let delay_s = app.clock.now().since(event.at).max(0);
+        info!(target: HELD, WebhookDelay = delay_s);
+    }
     let posted = post(app, endpoint, event, within_ms).await;
     let now_ms = app.clock.now_ms();
     let timed_out = matches!(posted, Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)));
@@ -205,6 +215,7 @@ async fn deliver(
                 host,
                 status,
                 WebhooksDelivered = 1,
+                WebhookAttempts = attempt,
                 "webhook delivered"
             );
             if may_be_on_record(event, replay, attempt, app.clock.now())
@@ -230,6 +241,7 @@ async fn deliver(
                 app.keys
                     .disable_webhook(client_id, &endpoint.url, &run, &why, now)
                     .await?;
+                info!(target: HELD, WebhooksDisabled = 1);
                 keep(app, event, &why, now).await
             }
             None => Err(NotDelivered::Refused { status }),
@@ -429,6 +441,7 @@ async fn try_later(
                 WebhooksNotTaken = 1,
                 WebhooksNotTakenAgain = again,
                 WebhooksGivenUp = 1,
+                WebhookAttempts = attempt,
                 WebhookReceiversGone = gone,
                 "webhook given up: it goes to the dead-letter queue"
             );

@@ -15,4 +15,4 @@ mod reject;
 mod store;
 
 pub use flow::IssueFlow;
-pub use outcome::{IssueError, IssueOutcome};
+pub use outcome::{IssueError, IssueOutcome, IssuedValue};

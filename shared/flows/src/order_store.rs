@@ -12,7 +12,7 @@ use payments::{
         overdue_refund,
     },
 };
-use runtime::{backoff::Backoff, clock::Clock, random::Random};
+use runtime::{backoff::Backoff, clock::Clock, random::Random, telemetry::emf::HELD};
 use stores::{
     order_table::{ApplyOutcome, OrderTable, TableError},
     queues::{PaymentRequest, Queue},
@@ -86,7 +86,12 @@ impl OrderStore {
                 self.announce(change).await;
                 Ok(true)
             }
-            Ok(ApplyOutcome::VersionMoved) | Err(TableError::Conflict) => Ok(false),
+            Ok(ApplyOutcome::VersionMoved) => {
+                info!(target: HELD, conflict = "version", DynamodbConflicts = 1);
+                Ok(false)
+            }
+            // Counted where DynamoDB answered.
+            Err(TableError::Conflict) => Ok(false),
             Err(other) => Err(other),
         }
     }
@@ -169,22 +174,28 @@ impl Rounds<'_> {
 /// Logs one line for each change; an ERROR if an operator must act.
 fn log(change: &OrderChange) {
     let order_no = change.from.order_no.as_str();
+    let event = change.events.first();
+    let (cause_id, trace_id) = (
+        event.map(|event| event.cause.id()),
+        event.map(|event| event.trace.as_str()),
+    );
     let wechat_request_id = change
         .events
         .iter()
         .find_map(|event| event.request_id.as_ref());
     let wechat_request_id = wechat_request_id.map(RequestId::as_str);
     if change.from.state.name() != change.to.name() {
-        let settlement_delay_s = change
-            .books()
-            .zip(change.events.first())
-            .map(|(payment, event)| event.at.since(payment.paid_at));
+        let booked = change.books().zip(event);
         info!(
             order_no,
             from = change.from.state.name(),
             to = change.to.name(),
-            settlement_delay_s,
+            brought_by = event.map(|event| event.cause.kind()),
+            cause_id,
+            trace_id,
             wechat_request_id,
+            SettlementDelay = booked.map(|(payment, event)| event.at.since(payment.paid_at).max(0)),
+            PaidFen = booked.map(|_| change.from.amount.get()),
             "order changed"
         );
     }
@@ -198,8 +209,12 @@ fn log(change: &OrderChange) {
         refund_no = to.refund_no.as_str(),
         from,
         to = to.state.name(),
+        state = to.state.name(),
         amount_fen = to.amount.get(),
+        cause_id,
+        trace_id,
         wechat_request_id,
+        RefundAge = event.map(|event| event.at.since(to.created_at).max(0)),
         "refund changed"
     );
     if let Some(what_to_do) = what_to_do(to) {

@@ -287,6 +287,11 @@ impl Problem {
         )
     }
 
+    /// Whether WeChat Pay refuses the order, and not we.
+    pub fn is_wechats_refusal(&self) -> bool {
+        self.code == Self::WECHATPAY_REFUSED
+    }
+
     /// The body is larger than the route allows.
     pub fn too_large(limit: usize) -> Self {
         Self::new(

@@ -9,8 +9,9 @@ use runtime::{
     clock::Clock,
     env::{ProcessEnv, SettingsError, SettingsReader, Vars},
     random::Random,
-    telemetry,
+    telemetry::{self, emf::HELD},
 };
+use tracing::info;
 
 /// What the parts of a function are built over.
 #[derive(Clone, Debug)]
@@ -51,12 +52,17 @@ pub fn read<S: FunctionSettings>(vars: &dyn Vars) -> Result<(AwsSettings, S), Se
 }
 
 /// Starts the log, reads the settings from the environment of the process, and builds what the
-/// function's parts are built over. No call is made. `limits` are those of its calls to AWS.
+/// function's parts are built over. No call is made. `limits` are those of its calls to AWS. The
+/// cold start is counted for `function` on the first line of its first run.
 ///
 /// # Errors
 /// [`SettingsError`] names everything that is missing or malformed.
-pub fn start<S: FunctionSettings>(limits: CallLimits) -> Result<(S, Sandbox), SettingsError> {
+pub fn start<S: FunctionSettings>(
+    function: &'static str,
+    limits: CallLimits,
+) -> Result<(S, Sandbox), SettingsError> {
     telemetry::init(&ProcessEnv);
+    info!(target: HELD, function, ColdStarts = 1);
     let (aws, settings) = read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let sandbox = Sandbox {

@@ -7,6 +7,7 @@
 //! compiled in: reading the platform's store is what makes a default client slow to start.
 //! Everything is built when it is first used, so a cold start makes no call.
 
+mod counted;
 mod error;
 
 use std::net::Ipv4Addr;
@@ -35,6 +36,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::env::SettingsReader;
+
+use counted::CountedAttempts;
 
 pub use error::{AwsError, FailureKind};
 
@@ -269,7 +272,10 @@ impl Aws {
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.config);
         aws_sdk_dynamodb::Client::from_conf(
-            config.retry_partition(self.retry_partition.clone()).build(),
+            config
+                .retry_partition(self.retry_partition.clone())
+                .interceptor(CountedAttempts::DynamoDb)
+                .build(),
         )
     }
 
@@ -293,7 +299,12 @@ impl Aws {
 
     pub fn kms(&self) -> aws_sdk_kms::Client {
         let config = aws_sdk_kms::config::Builder::from(&self.config);
-        aws_sdk_kms::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+        aws_sdk_kms::Client::from_conf(
+            config
+                .retry_partition(self.retry_partition.clone())
+                .interceptor(CountedAttempts::Kms)
+                .build(),
+        )
     }
 }
 

@@ -11,6 +11,8 @@
 //! has an alarm of its own (the Lambda runtime: a panic), so their ERROR is written as WARN.
 
 pub mod emf;
+mod line_metrics;
+pub mod metrics;
 mod our_crates;
 
 use tracing::Subscriber;

@@ -17,6 +17,7 @@ mod exchange;
 mod host_health;
 mod hosts;
 mod limits;
+mod measured;
 mod settings;
 mod wire;
 
@@ -40,11 +41,15 @@ use wechatpay::{
     api::{Call, Method, Outgoing, Repeat},
 };
 
+use exchange::Exchange;
 use hosts::Failover;
+use measured::MeasuredCall;
 
 pub use crate::not_sent::NotSent;
 pub use bucket::Bucket;
 pub use hosts::{Host, Hosts};
+pub use limits::Limit;
+pub use measured::CallResult;
 pub use settings::{Limits, WechatSettings};
 
 /// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is
@@ -203,28 +208,45 @@ impl WechatApi {
     ) -> Result<CallReply<C::Answer>, NotSent> {
         let deadline = self.0.clock.deadline(within);
         let outgoing = call.outgoing();
-        let asks = outgoing.method == Method::Get;
         if asks_for_a_refund(&outgoing) {
-            self.wait_for(&self.0.refunds, &deadline).await?;
+            self.wait_for(Limit::Refunds, &self.0.refunds, &deadline)
+                .await?;
         }
-        let (keys, received) = self.exchange(outgoing, host, &deadline).await?;
+        let Exchange {
+            keys,
+            received,
+            took_ms,
+        } = self.exchange(outgoing, host, &deadline).await?;
+        let made = MeasuredCall {
+            interface: call.interface(),
+            host,
+            took_ms,
+        };
         let answer = match received {
             Ok(Some(received)) => {
                 return Ok(CallReply {
                     answer: self
-                        .verify_and_parse::<C>(keys.as_ref(), &received, asks)
+                        .verify_and_parse::<C>(keys.as_ref(), &received, made)
                         .await,
                     request_id: received.request_id,
                 });
             }
             Ok(None) => {
                 let what = "WeChat Pay's answer is longer than any known one";
-                warn!(?host, cause = "too_long", WechatCallsFailed = 1, "{what}");
+                warn!(
+                    interface = made.interface.name(),
+                    host = host.name(),
+                    outcome = CallResult::Unreadable.name(),
+                    WechatCallMs = took_ms,
+                    cause = "too_long",
+                    WechatCallsFailed = 1,
+                    "{what}"
+                );
                 CallOutcome::Unknown(what.to_owned())
             }
             Err(error) => {
                 let error = error.without_url();
-                self.log_unanswered(host, &error);
+                self.log_unanswered(made, &error);
                 CallOutcome::Unknown(if error.is_timeout() {
                     "time-out".to_owned()
                 } else {
@@ -268,7 +290,7 @@ impl WechatApi {
             Ok(answer) => Ok(answer),
             // The first call was sent, so its outcome counts.
             Err(error) => {
-                warn!(host = ?other, %error, "the call was not repeated");
+                warn!(host = other.name(), %error, "the call was not repeated");
                 Ok(answer)
             }
         }

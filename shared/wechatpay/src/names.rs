@@ -1,7 +1,7 @@
 //! Stable names for errors. Alarms and dashboards are built on them, so they may be added to and
 //! never changed.
 
-/// Writes an error's `name()` and, for tests, the list of its names from one table, so the list is
+/// Writes an error's `name()` and the list of its names from one table, so the list is
 /// never short of a variant. The variants after `of` wrap an error that has a name of its own.
 macro_rules! names {
     ($error:ident { $($variant:ident = $name:literal,)+ } $(of $($wrapper:ident)|+)?) => {
@@ -16,8 +16,7 @@ macro_rules! names {
             }
 
             /// All names but those of wrapped errors.
-            #[cfg(test)]
-            pub(crate) const NAMES: &[&str] = &[$($name,)+];
+            pub const NAMES: &[&str] = &[$($name,)+];
         }
     };
 }

@@ -174,8 +174,11 @@ impl CloudWatch {
             dimensions.sort();
             for metric in directive["Metrics"].as_array().expect("metrics") {
                 let name = metric["Name"].as_str().expect("a name");
-                let value = line[name].as_i64().expect("a number on the line");
-                self.put((namespace, name, dimensions.clone()), at_ms, value);
+                let one = || std::slice::from_ref(&line[name]);
+                for value in line[name].as_array().map_or_else(one, Vec::as_slice) {
+                    let value = value.as_i64().expect("a number on the line");
+                    self.put((namespace, name, dimensions.clone()), at_ms, value);
+                }
             }
         }
     }

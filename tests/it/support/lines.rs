@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, Once, PoisonError},
 };
 
-use runtime::{clock::Clock, telemetry};
+use runtime::{
+    clock::Clock,
+    telemetry::{self, metrics::METRICS},
+};
 use tracing::instrument::WithSubscriber;
 
 use super::MCHID;
@@ -57,12 +60,30 @@ impl Lines {
         lines
     }
 
-    /// The lines of all levels, and forgets them.
+    /// The lines of all levels, and forgets them. What divides a metric has a listed value, in
+    /// every test that reads lines.
     pub(crate) fn take_all(&self) -> Vec<serde_json::Value> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8(std::mem::take(&mut *written)).expect("text");
         let lines = text.lines().map(serde_json::from_str);
-        lines.collect::<Result<_, _>>().expect("JSON")
+        let lines: Vec<serde_json::Value> = lines.collect::<Result<_, _>>().expect("JSON");
+        lines.iter().for_each(has_listed_values);
+        lines
+    }
+}
+
+fn has_listed_values(line: &serde_json::Value) {
+    for metric in METRICS
+        .iter()
+        .filter(|metric| line.get(metric.name).is_some())
+    {
+        for dimension in metric.by.iter().copied().flatten() {
+            if let Some(value) = line[dimension.field].as_str() {
+                let (name, field) = (metric.name, dimension.field);
+                let is_listed = dimension.values.contains(&value);
+                assert!(is_listed, "{name} by {field} does not list {value}: {line}");
+            }
+        }
     }
 }
 

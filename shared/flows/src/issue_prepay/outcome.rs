@@ -20,13 +20,26 @@ use crate::{problem::Problem, query_order::QueryError, stored_body::BodyError};
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssueOutcome {
-    /// The present order, which needs no further attempt: it has a prepay value, or changed
-    /// meanwhile (paid, closed).
+    /// This attempt got the order a value. Whoever asked for it logs that.
+    Issued(IssuedValue),
+    /// The present order, which needs no further attempt: another attempt got it a value, or it
+    /// changed meanwhile (paid, closed).
     Order(Box<Order>),
     /// The order is rejected: WeChat Pay refused it for good.
     Rejected(OrderRefusal),
     /// The order still needs a prepay value. A later attempt or the sweep continues.
     Later(IssueFailure),
+}
+
+/// A prepay value that was got and stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuedValue {
+    /// The order with it.
+    pub order: Box<Order>,
+    /// Whether it takes the place of an expired one.
+    pub is_renewed: bool,
+    /// WeChat Pay's `Request-ID` of the answer.
+    pub request_id: Option<RequestId>,
 }
 
 impl IssueOutcome {

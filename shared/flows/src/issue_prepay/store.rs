@@ -5,12 +5,12 @@ use payments::{
     rules::issue_order::IssuedPrepay,
 };
 use stores::order_table::WriteOutcome;
-use tracing::{info, warn};
+use tracing::warn;
 use wechatpay::{RequestId, api::PrepayValue, pay};
 
 use super::{
     flow::IssueFlow,
-    outcome::{IssueError, IssueOutcome},
+    outcome::{IssueError, IssueOutcome, IssuedValue},
 };
 use crate::origin::Origin;
 
@@ -30,25 +30,25 @@ impl IssueFlow {
         };
         let issued = IssuedPrepay::new(&order, params, &context.with_request_id(request_id));
         let order_no = order.order_no.as_str();
-        match self.orders.store_prepay(&order, &issued).await? {
-            WriteOutcome::Written(order) => {
-                info!(
-                    order_no,
-                    product = order.product.name(),
-                    renewed = issued.event.is_none(),
-                    wechat_request_id = request_id.map(RequestId::as_str),
-                    PrepaysIssued = 1,
-                    PrepaysPutOff = 0,
-                    "prepay value stored"
-                );
-                Ok(IssueOutcome::Order(order))
-            }
+        let wechat_request_id = request_id.map(RequestId::as_str);
+        let stored = self.orders.store_prepay(&order, &issued).await;
+        let stored = stored.inspect_err(|_| {
+            // The call has no line of its own, and WeChat Pay's support asks for this.
+            warn!(order_no, wechat_request_id, "a prepay value was not stored");
+        });
+        match stored? {
+            WriteOutcome::Written(order) => Ok(IssueOutcome::Issued(IssuedValue {
+                order,
+                is_renewed: issued.event.is_none(),
+                request_id: request_id.cloned(),
+            })),
             // The order was paid before the value was stored, or our lease ended and another
             // process's value is the valid one. Our value is dropped and never given out.
             WriteOutcome::Superseded(found) => {
                 warn!(
                     order_no,
                     state = found.state.name(),
+                    wechat_request_id,
                     "the order moved on while its prepay value was on the way"
                 );
                 Ok(IssueOutcome::of_changed(*found, self.clock.now()))

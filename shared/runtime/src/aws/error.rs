@@ -139,7 +139,7 @@ fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>) -> FailureK
 }
 
 /// The codes with which DynamoDB, SQS and KMS ask for fewer calls.
-fn is_throttling(code: &str) -> bool {
+pub(super) fn is_throttling(code: &str) -> bool {
     matches!(
         code,
         "ThrottlingException"

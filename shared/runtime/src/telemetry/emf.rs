@@ -6,13 +6,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use serde_json::{Map, Value, json};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::{
     fmt::{
         FmtContext, FormatEvent, FormatFields,
@@ -21,101 +21,38 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::our_crates::is_ours;
+use super::{
+    line_metrics::{Held, Sample},
+    metrics::named,
+    our_crates::is_ours,
+};
 use crate::clock::Clock;
 
 /// The namespace of metrics if none is set; deployed functions always have one set.
 pub(super) const NO_STACK: &str = "WechatPayOnLambda";
 
-/// The dimension that separates merchants.
-const MERCHANT: &str = "Mchid";
+/// The target of an event that is nothing but values: they go onto the next line that carries
+/// metrics, or have one of their own at the end of the run.
+pub const HELD: &str = "runtime::telemetry::held";
 
-/// The one other dimension: if a line with a metric has a text in this field, the metric is also
-/// stored for each of its values. These are names from our code, never a text from outside: each
-/// value is a separate, billed metric.
-const CAUSE: &str = "cause";
+/// The target of the event that ends a run.
+const END: &str = "runtime::telemetry::end";
 
-/// Every metric there is, with the unit that CloudWatch calls it by.
-const METRICS: [(&str, &str); 41] = [
-    // Result of getting a prepay value for an order. `PrepaysPutOff` is 1 or 0 for each, so that
-    // its average is their share.
-    ("PrepaysIssued", "Count"),
-    ("PrepaysRejected", "Count"),
-    ("PrepaysPutOff", "Count"),
-    // Calls to WeChat Pay: those that changed something there, and those that failed, by cause.
-    ("WechatCallsDone", "Count"),
-    ("WechatCallsFailed", "Count"),
-    // WeChat Pay refuses the merchant, or what answers is not proved to be WeChat Pay.
-    ("MerchantRefusals", "Count"),
-    ("AnswersUnverified", "Count"),
-    // How many of WeChat Pay's two hosts this sandbox avoids since they do not answer.
-    ("HostsAvoided", "Count"),
-    // Callbacks; those that were refused also by cause.
-    ("CallbacksAccepted", "Count"),
-    ("CallbacksRefused", "Count"),
-    ("CallbacksUnverified", "Count"),
-    // How often a client has used up its limit: once for each window, however many requests follow.
-    ("ClientsLimited", "Count"),
-    // The sweep.
-    ("SweepsFinished", "Count"),
-    ("OldestOverdue", "Seconds"),
-    ("OverdueRefund", "Seconds"),
-    ("OverdueRecovery", "Seconds"),
-    ("OverdueClosing", "Seconds"),
-    ("OverdueLook", "Seconds"),
-    // A day's reconciliation.
-    ("YesterdaysReconciled", "Count"),
-    // 1 or 0 from each sweep: whether the last day that had to be reconciled by 13:00 was not.
-    ("DaysMissing", "Count"),
-    // How many of the days of the week before it were not.
-    ("EarlierDaysMissing", "Count"),
-    ("DaysReconciled", "Count"),
-    ("DaysPreviewed", "Count"),
-    ("DaysFailed", "Count"),
-    ("FundSidesReconciled", "Count"),
-    ("FundSidesFailed", "Count"),
-    ("BillsAwaited", "Count"),
-    ("BillsLate", "Count"),
-    ("BillRows", "Count"),
-    ("CarriedTrades", "Count"),
-    ("Differences", "Count"),
-    ("DifferencesOpened", "Count"),
-    ("OpenDifferences", "Count"),
-    // How many notices wait for an operator.
-    ("NoticesParked", "Count"),
-    // Days until the merchant's certificate ends, and the last of WeChat Pay's.
-    ("MerchantCertificateDaysLeft", "Count"),
-    ("PlatformCertificateDaysLeft", "Count"),
-    // Webhooks.
-    ("WebhooksDelivered", "Count"),
-    ("WebhooksNotTaken", "Count"),
-    ("WebhooksNotTakenAgain", "Count"),
-    ("WebhooksGivenUp", "Count"),
-    // A receiver answered 410, or an event was stored for one that is disabled.
-    ("WebhookReceiversGone", "Count"),
-];
+/// A run of a function is over: values that found no line so far get one. Nothing is written where
+/// there are none.
+pub fn end_of_run() {
+    tracing::info!(target: END, "measured in this run");
+}
 
 /// Whether lines of this kind may carry a metric: then they are written at any `LOG_LEVEL`, since
 /// alarms wait for them.
 pub(super) fn carries_metrics(metadata: &Metadata<'_>) -> bool {
     metadata.is_event()
-        && metadata
-            .fields()
-            .iter()
-            .any(|field| unit_of(&field).is_some())
-}
-
-/// The unit of the metric in a field; `None` if the field is not a metric.
-fn unit_of(field: &Field) -> Option<&'static str> {
-    // All other fields have lower-case names.
-    if !field
-        .name()
-        .starts_with(|first: char| first.is_ascii_uppercase())
-    {
-        return None;
-    }
-    let known = METRICS.iter().find(|(name, _)| *name == field.name());
-    known.map(|(_, unit)| *unit)
+        && (metadata.target() == END
+            || metadata
+                .fields()
+                .iter()
+                .any(|field| named(field.name()).is_some()))
 }
 
 /// A field that all ERROR lines have: the release that wrote them. By it an alarm separates a new
@@ -126,10 +63,14 @@ const RELEASE: &str = "release";
 /// our own crates.
 pub(super) struct WithMetrics {
     json: Format<Json>,
+    /// The same without `target`, for our lines at INFO: their texts are found in the source, and
+    /// most lines are such.
+    brief: Format<Json>,
     namespace: String,
     mchid: Option<String>,
     release: Option<String>,
     clock: Clock,
+    held: Mutex<Held>,
 }
 
 impl WithMetrics {
@@ -143,12 +84,31 @@ impl WithMetrics {
         clock: Clock,
     ) -> Self {
         Self {
+            brief: json.clone().with_target(false),
             json,
             namespace,
             mchid,
             release,
             clock,
+            held: Mutex::default(),
         }
+    }
+
+    /// What is added to a line with these values of its own.
+    fn members(&self, own: &Sample) -> Map<String, Value> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (namespace, mchid) = (self.namespace.as_str(), self.mchid.as_deref());
+        held.members(own, namespace, mchid, self.clock.now_ms())
+    }
+
+    fn holds_nothing(&self) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.is_empty()
+    }
+
+    fn hold(&self, sample: Sample) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.keep(sample);
     }
 }
 
@@ -163,108 +123,71 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line_metrics = LineMetrics::default();
-        if carries_metrics(event.metadata()) {
-            event.record(&mut line_metrics);
+        let metadata = event.metadata();
+        let own = if carries_metrics(metadata) {
+            Sample::of(event)
+        } else {
+            Sample::default()
+        };
+        if metadata.target() == HELD {
+            self.hold(own);
+            return Ok(());
         }
-        let is_error = *event.metadata().level() == Level::ERROR;
-        let is_lowered = is_error && !is_ours(event.metadata().target());
+        if metadata.target() == END {
+            while !self.holds_nothing() {
+                let mut line = String::new();
+                self.brief
+                    .format_event(context, Writer::new(&mut line), event)?;
+                write_with(&mut writer, &line, self.members(&Sample::default()))?;
+            }
+            return Ok(());
+        }
+        let (level, is_ours) = (
+            *event.metadata().level(),
+            is_ours(event.metadata().target()),
+        );
+        let is_error = level == Level::ERROR;
+        let is_lowered = is_error && !is_ours;
+        let json = if level == Level::INFO && is_ours {
+            &self.brief
+        } else {
+            &self.json
+        };
         let mut members = Map::new();
         if let Some(release) = self.release.as_deref().filter(|_| is_error && !is_lowered) {
             members.insert(RELEASE.to_owned(), json!(release));
         }
-        if !line_metrics.metrics.is_empty() {
-            let now_ms = self.clock.now_ms();
-            members.extend(line_metrics.members(&self.namespace, self.mchid.as_deref(), now_ms));
+        if !own.is_empty() {
+            members.extend(self.members(&own));
         }
         if members.is_empty() && !is_lowered {
-            return self.json.format_event(context, writer, event);
+            return json.format_event(context, writer, event);
         }
         let mut line = String::new();
-        self.json
-            .format_event(context, Writer::new(&mut line), event)?;
+        json.format_event(context, Writer::new(&mut line), event)?;
         if is_lowered {
             // Only a time is written before the level.
             line = line.replacen(r#""level":"ERROR""#, r#""level":"WARN""#, 1);
         }
-        if members.is_empty() {
-            return writer.write_str(&line);
-        }
-        let members = Value::Object(members).to_string();
-        let (open, inside) = (line.trim_end().strip_suffix('}'), members.strip_prefix('{'));
-        match open.zip(inside) {
-            Some((open, inside)) => writeln!(writer, "{open},{inside}"),
-            None => writer.write_str(&line),
-        }
+        write_with(&mut writer, &line, members)
     }
 }
 
-#[derive(Default)]
-struct LineMetrics {
-    metrics: Vec<(&'static str, &'static str)>,
-    has_cause: bool,
-}
-
-impl LineMetrics {
-    /// What is added to the line: `Mchid` and `_aws`. The values are on it already.
-    fn members(&self, namespace: &str, mchid: Option<&str>, at_ms: i64) -> Map<String, Value> {
-        let merchant: Vec<&str> = mchid.map(|_| MERCHANT).into_iter().collect();
-        let mut dimensions = vec![merchant.clone()];
-        if self.has_cause {
-            dimensions.push(merchant.into_iter().chain([CAUSE]).collect());
-        }
-        let described: Vec<Value> = self
-            .metrics
-            .iter()
-            .map(|(name, unit)| json!({"Name": name, "Unit": unit}))
-            .collect();
-        let mut members = Map::new();
-        if let Some(mchid) = mchid {
-            members.insert(MERCHANT.to_owned(), json!(mchid));
-        }
-        members.insert(
-            "_aws".to_owned(),
-            json!({
-                "Timestamp": at_ms,
-                "CloudWatchMetrics": [{
-                    "Namespace": namespace,
-                    "Dimensions": dimensions,
-                    "Metrics": described,
-                }],
-            }),
-        );
-        members
+/// Writes a line with these members at its end.
+fn write_with(writer: &mut Writer<'_>, line: &str, members: Map<String, Value>) -> fmt::Result {
+    if members.is_empty() {
+        return writer.write_str(line);
     }
-
-    fn note(&mut self, field: &Field) {
-        if let Some(unit) = unit_of(field) {
-            self.metrics.push((field.name(), unit));
-        }
+    let members = Value::Object(members).to_string();
+    let (open, inside) = (line.trim_end().strip_suffix('}'), members.strip_prefix('{'));
+    match open.zip(inside) {
+        Some((open, inside)) => writeln!(writer, "{open},{inside}"),
+        None => writer.write_str(line),
     }
-}
-
-/// A metric is a whole number. An absent one (`None`) is never recorded, so that line does not have
-/// it.
-impl Visit for LineMetrics {
-    fn record_i64(&mut self, field: &Field, _: i64) {
-        self.note(field);
-    }
-
-    fn record_u64(&mut self, field: &Field, _: u64) {
-        self.note(field);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.has_cause |= field.name() == CAUSE && !value.is_empty();
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use tracing_subscriber::filter::LevelFilter;
     use wechatpay::UnixSeconds;
 
@@ -300,10 +223,11 @@ mod tests {
                 "CloudWatchMetrics": [{
                     "Namespace": "live",
                     "Dimensions": [["Mchid"], ["Mchid", "cause"]],
-                    "Metrics": [
-                        {"Name": "WechatCallsFailed", "Unit": "Count"},
-                        {"Name": "HostsAvoided", "Unit": "Count"},
-                    ],
+                    "Metrics": [{"Name": "WechatCallsFailed", "Unit": "Count"}],
+                }, {
+                    "Namespace": "live",
+                    "Dimensions": [["Mchid"]],
+                    "Metrics": [{"Name": "HostsAvoided", "Unit": "Count"}],
                 }],
             })
         );
@@ -354,24 +278,136 @@ mod tests {
     }
 
     #[test]
-    fn no_log_level_keeps_a_metric_back() {
-        for level in [LevelFilter::OFF, LevelFilter::ERROR, LevelFilter::TRACE] {
-            let line = one(level, || tracing::info!(SweepsFinished = 1, "sweep done"));
-            assert_eq!(line["SweepsFinished"], 1, "{level}");
+    fn a_value_that_is_not_on_its_metric_s_list_makes_no_dimension() {
+        for cause in ["", "a text from outside", "stale"] {
+            let line = one(LevelFilter::INFO, || {
+                tracing::warn!(cause, MerchantRefusals = 1, "refused");
+            });
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(directive["Dimensions"], json!([["Mchid"]]), "{cause}");
         }
     }
 
     #[test]
-    fn a_line_takes_as_many_metrics_as_there_are_and_no_name_is_there_twice() {
-        let names: BTreeSet<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names.len(), METRICS.len());
-        assert!(names.len() <= 100, "CloudWatch takes 100 in a line");
-        for (name, unit) in METRICS {
-            assert!(
-                name.starts_with(|first: char| first.is_ascii_uppercase()),
-                "{name}"
+    fn a_metric_of_the_stack_has_no_dimension_and_one_without_a_unit_names_none() {
+        let line = one(LevelFilter::INFO, || {
+            tracing::info!(OrdersAnswered = 1, "answered");
+        });
+        assert!(line.get("Mchid").is_none(), "{line}");
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"],
+            json!([{"Namespace": "live", "Dimensions": [[]], "Metrics": [{"Name": "OrdersAnswered"}]}])
+        );
+    }
+
+    #[test]
+    fn values_without_a_line_go_onto_the_next_one_with_metrics_and_those_alike_into_one_list() {
+        let lines = written(Clock::manual(NOW), LevelFilter::INFO, || {
+            for took_ms in [3, 5] {
+                tracing::info!(
+                    target: HELD,
+                    interface = "close",
+                    host = "main",
+                    outcome = "done",
+                    WechatCallMs = took_ms,
+                );
+            }
+            tracing::info!(order_no = "A-1", "no metric");
+            tracing::info!(order_no = "A-1", SweepsFinished = 1, "sweep done");
+            end_of_run();
+        });
+        let [plain, line] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
+        assert!(plain.get("_aws").is_none(), "{plain}");
+        assert_eq!(line["WechatCallMs"], json!([3, 5]));
+        assert_eq!(
+            (&line["host"], &line["order_no"]),
+            (&json!("main"), &json!("A-1"))
+        );
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"],
+            json!([
+                {
+                    "Namespace": "live",
+                    "Dimensions": [["Mchid"]],
+                    "Metrics": [{"Name": "SweepsFinished", "Unit": "Count"}],
+                },
+                {
+                    "Namespace": "live",
+                    "Dimensions": [[], ["interface", "outcome"], ["host", "outcome"]],
+                    "Metrics": [{"Name": "WechatCallMs", "Unit": "Milliseconds"}],
+                },
+            ])
+        );
+    }
+
+    #[test]
+    fn values_that_would_mean_another_thing_on_a_line_wait_and_have_one_when_the_run_ends() {
+        let call = |outcome| {
+            tracing::info!(
+                target: HELD,
+                interface = "close",
+                host = "main",
+                outcome,
+                WechatCallMs = 3,
             );
-            assert!(["Count", "Seconds"].contains(&unit), "{name}");
+        };
+        let lines = written(Clock::manual(NOW), LevelFilter::INFO, || {
+            call("done");
+            call("no_answer");
+            tracing::info!(target: HELD, operation = "Sign", KmsCalls = 1);
+            tracing::info!(outcome = "stored", ColdStarts = 1, "one");
+            end_of_run();
+            end_of_run();
+        });
+        let [one, first, second] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(
+            (&one["outcome"], &one["KmsCalls"]),
+            (&json!("stored"), &json!(1))
+        );
+        assert!(one.get("WechatCallMs").is_none(), "{one}");
+        for (line, outcome) in [(first, "done"), (second, "no_answer")] {
+            assert_eq!(line["message"], "measured in this run");
+            assert_eq!(
+                (&line["outcome"], &line["WechatCallMs"]),
+                (&json!(outcome), &json!(3))
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_has_as_many_values_as_cloudwatch_takes() {
+        let lines = written(Clock::manual(NOW), LevelFilter::INFO, || {
+            for _ in 0..101 {
+                tracing::info!(target: HELD, KmsThrottles = 1);
+            }
+            end_of_run();
+        });
+        let lengths = lines
+            .iter()
+            .map(|line| match line["KmsThrottles"].as_array() {
+                Some(values) => values.len(),
+                None => 1,
+            });
+        assert_eq!(lengths.collect::<Vec<_>>(), [100, 1]);
+    }
+
+    #[test]
+    fn a_run_without_values_ends_without_a_line() {
+        for level in [LevelFilter::INFO, LevelFilter::OFF] {
+            let lines = written(Clock::manual(NOW), level, end_of_run);
+            assert!(lines.is_empty(), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn no_log_level_keeps_a_metric_back() {
+        for level in [LevelFilter::OFF, LevelFilter::ERROR, LevelFilter::TRACE] {
+            let line = one(level, || tracing::info!(SweepsFinished = 1, "sweep done"));
+            assert_eq!(line["SweepsFinished"], 1, "{level}");
         }
     }
 }

@@ -6,10 +6,15 @@ use reqwest::StatusCode;
 use tracing::{info, warn};
 use wechatpay::{
     RequestId,
-    api::{BillLink, Refusal},
+    api::{BillLink, Interface, Refusal},
 };
 
-use super::{Host, WechatApi, causes, wire};
+use super::{
+    Host, WechatApi, causes,
+    limits::Limit,
+    measured::{CallResult, MeasuredCall},
+    wire,
+};
 use crate::{
     bill_file::{BillBytes, BillFileError},
     not_sent::NotSent,
@@ -40,7 +45,8 @@ impl WechatApi {
             });
         };
         let deadline = self.0.clock.deadline(within);
-        self.wait_for(&self.0.calls, &deadline).await?;
+        self.wait_for(Limit::Calls, &self.0.calls, &deadline)
+            .await?;
         let keys = self.0.keys.current().await.map_err(NotSent::from)?;
         let (request, left) = self
             .signed(download.outgoing, host, keys.as_ref(), &deadline)
@@ -49,7 +55,10 @@ impl WechatApi {
         // A time limit on the request would apply to the whole file.
         let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
             warn!(
-                ?host,
+                interface = Interface::BillFile.name(),
+                host = host.name(),
+                outcome = CallResult::NoAnswer.name(),
+                WechatCallMs = self.took_ms(sent_at_ms),
                 cause = "timeout",
                 WechatCallsFailed = 1,
                 "WeChat Pay did not begin to send a bill"
@@ -57,15 +66,28 @@ impl WechatApi {
             return Err(BillFileError::TimedOut);
         };
         self.watch(host, sent_at_ms, sent.as_ref().err());
+        // Until the file begins to come.
+        let call = MeasuredCall {
+            interface: Interface::BillFile,
+            host,
+            took_ms: self.took_ms(sent_at_ms),
+        };
         let response = sent.map_err(|error| {
             let error = error.without_url();
-            self.log_unanswered(host, &error);
+            self.log_unanswered(call, &error);
             BillFileError::BrokeOff(error)
         })?;
         let request_id = wire::request_id(&response);
         let named = request_id.as_ref().map_or("none", RequestId::as_str);
         if response.status() == StatusCode::OK {
-            info!(wechat_request_id = named, "WeChat Pay sends a bill");
+            info!(
+                wechat_request_id = named,
+                interface = call.interface.name(),
+                host = host.name(),
+                outcome = CallResult::Done.name(),
+                WechatCallMs = call.took_ms,
+                "WeChat Pay sends a bill"
+            );
             return Ok(BillBytes::of(response));
         }
         let refusal = refusal(response, left).await?;
@@ -73,6 +95,10 @@ impl WechatApi {
         warn!(
             wechat_request_id = named,
             %refusal,
+            interface = call.interface.name(),
+            host = host.name(),
+            outcome = CallResult::of_refusal(&refusal).name(),
+            WechatCallMs = call.took_ms,
             cause,
             WechatCallsFailed = cause.map(|_| 1),
             "WeChat Pay refused to send a bill"

@@ -6,12 +6,16 @@ use std::time::Duration;
 use tracing::warn;
 use wechatpay::{
     RequestId,
-    api::{Call, Certificates, ErrorCode, Refusal},
+    api::{Call, Certificates, ErrorCode, Interface, Refusal},
     certificates::{CertificateError, PlatformCertificate, open_download},
     verify::VerifyError,
 };
 
-use super::{WechatApi, causes};
+use super::{
+    WechatApi, causes,
+    exchange::Exchange,
+    measured::{CallResult, MeasuredCall},
+};
 use crate::not_sent::NotSent;
 
 /// Result of fetching WeChat Pay's certificates.
@@ -70,19 +74,29 @@ impl WechatApi {
     ) -> Result<FetchedCertificates, DownloadError> {
         let deadline = self.0.clock.deadline(within);
         let [host, _] = self.hosts();
-        let (keys, received) = self
+        let Exchange {
+            keys,
+            received,
+            took_ms,
+        } = self
             .exchange(Certificates.outgoing(), host, &deadline)
             .await?;
+        let call = MeasuredCall {
+            interface: Interface::Certificates,
+            host,
+            took_ms,
+        };
         let received = match received {
             Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
             Err(error) => {
                 let error = error.without_url();
-                self.log_unanswered(host, &error);
+                self.log_unanswered(call, &error);
                 return Err(DownloadError::NoAnswer(Some(error)));
             }
         };
         if !(200..300).contains(&received.status) {
             let refusal = Refusal::read(received.status, &received.body);
+            call.hold(CallResult::of_refusal(&refusal));
             if refusal.status == 404 && refusal.code == ErrorCode::ResourceNotExists {
                 return Ok(FetchedCertificates::NoneForThisMerchant);
             }
@@ -100,6 +114,7 @@ impl WechatApi {
             );
             return Err(DownloadError::Refused(Box::new(refusal)));
         }
+        call.hold(CallResult::Done);
         let headers = received
             .headers
             .map_err(|error| DownloadError::Unusable(error.into()))?;

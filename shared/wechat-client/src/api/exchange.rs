@@ -9,12 +9,20 @@ use wechatpay::{
 };
 
 use super::wire::{HttpAnswer, HttpResult, build_client};
-use super::{Host, NotSent, WechatApi};
+use super::{Host, NotSent, WechatApi, limits::Limit};
+
+/// A request that was sent, and what came back.
+pub(super) struct Exchange {
+    /// The keys that were read for it.
+    pub(super) keys: Arc<dyn CallKeys>,
+    pub(super) received: HttpResult,
+    /// From sending to the end of the answer.
+    pub(super) took_ms: i64,
+}
 
 impl WechatApi {
     /// Signs a request, sends it to one host, and reads what comes back. All within the deadline,
-    /// waiting for the limits on calls and signatures too. The keys are those
-    /// that were read for it.
+    /// waiting for the limits on calls and signatures too.
     ///
     /// # Errors
     /// [`NotSent`] when nothing left for WeChat Pay.
@@ -23,8 +31,8 @@ impl WechatApi {
         outgoing: Outgoing,
         host: Host,
         deadline: &Deadline,
-    ) -> Result<(Arc<dyn CallKeys>, HttpResult), NotSent> {
-        self.wait_for(&self.0.calls, deadline).await?;
+    ) -> Result<Exchange, NotSent> {
+        self.wait_for(Limit::Calls, &self.0.calls, deadline).await?;
         let keys = self.0.keys.current().await?;
         let (request, left) = self.signed(outgoing, host, keys.as_ref(), deadline).await?;
         let request = request
@@ -36,7 +44,16 @@ impl WechatApi {
             Err(error) => Err(error),
         };
         self.watch(host, sent_at_ms, received.as_ref().err());
-        Ok((keys, received))
+        Ok(Exchange {
+            keys,
+            received,
+            took_ms: self.took_ms(sent_at_ms),
+        })
+    }
+
+    /// How long ago a call was sent.
+    pub(super) fn took_ms(&self, sent_at_ms: i64) -> i64 {
+        self.0.clock.now_ms().saturating_sub(sent_at_ms).max(0)
     }
 
     /// A request to one host, signed by the merchant's key, and how long it may still take.

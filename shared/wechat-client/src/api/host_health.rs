@@ -3,6 +3,7 @@
 use tracing::{info, warn};
 
 use super::breaker::{BreakerEvent, CallReport};
+use super::measured::{CallResult, MeasuredCall};
 use super::{Host, WechatApi, causes};
 
 impl WechatApi {
@@ -25,16 +26,20 @@ impl WechatApi {
         match turn {
             Some(BreakerEvent::Opened { unanswered, of }) => {
                 warn!(
-                    ?host,
+                    host = host.name(),
+                    state = "avoided",
                     unanswered,
                     of,
                     HostsAvoided = self.hosts_avoided(),
+                    HostStateChanges = 1,
                     "a host of WeChat Pay does not answer: the other is asked first"
                 );
             }
             Some(BreakerEvent::Closed) => info!(
-                ?host,
+                host = host.name(),
+                state = "used",
                 HostsAvoided = self.hosts_avoided(),
+                HostStateChanges = 1,
                 "a host of WeChat Pay answers again"
             ),
             None => {}
@@ -42,9 +47,12 @@ impl WechatApi {
     }
 
     /// Logs that no answer came. The error is one without its URL, whose path names an order.
-    pub(super) fn log_unanswered(&self, host: Host, error: &reqwest::Error) {
+    pub(super) fn log_unanswered(&self, call: MeasuredCall, error: &reqwest::Error) {
         warn!(
-            ?host,
+            interface = call.interface.name(),
+            host = call.host.name(),
+            outcome = CallResult::NoAnswer.name(),
+            WechatCallMs = call.took_ms,
             cause = causes::of_no_answer(error),
             %error,
             WechatCallsFailed = 1,

@@ -25,6 +25,19 @@ pub enum Host {
     Backup,
 }
 
+impl Host {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Main, Self::Backup];
+
+    /// The name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Backup => "backup",
+        }
+    }
+}
+
 /// A breaker for each host, and the order that follows.
 #[derive(Debug, Default)]
 pub(super) struct Failover {

@@ -5,10 +5,35 @@ use std::{
     time::Duration,
 };
 
-use runtime::{call_keys::CallKeys, clock::Deadline, signer::MerchantSigner};
-use tracing::debug;
+use runtime::{call_keys::CallKeys, clock::Deadline, signer::MerchantSigner, telemetry::emf::HELD};
+use tracing::info;
 
 use super::{CALL_MIN, NotSent, WechatApi, bucket::Bucket};
+
+/// What a call may have to wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// All calls.
+    Calls,
+    /// Those that ask for a refund.
+    Refunds,
+    /// Signatures by KMS.
+    Signatures,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Calls, Self::Refunds, Self::Signatures];
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Refunds => "refunds",
+            Self::Signatures => "signatures",
+        }
+    }
+}
 
 impl WechatApi {
     /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a
@@ -33,7 +58,8 @@ impl WechatApi {
         deadline: &Deadline,
     ) -> Result<MerchantSigner, NotSent> {
         if let Some(signatures) = &self.0.kms_signatures {
-            self.wait_for(signatures, deadline).await?;
+            self.wait_for(Limit::Signatures, signatures, deadline)
+                .await?;
         }
         Ok(keys.signer(&self.0.sign_with).await?)
     }
@@ -42,19 +68,24 @@ impl WechatApi {
     /// be left: a host without enough time to answer would be blamed for the time spent here.
     pub(super) async fn wait_for(
         &self,
+        limit: Limit,
         bucket: &Mutex<Bucket>,
         deadline: &Deadline,
     ) -> Result<(), NotSent> {
         let now_ms = self.0.clock.now_ms();
         let wait_max = deadline.left().saturating_sub(CALL_MIN);
         let wait_ms_max = i64::try_from(wait_max.as_millis()).unwrap_or(i64::MAX);
-        let wait_ms = bucket
+        let turn = bucket
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(now_ms, wait_ms_max)
-            .ok_or(NotSent::Busy)?;
+            .take(now_ms, wait_ms_max);
+        let limit = limit.name();
+        let Some(wait_ms) = turn else {
+            info!(target: HELD, limit, CallsNotSent = 1);
+            return Err(NotSent::Busy);
+        };
         if wait_ms > 0 {
-            debug!(wait_ms, "a call is held back to keep to the limits");
+            info!(target: HELD, limit, LimitWaitMs = wait_ms);
             self.0.clock.sleep(millis(wait_ms)).await;
         }
         Ok(())

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::call::{Call, UnreadableAnswer, read_json};
+use super::interface::Interface;
 use super::path::escape;
 use crate::loose;
 use crate::outgoing::Outgoing;
@@ -48,6 +49,10 @@ pub struct TradeBill {
 impl Call for TradeBill {
     type Answer = BillLink;
 
+    fn interface(&self) -> Interface {
+        Interface::TradeBill
+    }
+
     fn outgoing(&self) -> Outgoing {
         let kind = match self.bill_type {
             BillType::All => "ALL",
@@ -78,6 +83,10 @@ pub struct FundFlowBill {
 
 impl Call for FundFlowBill {
     type Answer = BillLink;
+
+    fn interface(&self) -> Interface {
+        Interface::FundFlowBill
+    }
 
     fn outgoing(&self) -> Outgoing {
         let account = match self.account_type {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::interface::Interface;
 use crate::loose;
 use crate::outgoing::Outgoing;
 
@@ -10,6 +11,9 @@ use crate::outgoing::Outgoing;
 pub trait Call {
     /// What a success says.
     type Answer;
+
+    /// Which of them.
+    fn interface(&self) -> Interface;
 
     /// What to send. The same value always gives the same bytes.
     fn outgoing(&self) -> Outgoing;

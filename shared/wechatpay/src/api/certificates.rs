@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, UnreadableAnswer, read_json};
+use super::interface::Interface;
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::resource::Sealed;
@@ -41,6 +42,10 @@ pub struct EncryptedCertificate {
 
 impl Call for Certificates {
     type Answer = Vec<EncryptedCertificate>;
+
+    fn interface(&self) -> Interface {
+        Interface::Certificates
+    }
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::get("/v3/certificates".to_owned())

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, UnreadableAnswer, read_json, write_json};
+use super::interface::Interface;
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::sensitive::EncryptedField;
@@ -59,6 +60,10 @@ pub struct SecurityEchoAnswer {
 
 impl Call for SecurityEcho {
     type Answer = SecurityEchoAnswer;
+
+    fn interface(&self) -> Interface {
+        Interface::SecurityEcho
+    }
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::post("/v3/security/echo", self.body.clone())

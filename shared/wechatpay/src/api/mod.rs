@@ -19,6 +19,7 @@ mod bill;
 mod call;
 mod certificates;
 mod echo;
+mod interface;
 mod path;
 mod prepay;
 mod query;
@@ -32,6 +33,7 @@ pub use bill::{
 pub use call::{Call, UnreadableAnswer};
 pub use certificates::{Certificates, EncryptedCertificate};
 pub use echo::{SecurityEcho, SecurityEchoAnswer, SecurityEchoBody};
+pub use interface::Interface;
 pub use prepay::{
     GoodsDetail, H5Info, OrderDetail, PrepayAmount, PrepayBody, PrepayCall, PrepayProduct,
     PrepaySceneInfo, PrepayValue, SettleInfo, StoreInfo,

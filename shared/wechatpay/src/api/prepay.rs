@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, UnreadableAnswer, read_json, write_json};
+use super::interface::Interface;
 use crate::loose;
 use crate::outgoing::Outgoing;
 use crate::wire::Payer;
@@ -262,6 +263,15 @@ impl ValueOnTheWire {
 
 impl Call for PrepayCall {
     type Answer = PrepayValue;
+
+    fn interface(&self) -> Interface {
+        match self.product {
+            PrepayProduct::Jsapi => Interface::PrepayJsapi,
+            PrepayProduct::App => Interface::PrepayApp,
+            PrepayProduct::H5 => Interface::PrepayH5,
+            PrepayProduct::Native => Interface::PrepayNative,
+        }
+    }
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::post(self.product.path(), self.body.clone())

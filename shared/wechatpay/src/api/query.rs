@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::call::{Call, UnreadableAnswer, read_json, write_json};
+use super::interface::Interface;
 use super::path::escape;
 use crate::outgoing::Outgoing;
 use crate::wire::Transaction;
@@ -18,6 +19,10 @@ pub struct QueryByOutTradeNo {
 
 impl Call for QueryByOutTradeNo {
     type Answer = Transaction;
+
+    fn interface(&self) -> Interface {
+        Interface::QueryByOutTradeNo
+    }
 
     fn outgoing(&self) -> Outgoing {
         let (number, mchid) = (escape(&self.out_trade_no), escape(&self.mchid));
@@ -43,6 +48,10 @@ pub struct QueryByTransactionId {
 impl Call for QueryByTransactionId {
     type Answer = Transaction;
 
+    fn interface(&self) -> Interface {
+        Interface::QueryByTransactionId
+    }
+
     fn outgoing(&self) -> Outgoing {
         let (number, mchid) = (escape(&self.transaction_id), escape(&self.mchid));
         Outgoing::get(format!("/v3/pay/transactions/id/{number}?mchid={mchid}"))
@@ -64,6 +73,10 @@ pub struct Close {
 
 impl Call for Close {
     type Answer = ();
+
+    fn interface(&self) -> Interface {
+        Interface::Close
+    }
 
     fn outgoing(&self) -> Outgoing {
         #[derive(Serialize)]

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, UnreadableAnswer, read_json, write_json};
+use super::interface::Interface;
 use super::path::escape;
 use crate::outgoing::Outgoing;
 use crate::sensitive::EncryptedField;
@@ -85,6 +86,10 @@ impl CreateRefund {
 impl Call for CreateRefund {
     type Answer = Refund;
 
+    fn interface(&self) -> Interface {
+        Interface::CreateRefund
+    }
+
     fn outgoing(&self) -> Outgoing {
         Outgoing::post(PATH, self.body.clone())
     }
@@ -103,6 +108,10 @@ pub struct QueryRefund {
 
 impl Call for QueryRefund {
     type Answer = Refund;
+
+    fn interface(&self) -> Interface {
+        Interface::QueryRefund
+    }
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::get(format!("{PATH}/{}", escape(&self.out_refund_no)))
@@ -161,6 +170,10 @@ impl ApplyAbnormalRefund {
 
 impl Call for ApplyAbnormalRefund {
     type Answer = Refund;
+
+    fn interface(&self) -> Interface {
+        Interface::AbnormalRefund
+    }
 
     fn outgoing(&self) -> Outgoing {
         Outgoing::post(

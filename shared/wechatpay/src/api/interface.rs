@@ -1,0 +1,79 @@
+//! WeChat Pay's interfaces by name.
+
+/// One of WeChat Pay's interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// `POST /v3/pay/transactions/jsapi`, for mini programs, too.
+    PrepayJsapi,
+    /// `POST /v3/pay/transactions/app`
+    PrepayApp,
+    /// `POST /v3/pay/transactions/h5`
+    PrepayH5,
+    /// `POST /v3/pay/transactions/native`
+    PrepayNative,
+    /// `GET /v3/pay/transactions/out-trade-no/{out_trade_no}`
+    QueryByOutTradeNo,
+    /// `GET /v3/pay/transactions/id/{transaction_id}`
+    QueryByTransactionId,
+    /// `POST /v3/pay/transactions/out-trade-no/{out_trade_no}/close`
+    Close,
+    /// `POST /v3/refund/domestic/refunds`
+    CreateRefund,
+    /// `GET /v3/refund/domestic/refunds/{out_refund_no}`
+    QueryRefund,
+    /// `POST /v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund`
+    AbnormalRefund,
+    /// `GET /v3/bill/tradebill`
+    TradeBill,
+    /// `GET /v3/bill/fundflowbill`
+    FundFlowBill,
+    /// `GET /v3/billdownload/file`
+    BillFile,
+    /// `GET /v3/certificates`
+    Certificates,
+    /// `POST /v3/security/echo`
+    SecurityEcho,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::PrepayJsapi,
+        Self::PrepayApp,
+        Self::PrepayH5,
+        Self::PrepayNative,
+        Self::QueryByOutTradeNo,
+        Self::QueryByTransactionId,
+        Self::Close,
+        Self::CreateRefund,
+        Self::QueryRefund,
+        Self::AbnormalRefund,
+        Self::TradeBill,
+        Self::FundFlowBill,
+        Self::BillFile,
+        Self::Certificates,
+        Self::SecurityEcho,
+    ];
+
+    /// A stable name for metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PrepayJsapi => "prepay_jsapi",
+            Self::PrepayApp => "prepay_app",
+            Self::PrepayH5 => "prepay_h5",
+            Self::PrepayNative => "prepay_native",
+            Self::QueryByOutTradeNo => "query_by_out_trade_no",
+            Self::QueryByTransactionId => "query_by_transaction_id",
+            Self::Close => "close",
+            Self::CreateRefund => "create_refund",
+            Self::QueryRefund => "query_refund",
+            Self::AbnormalRefund => "abnormal_refund",
+            Self::TradeBill => "trade_bill",
+            Self::FundFlowBill => "fund_flow_bill",
+            Self::BillFile => "bill_file",
+            Self::Certificates => "certificates",
+            Self::SecurityEcho => "security_echo",
+        }
+    }
+}
