@@ -10,7 +10,7 @@ os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
 import deploy  # noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile", "send-webhook", "console"]
+FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile", "send-webhook", "console", "notify-operators"]
 KEYS = {name: f"{name}-0.zip" for name in FUNCTIONS}
 
 

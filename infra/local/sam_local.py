@@ -105,15 +105,19 @@ def write(built, variables, chosen, bridge):
 
 
 def with_variables(document, variables, folder):
-    """The template that `sam build` wrote, its functions with these variables in place of its expressions. Nothing else changes."""
+    """The template that `sam build` wrote, its functions with these variables in place of its expressions. Optional functions that are not
+    deployed are left out; nothing else changes."""
     architecture, number = PROCESSORS[platform.machine()]
     shared = document["Globals"]["Function"]
     del shared["Environment"]
     shared["Architectures"] = [architecture]
-    for logical_id, resource in document["Resources"].items():
+    for logical_id, resource in list(document["Resources"].items()):
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", logical_id).lower()
+        if name not in variables and "Condition" in resource:
+            del document["Resources"][logical_id]  # an optional part that the stack was made without
+            continue
         if name not in variables:
             raise Failed(f"the stack has no function {name}; `cargo local` runs another version: start it again")
         properties = resource["Properties"]

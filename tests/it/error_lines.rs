@@ -4,6 +4,7 @@
 //!
 //! `stages` is the table of stages and lines; the stages have a file for each topic.
 
+mod channels;
 mod common;
 mod days;
 mod messages;

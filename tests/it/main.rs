@@ -23,6 +23,7 @@ mod blocked;
 mod callbacks;
 mod calls_counted;
 mod certificates;
+mod channels;
 mod client_limits;
 mod close;
 mod console;

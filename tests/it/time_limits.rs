@@ -190,6 +190,38 @@ fn a_webhook_is_done_with_before_lambda_gives_up_its_batch() {
     fits("SendWebhook", calls + receiver, time_out("SendWebhook"));
 }
 
+#[test]
+fn people_on_call_are_told_before_lambda_gives_up_and_with_a_dead_channel_within_a_minute() {
+    use notify_operators::handler::{AFTERWARDS_MS, BEFORE_MS, CHANNEL_MS, LEASE_S, TRIED_MAX};
+    let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).expect("positive"));
+    // The channels and the claim; the record, or the claim's end, and hiding the message.
+    let call = CallLimits::PROMPT.call();
+    assert_eq!((ms(BEFORE_MS), ms(AFTERWARDS_MS)), (call * 2, call * 2));
+    // Unsealing, the log read and written twice, and once more after an answer of too many.
+    let channel = call * 7 + ms(operator_channels::CALL_MAX_MS);
+    assert_eq!(ms(CHANNEL_MS), channel);
+    let tried = u32::try_from(TRIED_MAX).expect("few");
+    let takes = ms(BEFORE_MS) + channel * tried + ms(AFTERWARDS_MS);
+    fits("NotifyOperators", takes, time_out("NotifyOperators"));
+    // From the queue on: the batch's window, and the first channel at all its limits; then the
+    // second one has the message, whatever its answer takes.
+    let window = template::resource("NotifyOperators")
+        .pointer("/Events/Notifications/Properties/MaximumBatchingWindowInSeconds");
+    let window = Duration::from_secs(window.and_then(|s| s.as_u64()).expect("a window"));
+    let page = window + ms(BEFORE_MS) + channel * 2;
+    fits(
+        "a page with its first channel dead",
+        page,
+        Duration::from_secs(60),
+    );
+    // While an invocation may still be at work nobody else tells the same, and one that died gave
+    // its claim back before SQS shows the message again.
+    let lease = Duration::from_secs(u64::try_from(LEASE_S).expect("positive"));
+    let queue = template::resource("NotificationsQueue");
+    let hidden = Duration::from_secs(queue["VisibilityTimeout"].as_u64().expect("a time"));
+    assert!(time_out("NotifyOperators") < lease && lease < hidden);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
     let testbed = Testbed::cold(TestbedOptions::default()).await;

@@ -111,6 +111,20 @@ INVOCATIONS = [
         ),
     ),
     ("console", "a day without a token", problem(401, "no_person")),
+    # No channel is set up, so there is nobody to tell.
+    (
+        "notify-operators",
+        "garbage, and an alarm without a channel",
+        exactly(
+            {
+                "batchItemFailures": [
+                    {"itemIdentifier": "11111111-1111-4111-8111-111111111111"},
+                    {"itemIdentifier": "22222222-2222-4222-8222-222222222222"},
+                ]
+            },
+            "both come again",
+        ),
+    ),
 ]
 
 # Those whose answer is the same whatever the tables hold, and whether or not the console is open.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import rules_alarms
 import rules_beside
+import rules_channels
 import rules_events
 import rules_everywhere
 import rules_parameters
@@ -91,6 +92,8 @@ TIMEOUTS_S = {
     "Reconcile": 900,
     "SendWebhook": 30,
     "Console": 29,
+    # Three channels at their limits of time (tests/it/time_limits.rs).
+    "NotifyOperators": 60,
 }
 
 # WeChat Pay's limits a second: of refund queries, the lowest limit of its queries, and of refunds. Each sandbox gets a share.
@@ -110,6 +113,7 @@ def main():
     broken.extend(rules_everywhere.partition(document))
     broken.extend(rules_everywhere.logging(document))
     broken.extend(rules_parameters.violations(document))
+    broken.extend(rules_channels.conditions(document))
     broken.extend(rules_alarms.namespace(document))
     broken.extend(rules_releases.shared(document))
     broken.extend(rules_releases.translated(translated()))
@@ -151,7 +155,7 @@ def violations(parameters, resources):
     yield from rules_everywhere.tagged(resources, rules_everywhere.TAGS)
     resources = rules_everywhere.without_tags(resources)
     own = (throttling, domain, routes, permissions, concurrency, vpc, tables, evidence, keys, logs, schedule)
-    others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_releases)
+    others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_releases, rules_channels)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
 

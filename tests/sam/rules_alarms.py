@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from reading import of_type, text_of
+from rules_channels import DIRECT, DIRECT_ACTION
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "infra" / "runbooks"
@@ -56,7 +57,7 @@ def violations(_parameters, resources):
     for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
         properties = resource["Properties"]
         # CodeDeploy reads the state of a release's alarms.
-        is_on = None if OF_A_RELEASE.search(name) else ACTION
+        is_on = None if OF_A_RELEASE.search(name) else DIRECT_ACTION if name in DIRECT else ACTION
         is_over = None if name in OF_EVENTS else is_on
         if properties.get("AlarmActions") != is_on or properties.get("OKActions") != is_over:
             yield f"{name} notifies no one, or notifies of an end that is none"

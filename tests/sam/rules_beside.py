@@ -9,6 +9,7 @@ from reading import arn, is_kept, kebab, of_type, own_arn, text_of
 
 ACCOUNTS = {"application": "wechatpay-on-lambda"}
 TAGS = {
+    "infra/alarm-topics.yaml": ACCOUNTS,
     "infra/audit.yaml": rules_everywhere.TAGS,
     "infra/backup.yaml": rules_everywhere.TAGS,
     "infra/budget.yaml": ACCOUNTS,
@@ -61,6 +62,8 @@ def violations(name, document, page, main_resources):
             yield from audit(document["Resources"], page, main_resources)
         case "infra/backup.yaml":
             yield from backup(document["Resources"], page, main_resources)
+        case "infra/alarm-topics.yaml":
+            yield from alarm_topics(document)
         case "infra/network.yaml":
             yield from network(document)
         case _:
@@ -82,6 +85,42 @@ def budget(properties):
 
 def ref(name):
     return {"Ref": name}
+
+
+def alarm_topics(document):
+    """Alarms of the account, and nobody else's, reach two encrypted topics; people are subscribed to one of them alone."""
+    resources = document["Resources"]
+    own = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
+    alarms = {"Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}}
+    account = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    said = lambda policy: [{key: value for key, value in each.items() if key != "Sid"} for each in policy["Statement"]]
+    if said(resources["Key"]["Properties"]["KeyPolicy"]) != [
+        {"Effect": "Allow", "Principal": account, "Action": "kms:*", "Resource": "*"},
+        {**alarms, "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "*", "Condition": own},
+    ]:
+        yield "CloudWatch cannot publish to a topic under this key, or more than it needs to may use it"
+    if not is_kept(resources["Key"]):
+        yield "the key of the topics would be lost with the stack"
+    for name in ("Alarms", "Operators"):
+        if resources[name]["Properties"].get("KmsMasterKeyId") != arn("Key"):
+            yield f"the topic {name} is not encrypted with a key that CloudWatch may use"
+        policy = resources[f"{name}Policy"]["Properties"]
+        tls = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": ref(name)}
+        if policy["Topics"] != [ref(name)] or said(policy["PolicyDocument"]) != [
+            {**alarms, "Action": "sns:Publish", "Resource": ref(name), "Condition": own},
+            {**tls, "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        ]:
+            yield f"alarms of the account cannot reach the topic {name}, or others can"
+    people = {name: (each["Properties"], each.get("Condition")) for name, each in of_type(resources, "AWS::SNS::Subscription")}
+    operators = {"TopicArn": ref("Operators")}
+    if people != {
+        "Mail": ({**operators, "Protocol": "email", "Endpoint": ref("Email")}, None),
+        "Sms": ({**operators, "Protocol": "sms", "Endpoint": ref("Telephone")}, "HasTelephone"),
+    }:
+        yield "nobody is subscribed to the topic of people, or people are told of alarms twice"
+    outputs = {name: output["Value"] for name, output in document["Outputs"].items()}
+    if outputs != {"AlarmTopicArn": ref("Alarms"), "OperatorsTopicArn": ref("Operators")}:
+        yield "the outputs are not the two topics"
 
 
 def network(document):

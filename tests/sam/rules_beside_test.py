@@ -71,6 +71,25 @@ class Beside(unittest.TestCase):
             del changed["Resources"][name]["Condition"]
             self.assertTrue(list(rules_beside.network(changed)), name)
 
+    def test_no_value_of_the_alarm_topics_can_be_changed(self):
+        template = yaml_parse((rules.ROOT / "infra/alarm-topics.yaml").read_text())
+        kinds = {"AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SNS::Subscription"}
+        self.assertEqual(list(self.unseen("infra/alarm-topics.yaml", kinds, {"TopicName", "Version", "Sid"})), [])
+        for path in paths(template["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"]):
+            if path[1] == "Sid":
+                continue
+            changed = copy.deepcopy(template)
+            altered(changed["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"], path)
+            self.assertTrue(list(rules_beside.alarm_topics(changed)), path)
+        for name, field in (("Key", "DeletionPolicy"), ("Sms", "Condition")):
+            changed = copy.deepcopy(template)
+            del changed["Resources"][name][field]
+            self.assertTrue(list(rules_beside.alarm_topics(changed)), name)
+        for output in template["Outputs"]:
+            changed = copy.deepcopy(template)
+            changed["Outputs"][output]["Value"] = {"Ref": "Key"}
+            self.assertTrue(list(rules_beside.alarm_topics(changed)), output)
+
     def test_no_value_of_the_backups_can_be_changed(self):
         template = yaml_parse((rules.ROOT / "infra/backup.yaml").read_text())
         kinds = {resource["Type"] for resource in template["Resources"].values()} - {"AWS::KMS::Key", "AWS::Backup::BackupVault"}

@@ -19,6 +19,8 @@ REPLICAS = {
     "SecretsKeyArn": "arn:aws:kms:ap-southeast-1:123456789012:key/mrk-1",
     "FieldsKeyArn": "arn:aws:kms:ap-southeast-1:123456789012:key/mrk-2",
 }
+CHANNELS = {"OperatorChannels": "on", "AlarmTopicArn": "arn:aws-cn:sns:cn-north-1:123456789012:alarms"}
+OPERATORS = {"OperatorsTopicArn": "arn:aws-cn:sns:cn-north-1:123456789012:operators"}
 SETS = [
     ({}, True),
     (CONSOLE, True),
@@ -47,6 +49,12 @@ SETS = [
     ({"FieldsKeyArn": REPLICAS["FieldsKeyArn"]}, False),
     (VPC, True),
     ({"VpcSubnetIds": VPC["VpcSubnetIds"]}, False),
+    (CHANNELS, True),
+    ({"AlarmTopicArn": CHANNELS["AlarmTopicArn"]}, True),
+    ({"OperatorChannels": "on"}, False),
+    (CHANNELS | OPERATORS, True),
+    (CHANNELS | {"OperatorsTopicArn": CHANNELS["AlarmTopicArn"]}, False),
+    (OPERATORS, False),
     ({"VpcSecurityGroupIds": VPC["VpcSecurityGroupIds"]}, False),
 ]
 # Of the console's three, all or none.
@@ -89,6 +97,7 @@ VALUES = {
     "OtherSigner": (["", "sealed", "arn:aws:kms:ap-east-1:123456789012:key/mrk-1"], ["kms", "mrk-1", "alias/a"]),
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
+    "OperatorsTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:operators"], ["operators"]),
 }
 
 # By what differs from the defaults: whether the other key in KMS may sign, and whether the sealed one may.

@@ -16,10 +16,16 @@ QUEUES = {
     "WebhooksQueue": ("SendWebhook", ["ManageOrderRole"], 5 + 300 + 1800 + (2 + 5 + 10 + 10) * 3600),
     # A bill that is late is asked for each half hour.
     "ReconcileWorkQueue": ("Reconcile", ["ConsoleRole", "DailyScheduleRole", "ReconcileRole"], 50 * 1800),
+    # Longer and longer, and then an hour each (`operator_channels::next_try_after_s`).
+    "NotificationsQueue": ("NotifyOperators", [], 16 * 3600),
 }
 
 # The pauses of requests, results and webhooks are written for eight tries; a late bill may need a day.
-TRIES = {"ReconcileWorkQueue": 50}
+TRIES = {"ReconcileWorkQueue": 50, "NotificationsQueue": 16}
+# As few as a queue can have: more would tell in several messages what goes into one.
+AT_ONCE = {"NotificationsQueue": 2}
+# What goes on together is told together.
+WINDOW = {"NotificationsQueue": {"MaximumBatchingWindowInSeconds": 5}}
 # One message of these is minutes of work.
 ONE_BY_ONE = {"ReconcileWorkQueue"}
 
@@ -30,6 +36,10 @@ OF_AN_ACCOUNT = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
 def violations(_parameters, resources):
     for name, (function, senders, pauses_s) in QUEUES.items():
         yield from queue(resources, name, function, pauses_s)
+        if name == "NotificationsQueue":
+            yield from policy(resources, name, [by_the_topic(name), only_the_operator(name)])
+            yield from policy(resources, "NotificationsDlq", [by_the_topic("NotificationsDlq"), nobody("NotificationsDlq")])
+            continue
         yield from policy(resources, name, [*by_the_rule(name), only(name, senders, by_rule=name in RULE_SENDS)])
         dead = name.replace("Queue", "Dlq")
         yield from policy(resources, dead, [*by_the_rule(dead), nobody(dead, SCHEDULED.get(dead))])
@@ -77,10 +87,10 @@ def sources(resources):
             properties = dict(event["Properties"])
             name = properties.pop("Queue")["Fn::GetAtt"][0]
             found.append(name)
-            bounded = {"MaximumConcurrency": {"Ref": name.replace("Queue", "Concurrency")}}
+            bounded = {"MaximumConcurrency": AT_ONCE.get(name, {"Ref": name.replace("Queue", "Concurrency")})}
             batch = 1 if name in ONE_BY_ONE else 10
             item_by_item = {"BatchSize": batch, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
-            if event["Type"] != "SQS" or properties != {**item_by_item, "ScalingConfig": bounded}:
+            if event["Type"] != "SQS" or properties != {**item_by_item, **WINDOW.get(name, {}), "ScalingConfig": bounded}:
                 yield f"{function} takes from {name} without a bound, or one bad message brings back its whole batch"
         if found != expected:
             yield f"{function} takes from {found}, its queues are {expected}"
@@ -100,6 +110,17 @@ def by_the_rule(name):
     sources = [arn("WebhooksRule"), BUS] if name.endswith("Dlq") else arn("WebhooksRule")
     condition = {"ArnEquals": {"aws:SourceArn": sources}}
     return [statement(name, "Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage", condition)]
+
+
+def by_the_topic(name):
+    condition = {"ArnEquals": {"aws:SourceArn": {"Ref": "AlarmTopicArn"}}}
+    return statement(name, "Allow", {"Service": "sns.amazonaws.com"}, "sqs:SendMessage", condition)
+
+
+def only_the_operator(name):
+    """Of principals of accounts, the operator's role, who moves messages back; without one, nobody."""
+    but = {"Fn::If": ["HasOperator", {"aws:PrincipalArn": [{"Ref": "OperatorRoleArn"}]}, {"Ref": "AWS::NoValue"}]}
+    return statement(name, "Deny", "*", "sqs:SendMessage", OF_AN_ACCOUNT | {"ArnNotEquals": but})
 
 
 def only(name, senders, by_rule=False, operator=True):

@@ -10,7 +10,7 @@ from reading import kebab, of_type
 
 ALIAS = "live"
 # Of a tenth of few calls a new version might get none; in as many minutes, by a tenth more each minute, it gets some.
-FEW_CALLS = {"Reconcile", "Console"}
+FEW_CALLS = {"Reconcile", "Console", "NotifyOperators"}
 AT_ONCE = "AllAtOnce"
 NONE = [{"Ref": "AWS::NoValue"}]
 

@@ -191,6 +191,20 @@ GRANTS = {
         takes("WebhooksQueue"),
         WEBHOOK_SECRETS,
     ],
+    "NotifyOperators": [
+        items("KeysTable", {"GetItem"}, "channels#${Mchid}"),
+        items("GuardsTable", {"PutItem", "UpdateItem", "DeleteItem"}, "notified#${Mchid}#*"),
+        items("GuardsTable", {"GetItem", "PutItem"}, "channel-rate#${Mchid}#*"),
+        takes("NotificationsQueue"),
+        unseals("operator-channel", mchid=OWN),
+        grant("OperatorsTopicArn", {"sns:Publish"}, when="HasOperatorsTopic"),
+        grant(
+            own_arn("kms", "key/*")["Fn::Sub"],
+            {"kms:Decrypt", "kms:GenerateDataKey"},
+            {"StringEquals": {"kms:ViaService": {"Fn::Sub": "sns.${AWS::Region}.${AWS::URLSuffix}"}}},
+            when="HasOperatorsTopic",
+        ),
+    ],
 }
 
 STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
@@ -275,7 +289,7 @@ PEOPLE = {
         grant("KeysTable", {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"}),
         items("KeysTable", {"DeleteItem"}, "webhook#*"),
         grant(SECRETS_KEY, {"kms:Encrypt"}),
-        unseals(["apiv3-key", "client-key", "webhook-secret"]),
+        unseals(["apiv3-key", "client-key", "webhook-secret", "operator-channel"]),
         *(
             grant(
                 key,
@@ -297,6 +311,8 @@ PEOPLE = {
         FIND,
         *(grant(name, {f"sqs:{call}" for call in MOVES}) for name in [*DEAD_LETTERS, "OrderEventsDlq"]),
         *(sends(name.replace("Dlq", "Queue")) for name in DEAD_LETTERS),
+        grant("AWS::NoValue or NotificationsDlq if HasChannels", {f"sqs:{call}" for call in MOVES}),
+        sends("AWS::NoValue or NotificationsQueue if HasChannels"),
         grant("OrdersTable/stream/*", {"dynamodb:GetShardIterator", "dynamodb:GetRecords"}),
         grant(PIPE, {"pipes:DescribePipe"}),
     ],
@@ -442,6 +458,10 @@ def nothing_beside(resources):
             yield f"{name} is of the type {resource['Type']}; roles get permissions by their own Policies alone"
 
 
+# A topic is given as a parameter, and its key is not known.
+OF_SNS = {"OperatorsTopicArn", own_arn("kms", "key/*")["Fn::Sub"].split("/")[0]}
+
+
 def settings(resources):
     """A function gets the names of what its role may use, and no others. All get the keys table and its key. The console
     verifies no signature and seals nothing, so its role does not allow them."""
@@ -454,6 +474,6 @@ def settings(resources):
                 given.add(name_of(value))
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
-        used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*", "OtherSigner"}
+        used = {target.split("/")[0] for target in targets} - {f"{function}Logs", "*", "OtherSigner", *OF_SNS}
         if given != used:
             yield f"{function} gets {sorted(given - used)} without using it, or does not get {sorted(used - given)}"

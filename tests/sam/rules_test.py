@@ -12,6 +12,7 @@ import unittest
 
 import rules
 import rules_alarms
+import rules_channels
 import rules_everywhere
 import rules_parameters
 import rules_releases
@@ -39,6 +40,7 @@ HELD = {
     "AWS::Events::Archive",
     "AWS::CloudWatch::Alarm",
     "AWS::Logs::MetricFilter",
+    "AWS::SNS::Subscription",
 }
 
 # Values that are a name, a text for people, or a number of which other values are as good.
@@ -249,6 +251,45 @@ class Mutations(unittest.TestCase):
     def test_a_new_account_can_deploy_the_stack(self):
         self.parameters["ReserveConcurrency"] = {**self.parameters["ReserveConcurrency"], "Default": "true"}
         self.assertTrue(self.broken(self.resources))
+
+
+class Channels(unittest.TestCase):
+    def test_the_optional_part_is_whole_or_absent(self):
+        resources = document()["Resources"]
+        optional = [name for name, resource in resources.items() if resource.get("Condition") == "HasChannels"]
+        self.assertGreater(len(optional), 15)
+        for name in [*optional, "WebhooksQueue"]:
+            changed = {**resources, name: {key: value for key, value in resources[name].items() if key != "Condition"}}
+            if name == "WebhooksQueue":
+                changed[name]["Condition"] = "HasChannels"
+            self.assertTrue(broken({}, changed), name)
+        self.assertEqual(list(rules_channels.conditions(document())), [])
+        for section, name in (("Conditions", "HasChannels"), ("Conditions", "HasOperatorsTopic"), ("Parameters", "OperatorChannels")):
+            for path in paths(document()[section][name]):
+                if path in (("Description",), ("Type",)):
+                    continue
+                changed = document()
+                altered(changed[section][name], path)
+                self.assertTrue(list(rules_channels.conditions(changed)), f"{name} {path}")
+
+    def test_an_alarm_is_urgent_unless_it_is_listed(self):
+        for name in ("BillLateAlarm", "SweepMissingAlarm"):
+            changed = document()["Resources"]
+            alarm = changed[name]["Properties"]
+            marked = alarm["AlarmDescription"]
+            alarm["AlarmDescription"] = marked.removeprefix("[ticket] ") if "[ticket]" in marked else f"[ticket] {marked}"
+            self.assertTrue(list(rules_channels.violations({}, changed)), name)
+
+    def test_the_storage_key_opens_to_this_account_s_topics_only(self):
+        resources = document()["Resources"]
+        said = resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
+        [index] = [number for number, each in enumerate(said) if each["Principal"] == {"Service": "sns.amazonaws.com"}]
+        for path in paths(said[index]):
+            if path[0] not in ("Sid", "Resource"):
+                for change in (left_out, altered):
+                    changed = {**resources, "StorageKey": copy.deepcopy(resources["StorageKey"])}
+                    change(changed["StorageKey"]["Properties"]["KeyPolicy"]["Statement"][index], path)
+                    self.assertTrue(broken({}, changed), f"{path} {change.__name__}")
 
 
 class Releases(unittest.TestCase):

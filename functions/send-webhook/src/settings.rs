@@ -1,6 +1,6 @@
 //! Settings of `send-webhook` from its environment.
 
-use flows::sandbox::FunctionSettings;
+use flows::{sandbox::FunctionSettings, settings::webhook_reach};
 use runtime::{aws::AwsSettings, env::SettingsReader, net::Reach};
 use stores::settings::{KeysSettings, mchid, undelivered_events_table, webhooks_url};
 
@@ -24,7 +24,7 @@ impl FunctionSettings for Settings {
         let mchid = mchid(reader);
         let webhooks_url = webhooks_url(reader);
         let undelivered_events_table = undelivered_events_table(reader);
-        let reach = reach(reader, aws);
+        let reach = webhook_reach(reader, aws);
         Some(Self {
             keys: keys?,
             mchid: mchid?,
@@ -32,33 +32,6 @@ impl FunctionSettings for Settings {
             undelivered_events_table: undelivered_events_table?,
             reach: reach?,
         })
-    }
-}
-
-/// Where receivers may be. On this machine, and without TLS, only where AWS is an engine on this
-/// machine too: on AWS a webhook's address could reach what is meant to be out of reach.
-fn reach(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
-    const NAME: &str = "WEBHOOK_ALLOW_LOOPBACK";
-    let reach = reader.parsed_or(
-        NAME,
-        "`true` on a local stack, else `false`",
-        Reach::Public,
-        |word| match word {
-            "true" => Some(Reach::PublicAndLoopback),
-            "false" => Some(Reach::Public),
-            _ => None,
-        },
-    )?;
-    let is_here = aws.is_some_and(AwsSettings::is_on_this_machine);
-    match reach {
-        Reach::PublicAndLoopback if !is_here => {
-            reader.malformed(
-                NAME,
-                "`false`: `true` lets webhooks reach this machine itself, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
-            );
-            None
-        }
-        Reach::PublicAndLoopback | Reach::Public => Some(reach),
     }
 }
 

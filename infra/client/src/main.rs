@@ -9,6 +9,7 @@
 mod api;
 mod args;
 mod certificate_request;
+mod channel;
 mod cloud;
 mod deployment;
 mod doctor;
@@ -101,7 +102,7 @@ variables WECHATPAY_MCHID, NOTICES_TABLE:
       records what a person did about it
 
 Dead letters, when their cause is gone:
-  cargo client redrive payment-requests|payment-results|webhooks|reconcile-work --stack NAME (or the variable STACK)
+  cargo client redrive payment-requests|payment-results|webhooks|reconcile-work|notifications --stack NAME (or the variable STACK)
       [--dry-run] [--max N] [--rate N]
       moves what died in a queue back into it, N messages a second (default 10), and stops when nothing is left that was
       there when it began. Takes the role that OperatorRoleArn names. It may be interrupted and started again: a message that comes
@@ -140,6 +141,15 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
       (whsec_...). Without any of these the secrets stay, and without --url the address. WHOSE is the --client-id that the
       client's key was registered for; --before-its-key sets the webhook up before there is one
   cargo client setup webhook --client WHOSE --off
+  cargo client setup channel add --name NAME --kind wecom|dingtalk|feishu|webhook|sns [--address-file F] [--secret-file F]
+      [--page PLACE] [--ticket PLACE]
+      tells people on call of alarms there (the stack's parameter OperatorChannels): urgent ones by the channels that have a place
+      for pages, in that order until one takes the message, and what can wait by those for tickets. The file F has the robot's
+      address; the secret signs: of DingTalk always, of Feishu if its robot checks it, of a webhook as whsec_...
+  cargo client setup channel list
+  cargo client setup channel test --name NAME
+      sends a message there from here
+  cargo client setup channel remove --name NAME
 
 The merchant's private key in KMS; each takes --mchid M --signing-key-id K (the output MerchantSigningKeyId), or the variables
 WECHATPAY_MCHID, MERCHANT_SIGNING_KEY_ID:

@@ -51,11 +51,12 @@ const PROGRESS_EVERY_MS: i64 = 5_000;
 const INTERRUPTED: u8 = 130;
 
 /// The queues whose dead letters can be moved back, by the names of the pages.
-const QUEUES: [(&str, &str); 4] = [
+const QUEUES: [(&str, &str); 5] = [
     ("payment-requests", "PaymentRequests"),
     ("payment-results", "PaymentResults"),
     ("webhooks", "Webhooks"),
     ("reconcile-work", "ReconcileWork"),
+    ("notifications", "Notifications"),
 ];
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
@@ -76,7 +77,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
     };
     let url = |kind: &str| match stack.output(&format!("{outputs}{kind}Url")) {
         "" => Err(format!(
-            "the stack {name} has no output {outputs}{kind}Url: it is not of this template"
+            "the stack {name} has no output {outputs}{kind}Url: it is not of this template, or made without that queue"
         )),
         url => Ok(url.to_owned()),
     };
@@ -108,7 +109,7 @@ fn outputs_of(queue: &str) -> Result<&'static str, UsageError> {
         .map(|(_, outputs)| outputs)
         .ok_or_else(|| UsageError::Word {
             what: "QUEUE",
-            expected: "is payment-requests, payment-results, webhooks or reconcile-work",
+            expected: "is payment-requests, payment-results, webhooks, reconcile-work or notifications",
             given: queue.to_owned(),
         })
 }

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::{
     api::settings_file,
     args::{Args, UsageError},
+    channel,
     deployment::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
         optional_signing_key, waits_for_its_import,
@@ -43,12 +44,13 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("limit") => limit(raw).await?,
         Some("revoke") => revoke(raw).await?,
         Some("webhook") => webhook::run(raw).await?,
+        Some("channel") => channel::run(raw).await?,
         Some("show") => show::run(raw).await?,
         Some(other) => return Err(UsageError::Command(format!("setup {other}")).into()),
         None => {
             return Err(UsageError::Missing(
                 "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, \
-                 remove-merchant-certificate, client, limit, revoke or webhook"
+                 remove-merchant-certificate, client, limit, revoke, webhook or channel"
                     .to_owned(),
             )
             .into());

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::failure::Failure;
 
 /// The functions' packages; each makes one program of the same name.
-pub(crate) const PACKAGES: [&str; 7] = [
+pub(crate) const PACKAGES: [&str; 8] = [
     "create-order",
     "manage-order",
     "receive-callback",
@@ -18,6 +18,7 @@ pub(crate) const PACKAGES: [&str; 7] = [
     "reconcile",
     "send-webhook",
     "console",
+    "notify-operators",
 ];
 
 pub(crate) type Programs = BTreeMap<String, PathBuf>;
@@ -128,7 +129,7 @@ mod tests {
         let message = complete(programs).unwrap_err().to_string();
         assert_eq!(
             message,
-            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console"
+            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console, notify-operators"
         );
     }
 

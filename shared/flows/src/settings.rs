@@ -2,7 +2,7 @@
 //! adds what it alone needs; all that is missing or malformed is reported at once.
 
 use payments::model::merchant::MerchantFacts;
-use runtime::env::SettingsReader;
+use runtime::{aws::AwsSettings, env::SettingsReader, net::Reach};
 use stores::keys_table::ClientKey;
 use stores::settings::{KeysSettings, guards_table, mchid, notices_table, orders_table};
 use wechat_client::{api::WechatSettings, notify_url};
@@ -66,6 +66,34 @@ pub fn client_requests_per_s(reader: &mut SettingsReader<'_>) -> Option<u32> {
             per_s.filter(|per_s| ClientKey::REQUESTS_PER_S.contains(per_s))
         },
     )
+}
+
+/// Reads `WEBHOOK_ALLOW_LOOPBACK`: where receivers of webhooks may be. On this machine, and without
+/// TLS, only where AWS is an engine on this machine too: on AWS a webhook's address could reach
+/// what is meant to be out of reach.
+pub fn webhook_reach(reader: &mut SettingsReader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
+    const NAME: &str = "WEBHOOK_ALLOW_LOOPBACK";
+    let reach = reader.parsed_or(
+        NAME,
+        "`true` on a local stack, else `false`",
+        Reach::Public,
+        |word| match word {
+            "true" => Some(Reach::PublicAndLoopback),
+            "false" => Some(Reach::Public),
+            _ => None,
+        },
+    )?;
+    let is_here = aws.is_some_and(AwsSettings::is_on_this_machine);
+    match reach {
+        Reach::PublicAndLoopback if !is_here => {
+            reader.malformed(
+                NAME,
+                "`false`: `true` lets webhooks reach this machine itself, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
+            );
+            None
+        }
+        Reach::PublicAndLoopback | Reach::Public => Some(reach),
+    }
 }
 
 /// Reads `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.

@@ -284,6 +284,11 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
     }
 
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        let config = aws_sdk_sns::config::Builder::from(&self.config);
+        aws_sdk_sns::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+    }
+
     /// An S3 client. A local engine has its buckets in the path, since no name on this machine
     /// leads to a bucket.
     pub fn s3(&self) -> aws_sdk_s3::Client {

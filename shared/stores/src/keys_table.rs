@@ -2,9 +2,10 @@
 //!
 //! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs
 //! to the merchant's own keys; `client#<keyid>` holds one key of an API client;
-//! `webhook#<client_id>` holds a client's webhook URL, and the secrets that sign its webhooks. All
-//! are read when first needed and cached for a minute, so that an added or revoked key takes effect
-//! everywhere within a minute, and a busy sandbox reads them once a minute.
+//! `webhook#<client_id>` holds a client's webhook URL, and the secrets that sign its webhooks;
+//! `channels#<mchid>` how people on call are told of alarms ([`channels`]). All are read when first
+//! needed and cached for a minute, so that an added or revoked key takes effect everywhere within a
+//! minute, and a busy sandbox reads them once a minute.
 //!
 //! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`],
 //! [`MerchantKeys::signer`], [`KeysTable::client_key`], [`KeysTable::webhook`]), since each
@@ -14,6 +15,7 @@
 
 mod certificates;
 pub mod change;
+pub mod channels;
 mod endpoint;
 mod error;
 mod fields;
@@ -93,6 +95,7 @@ struct Shared {
     clients: TimedCache<String, Arc<ClientKey>>,
     missing: TimedCache<String, ()>,
     webhooks: TimedCache<String, Option<Arc<Webhook>>>,
+    channels: TimedCache<(), Vec<channels::Channel>>,
 }
 
 impl KeysTable {
@@ -120,6 +123,7 @@ impl KeysTable {
             clients: TimedCache::new(CLIENT_KEYS_MAX),
             missing: TimedCache::new(MISSING_MAX),
             webhooks: TimedCache::new(WEBHOOKS_MAX),
+            channels: TimedCache::new(1),
         });
         Self {
             shared,

@@ -66,6 +66,14 @@ pub fn webhooks_url(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks")
 }
 
+/// Reads `NOTIFICATIONS_QUEUE_URL`.
+pub fn notifications_url(reader: &mut SettingsReader<'_>) -> Option<String> {
+    reader.required(
+        "NOTIFICATIONS_QUEUE_URL",
+        "the URL of the queue notifications",
+    )
+}
+
 /// Reads `NOTICES_TABLE`.
 pub fn notices_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("NOTICES_TABLE", "the name of the notices table")

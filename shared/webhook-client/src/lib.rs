@@ -11,6 +11,8 @@
 //! well-known ports belong to services that take no webhooks, and a signed POST has no business
 //! there.
 
+mod channel;
+
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -20,6 +22,8 @@ use runtime::{
     tls,
 };
 use tokio::sync::OnceCell;
+
+pub use channel::ChannelError;
 
 /// Sends webhooks. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -71,11 +75,20 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A sandbox may be frozen for minutes between two batches: a connection that is open longer than
 /// this is usually closed at the other end.
 const IDLE_MAX: Duration = Duration::from_secs(5);
-/// How much of an answer's body is read and dropped: enough for a web framework's default answers,
-/// so that the connection can be reused. Only the status counts.
+/// How much of an answer's body is read: enough for a web framework's default answers, so that the
+/// connection can be reused, and for a robot's. Of webhooks only the status counts.
 const BODY_READ_MAX: usize = 4096;
 /// Names the caller to a receiver.
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
+
+/// What a receiver answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+}
 
 impl WebhookHttp {
     /// A sender that goes so far. The client is built at the first webhook.
@@ -103,6 +116,22 @@ impl WebhookHttp {
         body: String,
         within: Duration,
     ) -> Result<u16, NoAnswer> {
+        let answer = self.post_for_answer(url, headers, body, within).await?;
+        Ok(answer.status)
+    }
+
+    /// The same, with the beginning of the answer's body: group robots say there whether they took
+    /// a message.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn post_for_answer(
+        &self,
+        url: &WebhookUrl,
+        headers: impl Iterator<Item = (&'static str, &str)>,
+        body: String,
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
         let client = self
             .0
             .http
@@ -124,15 +153,15 @@ impl WebhookHttp {
             NoAnswer::of(error, waited >= within)
         })?;
         let status = answer.status().as_u16();
-        let mut read = 0_usize;
-        // The status has arrived: an error in the body changes nothing.
+        let mut body = Vec::new();
+        // The status has arrived: an error in the body does not change it.
         while let Ok(Some(chunk)) = answer.chunk().await {
-            read = read.saturating_add(chunk.len());
-            if read > BODY_READ_MAX {
+            body.extend_from_slice(&chunk);
+            if body.len() > BODY_READ_MAX {
                 break;
             }
         }
-        Ok(status)
+        Ok(Answer { status, body })
     }
 }
 

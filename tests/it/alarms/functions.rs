@@ -56,6 +56,13 @@ fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its
             "reconciliation.md",
             "| any, and the alarm `reconcile-work-age` | a message for `reconcile` has waited for 3 hours",
         ),
+        (
+            "NotificationsQueue",
+            "notifications-age",
+            300,
+            "channels.md",
+            "Nobody has been told of an alarm for five minutes (`notifications-age`)",
+        ),
     ] {
         let met = |age_s: &dyn Fn(i64) -> i64| {
             let mut cloud = CloudWatch::of_template(MCHID);
@@ -82,6 +89,7 @@ fn a_function_that_crashes_or_is_throttled_is_an_alarm_of_its_own_and_has_its_ro
         ("reconcile", "Reconcile"),
         ("send-webhook", "SendWebhook"),
         ("console", "Console"),
+        ("notify-operators", "NotifyOperators"),
     ];
     let minutes = |count: i64| (29_759_280 + count) * 60_000;
     for (name, resource) in functions {

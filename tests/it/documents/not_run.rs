@@ -91,8 +91,40 @@ const DELETED: &str = r#"for table in orders; do
   aws dynamodb restore-table-from-backup --target-table-name "$STACK-$table" --backup-arn "$backup"
 done"#;
 
+/// The command of infra/DEPLOY.md that makes the topics of alarms.
+const TOPICS: &str = r#"aws cloudformation deploy --stack-name wechatpay-alarms --template-file infra/alarm-topics.yaml --parameter-overrides Email=oncall@example.com
+aws cloudformation describe-stacks --stack-name wechatpay-alarms --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output text"#;
+
+/// The commands of infra/runbooks/channels.md that set channels up.
+const CHANNELS: &str = r#"cargo client setup channel add --name ops --kind wecom --address-file robot.txt --page 1 --ticket 2
+cargo client setup channel add --name ops-2 --kind dingtalk --address-file robot-2.txt --secret-file secret-2.txt --page 2 --ticket 1
+cargo client setup channel add --name mail --kind sns --page 3
+cargo client setup channel list
+cargo client setup channel test --name ops
+rm robot.txt robot-2.txt secret-2.txt"#;
+
+/// The command that tests the whole way of an alarm.
+const TEST_ALARM: &str = r#"aws cloudwatch set-alarm-state --alarm-name "$STACK-new-error-lines" --state-value ALARM --state-reason "a test: nothing to do""#;
+
+/// The commands that show who was not told of what.
+const NOBODY_TOLD: &str = r#"aws cloudwatch describe-alarms --alarm-name-prefix "$STACK-" --state-value ALARM --query '[MetricAlarms,CompositeAlarms][].AlarmName'
+logs notify-operators '{ $.level = "ERROR" || $.level = "WARN" }'
+cargo client setup channel list
+cargo client setup channel test --name ops"#;
+
+/// The command that shows what became of an alarm's actions.
+const HISTORY: &str = r#"aws cloudwatch describe-alarm-history --alarm-name "$STACK-new-error-lines" --history-item-type Action --max-records 5"#;
+
+/// The commands that tell people what nobody was told.
+const REDRIVE_NOTIFICATIONS: &str = r#"cargo client redrive notifications --stack "$STACK" --dry-run
+cargo client redrive notifications --stack "$STACK""#;
+
+/// The commands of infra/runbooks/channels.md for planned work.
+const SILENCE: &str = r#"aws cloudwatch disable-alarm-actions --alarm-names "$STACK-wechat-unreachable"
+aws cloudwatch enable-alarm-actions --alarm-names "$STACK-wechat-unreachable""#;
+
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 49] = [
+pub(super) const NOT_RUN: [(&str, &str); 57] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -252,6 +284,32 @@ pub(super) const NOT_RUN: [(&str, &str); 49] = [
     (
         "eval \"$(aws configure export-credentials --profile operator --format env)\"",
         "version 2 of the CLI alone has it, and it prints a person's credentials",
+    ),
+    (
+        TOPICS,
+        "the engine has no policies of topics; tests/sam/rules_test.py holds them to the rules",
+    ),
+    (
+        CHANNELS,
+        "they need robots; infra/client/tests/it/channels.rs runs them",
+    ),
+    (TEST_ALARM, "the local stack tells nobody"),
+    (
+        NOBODY_TOLD,
+        "the local stack is made without channels; tests/it/channels.rs stages what they find",
+    ),
+    (HISTORY, "the engine keeps no history of actions"),
+    (
+        REDRIVE_NOTIFICATIONS,
+        "the local stack is made without channels; infra/client/tests/it/redrive.rs has the command",
+    ),
+    (
+        SILENCE,
+        "infra/client/tests/it/doctor switches actions off and on",
+    ),
+    (
+        "cargo client setup channel remove --name ops",
+        "infra/client/tests/it/channels.rs runs it",
     ),
     ("cargo client", "names the program"),
 ];

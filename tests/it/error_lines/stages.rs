@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde_json::Value;
 
-use super::{days, messages, orders, refunds, webhooks, wechat_pay};
+use super::{channels, days, messages, orders, refunds, webhooks, wechat_pay};
 use crate::webhooks::{CAUSE_IS_OURS, TAKES_NOTHING};
 
 /// A line as the page has it.
@@ -140,6 +140,29 @@ pub(super) const STAGES: &[(Stage, &[Line])] = &[
                 "request failed on our side",
                 &["error"],
                 "a client, or a user of our console, got a 503",
+            ),
+        ],
+    ),
+    (
+        || channels::no_channel_takes_an_alarm().boxed_local(),
+        &[
+            line(
+                "notify_operators::handler",
+                "people on call were not told",
+                &["alarms", "reason", "what_to_do"],
+                "they are tried again for seven hours",
+            ),
+            line(
+                "notify_operators::handler",
+                "unknown message",
+                &[],
+                "a queue's message that no retry can finish",
+            ),
+            line(
+                "flows::verdict",
+                "message needs a person",
+                &["error"],
+                "a queue's message that no retry can finish",
             ),
         ],
     ),

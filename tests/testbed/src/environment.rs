@@ -24,6 +24,8 @@ pub const REQUESTS: &str = "http://aws.invalid/000000000000/payment-requests";
 pub const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
 /// The same for events that are sent to clients.
 pub const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
+/// The same for what people on call are to be told.
+pub const NOTIFICATIONS: &str = "http://aws.invalid/000000000000/notifications";
 /// The same for reconciliations.
 pub const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";
 
@@ -70,11 +72,12 @@ pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> En
         None => url.to_owned(),
     };
     let appids = APPIDS.join(",");
-    let (requests, results, webhooks, work) = (
+    let (requests, results, webhooks, work, notifications) = (
         queue(REQUESTS),
         queue(RESULTS),
         queue(WEBHOOKS),
         queue(WORK),
+        queue(NOTIFICATIONS),
     );
     let all = [
         ("AWS_REGION", "us-east-1"),
@@ -90,6 +93,7 @@ pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> En
         ("PAYMENT_RESULTS_QUEUE_URL", &results),
         ("WEBHOOKS_QUEUE_URL", &webhooks),
         ("RECONCILE_WORK_QUEUE_URL", &work),
+        ("NOTIFICATIONS_QUEUE_URL", &notifications),
         ("RECONCILE_REPAIRS", "true"),
         ("EVIDENCE_BUCKET", EVIDENCE_BUCKET),
         ("SECRETS_KEY_ID", SECRETS_KEY_ID),

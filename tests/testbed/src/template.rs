@@ -96,7 +96,7 @@ fn without_tags(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{REQUESTS, RESULTS, WEBHOOKS, WORK};
+    use crate::environment::{NOTIFICATIONS, REQUESTS, RESULTS, WEBHOOKS, WORK};
 
     #[test]
     fn tags_go_and_what_they_are_of_stays() {
@@ -124,7 +124,7 @@ mod tests {
         let with_dead_letters = resources("AWS::SQS::Queue")
             .filter(|(_, queue)| queue.get("RedrivePolicy").is_some())
             .count();
-        let urls = [REQUESTS, RESULTS, WEBHOOKS, WORK];
+        let urls = [REQUESTS, RESULTS, WEBHOOKS, WORK, NOTIFICATIONS];
         assert_eq!(urls.len(), with_dead_letters);
         for url in urls {
             let (_, name) = url.rsplit_once('/').expect("a path");

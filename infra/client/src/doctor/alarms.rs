@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::aws_calls::{AwsCalls, CLOUDWATCH, CallError, SNS};
+use super::aws_calls::{AwsCalls, CLOUDWATCH, CallError, DYNAMODB, SNS};
 use super::finding::{Finding, PUT_BACK};
 use super::stack::Stack;
 
@@ -70,6 +70,9 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     ));
     for topic in topics(&found) {
         findings.extend(topic_without_subscriber(calls, topic).await?);
+    }
+    if stack.parameter("OperatorChannels") == "on" {
+        findings.extend(no_channel(calls, stack).await?);
     }
     findings.extend(
         found
@@ -156,6 +159,32 @@ pub(crate) async fn topic_without_subscriber(
             "Nobody is subscribed to the topic that alarms are sent to.",
             format!("{topic}: no confirmed subscription"),
             "subscribe who is on call, and confirm the message that SNS sends",
+        )
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Got {
+    #[serde(default)]
+    item: Value,
+}
+
+/// Whether `notify-operators` is there and has nobody to tell.
+async fn no_channel(calls: &AwsCalls, stack: &Stack) -> Result<Option<Finding>, CallError> {
+    let key = format!("channels#{}", stack.parameter("Mchid"));
+    let asked = json!({
+        "TableName": stack.output("KeysTableName"),
+        "Key": { "pk": { "S": key } },
+    });
+    let got: Got = calls.ask(DYNAMODB, "GetItem", &asked).await?;
+    let channels = got.item.pointer("/channels/M").and_then(Value::as_object);
+    Ok(channels.is_none_or(serde_json::Map::is_empty).then(|| {
+        Finding::warning(
+            "operators-have-no-channel",
+            "OperatorChannels is on, and no channel is set up: alarms wait in a queue for hours and reach nobody.",
+            format!("{key} of the keys table has no channel"),
+            "`cargo client setup channel add` (infra/runbooks/channels.md), then `cargo client setup channel test`",
         )
     }))
 }

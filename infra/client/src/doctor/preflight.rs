@@ -77,6 +77,7 @@ const KEPT: [Kept; 10] = [
     Kept::Queue("webhooks-dlq"),
     Kept::Queue("reconcile-work-dlq"),
     Kept::Queue("order-events-dlq"),
+    Kept::Queue("notifications-dlq"),
 ];
 
 /// What a file of parameters is called where it is left out.

@@ -11,7 +11,7 @@ use super::stack::{Resource, Stack};
 
 /// Whose roles may send to each queue, as the template has it (the stack that `doctor` is tested on
 /// is deployed from it). SQS itself fills a dead-letter queue.
-const SENDERS: [(&str, &[&str]); 9] = [
+const SENDERS: [(&str, &[&str]); 11] = [
     (
         "PaymentRequestsQueue",
         &[
@@ -32,6 +32,8 @@ const SENDERS: [(&str, &[&str]); 9] = [
     ),
     ("ReconcileWorkDlq", &["DailyScheduleRole"]),
     ("OrderEventsDlq", &["OrderEventsPipeRole"]),
+    ("NotificationsQueue", &[]),
+    ("NotificationsDlq", &[]),
 ];
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@
 #![cfg(test)] // so that clippy.toml's leave for tests holds for their helpers too
 
 mod calls;
+mod channels;
 mod cloud;
 mod credentials;
 mod doctor;

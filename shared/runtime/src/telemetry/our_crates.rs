@@ -1,12 +1,14 @@
 //! Which crates are ours.
 
 /// Our crates: only these may say more than `info`.
-pub(super) const OURS: [&str; 16] = [
+pub(super) const OURS: [&str; 18] = [
     "console",
     "create_order",
     "flows",
     "manage_order",
     "message_signatures",
+    "notify_operators",
+    "operator_channels",
     "payments",
     "process_payment",
     "receive_callback",

@@ -25,7 +25,7 @@ use super::receiver::{Answers, Keys, Receiver};
 
 pub(crate) const STACK: &str = "tea";
 
-const FUNCTIONS: [&str; 7] = [
+const FUNCTIONS: [&str; 8] = [
     "create-order",
     "manage-order",
     "receive-callback",
@@ -33,6 +33,7 @@ const FUNCTIONS: [&str; 7] = [
     "reconcile",
     "send-webhook",
     "console",
+    "notify-operators",
 ];
 
 /// What the engine's CloudFormation drops or has not: as a stack on AWS stands after a deployment.
@@ -85,6 +86,16 @@ pub(crate) fn with_fields_key(arn: &str) -> Change {
             "<ParameterKey>FieldsKeyArn</ParameterKey><ParameterValue>{arn}</ParameterValue></member>\
              <member><ParameterKey>Given</ParameterKey>"
         ),
+    )
+}
+
+/// Where the stack tells people on call by channels.
+pub(crate) fn with_channels() -> Change {
+    Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterKey>OperatorChannels</ParameterKey>",
+        "<ParameterKey>OperatorChannels</ParameterKey><ParameterValue>on</ParameterValue></member>\
+         <member><ParameterKey>Given</ParameterKey>",
     )
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
 use crate::doctor::receiver::Answers;
-use crate::doctor::stage::{ACCOUNT_SETTINGS, stage};
+use crate::doctor::stage::{ACCOUNT_SETTINGS, stage, with_channels};
 
 /// What puts back what was deleted.
 const PUT_BACK: &str = "infra/runbooks/doctor.md, Put back what was changed by hand";
@@ -246,6 +246,15 @@ fn alarms_that_are_on_or_gone_or_reach_no_person_are_found() {
         r#""AlarmName": "tea-other""#,
     );
     stage.doctor_where(&[gone]).is_only("alarms-missing");
+    stage
+        .doctor_where(&[with_channels()])
+        .is_only("operators-have-no-channel");
+    let mail = [
+        "channel", "add", "--name", "mail", "--kind", "sns", "--page", "1",
+    ];
+    stage.setup(&mail);
+    stage.doctor_where(&[with_channels()]).is_well();
+    stage.setup(&["channel", "remove", "--name", "mail"]);
 }
 
 #[test]
