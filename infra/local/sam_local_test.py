@@ -29,6 +29,7 @@ Globals:
 Resources:
   CreateOrder: { Type: AWS::Serverless::Function, Properties: { CodeUri: CreateOrder, MemorySize: 256 } }
   SendWebhook: { Type: AWS::Serverless::Function, Properties: { CodeUri: SendWebhook, Environment: { Variables: { A: !Ref B } } } }
+  NotifyOperators: { Type: AWS::Serverless::Function, Condition: HasChannels, Properties: { CodeUri: NotifyOperators } }
   Route: { Type: AWS::ApiGatewayV2::Route, Properties: { AuthorizerId: !Ref ConsoleAuthorizer } }
 """
 
@@ -84,6 +85,12 @@ class Files(unittest.TestCase):
         settings = self.folder / "out" / "client.json"
         self.assertEqual(os.stat(settings).st_mode & 0o777, 0o600)
         self.assertEqual(json.loads(settings.read_text())["api_url"], "http://127.0.0.1:3000")
+
+    def test_an_optional_function_that_is_not_deployed_is_left_out(self):
+        self.written()
+        template = json.loads((self.folder / "out" / "local.json").read_text())
+        self.assertNotIn("NotifyOperators", template["Resources"])
+        self.assertIn("SendWebhook", template["Resources"])
 
     def test_one_variable_of_two_values_is_refused(self):
         differing = VARIABLES | {"send-webhook": VARIABLES["send-webhook"] | {"WECHATPAY_BASE_URL": "http://127.0.0.1:9"}}

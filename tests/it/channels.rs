@@ -78,7 +78,7 @@ impl ChannelBench {
     }
 
     /// What `cargo client setup channel add` does.
-    pub(crate) async fn set_up(&self, name: &str, robot: &Robot, page: u32, ticket: Option<u32>) {
+    async fn set_up(&self, name: &str, robot: &Robot, page: u32, ticket: Option<u32>) {
         let credentials =
             Credentials::new(robot.kind(), Some(&robot.url()), robot.secret()).expect("complete");
         self.put(name, robot.kind(), &credentials, Some(page), ticket)

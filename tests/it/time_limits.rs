@@ -207,7 +207,11 @@ fn people_on_call_are_told_before_lambda_gives_up_and_with_a_dead_channel_within
     // second one has the message, whatever its answer takes.
     let window = template::resource("NotifyOperators")
         .pointer("/Events/Notifications/Properties/MaximumBatchingWindowInSeconds");
-    let window = Duration::from_secs(window.and_then(|s| s.as_u64()).expect("a window"));
+    let window = Duration::from_secs(
+        window
+            .and_then(serde_json::Value::as_u64)
+            .expect("a window"),
+    );
     let page = window + ms(BEFORE_MS) + channel * 2;
     fits(
         "a page with its first channel dead",

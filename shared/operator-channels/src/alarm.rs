@@ -242,10 +242,8 @@ mod tests {
     use super::*;
 
     fn enveloped(message: &Value) -> String {
-        let message = match message {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = message.as_str().map(str::to_owned);
+        let message = text.unwrap_or_else(|| message.to_string());
         json!({
             "Type": "Notification",
             "MessageId": "8c1b6a1c-0000-4000-8000-000000000001",

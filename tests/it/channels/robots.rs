@@ -175,7 +175,9 @@ impl Inner {
         // Each maker has its own members.
         let answer = match self.kind {
             Kind::Feishu => json!({"code": code, "msg": message, "data": {}}),
-            _ => json!({"errcode": code, "errmsg": message}),
+            Kind::Wecom | Kind::Dingtalk | Kind::Webhook | Kind::Sns => {
+                json!({"errcode": code, "errmsg": message})
+            }
         };
         answer.to_string().into_response()
     }
@@ -188,7 +190,9 @@ impl Inner {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         let (wants_kind, pointer) = match self.kind {
             Kind::Feishu => ("/msg_type", "/content/text"),
-            _ => ("/msgtype", "/text/content"),
+            Kind::Wecom | Kind::Dingtalk | Kind::Webhook | Kind::Sns => {
+                ("/msgtype", "/text/content")
+            }
         };
         let text = said.pointer(pointer).and_then(Value::as_str);
         let Some(text) =
@@ -200,12 +204,12 @@ impl Inner {
             Kind::Wecom if text.len() > 2_048 => return 40_058,
             Kind::Dingtalk if body.len() > 20_000 => return 460_101,
             Kind::Feishu if body.len() > 20 * 1_024 => return 9_499,
-            _ => {}
+            Kind::Wecom | Kind::Dingtalk | Kind::Feishu | Kind::Webhook | Kind::Sns => {}
         }
         let is_signed = match self.kind {
             Kind::Dingtalk => dingtalk_signed(query, now_ms),
             Kind::Feishu => feishu_signed(&said, now_ms),
-            _ => true,
+            Kind::Wecom | Kind::Webhook | Kind::Sns => true,
         };
         if !is_signed {
             return if self.kind == Kind::Feishu {

@@ -132,7 +132,7 @@ impl HttpConnector for Connector {
                 let answer = self.topic.publish(&body);
                 HttpConnectorFuture::ready(Ok(answer))
             }
-            _ => self.next.call(request),
+            Ok(_) | Err(_) => self.next.call(request),
         }
     }
 }

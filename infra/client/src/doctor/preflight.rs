@@ -66,7 +66,7 @@ enum Kept {
     Queue(&'static str),
 }
 
-const KEPT: [Kept; 10] = [
+const KEPT: [Kept; 11] = [
     Kept::Table("orders"),
     Kept::Table("notices"),
     Kept::Table("reconciliation"),

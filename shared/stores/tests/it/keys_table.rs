@@ -1,5 +1,6 @@
 //! The `keys` table: what is read when, what is cached, and which secrets can be unsealed where.
 
+mod channels;
 mod clients;
 mod merchant;
 mod webhooks;
