@@ -46,7 +46,7 @@ class Adaptations(unittest.TestCase):
         self.assertTrue(deploy.concurrency_as_number(template))
         sources = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
         concurrencies = {r["Properties"]["ScalingConfig"]["MaximumConcurrency"] for r in sources}
-        self.assertEqual(concurrencies, {5, 7, 8})
+        self.assertEqual(concurrencies, {2, 5, 7, 8})
         self.assertFalse(deploy.concurrency_as_number(template), "nothing is left to adapt")
 
     def test_the_console_is_open_on_this_machine_alone(self):
@@ -69,7 +69,7 @@ class Adaptations(unittest.TestCase):
     def test_a_release_moves_each_alias_at_once_and_leaves_nothing_of_codedeploy(self):
         template = translated({})
         of = lambda kind: [r for r in template["Resources"].values() if r["Type"].startswith(kind)]
-        self.assertEqual(len(of("AWS::CodeDeploy::")), 8)
+        self.assertEqual(len(of("AWS::CodeDeploy::")), 9)
         self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Retain"})
         self.assertTrue(deploy.released_at_once(template))
         self.assertEqual(of("AWS::CodeDeploy::"), [])
