@@ -16,6 +16,7 @@ use flows::{
 };
 use futures_util::future::join_all;
 use operator_channels::{CALL_MAX_MS, Notification, Severity, next_try_after_s};
+use runtime::telemetry::emf::end_of_run;
 use stores::{
     keys_table::{KeysError, channels::Channel},
     notifications::Claim,
@@ -93,10 +94,8 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
     let holder = app.random.id();
     let claimed = claim(app, found.into_values().collect(), &holder, &mut again).await;
     for severity in Severity::ALL {
-        let (these, those) = claimed
-            .iter()
-            .partition::<Vec<&Work<'_>>, _>(|work| work.notification.severity == severity);
-        drop(those);
+        let is_of = |work: &&Work<'_>| work.notification.severity == severity;
+        let these: Vec<&Work<'_>> = claimed.iter().filter(is_of).collect();
         if these.is_empty() {
             continue;
         }
@@ -112,6 +111,7 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
         .await;
     }
     hide(app, &again).await;
+    end_of_run();
     BatchResponse {
         batch_item_failures: again
             .into_iter()

@@ -8,7 +8,7 @@ use runtime::aws::CallLimits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let (settings, sandbox) = sandbox::start(CallLimits::PROMPT)?;
+    let (settings, sandbox) = sandbox::start("notify-operators", CallLimits::PROMPT)?;
     let (app, clock) = (&App::open(settings, &sandbox), &sandbox.clock);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
         let deadline_ms = sandbox::deadline_ms(event.context.deadline, clock);

@@ -282,6 +282,7 @@ const FUNCTION: Dimension = in_field(
         "reconcile",
         "send-webhook",
         "console",
+        "notify-operators",
     ],
 );
 
