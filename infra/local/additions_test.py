@@ -52,6 +52,38 @@ class Templates(unittest.TestCase):
             additions.check({"SourceParameters": {"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}})
 
 
+class Alarms(unittest.TestCase):
+    """What is given to the engine's CloudFormation, with stand-ins for its parts."""
+
+    def test_an_alarm_over_metric_math_is_stored_on_a_metric_that_nobody_puts_and_others_as_they_are(self):
+        provisioners = mock.Mock()
+        provisioners._cw_metric_alarm_record = lambda name, properties: properties
+        additions.know_alarms_over_expressions(provisioners)
+        over_math = provisioners._cw_metric_alarm_record("a", {"Metrics": [{"Id": "m1"}], "Threshold": 1})
+        self.assertEqual(over_math, {"Threshold": 1, "Namespace": "local/over-expressions", "MetricName": "a"})
+        plain = {"Namespace": "N", "MetricName": "M"}
+        self.assertEqual(provisioners._cw_metric_alarm_record("b", plain), plain)
+
+    def test_a_composite_alarm_is_made_changed_and_deleted_and_a_refused_one_fails_the_deployment(self):
+        asked = []
+        cloudwatch = mock.Mock(_composite_alarms={"c": {"AlarmArn": "arn"}})
+        cloudwatch._put_composite_alarm = lambda params, request, *_, is_json: asked.append(request) or (200, {}, b"{}")
+        provisioners = mock.Mock(_RESOURCE_HANDLERS={})
+        with mock.patch.dict(sys.modules, {"ministack": mock.Mock(), "ministack.services": mock.Mock(cloudwatch=cloudwatch)}):
+            additions.know_composite_alarms(provisioners)
+        handlers = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::CompositeAlarm"]
+        properties = {"AlarmName": "c", "AlarmRule": 'ALARM("a")', "ActionsSuppressor": "s", "Tags": []}
+        self.assertEqual(handlers["create"]("C", properties, "stack"), ("c", {"Arn": "arn"}))
+        handlers["update"]("c", properties, properties | {"AlarmRule": "FALSE"}, "stack")
+        self.assertEqual([one["AlarmRule"] for one in asked], ['ALARM("a")', "FALSE"])
+        self.assertNotIn("ActionsSuppressor", asked[0])
+        handlers["delete"]("c", properties)
+        self.assertEqual(cloudwatch._composite_alarms, {})
+        cloudwatch._put_composite_alarm = lambda *_, is_json: (400, {}, b"no such child")
+        with self.assertRaisesRegex(ValueError, "no such child"):
+            handlers["create"]("C", properties, "stack")
+
+
 class Stream:
     """A table's stream of these records, as the engine's DynamoDB gives it."""
 

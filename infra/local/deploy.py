@@ -7,7 +7,10 @@ Reads one JSON object from standard input:
 
 and prints one to standard output:
 
-    {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}}
+    {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}, "watched": {...}}
+
+`watched` is what a reader of the functions' lines needs to do what CloudWatch does: the properties of alarms, composite alarms and metric
+filters, with all values filled in, and the format of the API's log.
 
 A failure is printed on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
 lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
@@ -19,6 +22,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +70,7 @@ def deploy(order):
         "changed": changed,
         "adaptations": [" ".join(text.split()) for text in adaptations],
         "outputs": stack.outputs(),
+        "watched": watched(template, order["stack"], resources),
     }
 
 
@@ -184,18 +189,6 @@ def console_on_loopback(template):
     return bool(guarded)
 
 
-def alarms_over_expressions(template):
-    """Alarms that count what does not come (sweep-missing): the engine's CloudFormation fails on metric
-    math, so they are left out."""
-    resources = template["Resources"]
-    over_expressions = [
-        name for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in r["Properties"]
-    ]
-    for name in over_expressions:
-        del resources[name]
-    return bool(over_expressions)
-
-
 def released_at_once(template):
     """Releases: the engine has no CodeDeploy, so a new version gets all calls of its alias at once, and nothing takes it back.
     The versions before it are not kept."""
@@ -211,7 +204,7 @@ def released_at_once(template):
     return bool(gradual)
 
 
-ADAPTATIONS = [concurrency_as_number, console_on_loopback, alarms_over_expressions, released_at_once]
+ADAPTATIONS = [concurrency_as_number, console_on_loopback, released_at_once]
 
 
 def adapt(template):
@@ -274,6 +267,59 @@ def take_times_to_live(template):
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in resource["Properties"]
     }
+
+
+# --- What CloudWatch would do --------------------------------------------------------------------------------------
+
+WATCHED = {
+    "alarms": "AWS::CloudWatch::Alarm",
+    "composites": "AWS::CloudWatch::CompositeAlarm",
+    "filters": "AWS::Logs::MetricFilter",
+}
+
+
+def watched(template, stack, physical):
+    """The properties of what makes metrics and watches them, with all values that CloudFormation fills in."""
+    resources = template["Resources"]
+    found = {
+        name: [
+            filled(r["Properties"], template, stack, physical)
+            for logical, r in resources.items()
+            # What a condition leaves out is not there.
+            if r["Type"] == kind and ("Condition" not in r or logical in physical)
+        ]
+        for name, kind in WATCHED.items()
+    }
+    logged = [r["Properties"]["AccessLogSettings"] for r in resources.values() if "AccessLogSettings" in r.get("Properties", {})]
+    found["access_log"] = logged[0]["Format"] if logged else ""
+    found["access_log_group"] = filled(logged[0]["DestinationArn"], template, stack, physical) if logged else ""
+    return found
+
+
+def filled(value, template, stack, physical):
+    """A value of a template without references. Who is notified counts as given: `/alarms` shows whom an alarm would call."""
+
+    def of(name):
+        pseudo = {"AWS::StackName": stack, "AWS::Partition": "aws", "AWS::Region": os.environ["AWS_DEFAULT_REGION"]}
+        parameter = template.get("Parameters", {}).get(name, {})
+        return str(pseudo.get(name) or physical.get(name) or parameter.get("Default", name))
+
+    match value:
+        case {"Ref": name}:
+            return of(name)
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([\w:]+)(?:\.\w+)*\}", lambda match: of(match[1]), text)
+        case {"Fn::If": [_condition, chosen, _other]}:
+            return filled(chosen, template, stack, physical)
+        # Of what is asked of a queue, a log group or a version the last part is its name or number.
+        case {"Fn::GetAtt": [str(name), *_attribute]}:
+            return re.split(r"[/:]", of(name))[-1] if "/aws/" not in of(name) else of(name)
+        case dict():
+            return {key: filled(inner, template, stack, physical) for key, inner in value.items()}
+        case list():
+            return [filled(inner, template, stack, physical) for inner in value]
+        case _:
+            return value
 
 
 # --- The stack on the engine ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Tests of what `deploy.py` decides by itself, without an engine. `cargo test -p local` runs them."""
 
 import copy
+import json
 import os
 import tempfile
 import unittest
@@ -58,13 +59,26 @@ class Adaptations(unittest.TestCase):
         self.assertFalse([r for r in template["Resources"].values() if "AuthorizerId" in r["Properties"]])
         self.assertNotIn("ConsoleAuthorizer", template["Resources"])
 
-    def test_alarms_over_metric_math_are_left_out_and_no_others(self):
+    def test_what_is_watched_has_all_its_values(self):
+        os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
         template = translated({})
-        alarms = lambda: {n for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
-        before = alarms()
-        self.assertTrue(deploy.alarms_over_expressions(template))
-        self.assertEqual(before - alarms(), {"SweepMissingAlarm"})
-        self.assertFalse(deploy.alarms_over_expressions(template), "nothing is left to adapt")
+        physical = {"PaymentRequestsDlq": "http://127.0.0.1:4566/000000000000/wechatpay-payment-requests-dlq"}
+        physical |= {"CreateOrder": "wechatpay-create-order", "ApiLogs": "/aws/vendedlogs/apis/wechatpay"}
+        physical |= {"AnswersUnverifiedAlarm": "wechatpay-answers-unverified"}
+        watched = deploy.watched(template, "wechatpay", physical)
+        alarms = {alarm["AlarmName"]: alarm for alarm in watched["alarms"]}
+        dead = alarms["wechatpay-payment-requests-dlq"]
+        self.assertEqual(dead["Dimensions"], [{"Name": "QueueName", "Value": "wechatpay-payment-requests-dlq"}])
+        self.assertEqual(alarms["wechatpay-create-order-errors"]["Dimensions"][0]["Value"], "wechatpay-create-order")
+        composites = {alarm["AlarmName"]: alarm for alarm in watched["composites"]}
+        failing = composites["wechatpay-wechat-pay-failing"]
+        self.assertEqual(failing["ActionsSuppressor"], "wechatpay-answers-unverified")
+        self.assertTrue(failing["AlarmActions"], "as if there were a topic")
+        groups = {each["LogGroupName"] for each in watched["filters"]}
+        self.assertIn("/aws/vendedlogs/apis/wechatpay", groups)
+        self.assertIn("$context.error.message", watched["access_log"])
+        self.assertEqual(watched["access_log_group"], "/aws/vendedlogs/apis/wechatpay")
+        self.assertNotIn("Fn::", json.dumps(watched))
 
     def test_a_release_moves_each_alias_at_once_and_leaves_nothing_of_codedeploy(self):
         template = translated({})

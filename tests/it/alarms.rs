@@ -2,12 +2,16 @@
 //! `template.yaml` over them by CloudWatch's rules. Minutes pass by the clock.
 
 mod certificates;
-mod cloudwatch;
 mod days;
 mod decisions;
+mod differences;
 mod functions;
+mod objectives;
+mod pages;
+mod proofs;
 mod receivers;
 mod sweeps;
+mod template_alarms;
 mod wechat_pay;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -19,8 +23,8 @@ use stores::queues::ReconcileWork;
 use testbed::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule};
 
-use crate::support::{Lines, MCHID, Testbed, native};
-use cloudwatch::CloudWatch;
+use crate::support::{Lines, Testbed, native};
+use template_alarms::CloudWatch;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -38,7 +42,7 @@ impl Watch {
         Self {
             lines: Lines::by(clock.clone()),
             clock: clock.clone(),
-            cloud: CloudWatch::of_template(MCHID),
+            cloud: CloudWatch::of_template(),
             said: BTreeSet::new(),
         }
     }
@@ -81,6 +85,21 @@ impl Watch {
     /// Whether this alarm's condition is met by now.
     fn is_met(&self, alarm: &str) -> bool {
         self.cloud.is_met_now(alarm, self.clock.now_ms())
+    }
+
+    /// This alarm, which may be a composite one, has gone on by now.
+    fn goes_on(&self, alarm: &str) {
+        self.cloud.goes_on(alarm, self.clock.now_ms());
+    }
+
+    /// This alarm is off by now.
+    fn goes_off(&self, alarm: &str) {
+        self.cloud.goes_off(alarm, self.clock.now_ms());
+    }
+
+    /// CloudWatch evaluates all alarms, as each minute, and notifies.
+    fn evaluate(&mut self) {
+        self.cloud.evaluate(self.clock.now_ms());
     }
 
     fn met(&self) -> BTreeSet<&str> {
@@ -207,6 +226,10 @@ async fn a_release_is_taken_back_for_what_fails_on_our_side_and_for_no_bad_day_o
         testbed.advance(MINUTE).await;
         assert_eq!(watch.is_met(BRAKE), is_taken_back, "{:?}", watch.said);
     }
+    watch.goes_on(BRAKE);
+    // The release is mended. Its lines of before are older than what is evaluated.
+    testbed.advance(MINUTE * 10).await;
+    watch.goes_off(BRAKE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,13 +255,24 @@ async fn an_error_with_an_alarm_of_its_own_does_not_set_off_the_one_for_error_li
     watch.of(testbed.receive(&unreadable.unwrap())).await;
     watch.says("callback not acknowledged", "error-lines.md");
     testbed.advance(MINUTE * 5).await;
-    assert!(watch.is_met("new-error-lines"));
+    for alarm in ["new-error-lines", "new-errors"] {
+        watch.goes_on(alarm);
+    }
     // And again the next time, since the first call is over as soon as other lines come.
     for number in 0..2 {
         minute(&testbed, &mut watch, 2000 + number).await;
         testbed.advance(MINUTE * 4).await;
     }
-    assert!(!watch.not_quiet().contains("new-error-lines"));
+    for alarm in ["new-error-lines", "new-errors"] {
+        watch.goes_off(alarm);
+    }
+    for alarm in ["error-lines", "waits-for-a-person"] {
+        watch.goes_on(alarm);
+    }
+    testbed.advance(MINUTE * 60 * 24 * 8).await;
+    for alarm in ["error-lines", "waits-for-a-person"] {
+        watch.goes_off(alarm);
+    }
 }
 
 /// The check of certificates each five minutes.

@@ -308,20 +308,40 @@ async fn count(signer: &'static str) -> Counted {
     }
 }
 
-/// How many alarms the template has, and how many metrics of the stack's own these watch.
-fn alarms_and_metrics() -> (u128, u128) {
-    let alarms: Vec<_> = resources("AWS::CloudWatch::Alarm").collect();
-    let metrics: std::collections::BTreeSet<_> = alarms
-        .iter()
-        .filter(|(_, alarm)| {
-            alarm
-                .get("Namespace")
-                .is_some_and(|of| of == "AWS::StackName")
-        })
-        .filter_map(|(_, alarm)| alarm.get("MetricName")?.as_str())
-        .collect();
+/// What the template has of alarms.
+struct Alarms {
+    /// Metrics that alarms watch, each once for each alarm: so they are billed.
+    watched: u128,
+    composites: u128,
+    dashboards: u128,
+    /// How many metrics of the stack's own these alarms watch.
+    own: u128,
+}
+
+fn alarms() -> Alarms {
     let number = |count: usize| u128::try_from(count).expect("few");
-    (number(alarms.len()), number(metrics.len()))
+    // An alarm over metric math is billed by the metrics that it asks for.
+    let watched: Vec<&serde_json::Value> = resources("AWS::CloudWatch::Alarm")
+        .flat_map(|(_, alarm)| match alarm["Metrics"].as_array() {
+            Some(queries) => {
+                let metrics = queries.iter();
+                let metrics = metrics.filter_map(|query| query.pointer("/MetricStat/Metric"));
+                metrics.collect()
+            }
+            None => vec![alarm],
+        })
+        .collect();
+    let own: std::collections::BTreeSet<_> = watched
+        .iter()
+        .filter(|metric| metric["Namespace"] == "AWS::StackName")
+        .filter_map(|metric| metric["MetricName"].as_str())
+        .collect();
+    Alarms {
+        watched: number(watched.len()),
+        composites: number(resources("AWS::CloudWatch::CompositeAlarm").count()),
+        dashboards: number(resources("AWS::CloudWatch::Dashboard").count()),
+        own: number(own.len()),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import rules_alarms
 import rules_beside
+import rules_composites
+import rules_dashboard
 import rules_channels
 import rules_events
 import rules_everywhere
@@ -155,7 +157,7 @@ def violations(parameters, resources):
     yield from rules_everywhere.tagged(resources, rules_everywhere.TAGS)
     resources = rules_everywhere.without_tags(resources)
     own = (throttling, domain, routes, permissions, concurrency, vpc, tables, evidence, keys, logs, schedule)
-    others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_releases, rules_channels)
+    others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_composites, rules_dashboard, rules_releases, rules_channels)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
 

@@ -1,16 +1,14 @@
-"""Alarms: each thing that can break has one. It watches a metric that exists, and names a runbook page that exists."""
+"""Alarms on metrics: each thing that can break has one, and it watches a metric that exists. Who is notified: rules_composites.py."""
 
 import re
 from functools import cache
 from pathlib import Path
 
-from reading import of_type, text_of
-from rules_channels import DIRECT, DIRECT_ACTION
+from reading import of_type
+from rules_composites import TEXTS_AND_ACTIONS, burn_alarms, money_alarm
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNBOOKS = ROOT / "infra" / "runbooks"
 
-ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
 THROTTLED = ({"Ref": "AWS::StackName"}, "CallbacksThrottled")
 NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
@@ -31,8 +29,6 @@ ON_OUR_SIDE = (
     "WeChat Pay's answer about an order cannot be read",
     "WeChat Pay's answer about a refund cannot be read",
 )
-# Alarms on something new. Their end does not mean that the cause is gone, so they do not notify of it.
-OF_EVENTS = {"NewErrorLinesAlarm", "DifferencesOpenedAlarm"}
 # The longest time that CloudWatch evaluates, in seconds: with periods of less than an hour, and with longer ones.
 EVALUATED_MAX_S = (86400, 7 * 86400)
 
@@ -56,27 +52,11 @@ def violations(_parameters, resources):
     yield from (f"{name} is an alarm that these rules do not know" for name in alarms)
     for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
         properties = resource["Properties"]
-        # CodeDeploy reads the state of a release's alarms.
-        is_on = None if OF_A_RELEASE.search(name) else DIRECT_ACTION if name in DIRECT else ACTION
-        is_over = None if name in OF_EVENTS else is_on
-        if properties.get("AlarmActions") != is_on or properties.get("OKActions") != is_over:
-            yield f"{name} notifies no one, or notifies of an end that is none"
         for metric in own_metrics(properties):
             if not is_written(metric):
                 yield f"{name} watches {metric}, which no line of the functions carries"
         if evaluated_s(properties) > EVALUATED_MAX_S[period_s(properties) >= 3600]:
             yield f"{name} evaluates a longer time than CloudWatch allows"
-        page = re.search(r"\(infra/runbooks/([a-z-]+\.md)\)$", properties.get("AlarmDescription", ""))
-        if not page or not (RUNBOOKS / page[1]).is_file():
-            yield f"{name} names no page of infra/runbooks"
-        called = str(text_of(properties.get("AlarmName")))
-        if not called.startswith("${AWS::StackName}-"):
-            yield f"{name} is not named after the stack"
-        if called.endswith("-${Release}") != bool(OF_A_RELEASE.search(name)):
-            yield f"{name} does not start again with each release, or does and watches more than a release"
-        called = called.removeprefix("${AWS::StackName}-").removesuffix("-${Release}")
-        if page and not is_named(called, (RUNBOOKS / page[1]).read_text()):
-            yield f"the page of {name} does not say what it means"
 
 
 def namespace(document):
@@ -91,18 +71,6 @@ def namespace(document):
 
 # Metrics of the log groups' filters, in the same namespace.
 OF_LOGS = {"ErrorLines", "NewErrorLines", "ReleaseErrorLines", "CallbacksThrottled", "ApiAnswers"}
-
-
-def is_named(alarm, page):
-    """Whether a page names an alarm, or all alarms with the same ending (`...-errors`)."""
-    return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
-
-
-# The alarms that take a release back.
-OF_A_RELEASE = re.compile("Release(Errors|ErrorLines)Alarm$")
-
-# An alarm's texts and actions, which are checked separately.
-TEXTS_AND_ACTIONS = {"AlarmName", "AlarmDescription", "AlarmActions", "OKActions"}
 
 
 def expected(resources):
@@ -175,6 +143,11 @@ def expected(resources):
     found["WebhooksRuleAlarm"] = above("AWS/Events", "FailedInvocations", rule, 0)
     found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(3600, 168, 1)
     found["NewErrorLinesAlarm"] = above(*NEW_ERROR_LINES, None, 0) | within(300, 1, 1)
+    # The objectives' metrics and this one have no dimension.
+    delay = above(METRICS, "SettlementDelay", None, 30) | within(300, 3, 2) | {"ExtendedStatistic": "p50"}
+    found["SettlementLateAlarm"] = {key: value for key, value in delay.items() if key != "Statistic"}
+    found.update(burn_alarms())
+    found["MoneyUnexplainedAlarm"] = money_alarm()
     return found
 
 

@@ -1,6 +1,6 @@
 """The optional part that tells people on call: all of it is there with OperatorChannels, and nothing of it without."""
 
-from reading import arn, of_type
+from reading import arn
 
 # By what their names begin with.
 OPTIONAL = ("NotifyOperators", "Notifications")
@@ -20,10 +20,6 @@ DIRECT_ACTION = [
     {"Ref": "AlarmTopicArn"},
     {"Fn::If": ["HasOperatorsTopic", {"Ref": "OperatorsTopicArn"}, {"Ref": "AWS::NoValue"}]},
 ]
-
-# What can wait until the next working day. Any other alarm that notifies is urgent (`operator_channels::Severity`).
-TICKETS = {"WebhookReceiverDownAlarm", "WebhookReceiverGoneAlarm", "BillLateAlarm", "ErrorLinesAlarm"}
-TICKET = "[ticket]"
 
 
 def violations(_parameters, resources):
@@ -51,10 +47,6 @@ def violations(_parameters, resources):
         yield "notify-operators publishes to another topic than OperatorsTopicArn"
     if variables.get("WEBHOOK_ALLOW_LOOPBACK") != {"Ref": "WebhookAllowLoopback"}:
         yield "channels may be at private addresses"
-    for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
-        marked = resource["Properties"].get("AlarmDescription", "").startswith(f"{TICKET} ")
-        if marked != (name in TICKETS) or resource["Properties"].get("AlarmDescription", "").count(TICKET) > 1:
-            yield f"{name} wakes somebody who could sleep on, or lets somebody sleep on"
 
 
 def conditions(document):

@@ -39,6 +39,8 @@ HELD = {
     "AWS::Events::Rule",
     "AWS::Events::Archive",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::Logs::MetricFilter",
     "AWS::SNS::Subscription",
 }

@@ -26,6 +26,7 @@ use crate::{
     confirm::Confirmer,
     day_before::DayBefore,
     day_index::{DayIndex, Loaded},
+    day_money::DayMoney,
     day_part::DayPart,
     differences::{self, DifferenceStore},
     error::DayError,
@@ -313,7 +314,8 @@ impl<'a> Day<'a> {
             .await?;
         }
         let open = self.differences().open().await?;
-        metrics::trades_done(self.app, &self.run, open);
+        let money = DayMoney::of(self.app, &self.run, self.differences()).await?;
+        metrics::trades_done(self.app, &self.run, open, money);
         Ok(())
     }
 }

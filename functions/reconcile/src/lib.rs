@@ -16,6 +16,7 @@ mod confirm;
 mod day;
 mod day_before;
 mod day_index;
+mod day_money;
 mod day_part;
 mod days_missing;
 mod days_unread;

@@ -15,15 +15,14 @@ use stores::keys_table::{MerchantKeys, VerificationEntry, VerificationKind};
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, certificates::ends};
 
-use crate::{app::App, days_missing::DaysMissing, sweep::report::SweepReport};
+use crate::{app::App, day_money::DayMoney, days_missing::DaysMissing, sweep::report::SweepReport};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.
-pub(crate) fn trades_done(app: &App, run: &Run, open: u64) {
+pub(crate) fn trades_done(app: &App, run: &Run, open: u64, money: Option<DayMoney>) {
     let there = run.there().all();
     let found: u32 = run.differences().values().sum();
-    // If the daily run is a preview, the preview is the day's work too.
-    let is_days_work = (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now());
+    let is_days_work = is_days_work(app, run);
     info!(
         date = %run.date,
         run_id = run.id,
@@ -36,8 +35,16 @@ pub(crate) fn trades_done(app: &App, run: &Run, open: u64) {
         Differences = found,
         OpenDifferences = open,
         CarriedTrades = run.carried(),
+        DayFen = money.map(|money| money.fen),
+        DayFenOpen = money.map(|money| money.open_fen),
         "day reconciled"
     );
+}
+
+/// Whether a run is the one that the day waits for, and none of an earlier day. If the daily run is
+/// a preview, the preview is the day's work too.
+pub(crate) fn is_days_work(app: &App, run: &Run) -> bool {
+    (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now())
 }
 
 /// The fund side of a day is done too.

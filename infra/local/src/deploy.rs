@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::alarms::Watched;
 use crate::failure::Failure;
 use crate::functions::{Programs, root};
 
@@ -22,6 +23,8 @@ pub(crate) struct Deployed {
     /// What of the template was adapted to the engine, a sentence each.
     pub(crate) adaptations: Vec<String>,
     outputs: BTreeMap<String, String>,
+    /// What of the template makes metrics and watches them.
+    pub(crate) watched: Watched,
 }
 
 impl Deployed {

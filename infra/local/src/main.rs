@@ -12,6 +12,7 @@
     reason = "a program for people: its results are its output"
 )]
 
+mod alarms;
 mod arguments;
 mod caller;
 mod deploy;

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 
+use crate::alarms::Alarms;
 use crate::failure::Failure;
 use crate::http::Http;
 
@@ -37,17 +38,38 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 #[derive(Debug)]
 struct Target {
     http: Http,
+    alarms: Alarms,
     /// `http://127.0.0.1:4566/_aws/execute-api/<api id>/$default`.
     prefix: String,
 }
 
 /// The API itself; `prefix` is its address at the engine.
-pub(crate) fn app(http: Http, prefix: String) -> Router {
-    let target = Arc::new(Target { http, prefix });
+pub(crate) fn app(http: Http, prefix: String, alarms: Alarms) -> Router {
+    let target = Arc::new(Target {
+        http,
+        alarms,
+        prefix,
+    });
     Router::new().fallback(forward).with_state(target)
 }
 
 async fn forward(State(target): State<Arc<Target>>, request: Request<Body>) -> Response {
+    // Of these two the alarms want the calls; other routes have names that no path shows.
+    let route = format!("{} {}", request.method(), request.uri().path());
+    let answer = answered(&target, request).await;
+    // What API Gateway answers by itself has its own shape.
+    let words = answer.extensions().get::<InItsPlace>().map(|it| it.0);
+    target
+        .alarms
+        .take_access(&route, answer.status().as_u16(), words);
+    answer
+}
+
+/// Marks an answer of the API itself, in the place of a function's.
+#[derive(Clone, Copy)]
+struct InItsPlace(&'static str);
+
+async fn answered(target: &Target, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => body.to_bytes(),
@@ -91,9 +113,12 @@ fn drop_connection_fields(headers: &mut HeaderMap) {
 }
 
 /// An error in API Gateway's own words.
-fn gateway_error(status: StatusCode, message: &str) -> Response {
+fn gateway_error(status: StatusCode, message: &'static str) -> Response {
     let body = serde_json::json!({ "message": message }).to_string();
-    (status, [("content-type", "application/json")], body).into_response()
+    let headers = [("content-type", "application/json")];
+    let mut answer = (status, headers, body).into_response();
+    answer.extensions_mut().insert(InItsPlace(message));
+    answer
 }
 
 #[cfg(test)]
@@ -106,8 +131,16 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
 
+    fn alarms() -> Alarms {
+        Alarms::over(
+            crate::alarms::Watched::default(),
+            runtime::clock::Clock::system(),
+        )
+        .unwrap()
+    }
+
     fn serve(port: Port, prefix: String) -> Serving {
-        port.serve(app(Http::new(), prefix), "the API")
+        port.serve(app(Http::new(), prefix, alarms()), "the API")
     }
 
     /// Answers one request with 201 and `{}`, and gives the bytes that came.

@@ -31,7 +31,7 @@ impl fmt::Display for ReadyMessage<'_> {
             f,
             "\nRunning until Ctrl-C. Data stays in {}\n\
              \n  API       {}\n  phone     {}   a person pays here\n  console   {}/console   \
-             the day's bills against the books\n  webhooks  {}   what came, the newest first, as a page\n  \
+             the day's bills against the books\n  alarms    {}/alarms   which alarms would be on at AWS, since when and why\n  webhooks  {}   what came, the newest first, as a page\n  \
              engine    {}   its log: {}\n\
              \nCreate an order with the bundled client, then pay it on the phone page:\n\
              \n  {}\n\
@@ -39,6 +39,7 @@ impl fmt::Display for ReadyMessage<'_> {
             self.state.display(),
             self.api_url,
             self.phone_url,
+            self.api_url,
             self.api_url,
             self.webhooks_url,
             self.engine_url,

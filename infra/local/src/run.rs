@@ -11,8 +11,10 @@ use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use wechatpay_simulator::Running;
 
+use crate::alarms::Alarms;
 use crate::arguments::Arguments;
 use crate::caller::ApiCaller;
 use crate::failure::Failure;
@@ -46,6 +48,9 @@ pub(crate) struct Stack {
     engine: Engine,
     simulator: Running,
     api: Serving,
+    alarms: Alarms,
+    /// Asks the engine for what alarms watch.
+    watching: JoinHandle<()>,
     receiver: Receiver,
     caller: ApiCaller,
     state: StateDir,
@@ -127,11 +132,14 @@ async fn set_up(
         engine.endpoint(),
         deployed.output("ApiId")?
     );
+    let mut deployed = deployed;
+    let alarms = Alarms::over(std::mem::take(&mut deployed.watched), clock.clone())?;
     let opened = async {
         let keys = merchant::keys_table(&aws, &deployed)?;
         merchant.store(&keys, &simulator.details, &caller).await?;
         receiver.register(&keys).await?;
-        Ok(port.serve(proxy::app(http.clone(), prefix), "the API"))
+        let app = proxy::app(http.clone(), prefix, alarms.clone());
+        Ok(port.serve(app.merge(alarms.app()), "the API"))
     };
     let api = progress
         .stage(
@@ -141,7 +149,10 @@ async fn set_up(
         )
         .await?;
 
+    let watching = alarms.clone().watch_engine(http.clone(), engine.endpoint());
     let mut stack = Stack {
+        watching: tokio::spawn(watching),
+        alarms,
         engine,
         simulator,
         api,
@@ -235,6 +246,7 @@ impl Stack {
             "last_order": self.last_order,
             "steps": self.steps,
             "webhooks": self.receiver.counts(),
+            "alarms": self.alarms.shown(),
         })
     }
 
@@ -271,6 +283,7 @@ impl Stack {
     /// # Errors
     /// The engine ended without having written its data, so that it is lost.
     pub(crate) async fn stop(self, hurry: impl Future<Output = ()>) -> Result<(), Failure> {
+        self.watching.abort();
         self.api.stop().await;
         self.simulator.stop();
         let (watch, log) = (self.engine.watch(), self.engine.log().to_owned());

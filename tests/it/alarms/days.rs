@@ -9,14 +9,12 @@ use payments::{
 };
 use stores::queues::ReconcileWork;
 use testbed::{Fault as AwsFault, Match, Service};
-use wechatpay_simulator::{
-    Endpoint, Fault, PlantedDifference as BillDifference, Rule, WantedDifference,
-};
+use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use super::{MINUTE, Watch, asked_for, daily};
 use crate::{
     runbooks,
-    support::{MCHID, Testbed, native_for},
+    support::{MCHID, Testbed},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,10 +49,14 @@ async fn a_day_that_was_not_reconciled_is_an_alarm_two_minutes_after_one_whateve
     // The next day has begun: nothing is better than it was.
     testbed.until(day.plus_days(3), 3, 0).await;
     sweeps(&mut watch).await;
-    assert!(watch.is_met(ALARM));
+    for alarm in [ALARM, "day-not-reconciled"] {
+        watch.goes_on(alarm);
+    }
     asked_for(&testbed, &mut watch, day.plus_days(1)).await;
     sweeps(&mut watch).await;
-    assert!(!watch.not_quiet().contains(ALARM));
+    for alarm in [ALARM, "day-not-reconciled"] {
+        watch.goes_off(alarm);
+    }
     // If it is run once more, and waits for its bill, the run before is not lost.
     let admin = testbed.wechat.admin();
     admin
@@ -200,8 +202,13 @@ async fn a_damaged_record_of_an_earlier_day_says_nothing_of_other_days_and_is_th
     let record = record_of(&testbed, first.plus_days(2)).await;
     write(&testbed, &damaged(&record)).await;
     sweep_minute(&testbed, &mut watch).await;
-    assert!(watch.is_met(EARLIER));
+    watch.goes_on(EARLIER);
     assert!(!watch.not_quiet().contains(ALARM), "it may pass");
+    asked_for(&testbed, &mut watch, middle).await;
+    for _ in 0..3 {
+        sweep_minute(&testbed, &mut watch).await;
+    }
+    watch.goes_off(EARLIER);
     let page = runbooks::page("reconciliation.md");
     assert!(page.contains("A record that cannot be read affects its day\n  only"));
 }
@@ -324,11 +331,12 @@ async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
     testbed.advance(MINUTE).await;
     assert!(watch.is_met("bill-late"));
     testbed.until(day.plus_days(1), 13, 30).await;
-    assert!(watch.is_met("bill-late"), "until it is asked for again");
+    // Until it is asked for again.
+    watch.goes_on("bill-late");
     admin.clear_faults(None);
     asked_for(&testbed, &mut watch, day).await;
     testbed.until(day.plus_days(1), 15, 0).await;
-    assert!(!watch.not_quiet().contains("bill-late"));
+    watch.goes_off("bill-late");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,7 +374,7 @@ async fn a_fund_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes_though_
 
 /// A day whose bill has a wrong hash whenever it is fetched, four times half an hour apart: the
 /// alarm is met after the last one. Gives the day's record then.
-async fn fails_at(bill: Endpoint, alarm: &str) -> Run {
+async fn fails_at(bill: Endpoint, alarm: &str) -> (Run, Watch, Testbed) {
     let of_days = ["day-failed", "fund-side-failed"];
     let testbed = Testbed::start().await;
     let mut watch = Watch::by(&testbed.clock);
@@ -396,96 +404,29 @@ async fn fails_at(bill: Endpoint, alarm: &str) -> Run {
             assert!(is_met || !watch.not_quiet().contains(one), "{one}");
         }
     }
-    testbed.clock.advance(MINUTE * 60 * 20);
-    assert!(watch.is_met(alarm), "the next day's failure has not come");
-    testbed.clock.advance(MINUTE * 60 * 2);
-    assert!(!watch.not_quiet().contains(alarm), "it calls again");
-    testbed.run_of(day).await
+    let run = testbed.run_of(day).await;
+    (run, watch, testbed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_fails_and_a_fund_side_that_fails_are_each_their_own_alarm_and_not_the_others() {
-    let run = fails_at(Endpoint::TradeBill, "day-failed").await;
-    assert_eq!(run.state, RunState::Failed);
-    let run = fails_at(Endpoint::FundFlowBill, "fund-side-failed").await;
-    let funds = run.funds.expect("a fund side").state;
-    assert_eq!((run.state, funds), (RunState::Done, FundState::Failed));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_ones_is_none() {
-    let testbed = Testbed::start().await;
-    let mut watch = Watch::by(&testbed.clock);
-    let mut day = testbed.fresh_day().await;
-    let mut run = async |day: BillDate| {
-        testbed.until(day.plus_days(1), 10, 30).await;
-        for again in [false, true] {
-            testbed.begin_day(day, false).await;
-            assert_eq!(watch.of(testbed.work_off_days()).await, 0);
-            testbed.advance(MINUTE * 5).await;
-            assert_eq!(watch.is_met("differences-opened"), !again, "{day} {again}");
-            assert!(watch.is_met("open-differences"));
-            testbed.advance(MINUTE * 25).await;
-            assert!(!watch.not_quiet().contains("differences-opened"), "{day}");
-        }
-    };
-    for number in 0..2 {
-        // A payment for an unknown order.
-        let order = format!("GONE-{number}");
-        testbed.post_order(&native_for(&order, 700)).await;
-        testbed.in_silence(testbed.pay(&order)).await;
-        testbed.forget(&order).await;
-        run(day).await;
-        day = testbed.fresh_day().await;
+    for (bill, alarm) in [
+        (Endpoint::TradeBill, "day-failed"),
+        (Endpoint::FundFlowBill, "fund-side-failed"),
+    ] {
+        let (run, watch, testbed) = Box::pin(fails_at(bill, alarm)).await;
+        let funds = run.funds.map(|funds| funds.state);
+        let expected = if bill == Endpoint::FundFlowBill {
+            (RunState::Done, Some(FundState::Failed))
+        } else {
+            (RunState::Failed, funds)
+        };
+        assert_eq!((run.state, funds), expected);
+        testbed.clock.advance(MINUTE * 60 * 20);
+        // The next day's failure has not come.
+        watch.goes_on(alarm);
+        testbed.clock.advance(MINUTE * 60 * 2);
+        // Then that one calls again.
+        watch.goes_off(alarm);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn differences_of_a_crashed_run_are_an_alarm_of_the_run_that_takes_the_day_over() {
-    const ALARM: &str = "differences-opened";
-    let testbed = Testbed::start().await;
-    let mut watch = Watch::by(&testbed.clock);
-    let day = testbed.fresh_day().await;
-    testbed.post_order(&native_for("GONE-1", 700)).await;
-    testbed.in_silence(testbed.pay("GONE-1")).await;
-    testbed.forget("GONE-1").await;
-    testbed.until(day.plus_days(1), 10, 30).await;
-    let run = testbed.reconcile(day, false).await;
-    // It wrote its differences down, and neither counted them nor came to its end.
-    testbed
-        .write_run(&Run {
-            state: RunState::Running,
-            version: run.version + 1,
-            ..run
-        })
-        .await;
-    testbed.begin_day(day, false).await;
-    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
-    testbed.advance(MINUTE * 5).await;
-    assert!(watch.is_met(ALARM));
-    // The day is done now.
-    testbed.advance(MINUTE * 25).await;
-    testbed.begin_day(day, false).await;
-    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
-    testbed.advance(MINUTE * 5).await;
-    assert!(!watch.is_met(ALARM));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn differences_that_no_run_repairs_are_an_alarm_while_the_repairs_of_others_fail() {
-    let testbed = Testbed::start().await;
-    let mut watch = Watch::by(&testbed.clock);
-    let day = testbed.fresh_day().await;
-    testbed.paid("ORDER-1").await;
-    testbed.paid_in_silence("ORDER-2").await;
-    let appid = "wx0000000000000000".to_owned();
-    let altered = BillDifference::AlterAppid { appid };
-    testbed.plant(WantedDifference::picked(&day.to_string(), altered).of_order("ORDER-1"));
-    testbed.until(day.plus_days(1), 10, 30).await;
-    let books = testbed.order_changes();
-    testbed.wire.break_all(books, AwsFault::ServiceFault);
-    testbed.begin_day(day, false).await;
-    assert_eq!(watch.of(testbed.work_off_days()).await, 1);
-    testbed.advance(MINUTE * 5).await;
-    assert!(watch.is_met("differences-opened"));
 }

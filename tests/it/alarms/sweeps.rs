@@ -5,11 +5,11 @@ use std::time::Duration;
 use reconcile::handler::Output;
 use testbed::{Fault as AwsFault, Match, Service};
 
-use super::cloudwatch::CloudWatch;
-use super::{MINUTE, Watch, daily, well};
+use super::template_alarms::CloudWatch;
+use super::{MINUTE, Watch, daily, minute, well};
 use crate::{
     runbooks,
-    support::{Lines, MCHID, Testbed, native, start_wechat},
+    support::{Lines, Testbed, native, start_wechat},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,6 +28,12 @@ async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_q
         watch.of(testbed.certificates()).await;
         assert_eq!(watch.is_met("sweep-missing"), minutes == 6, "{minutes}");
     }
+    watch.goes_on("sweep-missing");
+    for _ in 0..2 {
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+    }
+    watch.goes_off("sweep-missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +44,7 @@ async fn what_has_been_due_for_five_minutes_and_was_not_checked_is_an_alarm() {
         let order = format!("ORDER-{number}-LATE");
         watch.of(testbed.post_order(&native(&order))).await;
     }
+    let port = testbed.wechat.addr.port();
     testbed.wechat = start_wechat(testbed.clock.now(), 0);
     let due_s = loop {
         testbed.advance(MINUTE).await;
@@ -59,12 +66,22 @@ async fn what_has_been_due_for_five_minutes_and_was_not_checked_is_an_alarm() {
     testbed
         .advance(Duration::from_secs(left_s.unsigned_abs()))
         .await;
-    assert!(watch.is_met("sweep-behind"), "{:?}", watch.met());
+    for alarm in ["sweep-behind", "payments-late"] {
+        watch.goes_on(alarm);
+    }
+    testbed.wechat = start_wechat(testbed.clock.now(), port);
+    for _ in 0..20 {
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
+    }
+    for alarm in ["sweep-behind", "payments-late"] {
+        watch.goes_off(alarm);
+    }
 }
 
 #[test]
 fn what_is_due_and_not_checked_is_an_alarm_within_five_minutes_whatever_the_second_of_the_sweeps() {
-    let mut cloud = CloudWatch::of_template(MCHID);
+    let mut cloud = CloudWatch::of_template();
     let begun_ms = 29_759_280 * 60_000;
     for (due_s, sweeps_at_s) in (0..60).flat_map(|due_s| (0..60).map(move |at_s| (due_s, at_s))) {
         // The lines of the sweeps that found it, each some seconds after its sweep began.
@@ -126,4 +143,35 @@ async fn a_sweep_that_can_read_nothing_says_why_and_fails_as_lambda_counts_it() 
         assert!(row.contains(words), "{words}");
     }
     assert!(testbed.try_sweep().await.is_ok(), "the next minute's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_whose_callbacks_never_come_are_an_alarm_until_they_come_again() {
+    let (testbed, mut watch) = well(1).await;
+    // One callback that is lost among others is none.
+    for number in 0..10 {
+        watch
+            .of(testbed.paid_in_silence(&format!("LOST-{number}")))
+            .await;
+        minute(&testbed, &mut watch, 100 + number).await;
+    }
+    watch.goes_off("settlement-late");
+    // Now none comes: the sweep finds each payment minutes later.
+    for number in 10..40 {
+        watch
+            .of(testbed.paid_in_silence(&format!("LOST-{number}")))
+            .await;
+        testbed.advance(MINUTE).await;
+        watch.of(testbed.sweep()).await;
+        watch.of(testbed.work_off()).await;
+    }
+    for alarm in ["settlement-late", "payments-late"] {
+        watch.goes_on(alarm);
+    }
+    for number in 0..20 {
+        minute(&testbed, &mut watch, 200 + number).await;
+    }
+    for alarm in ["settlement-late", "payments-late"] {
+        watch.goes_off(alarm);
+    }
 }

@@ -2,15 +2,17 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use stores::keys_table::{VerificationEntry, VerificationKind, change::MerchantChange};
 use wechatpay_simulator::{Damage, Fault, Rule, SignedCallback, SigningMode};
 
 use super::{MINUTE, Watch, assert_missed, incident, minute, well};
-use crate::support::start_wechat;
+use crate::support::{Testbed, start_wechat};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_and_stays_one() {
     let (mut testbed, mut watch) = well(3).await;
     // Nothing listens at the address that the functions call.
+    let port = testbed.wechat.addr.port();
     testbed.wechat = start_wechat(testbed.clock.now(), 0);
     incident(
         &testbed,
@@ -21,6 +23,16 @@ async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_an
     .await;
     watch.says("no prepay value for now", "wechat-down.md");
     watch.says("WeChat Pay did not answer", "wechat-down.md");
+    for alarm in ["prepays-put-off", "wechat-unreachable"] {
+        watch.goes_on(alarm);
+    }
+    testbed.wechat = start_wechat(testbed.clock.now(), port);
+    for number in 0..10 {
+        minute(&testbed, &mut watch, 2000 + number).await;
+    }
+    for alarm in ["prepays-put-off", "wechat-unreachable"] {
+        watch.goes_off(alarm);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +66,12 @@ async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_
     for page in ["wechat-down.md", "error-lines.md"] {
         watch.says(refused, page);
     }
+    watch.goes_on("merchant-refused");
+    testbed.wechat.admin().clear_faults(None);
+    for number in 0..40 {
+        minute(&testbed, &mut watch, 2000 + number).await;
+    }
+    watch.goes_off("merchant-refused");
     let day = MINUTE * 60 * 24;
     for _ in 0..6 {
         testbed.clock.advance(day);
@@ -79,6 +97,44 @@ async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and
     let refused = "callback refused: none of WeChat Pay's keys here verifies it";
     watch.says(refused, "error-lines.md");
     watch.says("an answer was not believed", "error-lines.md");
+    let of_keys = [
+        "callbacks-unverified",
+        "answers-unverified",
+        "keys-unverified",
+    ];
+    incident(&testbed, &mut watch, 6, &["answers-unverified"]).await;
+    let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+    assert_eq!(watch.of(testbed.receive(&callback)).await.status, 401);
+    testbed.advance(MINUTE).await;
+    for alarm in of_keys {
+        watch.goes_on(alarm);
+    }
+    know_newest_key(&testbed).await;
+    for number in 0..40 {
+        minute(&testbed, &mut watch, 3000 + number).await;
+    }
+    for alarm in of_keys {
+        watch.goes_off(alarm);
+    }
+}
+
+/// As `cargo client setup add-wechat-key` does it.
+pub(super) async fn know_newest_key(testbed: &Testbed) {
+    let (id, pem) = testbed
+        .wechat
+        .admin()
+        .newest_key(SigningMode::PublicKey)
+        .unwrap();
+    let entry = [VerificationEntry {
+        id,
+        kind: VerificationKind::PublicKey,
+        pem,
+    }];
+    let change = MerchantChange {
+        add_verification: &entry,
+        ..MerchantChange::default()
+    };
+    testbed.keys.change_merchant(&change).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

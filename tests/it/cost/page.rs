@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::LazyLock};
 
 use serde_json::Value;
 
-use super::{Counted, FUNCTIONS, Flow, Function, POLLS, SWEEPS, Usage, alarms_and_metrics, count};
+use super::{Counted, FUNCTIONS, Flow, Function, POLLS, SWEEPS, Usage, alarms, count};
 
 pub(super) const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/COST.md");
 
@@ -370,9 +370,11 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
             HOME,
         )) / 1_000_000;
     let queues = 4 * POLLS * price("sqs_requests") / 1_000_000;
-    let (alarms, metrics) = alarms_and_metrics();
+    let alarms = alarms();
     let keys = 4;
-    let watched = alarms * monthly(HOME, "alarm") + metrics * monthly(HOME, "metric");
+    let called = alarms.watched * monthly(HOME, "alarm")
+        + alarms.composites * monthly(HOME, "composite_alarm")
+        + alarms.dashboards * monthly(HOME, "dashboard");
     writeln!(
         page,
         "## What a month costs without any order\n\n| USD in {HOME} | |\n|---|---|\n\
@@ -380,7 +382,8 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
          | the day's reconciliation without orders: {} read and {} write units, {} s (estimated) | {} |\n\
          | Lambda's polling of 4 queues | {} |\n\
          | {keys} KMS keys | {} |\n\
-         | {alarms} alarms, {metrics} metrics of the stack's own | {} |\n",
+         | alarms on {} metrics, {} composite ones, {} dashboard | {} |\n\
+         | {} metrics of the stack's own that they watch | {} |\n",
         halves(idle.half_reads),
         amount(sweeps),
         halves(sealed.day.empty.half_reads),
@@ -389,7 +392,12 @@ fn each_month(page: &mut String, sealed: &Counted) -> std::fmt::Result {
         amount(days),
         amount(queues),
         amount(keys * monthly(HOME, "kms_key")),
-        amount(watched)
+        alarms.watched,
+        alarms.composites,
+        alarms.dashboards,
+        amount(called),
+        alarms.own,
+        amount(alarms.own * monthly(HOME, "metric"))
     )
 }
 

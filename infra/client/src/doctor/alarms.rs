@@ -14,6 +14,8 @@ use super::stack::Stack;
 struct Described {
     #[serde(default)]
     metric_alarms: Vec<Alarm>,
+    #[serde(default)]
+    composite_alarms: Vec<Alarm>,
 }
 
 #[derive(Deserialize)]
@@ -27,28 +29,36 @@ struct Alarm {
     #[serde(default)]
     alarm_actions: Vec<String>,
     state_value: String,
+    /// Which alarms a composite one stands for.
+    #[serde(default)]
+    alarm_rule: Option<String>,
 }
 
 /// As many names as one call takes.
 const NAMES_MAX: usize = 100;
 
+/// The kinds of alarms, as CloudFormation calls them.
+const KINDS: [&str; 2] = ["AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"];
+
 pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
-    let wanted: Vec<&str> = stack
-        .of_kind("AWS::CloudWatch::Alarm")
-        .map(|alarm| alarm.physical.as_str())
-        .collect();
+    let of_stack = || KINDS.into_iter().flat_map(|kind| stack.of_kind(kind));
+    let wanted: Vec<&str> = of_stack().map(|alarm| alarm.physical.as_str()).collect();
     let mut found = BTreeMap::new();
     for names in wanted.chunks(NAMES_MAX) {
-        let asked = json!({ "AlarmNames": names, "MaxRecords": NAMES_MAX });
+        // Without the types CloudWatch leaves composite alarms out.
+        let types = ["MetricAlarm", "CompositeAlarm"];
+        let asked = json!({ "AlarmNames": names, "AlarmTypes": types, "MaxRecords": NAMES_MAX });
         let described: Described = calls.ask(CLOUDWATCH, "DescribeAlarms", &asked).await?;
         let alarms = described.metric_alarms.into_iter();
+        let alarms = alarms.chain(described.composite_alarms);
         found.extend(alarms.map(|alarm| (alarm.alarm_name.clone(), alarm)));
     }
     let mut findings = Vec::new();
-    // Alarms of a release tell nobody: CodeDeploy reads them.
-    let of_releases: BTreeSet<&str> = stack
-        .of_kind("AWS::CloudWatch::Alarm")
-        .filter(|alarm| alarm.logical.contains("ReleaseError"))
+    // Some tell nobody: CodeDeploy reads those of a release, and one only keeps others still.
+    let silent_ones: BTreeSet<&str> = of_stack()
+        .filter(|alarm| {
+            alarm.logical.contains("ReleaseError") || alarm.logical == "CauseKnownAlarm"
+        })
         .map(|alarm| alarm.physical.as_str())
         .collect();
     let missing: Vec<&str> = wanted
@@ -64,10 +74,20 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             format!("find out who deleted them (CloudTrail, DeleteAlarms), and {PUT_BACK}"),
         ));
     }
-    let others = |name: &str| !of_releases.contains(name);
-    findings.extend(silent(
-        found.values().filter(|alarm| others(&alarm.alarm_name)),
-    ));
+    // Nor does an alarm that a composite one stands for.
+    let rules: Vec<&str> = found
+        .values()
+        .filter_map(|alarm| alarm.alarm_rule.as_deref())
+        .collect();
+    let is_stood_for = |name: &str| {
+        let quoted = format!("\"{name}\"");
+        rules.iter().any(|rule| rule.contains(&quoted))
+    };
+    let should_tell = found.values().filter(|alarm| {
+        let name = alarm.alarm_name.as_str();
+        !silent_ones.contains(name) && !is_stood_for(name)
+    });
+    findings.extend(silent(should_tell));
     for topic in topics(&found) {
         findings.extend(topic_without_subscriber(calls, topic).await?);
     }
@@ -77,7 +97,8 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     findings.extend(
         found
             .values()
-            .filter(|alarm| alarm.state_value == "ALARM")
+            // A composite alarm follows from one of these.
+            .filter(|alarm| alarm.state_value == "ALARM" && alarm.alarm_rule.is_none())
             .map(is_on),
     );
     Ok(findings)
@@ -215,6 +236,7 @@ mod tests {
             actions_enabled: Some(actions_enabled),
             alarm_actions: target.map(str::to_owned).into_iter().collect(),
             state_value: "OK".to_owned(),
+            alarm_rule: None,
         }
     }
 

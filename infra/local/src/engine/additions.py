@@ -289,6 +289,59 @@ def know_archives(provisioners):
     provisioners._RESOURCE_HANDLERS.setdefault("AWS::Events::Archive", handlers)
 
 
+# --- Alarms --------------------------------------------------------------------------------------------------------
+
+
+def alarms_over_expressions_by_cloudformation():
+    """Alarms over metric math: the engine's CloudFormation fails on them, so they are stored there like others. The engine makes
+    no metrics of log lines and never evaluates these; the page `/alarms` does."""
+    when_cloudformation_is_loaded(know_alarms_over_expressions)
+
+
+def know_alarms_over_expressions(provisioners):
+    record = provisioners._cw_metric_alarm_record
+
+    def record_of_any(name, properties):
+        if not properties.get("Metrics"):
+            return record(name, properties)
+        # A metric that nobody puts: the engine finds no point of it.
+        plain = {key: value for key, value in properties.items() if key != "Metrics"}
+        return record(name, plain | {"Namespace": "local/over-expressions", "MetricName": name})
+
+    provisioners._cw_metric_alarm_record = record_of_any
+
+
+def composite_alarms_by_cloudformation():
+    """Composite alarms: the engine has them but its CloudFormation does not know their type, so it is added there. What suppresses
+    their actions is left out, which the page `/alarms` shows."""
+    when_cloudformation_is_loaded(know_composite_alarms)
+
+
+def know_composite_alarms(provisioners):
+    from ministack.services import cloudwatch
+
+    known = ("AlarmName", "AlarmRule", "AlarmDescription", "AlarmActions", "OKActions")
+
+    def put(name, properties):
+        request = {key: properties[key] for key in known if key in properties}
+        status, _headers, body = cloudwatch._put_composite_alarm({}, request, False, is_json=True)
+        if status >= 400:
+            raise ValueError(f"AWS::CloudWatch::CompositeAlarm {name}: {body!r}")
+        return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+
+    def create(_logical_id, properties, _stack):
+        return put(properties["AlarmName"], properties)
+
+    def update(name, _old, new, _stack):
+        return put(name, new)
+
+    def delete(name, _properties):
+        cloudwatch._composite_alarms.pop(name, None)
+
+    handlers = {"create": create, "update": update, "delete": delete}
+    provisioners._RESOURCE_HANDLERS.setdefault("AWS::CloudWatch::CompositeAlarm", handlers)
+
+
 # --- Imported private keys -----------------------------------------------------------------------------------------
 
 
@@ -357,5 +410,7 @@ ADDITIONS = [
     ("AWS::Pipes::Pipe", pipes_to_event_buses),
     ("AWS::Pipes::Pipe", streams_over_a_restart),
     ("AWS::Events::Archive", archives_by_cloudformation),
+    ("AWS::CloudWatch::CompositeAlarm", alarms_over_expressions_by_cloudformation),
+    ("AWS::CloudWatch::CompositeAlarm", composite_alarms_by_cloudformation),
     ("AWS::KMS::Key", imported_private_keys_for_good),
 ]

@@ -20,6 +20,12 @@ pub fn late_at(date: BillDate) -> UnixSeconds {
     date.ends_at().plus_s(LATE_AFTER_S)
 }
 
+/// When a day's money has to be explained, by the objective of `infra/runbooks/slo.md`: at 11:00 of
+/// the next one, in Beijing.
+pub fn explained_by(date: BillDate) -> UnixSeconds {
+    date.ends_at().plus_s(11 * 3600)
+}
+
 /// The latest day that should be reconciled by now, unless it is.
 pub fn last_late(now: UnixSeconds) -> BillDate {
     yesterday(now.plus_s(-LATE_AFTER_S))

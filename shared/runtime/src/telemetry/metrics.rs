@@ -367,6 +367,10 @@ pub const METRICS: &[Metric] = &[
     count("Differences"),
     count("DifferencesOpened"),
     count("OpenDifferences"),
+    // The objective of money: of the last day's payments and refunds all fen, and those that were
+    // not explained by 11:00.
+    of_stack("DayFen", Unit::Fen, &[]),
+    of_stack("DayFenOpen", Unit::Fen, &[]),
     // How many notices wait for an operator, and what was written into their ledger.
     count("NoticesParked"),
     of_stack("NoticesRecorded", Unit::Count, &[&[&NOTICE_STATUS]]),

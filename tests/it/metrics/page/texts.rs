@@ -245,6 +245,16 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "an alarm on what stays open",
     ),
     (
+        "DayFen",
+        "`reconcile`, when the trades of yesterday are compared: the larger side's payments and refunds",
+        "the objective of money, with the next one",
+    ),
+    (
+        "DayFenOpen",
+        "the same: what needs a person, and all of it where it is later than 11:00",
+        "the objective of money: an alarm on its share",
+    ),
+    (
         "NoticesParked",
         "`reconcile`, every five minutes: how many wait for a person",
         "an alarm",

@@ -209,14 +209,15 @@ fn alarms_that_are_on_or_gone_or_reach_no_person_are_found() {
         "c('cloudwatch').set_alarm_state(AlarmName='tea-sweep-behind', StateValue='ALARM', StateReason='test')",
         "c('cloudwatch').set_alarm_state(AlarmName='tea-sweep-behind', StateValue='OK', StateReason='test')",
     );
-    let two = "names = ['tea-sweep-behind', 'tea-payment-requests-dlq']\n";
+    let two = "names = ['tea-payments-late', 'tea-earlier-day-missing']\n";
     breaks_and_is_mended_as_it_says(
         &stage,
         "alarm-tells-nobody",
         &format!("{two}c('cloudwatch').disable_alarm_actions(AlarmNames=names)"),
         &format!("{two}c('cloudwatch').enable_alarm_actions(AlarmNames=names)"),
     );
-    let all = "names = [a['AlarmName'] for a in c('cloudwatch').describe_alarms(MaxRecords=100)['MetricAlarms']]\n";
+    let all = "found = c('cloudwatch').describe_alarms(AlarmTypes=['MetricAlarm', 'CompositeAlarm'], MaxRecords=100)\n\
+               names = [a['AlarmName'] for a in found['MetricAlarms'] + found['CompositeAlarms']]\n";
     breaks(
         &stage,
         "alarms-tell-nobody",

@@ -1,0 +1,66 @@
+//! The states over lines and calls that are given.
+
+use super::*;
+
+fn watched() -> Watched {
+    let alarm = |name: &str, namespace: &str, metric: &str| {
+        json!({
+            "AlarmName": name, "AlarmDescription": "what it means", "Namespace": namespace,
+            "MetricName": metric, "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1,
+            "ComparisonOperator": "GreaterThanThreshold", "Threshold": 0,
+            "TreatMissingData": "notBreaching",
+        })
+    };
+    Watched {
+        alarms: vec![
+            alarm("failures", "AWS/ApiGateway", "5xx"),
+            alarm("throttled", "wechatpay", "Throttled"),
+        ],
+        composites: vec![json!({
+            "AlarmName": "failing", "AlarmActions": ["topic"],
+            "AlarmRule": "ALARM(\"failures\") OR ALARM(\"throttled\")",
+        })],
+        filters: vec![json!({
+            "LogGroupName": "/api", "FilterPattern": "{ ($.route = \"POST /x\") && ($.status = \"429\") }",
+            "MetricTransformations": [{"MetricNamespace": "wechatpay", "MetricName": "Throttled", "MetricValue": "1"}],
+        })],
+        access_log: r#"{"route":"$context.routeKey","status":"$context.status","error":"$context.error.message"}"#
+            .to_owned(),
+        access_log_group: "/api".to_owned(),
+    }
+}
+
+fn state(alarms: &Alarms, name: &str) -> Value {
+    let shown = alarms.shown();
+    let all = shown["alarms"].as_array().unwrap();
+    let one = all.iter().find(|alarm| alarm["name"] == name).unwrap();
+    one["state"].clone()
+}
+
+#[test]
+fn what_the_api_answers_is_counted_and_an_alarm_says_since_when_and_why() {
+    let clock = Clock::manual(wechatpay::UnixSeconds(1_785_556_800));
+    let alarms = Alarms::over(watched(), clock.clone()).unwrap();
+    alarms.take_access("POST /x", 429, Some("Too Many Requests"));
+    alarms.take_access("POST /x", 503, None);
+    clock.advance(std::time::Duration::from_secs(60));
+    assert_eq!(alarms.evaluate(), ["failing is ALARM"]);
+    for name in ["failures", "throttled", "failing"] {
+        assert_eq!(
+            state(&alarms, name),
+            if name == "failures" {
+                "INSUFFICIENT_DATA"
+            } else {
+                "ALARM"
+            }
+        );
+    }
+    let shown = alarms.shown();
+    assert_eq!(
+        shown["alarms"][0]["name"], "failing",
+        "what is on comes first"
+    );
+    assert_eq!(shown["alarms"][0]["why"], "on: failures, throttled");
+    assert_eq!(shown["alarms"][0]["since_ms"], 1_785_556_860_000_i64);
+    assert_eq!(alarms.evaluate(), [""; 0], "once a minute");
+}
