@@ -87,7 +87,7 @@ class Adaptations(unittest.TestCase):
         self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Retain"})
         self.assertTrue(deploy.released_at_once(template))
         self.assertEqual(of("AWS::CodeDeploy::"), [])
-        self.assertEqual(len(of("AWS::Lambda::Alias")), 7)
+        self.assertEqual(len(of("AWS::Lambda::Alias")), 8)
         self.assertFalse([r for r in of("AWS::Lambda::Alias") if "UpdatePolicy" in r])
         self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Delete"})
         self.assertFalse(deploy.released_at_once(template), "nothing is left to adapt")
