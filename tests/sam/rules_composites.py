@@ -60,6 +60,7 @@ def is_composite(resource):
 def violations(_parameters, resources):
     """Each composite alarm, and that every alarm is notified of by itself or by exactly one of them."""
     yield from each(_parameters, resources)
+    yield from unanswered(resources)
     found = {name: resource["Properties"] for name, resource in of_type(resources, "AWS::CloudWatch::CompositeAlarm")}
     wanted = expected_composites()
     for name in sorted(found.keys() | wanted.keys()):
@@ -226,6 +227,22 @@ def burn_alarms():
                     "TreatMissingData": "notBreaching",
                 },
             )
+
+
+def unanswered(resources):
+    """What the API answers in a function's place has a message of the API's own, and no line of the function: it counts as 0."""
+    callbacks = '($.route = "POST /v1/callbacks/wechatpay") && (($.status = "5*") || ($.status = "429"))'
+    creates = '($.route = "POST /v1/orders") && ($.status = "5*")'
+    for name, metric, pattern in (
+        ("CallbacksUnanswered", "CallbacksGood", callbacks),
+        ("CreatesUnanswered", "OrdersAnswered", creates),
+    ):
+        if resources.get(name, {}).get("Properties") != {
+            "LogGroupName": {"Ref": "ApiLogs"},
+            "FilterPattern": f'{{ {pattern} && ($.error != "-") }}',
+            "MetricTransformations": [{"MetricNamespace": METRICS, "MetricName": metric, "MetricValue": "0"}],
+        }:
+            yield f"what the API answers in a function's place does not count as 0 of {metric}"
 
 
 def money_alarm():
