@@ -1,6 +1,8 @@
 //! AWS: calls to KMS with the SDK's own repeats, what asked for fewer calls, conflicts of writes,
 //! and cold starts.
 
+use std::time::Duration;
+
 use runtime::{aws::CallLimits, telemetry::emf::end_of_run};
 use testbed::{Fault as AwsFault, Match, Service};
 
@@ -58,26 +60,31 @@ async fn a_write_that_met_another_transaction_is_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_news_twice_at_once_is_a_conflict_of_versions() {
+async fn an_order_that_moved_on_before_the_write_is_a_conflict_of_versions() {
     let testbed = Testbed::start().await;
-    testbed.post_order(&native("ORDER-1")).await;
-    testbed.paid_in_silence("ORDER-2").await;
-    testbed.advance(std::time::Duration::from_secs(60)).await;
-    // Both sandboxes read the order before either writes.
-    let write = testbed.order_changes();
+    testbed.paid_in_silence("ORDER-1").await;
+    testbed.advance(Duration::from_secs(60)).await;
     let values = Values::of(&testbed, async {
-        testbed.wire.break_next(write, AwsFault::Held);
-        let look = testbed.get_order("ORDER-2");
+        // The look's write is on its way while the sweep books the same payment.
+        testbed
+            .wire
+            .break_next(testbed.order_changes(), AwsFault::Held);
+        let look = testbed.get_order("ORDER-1");
         let sweep = async {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            testbed.get_order("ORDER-2").await;
-            testbed.sweep().await;
+            testbed.on_the_wire(&testbed.order_changes(), 1).await;
+            assert_eq!(testbed.sweep().await.settled, 1);
             testbed.wire.mend();
         };
-        futures_util::join!(look, sweep);
+        futures_util::join!(look, sweep)
     })
     .await;
-    assert_eq!(values.sum("PaidFen"), 100, "booked once: {values:?}");
+    let met = values.of_metric("DynamodbConflicts", &[("conflict", "version")]);
+    assert_eq!(met, [1], "{values:?}");
+    assert_eq!(
+        values.of_metric("PaidFen", &[("brought_by", "sweep")]),
+        [100]
+    );
+    assert_eq!(values.sum("PaidFen"), 100, "booked once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

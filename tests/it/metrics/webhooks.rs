@@ -33,3 +33,11 @@ async fn a_repeat_has_no_delay_and_says_which_attempt_it_was() {
     assert_eq!(values.all("WebhookDelay"), NONE);
     assert_eq!(values.all("WebhookAttempts"), [2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_wants_no_more_is_counted_when_its_webhook_is_disabled() {
+    let testbed = WebhookTestbed::start().await;
+    let values = Values::by(&testbed.clock, testbed.say_410_for_hours()).await;
+    assert_eq!(values.all("WebhooksDisabled"), [1]);
+    assert!(values.sum("WebhookReceiversGone") > 1, "{values:?}");
+}

@@ -167,4 +167,21 @@ async fn calls_wait_for_our_own_limits_and_are_not_sent_where_the_wait_is_too_lo
         values.of_metric("LimitWaitMs", &[("limit", "refunds")]),
         NONE
     );
+    let hasty = [("WECHATPAY_CALLS_PER_S", "1"), ("PREPAY_BUDGET_MS", "500")];
+    let mut hasty = testbed.next_version(&hasty);
+    testbed.let_requests_in(&mut hasty);
+    let values = Values::of(&testbed, async {
+        for n in 0..4 {
+            testbed.post_order(&native(&format!("HASTY-{n}"))).await;
+        }
+    })
+    .await;
+    let put_off = values.of_metric("CallsNotSent", &[("limit", "calls")]);
+    assert!(!put_off.is_empty(), "{values:?}");
+    let by = [("product", "native"), ("answer", "queued")];
+    assert_eq!(
+        values.of_metric("OrderAnswerMs", &by).len(),
+        put_off.len(),
+        "the queue gets what was not sent"
+    );
 }
