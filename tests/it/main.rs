@@ -58,6 +58,7 @@ mod strict_json;
 mod support;
 mod sweep;
 mod time_limits;
+mod traces;
 mod two_releases;
 mod unsigned;
 mod webhooks;

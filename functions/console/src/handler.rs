@@ -35,7 +35,11 @@ pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<Strin
     let request_id = app.random.id();
     let context = parts.extensions.remove::<RequestContext>();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
+    let trace = Trace::from_headers(
+        incoming.header("traceparent"),
+        incoming.header("tracestate"),
+        &app.random,
+    );
     let answered = answer(app, &incoming, context.as_ref(), &trace).await;
     let mut answer = answered.unwrap_or_else(|problem| {
         let answer = problem.answer(&request_id);

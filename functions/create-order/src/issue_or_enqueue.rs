@@ -8,7 +8,7 @@ use flows::{
     view,
 };
 use lambda_http::http::{Response, StatusCode};
-use payments::model::{ids::OrderNo, order::Order};
+use payments::model::{ids::OrderNo, journal::Event, order::Order};
 use stores::queues::PaymentRequest;
 use tracing::info;
 
@@ -31,7 +31,7 @@ pub(crate) async fn issue_or_enqueue(
     match reservation {
         Reservation::Leased(leased) => issue(app, leased, &request.origin, issued).await,
         Reservation::ForQueue(order) => {
-            enqueue(app, &order.order_no, order.state.name(), 0, &request.origin).await
+            enqueue(app, &Waiting::of(&order), 0, &request.origin).await
         }
         // The order's present state. For a rejected order the first refusal is repeated.
         Reservation::Exists(order) => Ok(view::replayed(match order.state.rejection() {
@@ -54,7 +54,7 @@ async fn issue(
         body,
         is_repeat,
     } = leased;
-    let (order_no, state) = (order.order_no.clone(), order.state.name());
+    let waiting = Waiting::of(&order);
     let lease_left_s = order.issue_lease.held_for_s(app.clock.now());
     let status = if is_repeat {
         StatusCode::OK
@@ -71,7 +71,7 @@ async fn issue(
         IssueOutcome::Rejected(reason) => return Err(Problem::wechatpay_refused(&reason)),
         IssueOutcome::Later(_) => {
             let delay_s = lease_left_s.unwrap_or_default();
-            enqueue(app, &order_no, state, delay_s, origin).await?
+            enqueue(app, &waiting, delay_s, origin).await?
         }
     };
     Ok(if is_repeat {
@@ -81,19 +81,45 @@ async fn issue(
     })
 }
 
+/// What is said of an order that is handed to the queue.
+struct Waiting {
+    order_no: OrderNo,
+    state: &'static str,
+    event: Option<Event>,
+}
+
+impl Waiting {
+    fn of(order: &Order) -> Self {
+        Self {
+            order_no: order.order_no.clone(),
+            state: order.state.name(),
+            event: order.latest_event.clone(),
+        }
+    }
+}
+
 async fn enqueue(
     app: &App,
-    order_no: &OrderNo,
-    state: &str,
+    waiting: &Waiting,
     delay_s: i64,
     origin: &Origin,
 ) -> Result<Response<String>, Problem> {
+    let Waiting {
+        order_no,
+        state,
+        event,
+    } = waiting;
     let message = PaymentRequest::IssueV1 {
         order_no: order_no.clone(),
     };
+    // A repeat of the request has no event of its own: the order's own trace goes on.
+    let trace = match event {
+        Some(event) => origin.trace.of_event(order_no, event),
+        None => origin.trace.clone(),
+    };
     let sent = app
         .payment_requests
-        .send_request(&message, delay_s, &origin.trace.traceparent())
+        .send_request(&message, delay_s, trace.headers())
         .await;
     sent.map_err(|error| Problem::unavailable(&error))?;
     info!(

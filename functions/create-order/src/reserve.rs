@@ -11,7 +11,7 @@ use payments::{
     },
 };
 use stores::order_table::{ReserveOutcome, WriteOutcome};
-use wechatpay::api::PrepayCall;
+use wechatpay::{UnixSeconds, api::PrepayCall};
 
 use crate::app::App;
 
@@ -44,7 +44,8 @@ pub(crate) async fn reserve(
 ) -> Result<Reservation, Problem> {
     let origin = &request.origin;
     let respond_async = request.incoming.prefers_async();
-    let now = app.clock.now();
+    let now_ms = app.clock.now_ms();
+    let now = UnixSeconds(now_ms.div_euclid(1000));
     let expires_at = asked.terms.expires_at(now);
     let call = PrepayCall::new(
         asked.terms.product.at_wechat(),
@@ -64,7 +65,7 @@ pub(crate) async fn reserve(
     } else {
         IssueLease::first(id, now)
     };
-    let context = origin.change_context(now);
+    let context = origin.change_context(now_ms);
     let wanted = NewOrder::new(asked, &caller.client_id, sealed_body, issue_lease, &context);
     // Side by side: both are conditional writes, and WeChat Pay is called only after both.
     let (consumed, reserved) = futures_util::join!(

@@ -70,6 +70,26 @@ impl Message {
     }
 }
 
+/// A message as it was received.
+struct Receipt<'a> {
+    record: &'a SqsRecord,
+    trace: Trace,
+    /// When the work on it began (Unix milliseconds).
+    began_at_ms: i64,
+}
+
+impl Receipt<'_> {
+    /// What is done because of it, for this cause.
+    fn origin(&self, cause: Cause) -> Origin {
+        Origin::of_message(cause, &self.trace, self.record, self.began_at_ms)
+    }
+
+    /// What is done because of a request in it.
+    fn of_message(&self) -> Origin {
+        self.origin(Cause::Message(self.record.message_id.clone()))
+    }
+}
+
 /// The outcome of a verified callback.
 enum CallbackOutcome {
     /// It changed the books, which has a line of its own.
@@ -113,7 +133,11 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
 }
 
 async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
-    let trace = Trace::from_header(record.traceparent(), &app.random);
+    let receipt = Receipt {
+        record,
+        trace: record.trace(&app.random),
+        began_at_ms: app.clock.now_ms(),
+    };
     let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 {
             headers,
@@ -123,19 +147,19 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
             let request_id = request_id.as_deref().and_then(RequestId::read);
             let body = body.as_bytes();
             (
-                callback(app, record, &headers, body, request_id, &trace).await,
+                callback(app, &receipt, &headers, body, request_id).await,
                 &app.payment_results,
             )
         }
         Ok(Message::Request(PaymentRequest::IssueV1 { order_no })) => (
-            issue(app, record, &order_no, deadline_ms, &trace).await,
+            issue(app, &receipt, &order_no, deadline_ms).await,
             &app.payment_requests,
         ),
         Ok(Message::Request(PaymentRequest::RefundV1 {
             order_no,
             refund_no,
         })) => (
-            refund(app, record, &order_no, &refund_no, deadline_ms, &trace).await,
+            refund(app, &receipt, &order_no, &refund_no, deadline_ms).await,
             &app.payment_requests,
         ),
         Err(error) => {
@@ -165,12 +189,12 @@ async fn come_again(queue: &Queue, record: &SqsRecord) {
 /// A callback: opened again, since the queue is not trusted, then settled.
 async fn callback(
     app: &App,
-    record: &SqsRecord,
+    receipt: &Receipt<'_>,
     headers: &SignedHeaders,
     body: &[u8],
     request_id: Option<RequestId>,
-    trace: &Trace,
 ) -> Verdict {
+    let record = receipt.record;
     let callback = match reopen_callback(&app.keys, headers, body).await {
         Ok(callback) => callback,
         // It is signed by WeChat Pay, and retrying does not make it readable. An operator must read
@@ -192,12 +216,12 @@ async fn callback(
         }
     };
     let entry = LedgerEntry::of(record, &callback);
-    let settled = settle(app, &entry, &callback, request_id.clone(), trace).await;
+    let settled = settle(app, &entry, &callback, request_id.clone(), receipt).await;
     if !settled.is_logged_with_its_change() {
         info!(
             notice_id = callback.id,
             event_type = callback.event_type,
-            trace_id = trace.id(),
+            trace_id = receipt.trace.id(),
             wechat_request_id = request_id.as_ref().map(RequestId::as_str),
             "notice taken from the queue"
         );
@@ -224,12 +248,9 @@ async fn settle(
     entry: &LedgerEntry<'_>,
     callback: &Callback,
     request_id: Option<RequestId>,
-    trace: &Trace,
+    receipt: &Receipt<'_>,
 ) -> CallbackOutcome {
-    let origin = Origin {
-        cause: Cause::Notice(callback.id.clone()),
-        trace: trace.clone(),
-    };
+    let origin = receipt.origin(Cause::Notice(callback.id.clone()));
     let settled = match &callback.plaintext {
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
             Ok(notice) => app
@@ -290,13 +311,7 @@ fn failed(error: impl Error + Into<Verdict> + 'static) -> CallbackOutcome {
 }
 
 /// A payment request: take the attempt and get a prepay value.
-async fn issue(
-    app: &App,
-    record: &SqsRecord,
-    order_no: &OrderNo,
-    deadline_ms: i64,
-    trace: &Trace,
-) -> Verdict {
+async fn issue(app: &App, receipt: &Receipt<'_>, order_no: &OrderNo, deadline_ms: i64) -> Verdict {
     let order = match app.orders.read(order_no).await {
         Ok(Some(order)) => order,
         Ok(None) => {
@@ -327,14 +342,14 @@ async fn issue(
         Err(error) => return error.into(),
     };
     let within = time_left(app, deadline_ms);
-    let origin = of_message(record, trace);
+    let origin = receipt.of_message();
     match app.issue_flow.issue(*order, None, within, &origin).await {
         Ok(IssueOutcome::Issued(issued)) => {
             info!(
                 order_no = order_no.as_str(),
                 product = issued.order.product.name(),
                 renewed = issued.is_renewed,
-                trace_id = trace.id(),
+                trace_id = receipt.trace.id(),
                 wechat_request_id = issued.request_id.as_ref().map(RequestId::as_str),
                 PrepaysIssued = 1,
                 PrepaysPutOff = 0,
@@ -352,13 +367,12 @@ async fn issue(
 /// is final: so the message is done after one check.
 async fn refund(
     app: &App,
-    record: &SqsRecord,
+    receipt: &Receipt<'_>,
     order_no: &OrderNo,
     refund_no: &RefundNo,
     deadline_ms: i64,
-    trace: &Trace,
 ) -> Verdict {
-    let origin = of_message(record, trace);
+    let origin = receipt.of_message();
     let within = time_left(app, deadline_ms);
     match app
         .refund_flow
@@ -370,20 +384,12 @@ async fn refund(
                 order_no = order_no.as_str(),
                 refund_no = refund_no.as_str(),
                 driven = ?advanced,
-                trace_id = trace.id(),
+                trace_id = receipt.trace.id(),
                 "refund checked"
             );
             Verdict::Done
         }
         Err(error) => error.into(),
-    }
-}
-
-/// What is done because of a message.
-fn of_message(record: &SqsRecord, trace: &Trace) -> Origin {
-    Origin {
-        cause: Cause::Message(record.message_id.clone()),
-        trace: trace.clone(),
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
 }
 
 async fn answer(app: &App, event: GatewayRequest) -> Response<String> {
-    let trace = Trace::from_header(None, &app.random);
+    let trace = Trace::new(&app.random);
     // The gateway's time counts a cold start and a wait for a sandbox, too.
     let received_at_ms = event.request_context.received_at_ms;
     let received_at_ms = received_at_ms.unwrap_or_else(|| app.clock.now_ms());
@@ -145,8 +145,13 @@ async fn accept(
         body,
         request_id: request_id.map(|id| id.as_str().to_owned()),
     };
+    // The journal names the notice, so the message's parent can be found from the order.
+    let trace = match &accepted {
+        Accepted::Opened(callback) => trace.of_callback(&callback.id),
+        Accepted::Unreadable(_) => trace.clone(),
+    };
     app.payment_results
-        .send_result(&message, &trace.traceparent())
+        .send_result(&message, trace.headers())
         .await?;
     Ok(accepted)
 }

@@ -116,8 +116,8 @@ impl<'a> Applier<'a> {
             date,
             id: id.to_owned(),
         };
-        let traceparent = self.origin.trace.traceparent();
-        let sent = self.app.work.send_reconcile(&message, SOON_S, &traceparent);
+        let trace = self.origin.trace.headers();
+        let sent = self.app.work.send_reconcile(&message, SOON_S, trace);
         if let Err(error) = sent.await {
             info!(%date, id, error = %ErrorChain(&error), "the minute's run checks the refund's state");
         }

@@ -126,11 +126,8 @@ impl<'a> Day<'a> {
     }
 
     async fn send(&self, message: &ReconcileWork) -> Result<(), DayError> {
-        let traceparent = self.trace.traceparent();
-        self.app
-            .work
-            .send_reconcile(message, 0, &traceparent)
-            .await?;
+        let trace = self.trace.headers();
+        self.app.work.send_reconcile(message, 0, trace).await?;
         Ok(())
     }
 

@@ -146,7 +146,7 @@ impl<'a> Funds<'a> {
             };
             self.app
                 .work
-                .send_reconcile(&message, 0, &trace.traceparent())
+                .send_reconcile(&message, 0, trace.headers())
                 .await?;
         }
         info!(date = %run.date, parts = funds.parts, "the day's movements are split");

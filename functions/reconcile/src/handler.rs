@@ -5,7 +5,6 @@ use flows::{
     origin::Origin,
     problem::ErrorChain,
     sqs_event::{self, SqsBatch, SqsRecord, work_off},
-    trace::Trace,
     verdict::Verdict,
 };
 use payments::{
@@ -167,7 +166,8 @@ impl WorkMessage<'_> {
     /// One message: a side of a day, a part of one, or a decision that must be executed.
     async fn done(&self) -> Verdict {
         let Self { app, record } = *self;
-        let trace = Trace::from_header(record.traceparent(), &app.random);
+        let began_at_ms = app.clock.now_ms();
+        let trace = record.trace(&app.random);
         let done = match ReconcileWork::parse(&record.body) {
             Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
                 let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
@@ -208,7 +208,7 @@ impl WorkMessage<'_> {
             }
             Ok(ReconcileWork::ApplyV1 { date, id }) => {
                 let cause = Cause::Reconciliation(record.message_id.clone());
-                let origin = Origin { cause, trace };
+                let origin = Origin::of_message(cause, &trace, record, began_at_ms);
                 Applier::new(app, &origin).approved(date, &id).await
             }
             Err(error) => {

@@ -60,10 +60,7 @@ pub(crate) struct Repairer<'a> {
 
 impl<'a> Repairer<'a> {
     pub(crate) fn new(app: &'a App, run: &'a Run, trace: &Trace) -> Self {
-        let origin = Origin {
-            cause: Cause::Reconciliation(run.id.clone()),
-            trace: trace.clone(),
-        };
+        let origin = Origin::new(Cause::Reconciliation(run.id.clone()), trace);
         Self { app, run, origin }
     }
 

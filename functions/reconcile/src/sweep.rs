@@ -109,10 +109,7 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<SweepReport, Ta
     let checks = Checks {
         app,
         began_at: app.clock.now(),
-        origin: Origin {
-            cause: Cause::Sweep(app.random.id()),
-            trace: Trace::from_header(None, &app.random),
-        },
+        origin: Origin::new(Cause::Sweep(app.random.id()), &Trace::new(&app.random)),
     };
     let bounds = Bounds {
         began_at: checks.began_at,
@@ -239,9 +236,15 @@ impl Checks<'_> {
         let message = PaymentRequest::IssueV1 {
             order_no: order.order_no.clone(),
         };
+        // The order's own trace goes on: what comes of it follows the order's latest event.
+        let trace = &self.origin.trace;
+        let trace = match &order.latest_event {
+            Some(event) => trace.of_event(&order.order_no, event),
+            None => trace.clone(),
+        };
         self.app
             .payment_requests
-            .send_request(&message, 0, &self.origin.trace.traceparent())
+            .send_request(&message, 0, trace.headers())
             .await?;
         Ok(CheckOutcome::Resumed)
     }

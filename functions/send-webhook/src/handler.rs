@@ -267,7 +267,11 @@ async fn post(
         &endpoint.secrets,
     )?;
     let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or_default());
-    let status = app.http.post(&url, headers.iter(), body, within).await?;
+    // The receiver's work follows the event, however often it is sent.
+    let traceparent = event.traceparent();
+    let trace = ("traceparent", traceparent.as_str());
+    let headers = headers.iter().chain([trace]);
+    let status = app.http.post(&url, headers, body, within).await?;
     Ok((url.host().to_owned(), status))
 }
 

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use payments::model::trace::{SpanOf, span_id};
 use runtime::aws::Aws;
 use runtime::clock::Clock;
 use runtime::random::Random;
@@ -131,12 +132,12 @@ async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
         )
         .into());
     }
-    let random = Random::system();
-    let (trace_id, span_id) = (random.id(), random.id());
-    let span_id = span_id.get(..16).unwrap_or_default();
+    // The span that a callback of this notice has: the journal names the notice.
+    let trace_id = Random::system().id();
+    let span_id = span_id(&trace_id, SpanOf::Callback { notice_id: &id });
     let queue = Queue::new(aws.sqs(), queue_url);
     let traceparent = format!("00-{trace_id}-{span_id}-01");
-    if let Err(error) = queue.redrive(&notice.message, &traceparent).await {
+    if let Err(error) = queue.redrive(&notice.message, traceparent.as_str()).await {
         return Err(if may_not_send(&error) {
             Box::new(NotTheOperator(error))
         } else {

@@ -20,10 +20,12 @@ impl ApiRequest {
     pub fn new(parts: Parts, body: Vec<u8>, random: &Random) -> Self {
         let id = random.id();
         let incoming = Incoming::new(parts, body);
-        let origin = Origin {
-            cause: Cause::Request(id.clone()),
-            trace: Trace::from_header(incoming.header("traceparent"), random),
-        };
+        let trace = Trace::from_headers(
+            incoming.header("traceparent"),
+            incoming.header("tracestate"),
+            random,
+        );
+        let origin = Origin::new(Cause::Request(id.clone()), &trace);
         Self {
             id,
             incoming,

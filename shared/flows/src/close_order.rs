@@ -88,7 +88,7 @@ impl CloseFlow {
     pub async fn claim(&self, order: &Order, origin: &Origin) -> Result<Option<Order>, CloseError> {
         let context = self.books.context(origin);
         let change = OrderChange::new(order, OrderState::Closing, &context);
-        let is_written = self.books.write(&change).await?;
+        let is_written = self.books.write(&change, origin).await?;
         Ok(is_written.then(|| change.order_after()))
     }
 
@@ -195,7 +195,7 @@ impl CloseFlow {
             }
             let context = self.books.context(origin);
             let change = OrderChange::new(&order, OrderState::Closing, &context);
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(change.order_after());
             }
         }
@@ -219,7 +219,7 @@ impl CloseFlow {
             }
             let context = self.books.context(origin).with_request_id(request_id);
             let change = OrderChange::new(&order, OrderState::Closed, &context);
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(change.order_after());
             }
         }

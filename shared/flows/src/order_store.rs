@@ -23,7 +23,7 @@ use wechatpay::{
     api::{ErrorCode, Side},
 };
 
-use crate::{origin::Origin, problem::ErrorChain};
+use crate::{origin::Origin, problem::ErrorChain, trace::Trace};
 
 /// The orders table with what is needed to change it by the rules. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,16 +74,20 @@ impl OrderStore {
 
     /// The context that all events of a change decided now share.
     pub(crate) fn context(&self, origin: &Origin) -> ChangeContext {
-        origin.change_context(self.clock.now())
+        origin.change_context(self.clock.now_ms())
     }
 
     /// Writes a change; `false` if the order changed or is locked at this moment: read and decide
     /// again.
-    pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
+    pub(crate) async fn write(
+        &self,
+        change: &OrderChange,
+        origin: &Origin,
+    ) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
             Ok(ApplyOutcome::Applied) => {
                 log(change);
-                self.announce(change).await;
+                self.announce(change, origin).await;
                 Ok(true)
             }
             Ok(ApplyOutcome::VersionMoved) => {
@@ -98,28 +102,29 @@ impl OrderStore {
 
     /// Sends a message for a refund that must go to WeChat Pay. The sweep would find it too, so a
     /// failure of the queue only costs time.
-    async fn announce(&self, change: &OrderChange) {
+    async fn announce(&self, change: &OrderChange, origin: &Origin) {
         let (Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)), Some(event)) =
             (&change.refund, change.events.last())
         else {
             return;
         };
         if let Some(at) = refund.next_try_at(None) {
-            self.announce_refund(refund, at, &event.trace).await;
+            // The message follows the event that it announces.
+            let trace = origin.trace.of_event(&refund.order_no, event);
+            self.announce_refund(refund, at, &trace).await;
         }
     }
 
     /// The same for one refund, with the time of its check.
-    pub(crate) async fn announce_refund(&self, refund: &Refund, at: UnixSeconds, trace: &str) {
+    pub(crate) async fn announce_refund(&self, refund: &Refund, at: UnixSeconds, trace: &Trace) {
         let message = PaymentRequest::RefundV1 {
             order_no: refund.order_no.clone(),
             refund_no: refund.refund_no.clone(),
         };
         let delay_s = at.since(self.clock.now());
-        let traceparent = crate::trace::traceparent_of(trace, &self.random);
         if let Err(error) = self
             .requests
-            .send_request(&message, delay_s, &traceparent)
+            .send_request(&message, delay_s, trace.headers())
             .await
         {
             warn!(

@@ -104,7 +104,8 @@ impl SettleFlow {
                 Settlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
                 Settlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 Settlement::Park(parked) => {
-                    if let Some(kept) = self.park(found.as_ref(), &parked, &context).await? {
+                    if let Some(kept) = self.park(found.as_ref(), &parked, &context, origin).await?
+                    {
                         log_parked(&parked, notice.request_id.as_ref(), kept);
                         return Ok(parked_outcome(&parked));
                     }
@@ -113,7 +114,7 @@ impl SettleFlow {
                     // Whether or not it is stored there already.
                     let waits = change.parked.as_ref().map(parked_outcome);
                     let change = self.with_what_is_kept(*change, &context).await?;
-                    if books.write(&change).await? {
+                    if books.write(&change, origin).await? {
                         if let Some(parked) = &change.parked {
                             log_parked(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
                         }
@@ -151,6 +152,7 @@ impl SettleFlow {
         order: Option<&Order>,
         parked: &PaymentToPark,
         context: &ChangeContext,
+        origin: &Origin,
     ) -> Result<Option<ParkedStatus>, TableError> {
         let Self(books) = self;
         let Some(order) = order else {
@@ -167,7 +169,10 @@ impl SettleFlow {
             return Ok(kept);
         }
         let change = OrderChange::to_park(order, parked.clone(), context);
-        Ok(books.write(&change).await?.then_some(ParkedStatus::Waiting))
+        Ok(books
+            .write(&change, origin)
+            .await?
+            .then_some(ParkedStatus::Waiting))
     }
 }
 

@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
-use runtime::clock::Clock;
+use runtime::{clock::Clock, random::Random};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
-use crate::verdict::Verdict;
+use crate::{trace::Trace, verdict::Verdict};
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct SqsBatch {
@@ -70,12 +70,15 @@ pub struct BatchItemFailure {
 }
 
 impl SqsRecord {
-    /// The sender's trace.
-    pub fn traceparent(&self) -> Option<&str> {
-        self.message_attributes
-            .get("traceparent")?
-            .string_value
-            .as_deref()
+    /// The sender's trace, or one that begins here.
+    pub fn trace(&self, random: &Random) -> Trace {
+        let (parent, state) = (self.text("traceparent"), self.text("tracestate"));
+        Trace::from_headers(parent, state, random)
+    }
+
+    /// An attribute of the sender's, if it is a text.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.message_attributes.get(name)?.string_value.as_deref()
     }
 
     /// When the message was sent, by SQS's clock (Unix milliseconds).
@@ -152,7 +155,7 @@ mod tests {
         assert_eq!(record.receipt_handle, "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
         assert_eq!(record.body, "not a message of ours");
         assert_eq!(record.receive_count(), 3);
-        assert_eq!(record.traceparent(), None);
+        assert_eq!(record.text("traceparent"), None);
     }
 
     #[test]

@@ -159,11 +159,14 @@ pub fn refunds(order_no: &OrderNo, refunds: &[Refund], paused_until: Option<Unix
 
 /// The journal of an order as JSON, oldest first.
 pub fn events(order_no: &OrderNo, journal: &[Event]) -> Value {
-    let events: Vec<Value> = journal.iter().map(|event| shown(order_no, event)).collect();
+    let first = journal.first();
+    let events = journal.iter().map(|event| shown(order_no, event, first));
+    let events: Vec<Value> = events.collect();
     json!({"order_no": order_no, "events": events})
 }
 
-fn shown(order_no: &OrderNo, event: &Event) -> Value {
+/// `first` is the journal's first event.
+fn shown(order_no: &OrderNo, event: &Event, first: Option<&Event>) -> Value {
     let mut view = json!({
         "version": event.version,
         "subject": event.subject.kind(),
@@ -172,6 +175,8 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         "cause": {"kind": event.cause.kind(), "id": event.cause.id()},
         "at": format_rfc3339_beijing(event.at),
         "trace_id": event.trace,
+        "span_id": event.span_id(order_no),
+        "parent_span_id": event.parent_span_id(),
     });
     if let Some(fields) = view.as_object_mut() {
         let from = event.from.as_deref().map(|from| ("from", from));
@@ -179,6 +184,23 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         let request_id = request_id.map(|id| ("wechat_request_id", id.as_str()));
         for (name, value) in from.into_iter().chain(request_id) {
             fields.insert(name.to_owned(), json!(value));
+        }
+        if event.millisecond.is_some() {
+            fields.insert("at_ms".to_owned(), json!(event.at_ms()));
+        }
+        if let Some(delivery) = &event.delivery {
+            let delivery = json!({
+                "queued_ms": delivery.queued_ms,
+                "worked_ms": delivery.worked_ms,
+                "received": delivery.received,
+            });
+            fields.insert("delivery".to_owned(), delivery);
+        }
+        // WeChat Pay carries no trace of ours: what it brings begins one, and is linked.
+        let linked = first.filter(|first| first.trace != event.trace);
+        if let Some(first) = linked {
+            let link = json!({"trace_id": first.trace, "span_id": first.span_id(order_no)});
+            fields.insert("links".to_owned(), json!([link]));
         }
         if let Some(refusal) = &event.refusal {
             fields.insert("rejection".to_owned(), rejection(refusal));

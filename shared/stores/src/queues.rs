@@ -48,6 +48,22 @@ pub struct Queue {
     url: String,
 }
 
+/// The trace that a message carries on, as W3C's headers name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TraceHeaders {
+    pub traceparent: String,
+    pub tracestate: Option<String>,
+}
+
+impl From<&str> for TraceHeaders {
+    fn from(traceparent: &str) -> Self {
+        Self {
+            traceparent: traceparent.to_owned(),
+            tracestate: None,
+        }
+    }
+}
+
 impl Queue {
     /// The attribute of a message that [`Queue::redrive`] sent: it has failed before, although SQS
     /// counts from 1 again.
@@ -76,9 +92,9 @@ impl Queue {
         &self,
         request: &PaymentRequest,
         delay_s: i64,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
     ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(request), delay_s, traceparent, None)
+        self.send(serde_json::to_string(request), delay_s, trace, None)
             .await
     }
 
@@ -91,9 +107,9 @@ impl Queue {
         &self,
         work: &ReconcileWork,
         delay_s: i64,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
     ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(work), delay_s, traceparent, None)
+        self.send(serde_json::to_string(work), delay_s, trace, None)
             .await
     }
 
@@ -105,9 +121,9 @@ impl Queue {
     pub async fn send_result(
         &self,
         result: &PaymentResult,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
     ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(result), 0, traceparent, None)
+        self.send(serde_json::to_string(result), 0, trace, None)
             .await
     }
 
@@ -116,9 +132,13 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn redrive(&self, message: &str, traceparent: &str) -> Result<(), QueueError> {
+    pub async fn redrive(
+        &self,
+        message: &str,
+        trace: impl Into<TraceHeaders>,
+    ) -> Result<(), QueueError> {
         let again = (Self::REDRIVEN, "true");
-        self.send(Ok(message.to_owned()), 0, traceparent, Some(again))
+        self.send(Ok(message.to_owned()), 0, trace, Some(again))
             .await
     }
 
@@ -129,7 +149,7 @@ impl Queue {
     pub async fn send_webhook(
         &self,
         event: &OutgoingEvent,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
     ) -> Result<(), QueueError> {
         let message = WebhookMessage {
             kind: EventKind::OrderChanged,
@@ -139,7 +159,7 @@ impl Queue {
         let body = serde_json::to_string(&message).map_err(|error| self.failed(error.into()))?;
         // As the rule of the bus does: SQS lets no client's events fill all lanes.
         let message = self
-            .message(body, 0, traceparent, None)?
+            .message(body, 0, trace, None)?
             .message_group_id(event.client_id.as_str());
         self.hand_over(message).await
     }
@@ -166,11 +186,11 @@ impl Queue {
         &self,
         body: Result<String, serde_json::Error>,
         delay_s: i64,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
         more: Option<(&str, &str)>,
     ) -> Result<(), QueueError> {
         let body = body.map_err(|error| self.failed(error.into()))?;
-        self.hand_over(self.message(body, delay_s, traceparent, more)?)
+        self.hand_over(self.message(body, delay_s, trace, more)?)
             .await
     }
 
@@ -178,7 +198,7 @@ impl Queue {
         &self,
         body: String,
         delay_s: i64,
-        traceparent: &str,
+        trace: impl Into<TraceHeaders>,
         more: Option<(&str, &str)>,
     ) -> Result<SendMessageFluentBuilder, QueueError> {
         let body = within_xml(body);
@@ -189,7 +209,13 @@ impl Queue {
             .queue_url(&self.url)
             .message_body(body)
             .delay_seconds(delay_s);
-        for (name, value) in more.into_iter().chain([("traceparent", traceparent)]) {
+        let TraceHeaders {
+            traceparent,
+            tracestate,
+        } = trace.into();
+        let tracestate = tracestate.as_deref().map(|state| ("tracestate", state));
+        let trace = [("traceparent", traceparent.as_str())];
+        for (name, value) in more.into_iter().chain(trace).chain(tracestate) {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
                 .string_value(value)

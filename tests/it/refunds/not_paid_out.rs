@@ -294,6 +294,8 @@ async fn if_two_persons_say_at_once_how_a_payer_was_paid_the_second_is_refused()
         cause: Cause::Request("req-1".to_owned()),
         trace: String::new(),
         at: testbed.clock.now(),
+        millisecond: None,
+        delivery: None,
         request_id: None,
     };
     let change = confirm_payer_paid(&order, &before, li, &because).unwrap();

@@ -124,6 +124,16 @@ impl Testbed {
         bodies.iter().map(Value::to_string).collect()
     }
 
+    /// The `traceparent` and `tracestate` of what the queues of requests and of results hold.
+    pub(crate) fn traces(&self) -> [Vec<(String, Option<String>)>; 2] {
+        [REQUESTS, RESULTS].map(|url| self.queues.traces(url))
+    }
+
+    /// All payment requests are lost.
+    pub(crate) fn drop_requests(&self) {
+        self.queues.purge(REQUESTS);
+    }
+
     /// What went into the queue of webhooks.
     pub(crate) async fn webhooks(&self) -> Vec<Value> {
         self.queues.bodies(WEBHOOKS)

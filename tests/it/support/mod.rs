@@ -43,6 +43,8 @@ pub(crate) const FOREIGN_APPID: &str = "wx00000000000000zz";
 pub(crate) struct Testbed {
     /// The clock of everything but the simulator, whose clock [`Testbed::advance`] moves too.
     pub(crate) clock: Clock,
+    /// The queues' own clock, which stands still unless a test moves it.
+    pub(crate) sqs_clock: Clock,
     /// All calls to AWS go through it.
     pub(crate) wire: FaultyTransport,
     /// WeChat Pay.
@@ -93,6 +95,12 @@ impl Testbed {
     pub(crate) async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.wechat.admin().advance(by).await;
+    }
+
+    /// The same, and at the queues.
+    pub(crate) async fn advance_with_queues(&self, by: Duration) {
+        self.sqs_clock.advance(by);
+        self.advance(by).await;
     }
 
     /// Writes of changes of orders alone, and of their leases and next checks.

@@ -46,6 +46,23 @@ impl Queues {
             .collect()
     }
 
+    /// The `traceparent` and `tracestate` of each message that a queue holds. It stays there.
+    pub(crate) fn traces(&self, url: &str) -> Vec<(String, Option<String>)> {
+        let messages = self.receive(url, 10);
+        let traces = messages.iter().map(|message| {
+            self.0.queues().show(url, &message.id);
+            let parent = message.attribute("traceparent").expect("a trace");
+            let state = message.attribute("tracestate").map(str::to_owned);
+            (parent.to_owned(), state)
+        });
+        traces.collect()
+    }
+
+    /// Its messages are lost.
+    pub(crate) fn purge(&self, url: &str) {
+        self.0.queues().purge(url);
+    }
+
     /// The bodies in the dead-letter queue of one of the queues, sorted.
     pub(crate) fn dead_letters(&self, url: &str) -> Vec<String> {
         let queues = self.0.queues();

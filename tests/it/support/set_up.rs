@@ -74,7 +74,8 @@ impl Testbed {
         let clock = Clock::manual(start_s);
         let random = Random::system();
         // The queues have a clock that stands still.
-        let engines = AwsEngines::new(Clock::manual(start_s));
+        let sqs_clock = Clock::manual(start_s);
+        let engines = AwsEngines::new(sqs_clock.clone());
         let tables = testbed::create_tables(&engines.aws().dynamodb(), "").await;
         let wire = FaultyTransport::around(engines.http_client(), clock.clone());
         let settings = AwsSettings::local(AWS_IN_PROCESS);
@@ -128,6 +129,7 @@ impl Testbed {
             receive_callback,
             orders: OrderTable::new(aws.dynamodb(), &tables.orders, MCHID),
             clock,
+            sqs_clock,
             wire,
             wechat,
             tables,

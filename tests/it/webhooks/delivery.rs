@@ -85,7 +85,7 @@ async fn every_webhook_is_as_the_contract_says() {
     for got in got {
         body.validate(&got.json()).expect("a body of the contract");
         let headers = described["parameters"].as_array().expect("headers");
-        assert_eq!(headers.len(), 3);
+        assert_eq!(headers.len(), 4);
         for header in headers {
             let name = header["name"].as_str().expect("a name");
             let sent = json!(got.header(name).expect(name));

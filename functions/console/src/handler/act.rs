@@ -183,7 +183,7 @@ impl Request<'_> {
     }
 
     async fn send(&self, work: &ReconcileWork) -> Result<(), stores::queues::QueueError> {
-        let traceparent = self.trace.traceparent();
-        self.app.work.send_reconcile(work, 0, &traceparent).await
+        let trace = self.trace.headers();
+        self.app.work.send_reconcile(work, 0, trace).await
     }
 }

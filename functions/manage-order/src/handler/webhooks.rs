@@ -72,10 +72,10 @@ impl Request<'_> {
                 RESENT_AT_ONCE,
             )
             .await?;
-        let traceparent = self.origin.trace.traceparent();
+        let trace = self.origin.trace.headers();
         let mut sendings = Vec::with_capacity(page.events.len());
         for event in &page.events {
-            sendings.push(self.app.webhooks.send_webhook(event, &traceparent));
+            sendings.push(self.app.webhooks.send_webhook(event, trace.clone()));
         }
         let sent = stream::iter(sendings)
             .buffer_unordered(HANDED_OVER_AT_ONCE)
@@ -107,7 +107,7 @@ impl Request<'_> {
         let sent = self
             .app
             .webhooks
-            .send_webhook(&event, &self.origin.trace.traceparent())
+            .send_webhook(&event, self.origin.trace.headers())
             .await;
         sent.map_err(|error| Problem::unavailable(&error))?;
         info!(

@@ -112,7 +112,7 @@ impl GiveBack<'_> {
         {
             return Ok(Err(payment_facts::GIVEN_BACK.into()));
         }
-        let context = self.origin.change_context(self.app.clock.now());
+        let context = self.origin.change_context(self.app.clock.now_ms());
         let (order, event) =
             order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &context);
         let is_settled = match self.app.orders.reserve(&order, &event).await? {

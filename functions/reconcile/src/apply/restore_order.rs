@@ -38,7 +38,7 @@ pub(super) async fn restore_order(
                 .into(),
         ));
     }
-    let context = origin.change_context(app.clock.now());
+    let context = origin.change_context(app.clock.now_ms());
     let (order, event) = order_from_lost_record(
         &notice,
         &money,

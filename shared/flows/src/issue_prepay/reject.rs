@@ -30,7 +30,7 @@ impl IssueFlow {
         refusal: Refusal,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let context = origin.change_context(self.clock.now());
+        let context = origin.change_context(self.clock.now_ms());
         let context = context.with_request_id(refusal.request_id.as_ref());
         let reason = OrderRefusal::from(&refusal);
         let rejected = OrderState::Rejected(Rejection::Refused(Some(reason.clone())));

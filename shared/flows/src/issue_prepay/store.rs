@@ -23,7 +23,7 @@ impl IssueFlow {
         request_id: Option<&RequestId>,
         origin: &Origin,
     ) -> Result<IssueOutcome, IssueError> {
-        let context = origin.change_context(self.clock.now());
+        let context = origin.change_context(self.clock.now_ms());
         let params = match prepay_delivery(order.product, value)? {
             PrepayDelivery::AsIs(params) => params,
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,

@@ -51,7 +51,7 @@ impl RefundFlow {
         origin: &Origin,
     ) -> Result<Advanced, RefundError> {
         let context = self.books.context(origin);
-        let moved = self.moved_on(claimed, &RefundState::Processing, &context);
+        let moved = self.moved_on(claimed, &RefundState::Processing, &context, origin);
         match moved.await? {
             Some((_, refund)) => self.note_unreadable(&refund, unreadable).await,
             None => Ok(Advanced::NotOurs),
@@ -65,6 +65,7 @@ impl RefundFlow {
         claimed: &Refund,
         to: &RefundState,
         context: &ChangeContext,
+        origin: &Origin,
     ) -> Result<Option<(MovedBy, Refund)>, RefundError> {
         let mut rounds = self.books.rounds();
         loop {
@@ -76,7 +77,7 @@ impl RefundFlow {
                 return Ok(Some((MovedBy::Others, refund)));
             }
             let change = transition::transition(&order, &refund, to.clone(), None, context);
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(Some((MovedBy::Us, self.reread(refund).await?)));
             }
         }

@@ -129,7 +129,7 @@ impl RefundFlow {
                     DecisionOutcome::WrongState(Box::new(refund))
                 });
             };
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }
@@ -201,7 +201,7 @@ impl RefundFlow {
                     return Ok(DecisionOutcome::WrongState(Box::new(refund)));
                 }
             }
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }
@@ -240,7 +240,7 @@ impl RefundFlow {
             let Some(change) = change else {
                 return Ok(DecisionOutcome::WrongState(Box::new(refund)));
             };
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }

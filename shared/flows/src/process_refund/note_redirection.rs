@@ -90,7 +90,7 @@ impl RefundFlow {
             let Some(change) = change else {
                 return Ok(refund);
             };
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return self.reread(refund).await;
             }
         }

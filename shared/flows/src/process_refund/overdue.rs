@@ -65,7 +65,7 @@ impl RefundFlow {
             }
             let context = self.books.context(origin);
             let change = overdue_refund::mark_overdue(&order, &refund, overdue, &context);
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(());
             }
         }

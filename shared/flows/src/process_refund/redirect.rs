@@ -226,7 +226,7 @@ impl RefundFlow {
             let context = self.books.context(origin);
             let change = decide_refund::redirect(&order, &refund, wanted.clone(), &context);
             if let Some(change) = change
-                && self.books.write(&change).await?
+                && self.books.write(&change, origin).await?
             {
                 return Ok(Ok(self.reread(refund).await?));
             }
@@ -278,7 +278,7 @@ impl RefundFlow {
             let Some(change) = change else {
                 return Ok(DecisionOutcome::Refused(refusal));
             };
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(DecisionOutcome::Refused(refusal));
             }
         }

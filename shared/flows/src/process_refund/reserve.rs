@@ -95,7 +95,7 @@ impl RefundFlow {
                     }
                 }
             };
-            if books.write(&change).await?
+            if books.write(&change, origin).await?
                 && let Some(RefundChange::New(refund)) = change.refund
             {
                 return Ok(ReserveRefundOutcome::Reserved(refund));

@@ -53,7 +53,8 @@ impl RefundFlow {
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
             let next = schedule::refund_check_at(order_no, until);
             let context = self.books.context(origin);
-            self.pause(claimed, LOW_BALANCE, next, &context).await?;
+            self.pause(claimed, LOW_BALANCE, next, &context, origin)
+                .await?;
             return Ok(Advanced::Open);
         }
         let minute = LeaseKey::Refund { mchid, order_no };
@@ -109,7 +110,7 @@ impl RefundFlow {
                 let next = schedule::refund_check_at(order_no, until.plus_s(BALANCE_PAUSE_S / 2));
                 let context = self.books.context(origin);
                 let context = context.with_request_id(refusal.request_id.as_ref());
-                self.pause(claimed, &refusal.raw_code, next, &context)
+                self.pause(claimed, &refusal.raw_code, next, &context, origin)
                     .await?;
                 Ok(Advanced::Open)
             }
@@ -150,7 +151,7 @@ impl RefundFlow {
         }
         let context = self.books.context(origin).with_request_id(request_id);
         let refused = RefundState::Refused(code);
-        let moved = self.moved_on(claimed, &refused, &context);
+        let moved = self.moved_on(claimed, &refused, &context, origin);
         Ok(match moved.await? {
             Some((MovedBy::Us, _)) => Advanced::Moved,
             Some((MovedBy::Others, _)) => Advanced::Open, // news came meanwhile
@@ -174,8 +175,9 @@ impl RefundFlow {
                 until = next.at.0,
                 "another refund of the order was sent within the minute: this one waits"
             );
-            let trace_id = origin.trace.id();
-            self.books.announce_refund(claimed, next.at, trace_id).await;
+            // Nothing changed: the next message follows what this one followed.
+            let trace = origin.trace.parent().unwrap_or(&origin.trace);
+            self.books.announce_refund(claimed, next.at, trace).await;
         }
         Ok(Advanced::Open)
     }
@@ -187,6 +189,7 @@ impl RefundFlow {
         trouble: &str,
         next: NextCheck,
         context: &ChangeContext,
+        origin: &Origin,
     ) -> Result<(), RefundError> {
         let is_paused = claimed.trouble.as_deref().is_some_and(is_low_balance);
         // The cause shown for an overdue refund stays.
@@ -208,7 +211,7 @@ impl RefundFlow {
                 return Ok(());
             }
             let change = overdue_refund::pause(&order, &refund, trouble, next, context);
-            if self.books.write(&change).await? {
+            if self.books.write(&change, origin).await? {
                 return Ok(());
             }
         }

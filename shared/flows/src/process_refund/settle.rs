@@ -113,7 +113,7 @@ impl RefundFlow {
                     });
                 }
                 RefundSettlement::Change(change) => {
-                    if books.write(&change).await? {
+                    if books.write(&change, origin).await? {
                         if found
                             .as_ref()
                             .is_some_and(|refund| news.contradicts(refund))

@@ -8,6 +8,7 @@ use crate::model::{
     decision::OperatorDecision,
     ids::{OrderNo, RefundNo, TransactionId},
     order_refusal::OrderRefusal,
+    trace::{SpanOf, span_id},
 };
 
 /// Why an order changed, with an id to look it up.
@@ -90,6 +91,17 @@ impl Subject {
     }
 }
 
+/// How long a message that caused a change had waited, and was worked on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Delivery {
+    /// From its sending until the work on it began.
+    pub queued_ms: u32,
+    /// From there until the change was decided.
+    pub worked_ms: u32,
+    /// How often it was received by then: from 2 on it had failed before.
+    pub received: u32,
+}
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
     /// The order's version after the change. Each change of anything under an order increments its
@@ -103,6 +115,10 @@ pub struct Event {
     pub cause: Cause,
     /// When, by our clock (Unix seconds).
     pub at: UnixSeconds,
+    /// The millisecond within that second. Events of earlier versions have none.
+    pub millisecond: Option<u16>,
+    /// Of the message that caused it, if one did. Events of earlier versions have none.
+    pub delivery: Option<Delivery>,
     /// The trace it happened under.
     pub trace: String,
     /// WeChat Pay's `Request-ID` of the answer or callback that reported this: its support asks for
@@ -116,6 +132,27 @@ pub struct Event {
     pub decision: Option<OperatorDecision>,
 }
 
+impl Event {
+    /// When, in Unix milliseconds. An event of an earlier version is as exact as its second.
+    pub fn at_ms(&self) -> i64 {
+        let within = i64::from(self.millisecond.unwrap_or_default());
+        self.at.0.saturating_mul(1000).saturating_add(within)
+    }
+
+    /// The span that stands for it in its trace.
+    pub fn span_id(&self, order_no: &OrderNo) -> String {
+        let version = self.version;
+        span_id(&self.trace, SpanOf::Event { order_no, version })
+    }
+
+    /// The span of the work that caused it.
+    pub fn parent_span_id(&self) -> String {
+        let received = self.delivery.map_or(1, |delivery| delivery.received);
+        let cause = &self.cause;
+        span_id(&self.trace, SpanOf::Work { cause, received })
+    }
+}
+
 /// Why, when and under which trace something changes: shared by all events of one change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeContext {
@@ -123,6 +160,10 @@ pub struct ChangeContext {
     pub trace: String,
     /// When, by our clock.
     pub at: UnixSeconds,
+    /// The millisecond within that second.
+    pub millisecond: Option<u16>,
+    /// Of the message that is the cause, if one is.
+    pub delivery: Option<Delivery>,
     /// The `Request-ID` with which WeChat Pay reported it, if it did.
     pub request_id: Option<RequestId>,
 }
@@ -150,6 +191,8 @@ impl ChangeContext {
             to: to.to_owned(),
             cause: self.cause.clone(),
             at: self.at,
+            millisecond: self.millisecond,
+            delivery: self.delivery,
             trace: self.trace.clone(),
             request_id: self.request_id.clone(),
             refusal: None,

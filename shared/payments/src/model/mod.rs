@@ -12,3 +12,4 @@ pub mod order;
 pub mod order_refusal;
 pub mod parked;
 pub mod refund;
+pub mod trace;

@@ -155,6 +155,8 @@ mod tests {
             cause: Cause::Reconciliation("run-1".into()),
             trace: "t".into(),
             at: UnixSeconds(1_000_000),
+            millisecond: None,
+            delivery: None,
             request_id: None,
         }
     }

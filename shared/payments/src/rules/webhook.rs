@@ -9,6 +9,7 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 use crate::model::{
     decision::OperatorDecision,
     ids::{ClientId, OrderNo},
+    trace::{SpanOf, span_id},
 };
 
 /// The type of every event, on the bus (`detail-type`) and in a webhook (`type`).
@@ -409,6 +410,16 @@ impl OutgoingEvent {
     /// specification wants no full stop in an id.
     pub fn webhook_id(&self) -> String {
         format!("{}_{}", self.order_no, self.version)
+    }
+
+    /// The `traceparent` of what comes of the event: its trace, and the span that stands for it in
+    /// the journal. Sampled, since the journal has recorded it.
+    pub fn traceparent(&self) -> String {
+        let of = SpanOf::Event {
+            order_no: &self.order_no,
+            version: self.version,
+        };
+        format!("00-{}-{}-01", self.trace, span_id(&self.trace, of))
     }
 
     /// The body of the webhook.

@@ -28,7 +28,8 @@ use crate::{
 use super::{
     ApplyOutcome, OrderTable, TableError,
     embedded::Embedding,
-    event_item, item,
+    event_item::{self, DECISION},
+    item,
     keys::{self, day_shard, due_shard},
     refund_day, refund_item, unavailable,
 };
@@ -252,6 +253,13 @@ impl OrderTable {
             }
             for (name, value) in embedding.values {
                 update = update.expression_attribute_values(name, value);
+            }
+        } else if let (Some(latest), Some(_)) = (&change.from.latest_event, change.to.payment()) {
+            // Nothing is embedded after a payment, so the stream needs no more what reading does
+            // not: sums of refunds get its room, and the item stays under 1 KB.
+            remove.push("subject_id");
+            if latest.decision.is_none() {
+                remove.push(DECISION);
             }
         }
         let (set, remove, update) = with_due(change.due(), set, &mut remove, update);

@@ -17,7 +17,9 @@ use wechatpay::{RequestId, UnixSeconds};
 
 use super::{
     error::TableError,
-    event_item::{WECHAT_REQUEST_ID, cause_text, decision_text, event, event_map},
+    event_item::{
+        TIMING, WECHAT_REQUEST_ID, cause_text, decision_text, event, event_map, timing, timing_text,
+    },
     fields::Fields,
 };
 use crate::attributes::{number, text};
@@ -38,6 +40,13 @@ struct EarlyEvent {
     by: String,
     /// Unix seconds.
     at: i64,
+    /// The millisecond within that second.
+    #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
+    millisecond: Option<u16>,
+    /// How its message was delivered, if that was not at its first receipt: as in [`TIMING`]. A
+    /// wait before the first receipt is the pause before the event, and not worth the room.
+    #[serde(rename = "q", skip_serializing_if = "Option::is_none")]
+    timing: Option<String>,
     trace: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     wechat_request_id: Option<String>,
@@ -50,8 +59,8 @@ pub(super) struct Embedding {
     /// Follows `SET` and at least one assignment. It names `#from`, `#to` and `#at`.
     pub(super) set: String,
     pub(super) values: Vec<(&'static str, AttributeValue)>,
-    /// What the event before had and this one has not.
-    pub(super) remove: Option<&'static str>,
+    /// What the event before may have had and this one has not.
+    pub(super) remove: Vec<&'static str>,
 }
 
 impl Embedding {
@@ -72,7 +81,7 @@ impl Embedding {
             (":at", number(event.at.0)),
             (":decision", text(decision_text(event))),
         ];
-        let mut remove = None;
+        let mut remove = Vec::new();
         if latest.is_some() {
             set.push_str(", event_version = :event_version, trace = :trace");
             values.push((":event_version", number(event.version)));
@@ -82,7 +91,14 @@ impl Embedding {
                     set.push_str(", wechat_request_id = :wechat_request_id");
                     values.push((":wechat_request_id", text(request_id.as_str())));
                 }
-                None => remove = Some(WECHAT_REQUEST_ID),
+                None => remove.push(WECHAT_REQUEST_ID),
+            }
+            match timing_text(event) {
+                Some(timing) => {
+                    set.push_str(", ms = :ms");
+                    values.push((":ms", text(timing)));
+                }
+                None => remove.push(TIMING),
             }
         }
         Self {
@@ -106,8 +122,13 @@ pub(super) fn latest(fields: &Fields<'_>) -> Result<Option<Event>, TableError> {
         .rejection()
         .filter(|_| event.to == state.name())
         .map(Rejection::refusal);
+    // The item's `version` may be that of a later event, which is an item of its own.
+    let version = fields.number(EVENT_VERSION)?;
+    let (millisecond, delivery) = timing(fields.optional(TIMING), version);
     Ok(Some(Event {
-        version: fields.number(EVENT_VERSION)?,
+        version,
+        millisecond,
+        delivery,
         refusal: rejection.or_else(|| event.refusal.clone()),
         ..event
     }))
@@ -135,6 +156,11 @@ fn early(event: &Event) -> AttributeValue {
         to: event.to.clone(),
         by: cause_text(&event.cause),
         at: event.at.0,
+        millisecond: event.millisecond,
+        timing: event
+            .delivery
+            .filter(|delivery| delivery.received > 1)
+            .and_then(|_| timing_text(event)),
         trace: event.trace.clone(),
         wechat_request_id: event
             .request_id
@@ -167,6 +193,8 @@ fn read_early(
         to: early.to,
         cause: Cause::of(kind, id.to_owned()).ok_or_else(damaged)?,
         at: UnixSeconds(early.at),
+        millisecond: early.millisecond,
+        delivery: timing(early.timing.as_deref(), early.version).1,
         trace: early.trace,
         request_id: early.wechat_request_id.as_deref().and_then(RequestId::read),
         refusal: None,

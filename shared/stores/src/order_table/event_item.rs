@@ -5,7 +5,7 @@ use payments::{
     model::{
         decision::OperatorDecision,
         ids::{OrderNo, RefundNo, TransactionId},
-        journal::{Cause, Event, Subject},
+        journal::{Cause, Delivery, Event, Subject},
         money::Fen,
         order::Order,
         order_refusal::OrderRefusal,
@@ -84,7 +84,7 @@ pub(super) fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
 }
 
 /// The attribute with an event's decision. Events of earlier versions have none.
-const DECISION: &str = "decision";
+pub(super) const DECISION: &str = "decision";
 
 /// Never left out: what maps the stream to events takes a text from each.
 pub(super) fn decision_text(event: &Event) -> String {
@@ -105,6 +105,9 @@ fn event_attributes_alone(event: &Event) -> Item {
         ("at".to_owned(), number(event.at.0)),
         ("trace".to_owned(), text(&event.trace)),
     ]);
+    if let Some(timing) = timing_text(event) {
+        item.insert(TIMING.to_owned(), text(timing));
+    }
     if let Some(request_id) = &event.request_id {
         item.insert(WECHAT_REQUEST_ID.to_owned(), text(request_id.as_str()));
     }
@@ -116,6 +119,43 @@ fn event_attributes_alone(event: &Event) -> Item {
         item.insert(NEXT_TRY_AT.to_owned(), number(at.0));
     }
     item
+}
+
+/// The attribute with the millisecond of an event, and how its message was delivered:
+/// `version.millisecond`, and of a message `.queued_ms.worked_ms`, and `.received` if it came more
+/// than once. Events of earlier versions have none. It names the version, since an earlier version
+/// that embeds its own event in an order leaves here what the event before it had.
+pub(super) const TIMING: &str = "ms";
+
+pub(super) fn timing_text(event: &Event) -> Option<String> {
+    let millisecond = event.millisecond?;
+    let mut text = format!("{}.{millisecond}", event.version);
+    if let Some(delivery) = &event.delivery {
+        text.push_str(&format!(".{}.{}", delivery.queued_ms, delivery.worked_ms));
+        if delivery.received > 1 {
+            text.push_str(&format!(".{}", delivery.received));
+        }
+    }
+    Some(text)
+}
+
+/// The same of the event of this version, read again.
+pub(super) fn timing(stored: Option<&str>, version: u64) -> (Option<u16>, Option<Delivery>) {
+    let read = |stored: &str| {
+        let mut parts = stored.split('.');
+        let of_version: u64 = parts.next()?.parse().ok()?;
+        let millisecond: u16 = parts.next()?.parse().ok()?;
+        let mut number = || parts.next()?.parse().ok();
+        let delivery = number()
+            .zip(number())
+            .map(|(queued_ms, worked_ms)| Delivery {
+                queued_ms,
+                worked_ms,
+                received: number().unwrap_or(1),
+            });
+        (of_version == version).then_some((Some(millisecond), delivery))
+    };
+    stored.and_then(read).unwrap_or_default()
 }
 
 /// The attribute with the `Request-ID` of an event that WeChat Pay reported. Events of earlier
@@ -149,8 +189,10 @@ pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         }
         _ => return Err(fields.damaged("subject")),
     };
+    let version = fields.number("version")?;
+    let (millisecond, delivery) = timing(fields.optional(TIMING), version);
     Ok(Event {
-        version: fields.number("version")?,
+        version,
         subject,
         from: Some(fields.text("from")?)
             .filter(|from| !from.is_empty())
@@ -158,6 +200,8 @@ pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         to: fields.text("to")?.to_owned(),
         cause,
         at: UnixSeconds(fields.number("at")?),
+        millisecond,
+        delivery,
         trace: fields.text("trace")?.to_owned(),
         request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
         refusal: fields.refusal(),

@@ -15,6 +15,7 @@
 //! | `transaction_id`, `paid_at` | the booked payment |
 //! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
 //! | `subject`, `subject_id`, `from`, `to`, `cause_kind`, `cause_id`, `at`, `trace`, `decision`, `wechat_request_id` | the latest event that the item embeds, for the stream too |
+//! | `ms` | its millisecond, and how its message was delivered (event_item.rs); it does not leave by the stream |
 //! | `event_version`, `early_events` | its version, and the embedded events before it (embedded.rs); other events are items of their own, `event#<version>` |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep checks |
 //! | `day_shard`, `day_id` | the index by Beijing day of payment; it carries what day_index.rs says |

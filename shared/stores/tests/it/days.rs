@@ -229,6 +229,8 @@ pub(crate) fn because() -> ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: "t".to_owned(),
         at: UnixSeconds(MIDNIGHT.0 + 30),
+        millisecond: None,
+        delivery: None,
         request_id: None,
     }
 }

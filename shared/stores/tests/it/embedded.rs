@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
     model::{
         ids::{ClientId, RefundNo},
-        journal::{Cause, ChangeContext, Event, Subject},
+        journal::{Cause, ChangeContext, Delivery, Event, Subject},
         money::Fen,
         order::{Order, OrderState, PayParams, Payment, Prepay, Rejection},
         order_refusal::OrderRefusal,
@@ -32,7 +32,7 @@ fn native() -> PayParams {
 
 fn paid(order: &Order) -> OrderState {
     OrderState::Paid(Payment {
-        transaction_id: transaction("00000120260802123456789"),
+        transaction_id: transaction("00000120260802123456789012"),
         paid_at: UnixSeconds(order.created_at.0 + 20),
     })
 }
@@ -56,6 +56,7 @@ fn first(order: &Order) -> Event {
         cause: Cause::Request("21a3e2efbc964ce0d0bbbbd5debe094d".to_owned()),
         trace: "b140f58bae458efb342211499d097707".to_owned(),
         at: order.created_at,
+        millisecond: Some(345),
         ..because().event(1, Subject::Order, None, "reserved")
     }
 }
@@ -63,6 +64,12 @@ fn first(order: &Order) -> Event {
 /// The context of a callback, as long as WeChat Pay's are.
 fn context() -> ChangeContext {
     ChangeContext {
+        millisecond: Some(678),
+        delivery: Some(Delivery {
+            queued_ms: 1_234,
+            worked_ms: 56,
+            received: 1,
+        }),
         cause: Cause::Notice("EV-2018022511223320873-0001-4f2a".to_owned()),
         trace: "28a9dd52ac3c4b78dcc7e7de83a77a62".to_owned(),
         request_id: RequestId::read("08F8C9F59D0610A00118E8B3A7B101202D28CBD901-268566839"),
@@ -182,7 +189,9 @@ async fn changes_of_an_order_alone_are_single_writes_and_its_journal_has_them_al
         ]
     );
     assert_eq!(journal[0], first(&typical()));
+    assert_eq!(journal[3].delivery, context().delivery, "the latest");
     for event in &journal[1..] {
+        assert_eq!(event.millisecond, context().millisecond);
         assert_eq!(event.request_id, context().request_id);
         assert_eq!(event.trace, context().trace);
         assert_eq!(event.at, context().at);
@@ -215,6 +224,8 @@ async fn what_changes_with_its_order_has_its_event_in_an_item_of_its_own() {
     );
     let read = bench.read(&order).await;
     assert_eq!((read.version, read.latest_event), (4, order.latest_event));
+    let length = order_bytes(&bench).await;
+    assert!(length <= KB, "{length}");
     let journal = bench.table().journal(&order.order_no).await.expect("read");
     let versions: Vec<u64> = journal.iter().map(|event| event.version).collect();
     assert_eq!(versions, [1, 2, 3, 4]);
@@ -360,12 +371,103 @@ async fn an_orders_item_stays_under_a_kilobyte_through_its_life() {
     let swept = ChangeContext {
         cause: Cause::Sweep("155aa47ff6e6088136e70fe20e430f68".to_owned()),
         request_id: None,
+        delivery: None,
         ..context()
     };
     let change = OrderChange::new(&order, OrderState::Closing, &swept);
     let applied = bench.table().apply(&change).await;
     assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
-    apply(&bench, &change.order_after(), OrderState::Closed).await;
+    // And what WeChat Pay answers to the sweep, which no message brings.
+    let answered = ChangeContext {
+        request_id: context().request_id,
+        ..swept
+    };
+    let change = OrderChange::new(&change.order_after(), OrderState::Closed, &answered);
+    let applied = bench.table().apply(&change).await;
+    assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
     let closed = order_bytes(&bench).await;
     assert!(closed <= KB, "{closed}");
+}
+
+/// An order whose prepay value the queue got.
+#[tokio::test]
+async fn an_item_whose_value_the_queue_got_stays_under_a_kilobyte_and_says_if_the_message_failed() {
+    for received in [1, 3] {
+        let bench = Bench::new().await;
+        let order = typical();
+        reserve(&bench, &order).await;
+        let by_message = ChangeContext {
+            cause: Cause::Message("9c3b1f3e-2c0e-4a61-8a4b-5f3c7d2e1b0a".to_owned()),
+            trace: "b140f58bae458efb342211499d097707".to_owned(),
+            delivery: Some(Delivery {
+                queued_ms: 15_023,
+                worked_ms: 250,
+                received,
+            }),
+            ..context()
+        };
+        let issued = IssuedPrepay::new(&order, native(), &by_message);
+        let written = bench.table().store_prepay(&order, &issued).await;
+        let WriteOutcome::Written(order) = written.expect("an answer") else {
+            panic!("not stored")
+        };
+        let latest = order.latest_event.as_ref().expect("an event");
+        assert_eq!(latest.delivery, by_message.delivery);
+        apply(&bench, &order, paid(&order)).await;
+        let journal = bench.table().journal(&order.order_no).await.expect("read");
+        assert_eq!(journal[1].millisecond, by_message.millisecond);
+        if received == 1 {
+            let length = order_bytes(&bench).await;
+            assert!(length <= KB, "{length}");
+            assert_eq!(journal[1].delivery, None, "a pause says as much");
+        } else {
+            assert_eq!(journal[1].delivery, by_message.delivery);
+        }
+    }
+}
+
+/// While a release goes out, the one before embeds its event over one of this release's, and leaves
+/// the attributes that it does not know.
+#[tokio::test]
+async fn the_millisecond_of_an_event_is_not_taken_for_that_of_an_earlier_version_s_next_one() {
+    let bench = Bench::new().await;
+    let order = typical();
+    reserve(&bench, &order).await;
+    let order = issue(&bench, &order).await;
+    let key = items(&bench).await[0]["pk"].clone();
+    let client = bench.engine.client(&bench.clock);
+    let written = client
+        .update_item()
+        .table_name(&bench.tables.orders)
+        .key("pk", key)
+        .key("sk", AttributeValue::S("order".to_owned()))
+        .update_expression("SET event_version = :three, version = :three, #to = :closing, #state = :closing, #at = :at")
+        .expression_attribute_names("#to", "to")
+        .expression_attribute_names("#state", "state")
+        .expression_attribute_names("#at", "at")
+        .expression_attribute_values(":three", AttributeValue::N("3".to_owned()))
+        .expression_attribute_values(":closing", AttributeValue::S("closing".to_owned()))
+        .expression_attribute_values(":at", AttributeValue::N("1785556900".to_owned()))
+        .send()
+        .await;
+    written.expect("a table");
+    let read = bench.read(&order).await;
+    let latest = read.latest_event.clone().expect("an event");
+    assert_eq!((latest.version, latest.millisecond), (3, None));
+    assert_eq!(latest.delivery, None);
+    // What this release writes over it has its own again.
+    let swept = ChangeContext {
+        delivery: None,
+        ..context()
+    };
+    let change = OrderChange::new(&read, OrderState::Closed, &swept);
+    let applied = bench.table().apply(&change).await;
+    assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
+    let journal = bench.table().journal(&order.order_no).await.expect("read");
+    let times: Vec<_> = journal
+        .iter()
+        .map(|event| (event.version, event.millisecond, event.delivery))
+        .collect();
+    assert_eq!(times.last(), Some(&(4, Some(678), None)));
+    assert!(times.contains(&(3, None, None)));
 }

@@ -27,6 +27,8 @@ pub(crate) fn context() -> ChangeContext {
         cause: Cause::Request("req-1".into()),
         trace: "t".into(),
         at: NOW,
+        millisecond: None,
+        delivery: None,
         request_id: None,
     }
 }

@@ -82,6 +82,8 @@ fn context() -> ChangeContext {
         cause: Cause::Notice("EV-1".into()),
         trace: "t".into(),
         at: NOW,
+        millisecond: None,
+        delivery: None,
         request_id: None,
     }
 }
