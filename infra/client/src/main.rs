@@ -22,6 +22,7 @@ mod refunds;
 mod register;
 mod secret_file;
 mod show;
+mod trace;
 mod webhook;
 
 use std::error::Error;
@@ -59,6 +60,8 @@ Refunds:
 
 Events:
   cargo client events ORDER_NO
+  cargo client trace ORDER_NO [--json]
+      draws the order's way from its events: which function worked when, what waited in which queue, who brought the news
   cargo client replay ORDER_NO VERSION
       sends the webhook of an event once more
   cargo client webhook
@@ -193,6 +196,7 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("refund-abnormal") => refunds::redirect(raw).await,
         Some("refund-payer-paid") => refunds::payer_paid(raw).await,
         Some("events") => events::list(raw).await,
+        Some("trace") => trace::run(raw).await,
         Some("replay") => events::replay(raw).await,
         Some("webhook") => events::webhook(raw).await,
         Some("resend") => events::resend(raw).await,

@@ -170,3 +170,40 @@ fn a_refusal_ends_it_and_is_shown() {
     );
     assert_eq!(bodies.iter().next().unwrap()["after"], "a#1");
 }
+
+#[test]
+fn an_orders_way_is_drawn_and_given_as_json() {
+    let journal: Value = serde_json::from_str(include_str!("../../src/trace/paid.json")).unwrap();
+    for json in [false, true] {
+        let (api_url, _asked) = answering(vec![("200 OK", "", journal.clone())]);
+        let more: &[&str] = if json { &["--json"] } else { &[] };
+        let output = run("trace", &api_url, &[&["trace", "tea-0001"], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        if json {
+            let way: Value = serde_json::from_str(&printed).unwrap();
+            let names = way["spans"].as_array().unwrap().iter();
+            let names: Vec<&str> = names.map(|span| span["name"].as_str().unwrap()).collect();
+            assert!(names.contains(&"receive-callback"), "{names:?}");
+            // The spans that the journal names are the ones that are drawn.
+            for event in journal["events"].as_array().unwrap() {
+                for name in ["span_id", "parent_span_id"] {
+                    let spans = way["spans"].as_array().unwrap();
+                    assert!(spans.iter().any(|span| span["span_id"] == event[name]));
+                }
+            }
+        } else {
+            assert!(printed.contains("process-payment"), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn an_order_that_there_is_not_has_no_way() {
+    let problem = json!({"code": "order_not_found"});
+    let (api_url, _asked) = answering(vec![("404 Not Found", "", problem)]);
+    let output = run("no-trace", &api_url, &["trace", "tea-0001"]);
+    assert!(!output.status.success());
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("HTTP 404"), "{printed}");
+}

@@ -14,4 +14,5 @@ pub mod schedule;
 pub mod settle_refund;
 pub mod settle_trade;
 pub mod transition;
+pub mod waterfall;
 pub mod webhook;
