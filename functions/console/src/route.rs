@@ -41,6 +41,8 @@ pub(crate) enum Page<'a> {
     Difference { date: &'a str, id: &'a str },
     /// `POST /console/{date}/differences/{id}`
     Decide { date: &'a str, id: &'a str },
+    /// `GET /console/orders/{order_no}`
+    Order { order_no: &'a str },
 }
 
 impl Api<'_> {
@@ -73,7 +75,11 @@ impl Page<'_> {
     pub(crate) const fn changes_something(self) -> bool {
         match self {
             Self::Run { .. } | Self::Decide { .. } => true,
-            Self::Latest | Self::Style | Self::Day { .. } | Self::Difference { .. } => false,
+            Self::Latest
+            | Self::Style
+            | Self::Day { .. }
+            | Self::Difference { .. }
+            | Self::Order { .. } => false,
         }
     }
 }
@@ -93,6 +99,7 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
     Some(match *parts.as_slice() {
         ["console"] if get => Route::Page(Page::Latest),
         ["console", "style.css"] if get => Route::Page(Page::Style),
+        ["console", "orders", order_no] if get => Route::Page(Page::Order { order_no }),
         ["console", date] if get => Route::Page(Page::Day { date }),
         ["console", date] if post => Route::Page(Page::Run { date }),
         ["console", date, "differences", id] if get => Route::Page(Page::Difference { date, id }),
@@ -133,6 +140,14 @@ mod tests {
             ("GET", "/console/style.css", page(Page::Style)),
             ("GET", "/console/2026-08-01", page(Page::Day { date })),
             ("POST", "/console/2026-08-01", page(Page::Run { date })),
+            (
+                "GET",
+                "/console/orders/ORDER-1",
+                page(Page::Order {
+                    order_no: "ORDER-1",
+                }),
+            ),
+            ("POST", "/console/orders/ORDER-1", None),
             (
                 "GET",
                 "/console/2026-08-01/differences/x-1",

@@ -12,6 +12,14 @@ pub(super) fn run_commands(testbed: &mut CommandRun, admin: &impl Fn(&str, Value
     testbed.run("README.md", "cargo client get TEA-0001", &[]);
     let printed = testbed.run("README.md", "cargo client refund TEA-0001", &[]);
     assert!(printed.contains("\"state\": \"closed\""), "{printed}");
+    // `cargo client trace` is among them.
+    for expected in [
+        "create-order",
+        "payment-results",
+        "awaiting_payment -> paid",
+    ] {
+        assert!(printed.contains(expected), "{expected} is not in {printed}");
+    }
     let curl = testbed.run("README.md", "cargo client sign POST", &[]);
     if has_curl() {
         let printed = testbed.shell.run(&curl, "").expect("curl");

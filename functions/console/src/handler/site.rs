@@ -13,6 +13,7 @@ use payments::{
         lateness::{EARLIER_DAYS, WATCHED_DAYS},
         run::Run,
     },
+    rules::waterfall::waterfall,
 };
 use stores::reconciliation::ReconciliationError;
 use tracing::warn;
@@ -56,7 +57,21 @@ impl Request<'_> {
                 Ok(pages::answer(StatusCode::OK, pages::difference(&view)))
             }
             Page::Decide { date, id } => self.decide_by_form(input::day(date)?, id).await,
+            Page::Order { order_no } => self.order(order_no).await,
         }
+    }
+
+    /// One order's way, from its journal. A number that cannot be one has no order.
+    async fn order(&self, order_no: &str) -> Result<Response<String>, Problem> {
+        let order_no = OrderNo::parse(order_no).map_err(|_| Problem::no_route())?;
+        let journal = self.app.orders.journal(&order_no).await?;
+        let way = waterfall(&order_no, &journal);
+        let status = match way {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::NOT_FOUND,
+        };
+        let page = pages::order(self.viewer, &order_no, way.as_ref());
+        Ok(pages::answer(status, page))
     }
 
     /// The day that was picked, or yesterday. If the current day may be reconciled, it is that day

@@ -330,7 +330,11 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
             @match &view.journal {
                 None => { p.hint { "What our books say of the order is not shown: there is no such number here, or the table did not answer." } }
                 Some(journal) if journal.is_empty() => { p.hint { "Our books have no order of this number." } }
-                Some(_) => {}
+                Some(_) => {
+                    @if let Some(order_no) = &one.about.order_no {
+                        p { a href=(format!("/console/orders/{order_no}")) { (text::order::TO_THE_ORDER) } }
+                    }
+                }
             }
         }
     }
