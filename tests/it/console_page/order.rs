@@ -75,8 +75,8 @@ async fn an_orders_way_is_drawn_without_a_script() {
     let scripts = "document.querySelectorAll('main script').length";
     assert_eq!(browser.value(scripts).await, json!(0));
     // No bar and no word leaves the picture.
-    let outside = "(() => { const box = document.querySelector('.way svg').getBoundingClientRect(); \
-        return [...document.querySelectorAll('.way svg *:not(title)')].filter(one => { const at = one.getBoundingClientRect(); \
+    let outside = "(() => { const box = document.querySelector('.chart.way svg').getBoundingClientRect(); \
+        return [...document.querySelectorAll('.chart.way svg *:not(title)')].filter(one => { const at = one.getBoundingClientRect(); \
         return at.left < box.left - 6 || at.right > box.right + 1 || at.bottom > box.bottom + 1; }).length; })()";
     assert_eq!(browser.value(outside).await, json!(0));
     pictures(&mut browser, "order").await;
