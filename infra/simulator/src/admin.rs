@@ -137,15 +137,27 @@ impl Admin {
         Ok(serial)
     }
 
+    /// WeChat Pay lists its next platform certificate, and puts it in force with the next
+    /// [`Admin::rotate`]. Gives its serial and PEM.
+    ///
+    /// # Errors
+    /// If no key could be made.
+    pub fn announce_certificate(&self) -> Result<(String, String), KeyError> {
+        let announced = {
+            let mut world = self.sim.world();
+            let MutableState { keys, ids, .. } = &mut *world;
+            let next = keys.announce(ids, self.sim.now_ms())?;
+            (next.serial.clone(), next.pem())
+        };
+        self.sim.touched();
+        Ok(announced)
+    }
+
     /// The newest key of that mode: its id or serial, and its SPKI PEM or X.509 PEM.
     pub fn newest_key(&self, mode: SigningMode) -> Option<(String, String)> {
         let world = self.sim.world();
         let key = world.keys.newest(mode)?;
-        let pem = key
-            .certificate
-            .as_ref()
-            .map_or_else(|| key.public_pem(), |issued| issued.pem.clone());
-        Some((key.serial.clone(), pem))
+        Some((key.serial.clone(), key.pem()))
     }
 
     /// Requests received since the start (or since [`Admin::reset_requests`]), by endpoint; also
@@ -154,9 +166,11 @@ impl Admin {
         self.sim.world().requests.clone()
     }
 
-    /// Starts to count from 0.
+    /// Starts to count from 0, also by whom requests were signed.
     pub fn reset_requests(&self) {
-        self.sim.world().requests.clear();
+        let mut world = self.sim.world();
+        world.requests.clear();
+        world.signed_by.clear();
     }
 
     /// The simulator's time in Unix seconds.

@@ -26,6 +26,7 @@ use crate::{
     callbacks,
     config::SigningMode,
     details::ClientDetails,
+    merchant_platform,
     notices::ManualNotice,
     refund::{RefundOutcome, RefundStatus},
     rules::Rule,
@@ -62,6 +63,7 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/requests", get(requests).delete(reset_requests))
         .route("/admin/time", get(time).post(advance))
         .merge(bills::http::routes())
+        .merge(merchant_platform::http::routes())
         .route("/admin", any(no_such_call))
         .route("/admin/{*rest}", any(no_such_call))
         .method_not_allowed_fallback(no_such_method)
@@ -115,6 +117,9 @@ struct Balance {
 #[serde(deny_unknown_fields)]
 struct Rotate {
     mode: SigningMode,
+    /// Lists the certificate, which signs from the next call without this on.
+    #[serde(default)]
+    announce: bool,
 }
 
 #[derive(Deserialize)]
@@ -303,11 +308,19 @@ async fn clear_fault(State(state): State<AdminState>, InPath(id): InPath<u64>) -
 }
 
 async fn rotate(State(state): State<AdminState>, Body(rotate): Body<Rotate>) -> Response {
-    match state.admin.rotate(rotate.mode) {
-        Ok(serial) => {
-            let pem = state.admin.newest_key(rotate.mode).map(|(_, pem)| pem);
-            Json(json!({ "serial": serial, "pem": pem })).into_response()
+    let made = match (rotate.announce, rotate.mode) {
+        (true, SigningMode::Certificate) => state.admin.announce_certificate(),
+        (true, SigningMode::PublicKey) => {
+            let cause = "WeChat Pay announces certificates, and no public key";
+            return refused(StatusCode::BAD_REQUEST, &cause);
         }
+        (false, mode) => state.admin.rotate(mode).map(|serial| {
+            let newest = state.admin.newest_key(mode);
+            (serial, newest.map(|(_, pem)| pem).unwrap_or_default())
+        }),
+    };
+    match made {
+        Ok((serial, pem)) => Json(json!({ "serial": serial, "pem": pem })).into_response(),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
 }

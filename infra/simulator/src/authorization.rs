@@ -24,13 +24,14 @@ pub(crate) struct SignedRequest<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Refuses with 401 `SIGN_ERROR` unless `header` is a right and recent signature of `request`.
-pub(crate) fn check(
+/// Refuses with 401 `SIGN_ERROR` unless `header` is a right and recent signature of `request`, and
+/// gives the number of the certificate whose key signed.
+pub(crate) fn check<'a>(
     header: Option<&str>,
     request: &SignedRequest<'_>,
-    expected: &ExpectedSigner<'_>,
+    expected: &ExpectedSigner<'a>,
     now_ms: i64,
-) -> Result<(), Refusal> {
+) -> Result<&'a str, Refusal> {
     let header = header.ok_or_else(|| {
         Refusal::sign(
             "Http头缺少Authorization，请参考《微信支付商户REST API签名规则》",
@@ -89,7 +90,7 @@ pub(crate) fn check(
     }
     let text = text_to_sign(request, timestamp, nonce);
     if certificate.key.verifies(&text, signature) {
-        return Ok(());
+        return Ok(&certificate.serial);
     }
     let shown = String::from_utf8_lossy(&text);
     Err(
@@ -150,6 +151,7 @@ mod tests {
             };
             let header = format!("{HEAD},signature=\"{signature}\"");
             check(Some(&header), &request, &expected, 1_554_208_460_000)
+                .map(|serial| assert_eq!(serial, certificates[0].serial))
                 .map_err(|refusal| refusal.code.into_owned())
         };
         let (query, prepay) = (

@@ -3,11 +3,11 @@
 
 use std::{str::FromStr, time::Duration};
 
-use rsa::{PrivateKey, PublicKey, pkcs1v15, sha2::Sha256};
+use rsa::{PrivateKey, PublicKey, pkcs1v15, pkcs8::EncodePublicKey, sha2::Sha256};
 use x509_cert::{
-    TbsCertificate,
+    Certificate, TbsCertificate,
     builder::{Builder, CertificateBuilder, profile::BuilderProfile},
-    der::{DateTime, EncodePem, pem::LineEnding},
+    der::{DateTime, DecodePem, EncodePem, pem::LineEnding, referenced::OwnedToRef},
     ext::{Extension, ToExtension, pkix::BasicConstraints},
     name::Name,
     serial_number::SerialNumber,
@@ -19,10 +19,14 @@ use x509_cert::{
 pub(crate) const PLATFORM: &str =
     "CN=Tenpay.com sign (simulated),OU=wechatpay-simulator,O=Tenpay.com (simulated),C=CN";
 
-/// Why no certificate could be issued.
+/// Why no certificate could be issued, or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot issue a certificate")]
-pub struct CertificateError(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub enum CertificateError {
+    #[error("cannot issue a certificate")]
+    Issue(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("this is no X.509 certificate of an RSA key in PEM")]
+    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// The subject of a merchant's certificate: its number is the common name, as in real ones.
 pub(crate) fn of_merchant(mchid: &str) -> String {
@@ -38,7 +42,7 @@ pub(crate) fn issue(
     from_ms: i64,
     to_ms: i64,
 ) -> Result<String, CertificateError> {
-    try_issue(key, subject, serial_hex, from_ms, to_ms).map_err(CertificateError)
+    try_issue(key, subject, serial_hex, from_ms, to_ms).map_err(CertificateError::Issue)
 }
 
 fn try_issue(
@@ -56,6 +60,23 @@ fn try_issue(
     let certificate = CertificateBuilder::new(profile, serial, validity, spki)?
         .build::<_, pkcs1v15::Signature>(&signer)?;
     Ok(certificate.to_pem(LineEnding::LF)?)
+}
+
+/// A certificate's number in upper-case hex, and its public key as SPKI PEM.
+pub(crate) fn read(pem: &str) -> Result<(String, String), CertificateError> {
+    try_read(pem).map_err(CertificateError::Read)
+}
+
+fn try_read(pem: &str) -> Result<(String, String), Box<dyn std::error::Error + Send + Sync>> {
+    let certificate = Certificate::from_pem(pem.trim())?;
+    let part = certificate.tbs_certificate();
+    // A number that begins with a set bit stands behind a zero byte.
+    let serial = part.serial_number().as_bytes();
+    let serial = serial.strip_prefix(&[0]).unwrap_or(serial);
+    let serial = serial.iter().map(|byte| format!("{byte:02X}")).collect();
+    let spki = part.subject_public_key_info().owned_to_ref();
+    let public_key = PublicKey::try_from(spki)?.to_public_key_pem(LineEnding::LF)?;
+    Ok((serial, public_key))
 }
 
 fn moment(ms: i64) -> Result<x509_cert::time::Time, Box<dyn std::error::Error + Send + Sync>> {

@@ -233,11 +233,12 @@ fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<
         path_and_query: &arrived.path_and_query,
         body: &arrived.body,
     };
+    let credentials = sim.credentials();
     let expected = ExpectedSigner {
         mchid: &sim.merchant.mchid,
-        certificates: &sim.credentials().certificates,
+        certificates: &credentials.certificates,
     };
-    authorization::check(
+    let signed_by = authorization::check(
         arrived.header("authorization"),
         &signed,
         &expected,
@@ -247,6 +248,8 @@ fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<
     let serial = arrived.header("wechatpay-serial");
     let base_url = address::as_called(&arrived.headers, sim.public_url.as_deref(), &sim.base_url);
     let mut world = sim.world();
+    let count = world.signed_by.entry(signed_by.to_owned()).or_default();
+    *count = count.saturating_add(1);
     if let Some(serial) = serial
         && world.keys.find(serial).is_none()
     {

@@ -109,6 +109,12 @@ impl PlatformKey {
         self.key.decrypt(Oaep::<Sha1>::new(), &sealed).ok()
     }
 
+    /// The certificate, or in the other mode the public key.
+    pub(crate) fn pem(&self) -> String {
+        let certificate = self.certificate.as_ref();
+        certificate.map_or_else(|| self.public_pem(), |issued| issued.pem.clone())
+    }
+
     /// The public half as SPKI PEM.
     pub(crate) fn public_pem(&self) -> String {
         PublicKey::from(self.key.as_ref())
@@ -158,6 +164,8 @@ impl MerchantKey {
 pub(crate) struct Keyring {
     public_keys: Vec<PlatformKey>,
     certificates: Vec<PlatformKey>,
+    /// The next certificate: listed already, and signing nothing yet.
+    announced: Option<PlatformKey>,
     source: Keys,
 }
 
@@ -175,6 +183,7 @@ impl Keyring {
         let mut keys = Self {
             public_keys: Vec::new(),
             certificates: Vec::new(),
+            announced: None,
             source,
         };
         keys.rotate(SigningMode::PublicKey, ids, now_ms)?;
@@ -186,6 +195,7 @@ impl Keyring {
         let mut keys = Self {
             public_keys: Vec::new(),
             certificates: Vec::new(),
+            announced: None,
             source,
         };
         for stored in stored {
@@ -204,15 +214,17 @@ impl Keyring {
 
     /// How many keys there are, of both modes.
     pub(crate) fn len(&self) -> usize {
-        self.public_keys
-            .len()
-            .saturating_add(self.certificates.len())
+        self.all().count()
     }
 
+    fn all(&self) -> impl Iterator<Item = &PlatformKey> {
+        let public_keys = self.public_keys.iter();
+        public_keys.chain(&self.certificates).chain(&self.announced)
+    }
+
+    /// One that is announced is stored as any other: it signs from the next start on.
     pub(crate) fn store(&self) -> Vec<StoredKey> {
-        self.public_keys
-            .iter()
-            .chain(&self.certificates)
+        self.all()
             .map(|key| StoredKey {
                 serial: key.serial.clone(),
                 private_key: private_pem(&key.key).unwrap_or_default(),
@@ -221,14 +233,43 @@ impl Keyring {
             .collect()
     }
 
-    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable by their
-    /// names.
+    /// Makes a new key of that mode, which signs from now on, or puts the announced certificate in
+    /// force. Its predecessors stay usable by their names.
     pub(crate) fn rotate(
         &mut self,
         mode: SigningMode,
         ids: &mut Ids,
         now_ms: i64,
     ) -> Result<String, KeyError> {
+        let key = match (mode, self.announced.take()) {
+            (SigningMode::Certificate, Some(announced)) => announced,
+            (_, announced) => {
+                self.announced = announced;
+                self.make(mode, ids, now_ms)?
+            }
+        };
+        let serial = key.serial.clone();
+        match mode {
+            SigningMode::PublicKey => self.public_keys.push(key),
+            SigningMode::Certificate => self.certificates.push(key),
+        }
+        Ok(serial)
+    }
+
+    /// Lists the next certificate, if that was not done; it signs from the next rotation on.
+    pub(crate) fn announce(
+        &mut self,
+        ids: &mut Ids,
+        now_ms: i64,
+    ) -> Result<&PlatformKey, KeyError> {
+        let next = match self.announced.take() {
+            Some(next) => next,
+            None => self.make(SigningMode::Certificate, ids, now_ms)?,
+        };
+        Ok(self.announced.insert(next))
+    }
+
+    fn make(&self, mode: SigningMode, ids: &mut Ids, now_ms: i64) -> Result<PlatformKey, KeyError> {
         let private = self.next_private_key()?;
         let (serial, certificate) = match mode {
             SigningMode::PublicKey => (format!("PUB_KEY_ID_0{}", ids.digits(33)), None),
@@ -245,26 +286,17 @@ impl Keyring {
                 (serial, Some(issued))
             }
         };
-        let key = PlatformKey {
-            serial: serial.clone(),
+        Ok(PlatformKey {
+            serial,
             key: private,
             certificate,
-        };
-        match mode {
-            SigningMode::PublicKey => self.public_keys.push(key),
-            SigningMode::Certificate => self.certificates.push(key),
-        }
-        Ok(serial)
+        })
     }
 
     /// The published keys first, if they were asked for; then new ones.
     fn next_private_key(&self) -> Result<Arc<PrivateKey>, KeyError> {
-        let used = self
-            .public_keys
-            .len()
-            .saturating_add(self.certificates.len());
         match self.source {
-            Keys::Published => published(used).unwrap_or_else(|| generate().map(Arc::new)),
+            Keys::Published => published(self.len()).unwrap_or_else(|| generate().map(Arc::new)),
             Keys::Generated => generate().map(Arc::new),
         }
     }
@@ -278,9 +310,7 @@ impl Keyring {
 
     /// The key with that serial, whatever its mode or age. Upper and lower case are the same.
     pub(crate) fn find(&self, serial: &str) -> Option<&PlatformKey> {
-        self.public_keys
-            .iter()
-            .chain(&self.certificates)
+        self.all()
             .find(|key| key.serial.eq_ignore_ascii_case(serial))
     }
 
@@ -289,9 +319,8 @@ impl Keyring {
         &self,
         now_ms: i64,
     ) -> impl Iterator<Item = (&str, &IssuedCertificate)> {
-        self.certificates
-            .iter()
-            .rev()
+        let newest_first = self.announced.iter().chain(self.certificates.iter().rev());
+        newest_first
             .take(2)
             .filter_map(|key| {
                 key.certificate
@@ -389,64 +418,4 @@ pub(crate) fn with_tag_of(ciphertext: &str, other: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sealing_gives_the_ciphertext_of_the_known_vector() {
-        let sealed = seal(
-            "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb",
-            "uluk4a9R25RW",
-            "associatedData",
-            b"message",
-        )
-        .unwrap();
-        assert_eq!(sealed["ciphertext"], "ulwSiIajGClcvcOYvOQ7+l+0PAbzzwI=");
-        assert!(seal("too short", "uluk4a9R25RW", "", b"message").is_none());
-        assert!(
-            seal(
-                "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb",
-                "11 is short",
-                "",
-                b"message"
-            )
-            .is_none()
-        );
-    }
-
-    #[test]
-    fn a_rotated_key_signs_and_its_predecessor_can_still_be_named() {
-        let mut ids = Ids::new(1);
-        let mut keys = Keyring::new(Keys::Published, &mut ids, 1_785_556_801_000).unwrap();
-        let old = keys.newest(SigningMode::PublicKey).unwrap().serial.clone();
-        let new = keys
-            .rotate(SigningMode::PublicKey, &mut ids, 1_785_556_801_000)
-            .unwrap();
-        assert_ne!(old, new);
-        assert_eq!(keys.newest(SigningMode::PublicKey).unwrap().serial, new);
-        assert_eq!(keys.find(&old.to_lowercase()).unwrap().serial, old);
-        assert_ne!(
-            keys.find(&old).unwrap().public_pem(),
-            keys.find(&new).unwrap().public_pem()
-        );
-
-        let restored = Keyring::restore(keys.store(), Keys::Published).unwrap();
-        assert_eq!(restored.newest(SigningMode::PublicKey).unwrap().serial, new);
-        assert_eq!(
-            restored.newest(SigningMode::Certificate).unwrap().serial,
-            keys.newest(SigningMode::Certificate).unwrap().serial
-        );
-    }
-
-    #[test]
-    fn a_field_encrypted_to_the_merchant_is_opened_by_its_private_key_only() {
-        let merchant = MerchantKey::from_private_pem(PUBLISHED[0]).unwrap();
-        let keys = Keyring::new(Keys::Published, &mut Ids::new(1), 1_785_556_801_000).unwrap();
-        let sealed = merchant.encrypt("张三".as_bytes()).unwrap();
-        let same_key = keys.newest(SigningMode::PublicKey).unwrap();
-        let other_key = keys.newest(SigningMode::Certificate).unwrap();
-        assert_eq!(same_key.open(&sealed).unwrap(), "张三".as_bytes());
-        assert_eq!(other_key.open(&sealed), None);
-        assert_eq!(same_key.open("not base64!"), None);
-    }
-}
+mod tests;

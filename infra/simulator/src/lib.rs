@@ -84,6 +84,7 @@ pub use endpoint::{Endpoint, Product};
 pub use faults::Fault;
 pub use keys::KeyError;
 pub use ledger::FundAccount;
+pub use merchant_platform::CertificateUse;
 pub use notices::ManualNotice;
 pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
 pub use refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus};

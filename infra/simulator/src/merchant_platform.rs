@@ -1,7 +1,11 @@
 //! What the merchant changes on WeChat Pay's merchant platform while it runs: certificates, the
 //! APIv3 key, and by which kind of key WeChat Pay signs callbacks.
 
-use std::sync::Arc;
+pub(crate) mod http;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
 
 use crate::{
     admin::Admin,
@@ -12,7 +16,43 @@ use crate::{
     keys::MerchantKey,
 };
 
+/// A certificate of the merchant's, and what was signed under it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CertificateUse {
+    /// Its number.
+    pub serial: String,
+    /// Whether requests that name it are taken.
+    pub is_valid: bool,
+    /// Requests under a right signature since the start (or since [`Admin::reset_requests`]).
+    pub requests: u64,
+}
+
 impl Admin {
+    /// The merchant's certificates, and those that were revoked after a request.
+    pub fn merchant_certificates(&self) -> Vec<CertificateUse> {
+        let credentials = self.sim.credentials();
+        let mut requests: BTreeMap<String, u64> = self.sim.world().signed_by.clone();
+        let mut uses: Vec<CertificateUse> = credentials
+            .certificates
+            .iter()
+            .map(|certificate| CertificateUse {
+                serial: certificate.serial.clone(),
+                is_valid: true,
+                requests: requests.remove(&certificate.serial).unwrap_or_default(),
+            })
+            .collect();
+        uses.extend(
+            requests
+                .into_iter()
+                .map(|(serial, requests)| CertificateUse {
+                    serial,
+                    is_valid: false,
+                    requests,
+                }),
+        );
+        uses
+    }
+
     /// The merchant has one more certificate, which is valid at once. This and the changes below
     /// end with the process.
     ///

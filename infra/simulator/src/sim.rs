@@ -64,6 +64,8 @@ pub(crate) struct MutableState {
     pub(crate) ids: Ids,
     pub(crate) faults: Faults,
     pub(crate) requests: BTreeMap<Endpoint, u64>,
+    /// How many right signatures named each of the merchant's certificates.
+    pub(crate) signed_by: BTreeMap<String, u64>,
     /// Requests whose answer was a probe: their repeats are not probed.
     pub(crate) probed: BTreeSet<Vec<u8>>,
     /// Links to bill files that are still good.

@@ -172,6 +172,7 @@ impl Simulator {
             ids,
             faults: Faults::new(seed),
             requests: std::collections::BTreeMap::new(),
+            signed_by: std::collections::BTreeMap::new(),
             probed: std::collections::BTreeSet::new(),
             downloads: std::collections::BTreeMap::new(),
             bills_of_today: config.bills_of_today,

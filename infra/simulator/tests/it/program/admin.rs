@@ -1,5 +1,7 @@
 //! The admin calls over HTTP.
 
+use http::Method;
+
 use super::*;
 
 #[tokio::test]
@@ -224,4 +226,73 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
     delete.method = http::Method::DELETE;
     assert_eq!(merchant.ask(&delete).await.json(), json!({"cleared": 1}));
     assert!(merchant.admin().faults().is_empty());
+}
+
+#[tokio::test]
+async fn the_merchants_certificates_and_keys_are_changed_over_http_and_what_signed_is_counted() {
+    let merchant = started(Config::for_tests());
+    merchant.native(&merchant.order("ORDER-1", 100)).await;
+    let first = merchant.simulator.details.merchant_serial.clone();
+    let pem = &merchant.simulator.details.platform_certificate;
+    let (second, _) = serial_and_subject_of(pem);
+    let certificates = "/admin/merchant/certificates";
+    let revoke = |serial: &str| Ask {
+        method: Method::DELETE,
+        ..Ask::get(&format!("{certificates}/{serial}"))
+    };
+    for (ask, status) in [
+        (Ask::post(certificates, &json!({"certificate": pem})), 201),
+        (Ask::post(certificates, &json!({"certificate": pem})), 409),
+        (
+            Ask::post(certificates, &json!({"certificate": "none"})),
+            400,
+        ),
+        (revoke(&first), 204),
+        (revoke(&first), 404),
+        (
+            Ask::post(
+                "/admin/merchant/apiv3-key",
+                &json!({"apiv3_key": "n".repeat(32)}),
+            ),
+            204,
+        ),
+        (
+            Ask::post("/admin/merchant/apiv3-key", &json!({"apiv3_key": "short"})),
+            400,
+        ),
+        (
+            Ask::post(
+                "/admin/merchant/signing-mode",
+                &json!({"mode": "certificate"}),
+            ),
+            204,
+        ),
+        (
+            Ask::post(
+                "/admin/rotate",
+                &json!({"mode": "public_key", "announce": true}),
+            ),
+            400,
+        ),
+    ] {
+        let answer = merchant.ask(&ask).await;
+        assert_eq!(answer.status, status, "{} {}", ask.path, ask.body);
+    }
+    // What is revoked signs nothing more, and what it signed stays counted.
+    let refused = merchant.ask(&Ask::get("/v3/certificates")).await;
+    assert_eq!(refused.status, 401);
+    let shown = merchant.ask(&Ask::get("/admin/merchant")).await.json();
+    let wanted = json!({
+        "signing_mode": "certificate",
+        "certificates": [
+            {"serial": second, "is_valid": true, "requests": 0},
+            {"serial": first, "is_valid": false, "requests": 1},
+        ],
+    });
+    assert_eq!(shown, wanted);
+    let announce = json!({"mode": "certificate", "announce": true});
+    let next = merchant.ask(&Ask::post("/admin/rotate", &announce)).await;
+    let begun = json!({"mode": "certificate"});
+    let begun = merchant.ask(&Ask::post("/admin/rotate", &begun)).await;
+    assert_eq!(next.json(), begun.json());
 }
