@@ -356,8 +356,10 @@ class Stack:
             return False
         s3 = self.client("s3")
         s3.create_bucket(Bucket=BUCKET)
-        for name, path in binaries.items():
-            s3.put_object(Bucket=BUCKET, Key=keys[name], Body=package(path))
+        deployed = self.packages(found)
+        packed = [name for name in binaries if keys[name] not in deployed]
+        for name in packed:
+            s3.put_object(Bucket=BUCKET, Key=keys[name], Body=package(binaries[name]))
         s3.put_object(Bucket=BUCKET, Key="template.json", Body=text.encode())
         change = self.cloudformation.update_stack if found else self.cloudformation.create_stack
         change(
@@ -369,9 +371,18 @@ class Stack:
         )
         self.wait()
         # The functions have their code; the copies would only stay in the engine's memory.
-        for key in [*keys.values(), "template.json"]:
+        for key in [*(keys[name] for name in packed), "template.json"]:
             s3.delete_object(Bucket=BUCKET, Key=key)
         return True
+
+    def packages(self, found):
+        """The packages that functions have already, since their last deployment went well: those are not sent again."""
+        if not found or found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            return set()
+        text = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
+        resources = (text if isinstance(text, dict) else json.loads(text))["Resources"].values()
+        functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
+        return {function["Code"].get("S3Key") for function in functions}
 
     def wait(self):
         deadline = time.monotonic() + 120

@@ -311,6 +311,27 @@ class OnTheEngine(unittest.TestCase):
             Stack(self.engine, self.folder.name, {"MultiRegionKeys": "false"})
         self.assertEqual(Stack(self.engine, self.folder.name).outputs, before)
 
+    def test_a_key_is_rotated_on_demand_and_opens_what_it_sealed_before(self):
+        kms = self.engine.client("kms")
+        key = self.stack.outputs["FieldsKeyId"]
+        context = {"of": "an order"}
+        seal = lambda: kms.encrypt(KeyId=key, Plaintext=b"a payer", EncryptionContext=context)["CiphertextBlob"]
+        opened = lambda sealed, **more: kms.decrypt(CiphertextBlob=sealed, EncryptionContext=context, **more)["Plaintext"]
+        sealed, data_keys = [seal()], []
+        for _ in range(2):
+            data_keys.append(kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=context))
+            self.assertTrue(kms.rotate_key_on_demand(KeyId=key)["KeyId"].endswith(key))
+            sealed.append(seal())
+        self.assertEqual({opened(one) for one in sealed}, {b"a payer"})
+        self.assertEqual({opened(one, KeyId=key) for one in sealed}, {b"a payer"})
+        for made in data_keys:
+            self.assertEqual(opened(made["CiphertextBlob"]), made["Plaintext"])
+        # Under the newest material alone the first would be something else.
+        self.assertNotEqual(opened(sealed[0] + sealed[2][-9:]), b"a payer")
+        signing = self.stack.outputs["MerchantSigningKeyId"]
+        with self.assertRaises(kms.exceptions.UnsupportedOperationException):
+            kms.rotate_key_on_demand(KeyId=signing)
+
     def test_a_domain_leads_to_the_api_and_the_address_beside_it_is_shut(self):
         before, api_id = self.stack.outputs, self.stack.outputs["ApiId"]
         certificate = "arn:aws:acm:us-east-1:000000000000:certificate/1"

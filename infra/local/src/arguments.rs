@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::functions::root;
@@ -14,6 +15,7 @@ makes keys, deploys template.yaml, makes a payment and what comes after it (a we
 close, late money) and leaves everything running until Ctrl-C. Data is kept in .local/.
 
 Usage: cargo local [options]
+       cargo local deploy NAME=VALUE ... [--state DIR]
 
   --once               end after the scenario, with one line of JSON as the last line of stdout
   --product NAME       what to pay with: native (default), jsapi, mini_program, app, h5, or all
@@ -27,6 +29,9 @@ Usage: cargo local [options]
   --engine-port N      the AWS engine (default 4566)
                        0 takes a free port; all listen on 127.0.0.1 only
   --help               this text
+
+The second form deploys the stack that runs once more, with these parameters changed and the others as
+they are, as sam deploy --parameter-overrides does. What a start deploys has none of that.
 ";
 
 /// What was asked for.
@@ -68,6 +73,16 @@ pub(crate) enum Command {
     Help,
     /// Do it.
     Run(Arguments),
+    /// Deploy what runs with other parameters.
+    Deploy(NewParameters),
+}
+
+/// What a running stack is deployed with once more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NewParameters {
+    pub(crate) state: PathBuf,
+    /// The changed ones alone.
+    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// Reads the command line, without the program's name.
@@ -76,7 +91,11 @@ pub(crate) enum Command {
 /// A sentence for the person who typed it.
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut arguments = Arguments::default();
+    let mut is_first = true;
     while let Some(word) = words.next() {
+        if std::mem::take(&mut is_first) && word == "deploy" {
+            return parse_deploy(words, arguments.state);
+        }
         // `--port=9` is `--port 9`.
         let (flag, mut attached) = match word.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -119,6 +138,36 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, 
         return Err(format!("the three ports {ports:?} must differ"));
     }
     Ok(Command::Run(arguments))
+}
+
+fn parse_deploy(
+    mut words: impl Iterator<Item = String>,
+    mut state: PathBuf,
+) -> Result<Command, String> {
+    let mut values = BTreeMap::new();
+    while let Some(word) = words.next() {
+        match word.split_once('=') {
+            Some(("--state", value)) => state = PathBuf::from(value),
+            None if word == "--state" => {
+                let value = words.next();
+                state = value
+                    .ok_or("--state needs a value; see cargo local --help")?
+                    .into();
+            }
+            Some((name, value)) if !name.is_empty() && !name.starts_with('-') => {
+                values.insert(name.to_owned(), value.to_owned());
+            }
+            Some(_) | None => {
+                return Err(format!(
+                    "cargo local deploy takes NAME=VALUE and --state DIR, not {word}"
+                ));
+            }
+        }
+    }
+    if values.is_empty() {
+        return Err("cargo local deploy needs a parameter to change, as NAME=VALUE".to_owned());
+    }
+    Ok(Command::Deploy(NewParameters { state, values }))
 }
 
 fn port(flag: &str, value: &str) -> Result<u16, String> {
@@ -181,6 +230,41 @@ mod tests {
             assert_eq!(run(line), Ok(Command::Run(expected.clone())), "{line}");
         }
         assert_eq!(run("--port 1 --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn a_running_stack_is_deployed_again_with_the_parameters_that_are_named() {
+        let wanted = |state: &str| {
+            Ok(Command::Deploy(NewParameters {
+                state: PathBuf::from(state),
+                values: BTreeMap::from([
+                    ("MerchantSigner".to_owned(), "sealed".to_owned()),
+                    ("OtherSigner".to_owned(), String::new()),
+                ]),
+            }))
+        };
+        let words = "deploy MerchantSigner=sealed OtherSigner=";
+        for line in [
+            format!("{words} --state elsewhere"),
+            format!("{words} --state=elsewhere"),
+        ] {
+            assert_eq!(run(&line), wanted("elsewhere"), "{line}");
+        }
+        assert_eq!(
+            run(words),
+            wanted(Arguments::default().state.to_str().unwrap())
+        );
+        for (line, expected) in [
+            ("deploy", "needs a parameter"),
+            ("deploy --state elsewhere", "needs a parameter"),
+            ("deploy A=1 --state", "--state needs a value"),
+            ("deploy A=1 sealed", "not sealed"),
+            ("deploy --port=1", "not --port=1"),
+            ("--port 1 deploy", "deploy is not an option"),
+        ] {
+            let error = run(line).unwrap_err();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Runs `deploy.py`, which deploys `template.yaml` on the engine.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use local::engine::{Engine, REGION};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::alarms::Watched;
+use crate::arguments::NewParameters;
 use crate::failure::Failure;
 use crate::functions::{Programs, root};
+use crate::state::StateDir;
 
 /// The stack's name, which its tables, queues and functions begin with.
 pub(crate) const STACK: &str = "wechatpay";
+
+/// What was deployed last, for [`again`].
+pub(crate) const FILE: &str = "deployment.json";
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Deployed {
@@ -40,25 +45,72 @@ impl Deployed {
     }
 }
 
-/// Deploys the template with these parameters and programs.
+/// What `deploy.py` is told, and what is kept of it while the stack runs.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Order {
+    template: PathBuf,
+    stack: String,
+    endpoint: String,
+    region: String,
+    parameters: BTreeMap<String, String>,
+    binaries: Programs,
+}
+
+impl Order {
+    /// The template with these parameters and programs.
+    pub(crate) fn new(
+        engine: &Engine,
+        parameters: &BTreeMap<&str, String>,
+        programs: &Programs,
+    ) -> Self {
+        let parameters = parameters.iter();
+        Self {
+            template: root().join("template.yaml"),
+            stack: STACK.to_owned(),
+            endpoint: engine.endpoint(),
+            region: REGION.to_owned(),
+            parameters: parameters
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            binaries: programs.clone(),
+        }
+    }
+}
+
+/// Deploys what runs from a state directory once more, with other parameters, as `sam deploy
+/// --parameter-overrides` does: what is not named stays as it is.
 ///
 /// # Errors
-/// What `deploy.py` said.
-pub(crate) async fn deploy(
-    engine: &Engine,
-    parameters: &BTreeMap<&str, String>,
-    programs: &Programs,
-) -> Result<Deployed, Failure> {
-    let order = json!({
-        "template": root().join("template.yaml"),
-        "stack": STACK,
-        "endpoint": engine.endpoint(),
-        "region": REGION,
-        "parameters": parameters,
-        "binaries": programs,
-    });
+/// Nothing runs there, or what `deploy.py` said.
+pub(crate) async fn again(new: NewParameters) -> Result<(), Failure> {
+    let state = StateDir::of_a_run(&new.state)?;
+    let mut order = state.read::<Order>(FILE)?.ok_or_else(|| {
+        Failure::new("this cargo local has not deployed anything yet; wait until it runs")
+    })?;
+    // Each deployment has a name of its own, or nobody would use what it changes.
+    order.parameters.remove("Release");
+    order.parameters.extend(new.values);
+    let installed = local::engine::install().map_err(|error| Failure::new(error.to_string()))?;
+    let deployed = deploy(&installed.python, &order).await?;
+    state.write(FILE, &order)?;
+    let outcome = if deployed.changed {
+        "deployed"
+    } else {
+        "nothing had changed"
+    };
+    println!("{outcome}");
+    Ok(())
+}
+
+/// Deploys by `deploy.py`, which this interpreter runs.
+///
+/// # Errors
+/// What it said.
+pub(crate) async fn deploy(python: &Path, order: &Order) -> Result<Deployed, Failure> {
+    let order = serde_json::to_vec(order)
+        .map_err(|error| Failure::because("a deployment is no JSON", &error))?;
     let failed = |error| Failure::because("infra/local/deploy.py cannot be run", &error);
-    let mut child = Command::new(engine.python())
+    let mut child = Command::new(python)
         .arg("-B")
         .arg(root().join("infra/local/deploy.py"))
         .stdin(Stdio::piped())
@@ -68,10 +120,7 @@ pub(crate) async fn deploy(
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin
-            .write_all(order.to_string().as_bytes())
-            .await
-            .map_err(failed)?;
+        stdin.write_all(&order).await.map_err(failed)?;
     }
     let output = child.wait_with_output().await.map_err(failed)?;
     if !output.status.success() {

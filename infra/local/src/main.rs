@@ -35,6 +35,7 @@ mod state;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, HELP};
@@ -46,7 +47,16 @@ fn main() -> ExitCode {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
-        Ok(Command::Run(arguments)) => start(&arguments),
+        Ok(Command::Run(arguments)) => in_threads(|runtime| start(runtime, &arguments)),
+        Ok(Command::Deploy(new)) => {
+            in_threads(|runtime| match runtime.block_on(deploy::again(new)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => {
+                    eprintln!("{failure}");
+                    ExitCode::FAILURE
+                }
+            })
+        }
         Err(message) => {
             eprintln!("{message}");
             ExitCode::from(2)
@@ -54,18 +64,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: &Arguments) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+fn in_threads(work: impl FnOnce(&Runtime) -> ExitCode) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
+        .build();
+    match runtime {
+        Ok(runtime) => work(&runtime),
         Err(error) => {
             eprintln!("no threads can be had from the system: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+fn start(runtime: &Runtime, arguments: &Arguments) -> ExitCode {
     match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -17,6 +17,7 @@ use wechatpay_simulator::Running;
 use crate::alarms::Alarms;
 use crate::arguments::Arguments;
 use crate::caller::ApiCaller;
+use crate::deploy::Order;
 use crate::failure::Failure;
 use crate::functions::Programs;
 use crate::http::Http;
@@ -103,7 +104,8 @@ async fn set_up(
     let aws = Aws::new(&AwsSettings::local(engine.endpoint()), &resources.clock);
 
     let parameters = parameters(arguments.sealed_key, &api_url, resources.simulator_port);
-    let deployed = deploy(&engine, &parameters, programs, progress).await?;
+    let order = Order::new(&engine, &parameters, programs);
+    let deployed = deploy(&engine, &order, &resources.state, progress).await?;
     let merchant = async {
         if arguments.sealed_key {
             Merchant::with_sealed_key(&resources.state, &resources.random)

@@ -8,6 +8,7 @@
 //! | `client.json` | the API client's key; `cargo client` reads it |
 //! | `wechatpay.json` | what an SDK needs to talk to the simulator |
 //! | `webhook.json` | port and secret of the receiver of webhooks |
+//! | `deployment.json` | what was deployed last, for `cargo local deploy` |
 //! | `played.json` | the number of the last order that a scenario paid, which the next run reads again |
 //!
 //! All of it is made up for this machine and worth nothing elsewhere; still only the owner may read
@@ -23,11 +24,11 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
-/// The state directory, held by this run alone.
+/// The state directory. One run alone holds it; [`StateDir::of_a_run`] looks into it meanwhile.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
-    /// Locked until this run ends, in whatever way.
+    /// Locked until the run ends, in whatever way.
     _lock: File,
 }
 
@@ -58,6 +59,25 @@ impl StateDir {
             state.forget()?;
         }
         Ok(state)
+    }
+
+    /// The directory of a run that goes on, from another process.
+    ///
+    /// # Errors
+    /// No run has it.
+    pub(crate) fn of_a_run(path: &Path) -> Result<Self, Failure> {
+        let is_idle = || {
+            Failure::new(format!(
+                "no cargo local runs with {}; start it, or name its directory with --state",
+                path.display()
+            ))
+        };
+        let path = path.canonicalize().map_err(|_| is_idle())?;
+        let lock = File::open(path.join("lock")).map_err(|_| is_idle())?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(Self { path, _lock: lock }),
+            Ok(()) | Err(TryLockError::Error(_)) => Err(is_idle()),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -118,6 +138,7 @@ impl StateDir {
             "client.json",
             "wechatpay.json",
             "webhook.json",
+            "deployment.json",
             "played.json",
         ] {
             let path = self.join(name);
@@ -198,7 +219,16 @@ mod tests {
         let first = StateDir::take(&path, false).unwrap();
         let message = StateDir::take(&path, false).unwrap_err().to_string();
         assert!(message.contains("--state"), "{message}");
+        first.write("deployment.json", &1).unwrap();
+        let seen = StateDir::of_a_run(&path).unwrap();
+        assert_eq!(seen.read::<u32>("deployment.json").unwrap(), Some(1));
+        drop(seen);
+        assert!(StateDir::of_a_run(&path).is_ok());
         drop(first);
+        for idle in [path.as_path(), &path.join("none")] {
+            let message = StateDir::of_a_run(idle).unwrap_err().to_string();
+            assert!(message.contains("no cargo local runs"), "{message}");
+        }
         assert!(StateDir::take(&path, false).is_ok());
         fs::remove_dir_all(path).unwrap();
     }

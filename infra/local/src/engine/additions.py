@@ -5,8 +5,11 @@ to the reader of a deployment that has such a resource. The additions wrap the e
 pinned version. Other resources are handled as before.
 """
 
+import base64
+import contextvars
 import json
 import logging
+import os
 import re
 import threading
 import time
@@ -20,6 +23,12 @@ DELIVERY = threading.RLock()
 # In one process a failure seldom passes by itself, so fewer tries than a Pipe asks for will do.
 TRIES_MAX = 5
 PAUSE_S = 0.05
+
+# What a ciphertext ends with that is of a later material than its key's first, and which one.
+MATERIAL = re.compile(rb"material(.)\Z", re.DOTALL)
+
+# How often KMS lets a key be rotated on demand.
+ROTATIONS_MAX = 25
 
 
 class NotDelivered(Exception):
@@ -385,6 +394,69 @@ def other_than_the_first(kms, key, imported):
     )
 
 
+def keys_rotated_on_demand():
+    """KMS rotation: the engine keeps one material for each key; so a symmetric key can be given another here
+    (RotateKeyOnDemand), under which it encrypts, while each ciphertext decrypts under its own. Replicas are not rotated with it."""
+    from ministack.services import kms
+
+    derive, decrypt, handle = kms._derive_with_context, kms._decrypt, kms.handle_request
+    of_ciphertext = contextvars.ContextVar("material", default=None)
+
+    def derive_with_context(material, context, nonce):
+        return derive(of_ciphertext.get() or material, context, nonce)
+
+    def decrypt_by_its_material(request):
+        sealed = base64.b64decode(request.get("CiphertextBlob", ""))
+        mark = MATERIAL.search(sealed)
+        if mark:
+            sealed = sealed[: mark.start()]
+            request = request | {"CiphertextBlob": base64.b64encode(sealed).decode()}
+        key = kms._resolve_key(request.get("KeyId") or sealed[:36].decode("utf-8", errors="ignore"))
+        older = (key or {}).get("_older_materials", [])
+        number = mark.group(1)[0] if mark else 0
+        material = base64.b64decode(older[number]) if number < len(older) else None
+        token = of_ciphertext.set(material)
+        try:
+            return decrypt(request)
+        finally:
+            of_ciphertext.reset(token)
+
+    def marked(operation):
+        def call(request):
+            status, headers, body = operation(request)
+            older = (kms._resolve_key(request.get("KeyId", "")) or {}).get("_older_materials", [])
+            if status != 200 or not older:
+                return status, headers, body
+            answer = json.loads(body)
+            sealed = base64.b64decode(answer["CiphertextBlob"]) + b"material" + bytes([len(older)])
+            answer["CiphertextBlob"] = base64.b64encode(sealed).decode()
+            return kms.json_response(answer)
+
+        return call
+
+    def rotate(request):
+        key = kms._resolve_key(request.get("KeyId", ""))
+        if key is None:
+            return kms.error_response_json("NotFoundException", f"Key {request.get('KeyId')} not found", 400)
+        older = key.get("_older_materials", [])
+        if "_symmetric_key" not in key or key["Origin"] != "AWS_KMS":
+            return kms.error_response_json("UnsupportedOperationException", "KMS does not rotate this key.", 400)
+        if len(older) == ROTATIONS_MAX:
+            return kms.error_response_json("LimitExceededException", "The key was rotated too often.", 400)
+        key["_older_materials"] = [*older, base64.b64encode(key["_symmetric_key"]).decode()]
+        key["_symmetric_key"] = os.urandom(32)
+        return kms.json_response({"KeyId": key["Arn"]})
+
+    async def handle_request(method, path, headers, body, query):
+        if headers.get("x-amz-target", "").endswith(".RotateKeyOnDemand"):
+            return rotate(json.loads(body))
+        return await handle(method, path, headers, body, query)
+
+    kms._derive_with_context, kms._decrypt, kms.handle_request = derive_with_context, decrypt_by_its_material, handle_request
+    for name in ("_encrypt", "_generate_data_key", "_generate_data_key_without_plaintext"):
+        setattr(kms, name, marked(getattr(kms, name)))
+
+
 # --- The engine's CloudFormation -----------------------------------------------------------------------------------
 
 
@@ -413,4 +485,5 @@ ADDITIONS = [
     ("AWS::CloudWatch::CompositeAlarm", alarms_over_expressions_by_cloudformation),
     ("AWS::CloudWatch::CompositeAlarm", composite_alarms_by_cloudformation),
     ("AWS::KMS::Key", imported_private_keys_for_good),
+    ("AWS::KMS::Key", keys_rotated_on_demand),
 ]

@@ -130,14 +130,15 @@ pub(super) async fn start_engine(
 
 pub(super) async fn deploy(
     engine: &Engine,
-    parameters: &BTreeMap<&str, String>,
-    programs: &Programs,
+    order: &deploy::Order,
+    state: &StateDir,
     progress: &mut Progress,
 ) -> Result<Deployed, Failure> {
-    let deployed = deploy::deploy(engine, parameters, programs);
+    let deployed = deploy::deploy(engine.python(), order);
     let deployed = progress
         .stage("deploying template.yaml", Output::Silent, deployed)
         .await?;
+    state.write(deploy::FILE, order)?;
     if !deployed.changed {
         progress.note("nothing had changed since the last run");
     }
