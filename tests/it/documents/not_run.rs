@@ -59,9 +59,9 @@ for table in orders notices reconciliation undelivered-events keys; do
   [ "${copy:-null}" != null ] || { echo "$table: no copy"; continue; }
   job="$(aws backup start-restore-job --recovery-point-arn "$copy" --iam-role-arn "$role" --resource-type DynamoDB \
     --metadata "targetTableName=$STACK-$table,encryptionType=KMS,kmsMasterKeyArn=$storage" --query RestoreJobId --output text)" || { echo "$table: not begun"; continue; }
-  until status="$(aws backup describe-restore-job --restore-job-id "$job" --query Status --output text)" &&
-    [ "$status" != PENDING ] && [ "$status" != RUNNING ]; do sleep 30; done
-  echo "$table: $status"
+  until state="$(aws backup describe-restore-job --restore-job-id "$job" --query Status --output text)" &&
+    [ "$state" != PENDING ] && [ "$state" != RUNNING ]; do sleep 30; done
+  echo "$table: $state"
 done"#;
 
 /// The command that shows why a first deployment failed.

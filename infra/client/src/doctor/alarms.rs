@@ -118,7 +118,7 @@ fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
     let off = names(&found, |alarm| alarm.actions_enabled == Some(false));
     if silent.is_empty() {
         None
-    } else if silent.len() == found.len() {
+    } else if off.is_empty() && silent.len() == found.len() {
         Some(Finding::warning(
             "alarms-tell-nobody",
             "No alarm has a target: each shows in CloudWatch alone, where nobody looks at night.",
@@ -251,5 +251,11 @@ mod tests {
         let gone = next_step(&[&well, &targetless]);
         assert!(!gone.contains("aws cloudwatch"), "{gone}");
         assert!(both.contains(PUT_BACK) && gone.contains(PUT_BACK));
+        // Also where none of them tells anybody.
+        let all = silent([&off].into_iter()).unwrap();
+        assert_eq!(all.id, "alarm-tells-nobody");
+        assert!(all.next_step.contains("enable-alarm-actions"));
+        let none = silent([&targetless].into_iter()).unwrap();
+        assert_eq!(none.id, "alarms-tell-nobody");
     }
 }

@@ -122,7 +122,10 @@ pub(crate) fn unusable(key: &Resource, state: &str) -> Finding {
             "merchant-key-not-imported",
             format!("{logical} has no private key yet, so nothing can be signed for WeChat Pay."),
             evidence,
-            "import the merchant's key: `cargo client keys import` (infra/runbooks/keys.md)",
+            format!(
+                "import the merchant's key: `cargo client keys import --signing-key-id {physical} --merchant-key-file apiclient_key.pem \
+                 --merchant-certificate-file apiclient_cert.pem` (infra/runbooks/keys.md)"
+            ),
         ),
         _ if is_being_deleted(state) => Finding::error(
             "kms-key-being-deleted",

@@ -2,6 +2,7 @@
 //! Region.
 
 mod file;
+mod rules;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,9 +11,9 @@ use super::alarms;
 use super::aws_calls::{ACM, AwsCalls, CallError, EC2, IAM, STS};
 use super::finding::Finding;
 use super::keys;
-use super::stack::Stack;
 
 pub(crate) use file::Parameters;
+pub(crate) use rules::refused;
 
 /// What stands in the example and in no file that is deployed.
 const OF_THE_EXAMPLE: [&str; 4] = [
@@ -22,41 +23,12 @@ const OF_THE_EXAMPLE: [&str; 4] = [
     "123456789012",
 ];
 
-/// What the template's `Rules` refuse: the rule, a parameter, and another that goes with it.
-const GO_TOGETHER: [(&str, &str, &str); 11] = [
-    ("ConsoleIsComplete", "ConsoleIssuer", "ConsoleAudience"),
-    ("ConsoleIsComplete", "ConsoleIssuer", "ConsoleGroup"),
-    ("DomainIsComplete", "DomainName", "DomainCertificateArn"),
-    (
-        "CertificateHasADomain",
-        "DomainCertificateArn",
-        "DomainName",
-    ),
-    ("VpcIsComplete", "VpcSubnetIds", "VpcSecurityGroupIds"),
-    ("VpcIsComplete", "VpcSecurityGroupIds", "VpcSubnetIds"),
-    ("TruststoreHasADomain", "ApiTruststoreUri", "DomainName"),
-    ("ConsoleHasAnIssuer", "ConsoleAudience", "ConsoleIssuer"),
-    ("ConsoleHasAnIssuer", "ConsoleGroup", "ConsoleIssuer"),
-    ("BothKeysOfTheOtherRegion", "SecretsKeyArn", "FieldsKeyArn"),
-    ("BothKeysOfTheOtherRegion", "FieldsKeyArn", "SecretsKeyArn"),
+/// What S3 answers in one Region about a bucket of another.
+const OTHER_REGION: [&str; 3] = [
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
 ];
-
-/// Parameters without those that go with them. `stack` is the one that the file is deployed over.
-pub(crate) fn incomplete(parameters: &Parameters, stack: Option<&Stack>) -> Vec<Finding> {
-    let is_empty = |name: &str| parameters.deployed(name, stack).is_empty();
-    let lacking = GO_TOGETHER
-        .iter()
-        .filter(|(_, given, other)| !is_empty(given) && is_empty(other));
-    let finding = |(rule, given, other): &(&str, &str, &str)| {
-        Finding::error(
-            "parameters-incomplete",
-            format!("{given} is given without {other}, and the template refuses that."),
-            format!("the template's rule {rule}"),
-            format!("give {other}, too, or write `{given}: \"\"`"),
-        )
-    };
-    lacking.map(finding).collect()
-}
 
 /// A parameter that names something in the account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,9 +42,10 @@ enum Reference {
     OperatorRole,
     Subnets,
     SecurityGroups,
+    Truststore,
 }
 
-const REFERENCES: [Reference; 9] = [
+const REFERENCES: [Reference; 10] = [
     Reference::Certificate,
     Reference::SigningKey,
     Reference::OtherSigner,
@@ -82,6 +55,7 @@ const REFERENCES: [Reference; 9] = [
     Reference::OperatorRole,
     Reference::Subnets,
     Reference::SecurityGroups,
+    Reference::Truststore,
 ];
 
 impl Reference {
@@ -96,6 +70,7 @@ impl Reference {
             Self::OperatorRole => "OperatorRoleArn",
             Self::Subnets => "VpcSubnetIds",
             Self::SecurityGroups => "VpcSecurityGroupIds",
+            Self::Truststore => "ApiTruststoreUri",
         }
     }
 
@@ -116,7 +91,7 @@ impl Reference {
             | Self::FieldsKey
             | Self::AlarmTopic => Some((partition, region)),
             Self::OperatorRole => Some((partition, "")),
-            Self::Subnets | Self::SecurityGroups => None,
+            Self::Subnets | Self::SecurityGroups | Self::Truststore => None,
         }
     }
 }
@@ -139,7 +114,7 @@ pub(crate) async fn findings(calls: &AwsCalls, parameters: &Parameters) -> Vec<F
         }
         match looked_at(calls, reference, value, parameters).await {
             Ok(found) => findings.extend(found),
-            Err(error) if error.is_missing() || error.code() == Some("NoSuchEntity") => {
+            Err(error) if error.is_missing() => {
                 findings.push(Finding::error(
                     "parameter-names-nothing",
                     format!("{name} names something that does not exist here."),
@@ -209,6 +184,7 @@ async fn looked_at(
         Reference::SecurityGroups => {
             by_ids(calls, "DescribeSecurityGroups", "GroupId", value).await
         }
+        Reference::Truststore => truststore(calls, value).await,
     }
 }
 
@@ -309,6 +285,39 @@ async fn operator_role(calls: &AwsCalls, arn: &str) -> Result<Option<Finding>, C
     Ok(None)
 }
 
+/// The file that API Gateway reads with the deployment's own permissions.
+async fn truststore(calls: &AwsCalls, uri: &str) -> Result<Option<Finding>, CallError> {
+    let (bucket, key) = uri
+        .strip_prefix("s3://")
+        .and_then(|path| path.split_once('/'))
+        .unwrap_or_default();
+    let file = match calls.object(bucket, key).await {
+        Ok(file) => file,
+        Err(error)
+            if error
+                .code()
+                .is_some_and(|code| OTHER_REGION.contains(&code)) =>
+        {
+            return Ok(Some(Finding::error(
+                "parameter-elsewhere",
+                "ApiTruststoreUri is in a bucket of another region than the stack.",
+                format!("{uri}; {error}"),
+                "put the file into a bucket of the stack's region (infra/DEPLOY.md, CloudFront and WAF before it)",
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    let has_certificate = String::from_utf8_lossy(&file).contains("-----BEGIN CERTIFICATE-----");
+    Ok((!has_certificate).then(|| {
+        Finding::error(
+            "truststore-without-certificate",
+            "The file by which API Gateway knows CloudFront has no certificate, and a deployment with it fails.",
+            format!("{uri} has no `-----BEGIN CERTIFICATE-----`"),
+            "put the CA's certificate there as PEM (infra/DEPLOY.md, CloudFront and WAF before it)",
+        )
+    }))
+}
+
 /// Things of EC2: it refuses the call where one of them does not exist.
 async fn by_ids(
     calls: &AwsCalls,
@@ -357,30 +366,6 @@ mod tests {
             read("DomainName: \"\"\n").unwrap().given("DomainName"),
             None
         );
-    }
-
-    #[test]
-    fn what_goes_together_is_what_the_template_s_rules_say() {
-        let (_, rules) = TEMPLATE.split_once("\nRules:\n").unwrap();
-        let (rules, _) = rules.split_once("\nConditions:\n").unwrap();
-        let head = |line: &str| {
-            let name = line.strip_prefix("  ")?.strip_suffix(':')?;
-            (!name.starts_with(' ')).then(|| name.to_owned())
-        };
-        // Its condition is what a parameter is set to, and not that it is set.
-        let others = ["DefaultEndpointIsKeptBesideADomain"];
-        for rule in rules.lines().filter_map(head) {
-            let is_known = GO_TOGETHER.iter().any(|(known, ..)| *known == rule);
-            assert_ne!(is_known, others.contains(&rule.as_str()), "{rule}");
-        }
-        for (rule, given, other) in GO_TOGETHER {
-            let (_, text) = rules.split_once(&format!("  {rule}:\n")).unwrap();
-            let (condition, assertions) = text.split_once("    Assertions:\n").unwrap();
-            let set = |name: &str| format!("!Not [!Equals [!Ref {name}, \"\"]]");
-            assert!(condition.contains(&set(given)), "{rule}: {given}");
-            let assertions = assertions.split("RuleCondition:").next().unwrap();
-            assert!(assertions.contains(&set(other)), "{rule}: {other}");
-        }
     }
 
     #[test]

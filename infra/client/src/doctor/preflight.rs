@@ -1,12 +1,13 @@
 //! `preflight`: what would fail at a deployment, before there is a stack.
 
+mod kept;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use runtime::clock::Clock;
-use serde_json::{Value, json};
 
-use super::aws_calls::{AwsCalls, CallError, DYNAMODB, SQS, STS};
+use super::aws_calls::{AwsCalls, CallError, STS};
 use super::finding::{Finding, Severity};
 use super::parameters::{self, Parameters};
 use super::report::Report;
@@ -56,28 +57,6 @@ const TOOLS: [Tool; 4] = [
         tested: [2, 31, 38],
         package: None,
     },
-];
-
-/// What is kept under its name when a stack is deleted, and stands in the way of the next one of
-/// that name.
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    Table(&'static str),
-    Queue(&'static str),
-}
-
-const KEPT: [Kept; 11] = [
-    Kept::Table("orders"),
-    Kept::Table("notices"),
-    Kept::Table("reconciliation"),
-    Kept::Table("undelivered-events"),
-    Kept::Table("keys"),
-    Kept::Queue("payment-requests-dlq"),
-    Kept::Queue("payment-results-dlq"),
-    Kept::Queue("webhooks-dlq"),
-    Kept::Queue("reconcile-work-dlq"),
-    Kept::Queue("order-events-dlq"),
-    Kept::Queue("notifications-dlq"),
 ];
 
 /// What a file of parameters is called where it is left out.
@@ -162,7 +141,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
             };
             // Where the stack cannot be seen, its name says so already.
             if let Ok(stack) = stack {
-                findings.extend(parameters::incomplete(parameters, stack.as_ref()));
+                findings.extend(parameters::refused(parameters, stack.as_ref()));
             }
             findings.extend(parameters::findings(&calls, parameters).await);
         } else {
@@ -293,51 +272,8 @@ async fn left_over(calls: &AwsCalls, name: &str) -> Result<Vec<Finding>, CallErr
         Some(stack) => return Ok(stack::state(&stack).into_iter().collect()),
         None => {}
     }
-    let mut taken = Vec::new();
-    for kept in KEPT {
-        if let Some(kept) = kept.left(calls, name).await? {
-            taken.push(kept);
-        }
-    }
-    if !taken.is_empty() {
-        findings.push(Finding::error(
-            "name-taken",
-            format!(
-                "A stack {name} was deleted, and its tables and dead-letter queues were kept: a new one of that name cannot make \
-                 its own."
-            ),
-            taken.join(", "),
-            "choose another stack name; or, if nothing of them is needed any more (tables hold orders and keys, dead-letter queues \
-             what was given up), delete them: aws dynamodb update-table --no-deletion-protection-enabled and delete-table, aws sqs \
-             delete-queue; SQS takes a queue's name again a minute later",
-        ));
-    }
+    findings.extend(kept::taken(calls, name).await?);
     Ok(findings)
-}
-
-impl Kept {
-    /// It, if an earlier stack of this name left it.
-    async fn left(self, calls: &AwsCalls, stack: &str) -> Result<Option<String>, CallError> {
-        let (what, name, read) = match self {
-            Self::Table(table) => {
-                let name = format!("{stack}-{table}");
-                let asked = json!({ "TableName": name });
-                let read = calls.ask::<Value>(DYNAMODB, "DescribeTable", &asked).await;
-                ("table", name, read)
-            }
-            Self::Queue(queue) => {
-                let name = format!("{stack}-{queue}");
-                let asked = json!({ "QueueName": name });
-                let read = calls.ask::<Value>(SQS, "GetQueueUrl", &asked).await;
-                ("queue", name, read)
-            }
-        };
-        match read {
-            Ok(_) => Ok(Some(format!("{what} {name}"))),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 fn identity_refused(error: &CallError) -> Finding {
@@ -477,7 +413,6 @@ mod tests {
     use super::*;
 
     const CI: &str = include_str!("../../../../.ci/tools");
-    const TEMPLATE: &str = include_str!("../../../../template.yaml");
 
     #[test]
     fn the_versions_are_those_that_ci_installs() {
@@ -512,37 +447,5 @@ mod tests {
         ] {
             assert_eq!(version(said), found, "{said}");
         }
-    }
-
-    /// Each resource that stays when the stack goes, by its name with the stack's left out.
-    fn kept_under_a_name() -> Vec<String> {
-        let mut kept = Vec::new();
-        let (_, resources) = TEMPLATE.split_once("\nResources:\n").unwrap();
-        let mut stays = false;
-        for line in resources.lines() {
-            // A resource begins two blanks in.
-            stays &= !line.starts_with("  ") || line.starts_with("   ");
-            stays |= line.trim() == "DeletionPolicy: RetainExceptOnCreate";
-            let named = line.split_once("Name: !Sub ${AWS::StackName}-");
-            if let (true, Some((property, name))) = (stays, named) {
-                kept.push(format!("{} {name}", property.trim()));
-            }
-        }
-        kept
-    }
-
-    #[test]
-    fn what_is_looked_for_is_what_the_template_keeps_under_a_name() {
-        let mut looked_for: Vec<String> = KEPT
-            .iter()
-            .map(|kept| match kept {
-                Kept::Table(name) => format!("Table {name}"),
-                Kept::Queue(name) => format!("Queue {name}"),
-            })
-            .collect();
-        let mut kept = kept_under_a_name();
-        looked_for.sort();
-        kept.sort();
-        assert_eq!(looked_for, kept);
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::doctor::xml::Element;
 
 /// What the codes hold by which services say that something does not exist.
-const MISSING: [&str; 3] = ["NotFound", "NonExistent", "DoesNotExist"];
+const MISSING: [&str; 4] = ["NotFound", "NonExistent", "DoesNotExist", "NoSuch"];
 
 /// A call that gave nothing.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -20,6 +20,8 @@ pub(super) enum Protocol {
     },
     /// The operation is a method and a path.
     Rest,
+    /// The same, signed as S3 has it: with the body's hash, and the path as it is sent.
+    S3,
     /// The operation is a field of a form; the answer is XML.
     Query { version: &'static str },
 }
@@ -86,6 +88,10 @@ pub(crate) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15")
 pub(crate) const SNS: Service = query("sns", "2010-03-31");
 pub(crate) const STS: Service = query("sts", "2011-06-15");
 pub(crate) const QUOTAS: Service = json("servicequotas", "ServiceQuotasV20190624", "1.1");
+pub(crate) const S3: Service = Service {
+    protocol: Protocol::S3,
+    ..rest("s3")
+};
 pub(crate) const IAM: Service = Service {
     is_global: true,
     ..query("iam", "2010-05-08")

@@ -174,8 +174,10 @@ fn what_an_earlier_stack_left_is_named() {
          KeySchema=[{'AttributeName': 'pk', 'KeyType': 'HASH'}])",
     );
     let run = tools.run(&stage, &[], &["--stack", "coffee"]);
-    stage.aws("c('dynamodb').delete_table(TableName='coffee-orders')");
     run.is_only("name-taken");
+    // What it names deletes the table.
+    stage.follow(&run);
+    tools.run(&stage, &[], &["--stack", "coffee"]).is_well();
     let evidence = |run: &DoctorRun| {
         let evidence = &run.report["findings"][0]["evidence"];
         evidence.as_str().unwrap().to_owned()
@@ -184,12 +186,10 @@ fn what_an_earlier_stack_left_is_named() {
     // A dead-letter queue stays as well.
     stage.aws("c('sqs').create_queue(QueueName='coffee-webhooks-dlq')");
     let run = tools.run(&stage, &[], &["--stack", "coffee"]);
-    stage.aws(
-        "u = c('sqs').get_queue_url(QueueName='coffee-webhooks-dlq')['QueueUrl']\n\
-         c('sqs').delete_queue(QueueUrl=u)",
-    );
     run.is_only("name-taken");
     assert_eq!(evidence(&run), "queue coffee-webhooks-dlq");
+    stage.follow(&run);
+    tools.run(&stage, &[], &["--stack", "coffee"]).is_well();
     // A name whose first change set was never executed can be deployed under, if nothing else has
     // it.
     let reviewed = Change::replace(
@@ -225,6 +225,9 @@ print(c('kms').create_key()['KeyMetadata']['Arn'])
 k = c('kms').create_key()['KeyMetadata']['Arn']
 c('kms').disable_key(KeyId=k)
 print(k)
+c('s3').create_bucket(Bucket='tea-edge')
+for name, text in [('ca.pem', '-----BEGIN CERTIFICATE-----'), ('ca 2.pem', 'nothing')]:
+    c('s3').put_object(Bucket='tea-edge', Key='mutual tls/' + name, Body=text.encode())
 ";
 
 #[test]
@@ -259,8 +262,16 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         line("OperatorRoleArn", role),
         line("VpcSubnetIds", subnets),
         line("VpcSecurityGroupIds", group),
+        line("ApiTruststoreUri", "s3://tea-edge/mutual tls/ca.pem"),
     ];
     run(&whole, &[]).is_well();
+    let truststore = |file: &str| {
+        vec![
+            domain.clone(),
+            line("DomainCertificateArn", certificate),
+            line("ApiTruststoreUri", file),
+        ]
+    };
 
     let elsewhere = certificate.replace("us-east-1", "eu-central-1");
     let other_account = role.replace("000000000000", "111111111111");
@@ -279,6 +290,10 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
                 line("DomainName", "tea.example"),
                 line("DomainCertificateArn", certificate),
             ],
+        ),
+        (
+            "truststore-without-certificate",
+            truststore("s3://tea-edge/mutual tls/ca 2.pem"),
         ),
         ("signing-key-unfit", vec![line("SigningKeyArn", other_key)]),
         ("signing-key-unfit", vec![line("OtherSigner", other_key)]),
@@ -309,6 +324,8 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
     let nobody = "arn:aws:iam::000000000000:role/nobody";
     for lines in [
         vec![domain.clone(), line("DomainCertificateArn", no_certificate)],
+        truststore("s3://tea-edge/ca.pem"),
+        truststore("s3://tea-edge-of-nobody/ca.pem"),
         vec![line("SigningKeyArn", no_key)],
         vec![
             line("SecretsKeyArn", no_key),
@@ -336,6 +353,8 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
         r#""Status": "PENDING_VALIDATION""#,
     );
     run(&whole, &[waits]).is_only("certificate-not-issued");
+    let moved = Change::refuse(&["GET /tea-edge/"], 301, "PermanentRedirect");
+    run(&whole, &[moved]).is_only("parameter-elsewhere");
     let denied = Change::refuse(&["Action=DescribeSubnets"], 403, "UnauthorizedOperation");
     run(&whole, &[denied]).is_only("not-examined");
 }
@@ -351,6 +370,15 @@ fn parameters_without_those_that_go_with_them_are_named() {
         let run = tools.run(&stage, &[], &["--parameters", file]);
         run.is_only("parameters-incomplete");
     }
+    let on_loopback = "ConsoleIssuer: \"https://issuer.example\"\nConsoleAudience: \"console\"\n\
+                       ConsoleGroup: \"finance\"\nConsoleOnLoopback: \"true\"\n";
+    std::fs::write(file, on_loopback).unwrap();
+    let run = tools.run(&stage, &[], &["--parameters", file]);
+    run.is_only("parameters-contradictory");
+    std::fs::write(file, "KeepDefaultEndpoint: \"true\"\n").unwrap();
+    let run = tools.run(&stage, &[], &["--parameters", file]);
+    run.is_only("parameters-incomplete");
+    std::fs::write(file, "ConsoleGroup: \"finance\"\n").unwrap();
     // What the stack has already, a deployment keeps; a file may empty it.
     let of_stack = ["--parameters", file, "--stack", STACK];
     tools.run(&stage, &[], &of_stack).is_well();

@@ -72,8 +72,9 @@ def run(line, endpoint):
     members = {xform_name(name, '-'): (name, shape.type_name) for name, shape in model.input_shape.members.items()}
     given = {}
     for option, values in options.items():
-        name, kind = members[option]
-        given[name] = {'list': values, 'boolean': True}.get(kind) or values[0]
+        is_off = option.startswith('no-') and option[3:] in members
+        name, kind = members[option[3:] if is_off else option]
+        given[name] = not is_off if kind == 'boolean' else values if kind == 'list' else values[0]
     return jmespath.search(query, getattr(client, method)(**given))
 ";
 
