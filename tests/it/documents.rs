@@ -21,6 +21,7 @@ mod not_run;
 mod other_region;
 mod printed;
 mod refunds;
+pub(crate) mod rotation;
 mod shell;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::documents::rotation::every_key_is_changed;
+
 /// `cargo local` on free ports.
 fn cargo_local(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO"));
@@ -306,7 +308,8 @@ fn the_whole_life_of_an_order_goes_through_compiled_functions_and_data_survives_
 }
 
 #[test]
-fn a_running_stack_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c() {
+fn a_running_stack_takes_orders_payers_and_webhooks_while_every_key_is_changed_and_ends_well_at_ctrl_c()
+ {
     let state = state_dir("left-running");
     let mut running = LeftRunning::start(&state);
     let text = running.read_invitation();
@@ -344,6 +347,8 @@ fn a_running_stack_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c() {
         body.contains("\u{feff}about,date,id,"),
         "the mark is lost: {body}"
     );
+
+    every_key_is_changed(&state, invitation);
 
     assert_eq!(running.interrupt().code(), Some(0));
     for url in [phone, webhooks] {

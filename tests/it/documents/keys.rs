@@ -46,6 +46,9 @@ pub(super) fn run_commands(testbed: &mut CommandRun, detail: &impl Fn(&str) -> S
     let policy = testbed.shell.run(&policy, "").expect("a key's policy");
     assert!(policy.contains("OnlyTheAlgorithmOfWechatPay"), "{policy}");
     testbed.run("keys.md", "export MERCHANT_SIGNING_KEY_ID", &[]);
+    let sealing = testbed.shell.run("output FieldsKeyId", "").expect("a key");
+    let sealing = [("KEY_ID", sealing.trim())];
+    testbed.run("keys.md", "aws kms rotate-key-on-demand", &sealing);
     // A key that is left in another Region.
     let make = "aws kms create-key --multi-region --region ap-southeast-1 --query KeyMetadata.KeyId --output text";
     let left = testbed.shell.run(make, "").expect("a key");

@@ -74,6 +74,17 @@ impl Shell {
         }
     }
 
+    /// The stack was deployed again, and may have other outputs.
+    pub(super) fn forget_outputs(&self) {
+        for entry in std::fs::read_dir(&self.folder).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.len() == 40) {
+                std::fs::remove_file(path).expect("removed");
+            }
+        }
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -123,6 +134,11 @@ pub(super) fn post(url: &str, body: &str) -> String {
     let length = body.len();
     let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
     ask("POST", url, &headers, body)
+}
+
+/// What it answers to a DELETE, with its head.
+pub(super) fn delete(url: &str) -> String {
+    ask("DELETE", url, "", "")
 }
 
 /// The body of what it answers.
