@@ -41,6 +41,7 @@ mod late_money;
 mod late_news;
 mod leases;
 mod ledger;
+mod log_safety;
 mod metrics;
 mod odd_shapes;
 mod one_command;

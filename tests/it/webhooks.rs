@@ -324,7 +324,7 @@ impl Got {
         verify(&received, &self.body, &[secret(byte)], now.0).is_ok()
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 }

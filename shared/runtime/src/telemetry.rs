@@ -69,15 +69,24 @@ pub fn lines_on<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    lines_at(LevelFilter::INFO, writer, namespace, mchid, release, clock)
+}
+
+/// The same as if `LOG_LEVEL` named this level.
+#[cfg(any(test, feature = "testing"))]
+pub fn lines_at<W>(
+    level: LevelFilter,
+    writer: W,
+    namespace: &str,
+    mchid: &str,
+    release: &str,
+    clock: Clock,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let (mchid, release) = (Some(mchid.to_owned()), Some(release.to_owned()));
-    lines(
-        writer,
-        LevelFilter::INFO,
-        namespace.to_owned(),
-        mchid,
-        release,
-        clock,
-    )
+    lines(writer, level, namespace.to_owned(), mchid, release, clock)
 }
 
 /// What turns events into lines on `writer`.

@@ -9,7 +9,7 @@ use runtime::{
     clock::Clock,
     telemetry::{self, metrics::METRICS},
 };
-use tracing::instrument::WithSubscriber;
+use tracing::{instrument::WithSubscriber, level_filters::LevelFilter};
 
 use super::MCHID;
 
@@ -18,6 +18,7 @@ use super::MCHID;
 pub(crate) struct Lines {
     written: Arc<Mutex<Vec<u8>>>,
     clock: Clock,
+    level: LevelFilter,
 }
 
 impl Default for Lines {
@@ -32,6 +33,15 @@ impl Lines {
         Self {
             written: Arc::default(),
             clock,
+            level: LevelFilter::INFO,
+        }
+    }
+
+    /// The same at the most talkative `LOG_LEVEL`.
+    pub(crate) fn at_trace(clock: Clock) -> Self {
+        Self {
+            level: LevelFilter::TRACE,
+            ..Self::by(clock)
         }
     }
 
@@ -41,15 +51,23 @@ impl Lines {
         // So there is always a subscriber for all deployed lines.
         static WANTED: Once = Once::new();
         WANTED.call_once(|| {
-            let nowhere = tracing_subscriber::fmt().with_writer(io::sink);
+            let nowhere = tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_writer(io::sink);
             // Where there is one already, that is as good.
             tracing::subscriber::set_global_default(nowhere.finish()).unwrap_or_default();
         });
         let lines = self.clone();
         let clock = self.clock.clone();
         let named = ("AWS::StackName", MCHID, "Release");
-        let subscriber =
-            telemetry::lines_on(move || lines.clone(), named.0, named.1, named.2, clock);
+        let subscriber = telemetry::lines_at(
+            self.level,
+            move || lines.clone(),
+            named.0,
+            named.1,
+            named.2,
+            clock,
+        );
         work.with_subscriber(subscriber).await
     }
 

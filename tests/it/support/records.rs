@@ -80,6 +80,31 @@ impl Testbed {
         }
     }
 
+    /// All items of the tables that functions write.
+    pub(crate) async fn all_items(&self) -> Vec<BTreeMap<String, String>> {
+        let tables = &self.tables;
+        let mut all = Vec::new();
+        for table in [
+            &tables.orders,
+            &tables.guards,
+            &tables.notices,
+            &tables.reconciliation,
+        ] {
+            all.extend(aws::items(&self.dynamo(), table, "pk", "").await);
+        }
+        all
+    }
+
+    /// The bodies of all messages that are or were in a queue, with the queues' URLs.
+    pub(crate) fn all_messages(&self) -> Vec<(String, String)> {
+        let queues = self.engines.queues();
+        let taken = queues.taken().into_iter();
+        let taken = taken.map(|(url, body)| (url.to_owned(), body.to_owned()));
+        let there = queues.waiting().into_iter().chain(queues.dead());
+        let there = there.map(|(url, message)| (url.to_owned(), message.body.clone()));
+        taken.chain(there).collect()
+    }
+
     /// All items of the orders table whose sort key begins like this.
     pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
         aws::items(&self.dynamo(), &self.tables.orders, "sk", sk_prefix).await
