@@ -198,7 +198,7 @@ mod tests {
     fn way(answer: &str) -> Waterfall {
         let list: EventList = serde_json::from_str(answer).expect("a journal");
         let order_no = OrderNo::parse(&list.order_no).expect("a number");
-        let events = list.events.into_iter().map(|event| event.read());
+        let events = list.events.into_iter().map(ListedEvent::read);
         let journal: Option<Vec<Event>> = events.collect();
         waterfall(&order_no, &journal.expect("events")).expect("a way")
     }
