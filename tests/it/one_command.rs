@@ -19,8 +19,8 @@ use crate::documents::rotation::every_key_is_changed;
 fn cargo_local(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["run", "--quiet", "--locked", "--package", "local"])
-        .args(["--bin", "local", "--", "--state"])
+        .args(["run", "--quiet", "--locked", "--bin", "local", "--"])
+        .arg("--state")
         .arg(state)
         .args(["--port", "0", "--simulator-port", "0"])
         .args(["--engine-port", "0"])

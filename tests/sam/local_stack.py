@@ -70,7 +70,7 @@ class Starting:
         ports = ["--port", str(api), "--simulator-port", str(simulator), "--engine-port", str(engine)]
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                cargo(root, "local", "--bin", "local", "--", "--fresh", "--state", str(self.stack.state), *ports),
+                cargo(root, "local", "--", "--fresh", "--state", str(self.stack.state), *ports),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -127,9 +127,9 @@ def stopped(process):
         process.wait()
 
 
-def cargo(root, package, *words):
+def cargo(root, program, *words):
     manifest = ["--manifest-path", str(root / "Cargo.toml")]
-    return [os.environ.get("CARGO", "cargo"), "run", "--quiet", "--locked", *manifest, "--package", package, *words]
+    return [os.environ.get("CARGO", "cargo"), "run", "--quiet", "--locked", *manifest, "--bin", program, *words]
 
 
 def answered_routes(api):

@@ -37,12 +37,11 @@ pub(crate) async fn build(release: bool) -> Result<Programs, Failure> {
     command
         .current_dir(root())
         .args(["build", "--message-format=json-render-diagnostics"]);
+    // Of the features of the whole workspace, as this program is: what is compiled already serves
+    // the functions. A release is built as it is deployed.
+    let chosen_by = if release { "--package" } else { "--bin" };
     for package in PACKAGES {
-        command.args(["--package", package]);
-    }
-    if !release {
-        // So that they have the features of this program, and what is compiled already serves them.
-        command.args(["--package", env!("CARGO_PKG_NAME")]);
+        command.args([chosen_by, package]);
     }
     if release {
         command.arg("--release");

@@ -8,15 +8,12 @@ use std::process::{Command, Stdio};
 
 use super::{ONLY_AWS, printed};
 
-/// What `cargo client` runs, of the features of the whole workspace: those of its own would be a
-/// quarter of everything to compile.
+/// What `cargo client` runs.
 fn client() -> PathBuf {
-    let alias = "\nclient = \"run --quiet --package client --\"\n";
+    let alias = "\nclient = \"run --quiet --bin client --\"\n";
     assert!(include_str!("../../../.cargo/config.toml").contains(alias));
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--locked"])
-        // Cargo counts the features of tests in only where it builds a test.
-        .args(["--bin", "client", "--test", "start_up"])
+        .args(["build", "--quiet", "--locked", "--bin", "client"])
         .current_dir(printed::root())
         .status();
     assert!(built.expect("cargo").success());
