@@ -113,15 +113,15 @@ cargo client setup channel list
 cargo client setup channel test --name ops"#;
 
 /// The command that shows what became of an alarm's actions.
-const HISTORY: &str = r#"aws cloudwatch describe-alarm-history --alarm-name "$STACK-new-error-lines" --history-item-type Action --max-records 5"#;
+const HISTORY: &str = r#"aws cloudwatch describe-alarm-history --alarm-name "$STACK-new-errors" --alarm-types CompositeAlarm --history-item-type Action --max-records 5"#;
 
 /// The commands that tell people what nobody was told.
 const REDRIVE_NOTIFICATIONS: &str = r#"cargo client redrive notifications --stack "$STACK" --dry-run
 cargo client redrive notifications --stack "$STACK""#;
 
 /// The commands of infra/runbooks/channels.md for planned work.
-const SILENCE: &str = r#"aws cloudwatch disable-alarm-actions --alarm-names "$STACK-wechat-unreachable"
-aws cloudwatch enable-alarm-actions --alarm-names "$STACK-wechat-unreachable""#;
+const SILENCE: &str = r#"aws cloudwatch disable-alarm-actions --alarm-names "$STACK-wechat-pay-failing"
+aws cloudwatch enable-alarm-actions --alarm-names "$STACK-wechat-pay-failing""#;
 
 /// The commands that are not run here, and why.
 pub(super) const NOT_RUN: [(&str, &str); 57] = [
