@@ -293,9 +293,9 @@ pub fn duration(ms: i64) -> String {
     let (s, min, h) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
     match ms {
         ..1_000 => format!("{} ms", ms.max(0)),
-        ..60_000 => format!("{s}.{:03} s", ms % 1_000),
-        ..3_600_000 => format!("{min} min {:02} s", s % 60),
-        ..86_400_000 => format!("{h} h {:02} min", min % 60),
+        1_000..60_000 => format!("{s}.{:03} s", ms % 1_000),
+        60_000..3_600_000 => format!("{min} min {:02} s", s % 60),
+        3_600_000..86_400_000 => format!("{h} h {:02} min", min % 60),
         _ => format!("{} d {:02} h", h / 24, h % 24),
     }
 }
