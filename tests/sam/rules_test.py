@@ -13,6 +13,7 @@ import unittest
 import rules
 import rules_alarms
 import rules_channels
+import rules_composites
 import rules_everywhere
 import rules_parameters
 import rules_releases
@@ -275,12 +276,12 @@ class Channels(unittest.TestCase):
                 self.assertTrue(list(rules_channels.conditions(changed)), f"{name} {path}")
 
     def test_an_alarm_is_urgent_unless_it_is_listed(self):
-        for name in ("BillLateAlarm", "SweepMissingAlarm"):
+        for name in ("MerchantCertificateEndsAlarm", "ConsoleFailingAlarm", "SweepMissingAlarm", "PaymentsFailingAlarm"):
             changed = document()["Resources"]
             alarm = changed[name]["Properties"]
             marked = alarm["AlarmDescription"]
             alarm["AlarmDescription"] = marked.removeprefix("[ticket] ") if "[ticket]" in marked else f"[ticket] {marked}"
-            self.assertTrue(list(rules_channels.violations({}, changed)), name)
+            self.assertTrue(list(rules_composites.violations({}, changed)), name)
 
     def test_the_storage_key_opens_to_this_account_s_topics_only(self):
         resources = document()["Resources"]
