@@ -17,8 +17,10 @@ ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::
 OF_A_RELEASE = re.compile("Release(Errors|ErrorLines)Alarm$")
 # Alarms on something new. Their end does not mean that the cause is gone, so they do not notify of it.
 OF_EVENTS = {"NewErrorsAlarm", "DifferencesOpenedAlarm"}
-# Alarms that nothing else comes with: they notify by themselves. All others do so by a composite alarm.
+# Alarms that nothing else comes with, or that a stranger can keep on: they notify by themselves. All others do so by a
+# composite alarm.
 BY_THEMSELVES = {
+    "CallbacksThrottledAlarm",
     "EarlierDayMissingAlarm",
     "DifferencesOpenedAlarm",
     "MerchantCertificateEndsAlarm",
@@ -140,7 +142,7 @@ def expected_composites():
         ),
         (
             "PaymentsFailing",
-            of(*in_front, "ApiFailuresAlarm", "CallbacksThrottledAlarm", "SweepMissingAlarm"),
+            of(*in_front, "ApiFailuresAlarm", "SweepMissingAlarm"),
             None,
         ),
         ("CauseKnown", of("KeysUnverifiedAlarm", "WechatPayFailingAlarm", "PaymentsFailingAlarm"), None),

@@ -102,6 +102,11 @@ def translated(resources):
     aliases = {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in of_type(resources, "AWS::Lambda::Alias")}
     for name in functions - aliases.keys():
         yield f"{name} has no alias"
+    # SAM passes a function's condition on only if it is told to. AWS refuses a group whose alarm is not there.
+    for name in functions:
+        group = resources.get(f"{name}DeploymentGroup", {})
+        if group.get("Condition") != resources[name].get("Condition"):
+            yield f"the deployment group of {name} is made under another condition than the function (PassthroughCondition)"
     versions = [resource for _, resource in of_type(resources, "AWS::Lambda::Version")]
     # Another Release replaces the version in the template, and AWS deletes a replaced version unless a policy retains it.
     policies = ("DeletionPolicy", "UpdateReplacePolicy")

@@ -14,7 +14,8 @@ pub(crate) struct DayMoney {
 
 impl DayMoney {
     /// Of a run whose trade side is done; `None` for one that is not the day's work, such as an
-    /// earlier day's, which says nothing of whether money was explained in time.
+    /// earlier day's or the repeat of a day that was done, which says nothing of whether money was
+    /// explained in time.
     ///
     /// # Errors
     /// [`DayError`] if the day's differences cannot be read.
@@ -23,7 +24,7 @@ impl DayMoney {
         run: &Run,
         differences: DifferenceStore<'_>,
     ) -> Result<Option<Self>, DayError> {
-        if !is_days_work(app, run) {
+        if !is_days_work(app, run) || run.was_done_before {
             return Ok(None);
         }
         let traded = |sums: Sums| sums.payments_fen.saturating_add(sums.refunds_fen);

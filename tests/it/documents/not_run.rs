@@ -104,10 +104,10 @@ cargo client setup channel test --name ops
 rm robot.txt robot-2.txt secret-2.txt"#;
 
 /// The command that tests the whole way of an alarm.
-const TEST_ALARM: &str = r#"aws cloudwatch set-alarm-state --alarm-name "$STACK-new-error-lines" --state-value ALARM --state-reason "a test: nothing to do""#;
+const TEST_ALARM: &str = r#"aws cloudwatch set-alarm-state --alarm-name "$STACK-differences-opened" --state-value ALARM --state-reason "a test: nothing to do""#;
 
 /// The commands that show who was not told of what.
-const NOBODY_TOLD: &str = r#"aws cloudwatch describe-alarms --alarm-name-prefix "$STACK-" --state-value ALARM --query '[MetricAlarms,CompositeAlarms][].AlarmName'
+const NOBODY_TOLD: &str = r#"aws cloudwatch describe-alarms --alarm-types MetricAlarm CompositeAlarm --alarm-name-prefix "$STACK-" --state-value ALARM --query '[MetricAlarms,CompositeAlarms][].AlarmName'
 logs notify-operators '{ $.level = "ERROR" || $.level = "WARN" }'
 cargo client setup channel list
 cargo client setup channel test --name ops"#;

@@ -74,9 +74,10 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             format!("find out who deleted them (CloudTrail, DeleteAlarms), and {PUT_BACK}"),
         ));
     }
-    // Nor does an alarm that a composite one stands for.
+    // Nor does an alarm that a composite one stands for, if that one tells.
     let rules: Vec<&str> = found
         .values()
+        .filter(|alarm| !silent_ones.contains(alarm.alarm_name.as_str()))
         .filter_map(|alarm| alarm.alarm_rule.as_deref())
         .collect();
     let is_stood_for = |name: &str| {

@@ -41,8 +41,6 @@ pub(super) struct Traffic {
 /// What there was.
 #[derive(Debug)]
 pub(super) struct TrafficEnd {
-    pub(super) orders: usize,
-    pub(super) events: usize,
     /// Calls that were answered 503 and went well when they were sent again.
     pub(super) repeated_calls: usize,
 }
@@ -234,9 +232,8 @@ impl Traffic {
             std::thread::sleep(PAUSE);
         }
         self.is_well();
+        println!("{} orders, {} events", orders.len(), events.len());
         TrafficEnd {
-            orders: orders.len(),
-            events: events.len(),
             repeated_calls: self.shared.state().repeated,
         }
     }
