@@ -29,6 +29,8 @@ def violations(_parameters, resources):
         expected = {"Alarms": {"Fn::If": ["ReleasesGradually", brakes, NONE]}}
         if name in FEW_CALLS:
             expected["Type"] = gradual("Linear10PercentEvery1Minute")
+        if "Condition" in resource:
+            expected["PassthroughCondition"] = True
         if properties.get("DeploymentPreference") != expected:
             yield f"{name} is released at once, or its alarms do not take a release back, or GradualRelease does not turn that off"
         if resource.get("UpdateReplacePolicy") != "Retain" or "DeletionPolicy" in resource:

@@ -20,6 +20,8 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
         for (alarm, is_met) in of_the_api.iter().zip(met) {
             if is_met {
                 cloud.goes_on(alarm, minutes(3));
+            }
+            if is_met && *alarm == "api-failures" {
                 cloud.goes_on("payments-failing", minutes(3));
             }
             // Others are called meanwhile, and all is well.
@@ -27,6 +29,10 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
                 cloud.take_access("GET /v1/webhook", 200, None, minutes(minute));
             }
             cloud.goes_off(alarm, minutes(20));
+        }
+        // A stranger's flood keeps nothing on that others wait for.
+        if status == 429 {
+            assert!(!cloud.met(minutes(3)).contains("payments-failing"));
         }
         met
     };
@@ -76,7 +82,7 @@ fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its
             "notifications-age",
             300,
             "channels.md",
-            "Nobody has been told of an alarm for five minutes (`notifications-age`)",
+            "The function has taken no message for five minutes (`notifications-age`)",
         ),
     ] {
         let met = |age_s: &dyn Fn(i64) -> i64| {

@@ -567,7 +567,12 @@ async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
         &signing_key,
     ]
     .concat();
-    let rest: [&[&str]; 8] = [
+    let channel = ["channel", "add", "--name", "mail", "--kind", "sns"];
+    let channel = [&channel[..], &["--page", "1"]].concat();
+    let rest: [&[&str]; 11] = [
+        &channel,
+        &["channel", "list"],
+        &["channel", "remove", "--name", "mail"],
         &certified,
         &another,
         &removal,
