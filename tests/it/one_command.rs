@@ -19,6 +19,7 @@ use crate::documents::rotation::every_key_is_changed;
 fn cargo_local(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["run", "--quiet", "--locked", "--bin", "local", "--"])
         .arg("--state")
         .arg(state)
