@@ -169,8 +169,8 @@ fn chain(
 /// States that only WeChat Pay's news can cause.
 const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 
-/// Every piece of WeChat Pay's news has its `Request-ID`, and the log has it too: otherwise nothing
-/// could be disputed.
+/// Every piece of WeChat Pay's news has its `Request-ID` in the journal, and the log has it too,
+/// unless a function died between the write and its line: otherwise nothing could be disputed.
 pub(super) fn what_wechat_pay_answered_has_its_request_id(
     deployment: &Deployment,
     books: &Records,
@@ -182,7 +182,7 @@ pub(super) fn what_wechat_pay_answered_has_its_request_id(
         .into_iter()
         .map(|exchange| exchange.request_id)
         .collect();
-    let logged = logs::read();
+    let (logged, has_died) = (logs::read(), deployment.has_died());
     for (order_no, book) in &books.orders {
         for event in &book.events {
             let (to, id) = (text(event, "to"), text(event, "wechat_request_id"));
@@ -190,7 +190,7 @@ pub(super) fn what_wechat_pay_answered_has_its_request_id(
             let is_known = by_notice || given.contains(id);
             // A person's decision does not change the state, and is not WeChat Pay's news.
             let came_to = text(event, "from") != to && TOLD.contains(&to);
-            if came_to && (id.is_empty() || !is_known || !logged.contains(id)) {
+            if came_to && (id.is_empty() || !is_known || !(has_died || logged.contains(id))) {
                 found.add(
                     "WeChat Pay's news has its Request-ID",
                     format!("{order_no} became {to} by {id:?}"),

@@ -73,6 +73,8 @@ struct Observed {
     shown: Vec<ShownPrepay>,
     /// Whether the client ever had a webhook set up.
     has_webhook: bool,
+    /// Whether any sandbox died in the middle of its work.
+    has_died: bool,
     /// How many records of the stream the pipe has taken.
     piped: usize,
 }
@@ -118,6 +120,11 @@ impl Deployment {
     /// WeChat Pay's own side.
     pub(crate) fn wechat(&self) -> &Admin {
         self.wechat.admin()
+    }
+
+    /// Whether any sandbox died in the middle of its work.
+    pub(crate) fn has_died(&self) -> bool {
+        self.state().has_died
     }
 
     /// How far the clocks of the sandboxes to come are ahead of the deployment's, in milliseconds;

@@ -118,30 +118,33 @@ fn silent<'a>(found: impl Iterator<Item = &'a Alarm>) -> Option<Finding> {
     let silent = names(&found, |alarm| !tells(alarm));
     let off = names(&found, |alarm| alarm.actions_enabled == Some(false));
     if silent.is_empty() {
-        None
-    } else if off.is_empty() && silent.len() == found.len() {
-        Some(Finding::warning(
+        return None;
+    }
+    let switch_on = (!off.is_empty()).then(|| {
+        format!(
+            "`aws cloudwatch enable-alarm-actions --alarm-names {}` switches actions on",
+            off.join(" ")
+        )
+    });
+    Some(if silent.len() == found.len() {
+        let deploy = "deploy with AlarmTopicArn, an SNS topic that somebody is subscribed to";
+        Finding::warning(
             "alarms-tell-nobody",
-            "No alarm has a target: each shows in CloudWatch alone, where nobody looks at night.",
-            format!("{} alarms, none with an action", silent.len()),
-            "deploy with AlarmTopicArn, an SNS topic that somebody is subscribed to",
-        ))
+            "No alarm reaches anybody: each shows in CloudWatch alone, where nobody looks at night.",
+            format!("{} alarms, none with an action that is on", silent.len()),
+            switch_on.unwrap_or_else(|| deploy.to_owned()),
+        )
     } else {
-        let next_step = if off.is_empty() {
-            format!("its target is gone: {PUT_BACK}")
-        } else {
-            format!(
-                "`aws cloudwatch enable-alarm-actions --alarm-names {}` switches actions on; if a target is gone, {PUT_BACK}",
-                off.join(" ")
-            )
-        };
-        Some(Finding::warning(
+        Finding::warning(
             "alarm-tells-nobody",
             "Some alarms have no target any more, or their actions are switched off.",
             silent.join(", "),
-            next_step,
-        ))
-    }
+            match switch_on {
+                None => format!("its target is gone: {PUT_BACK}"),
+                Some(switch_on) => format!("{switch_on}; if a target is gone, {PUT_BACK}"),
+            },
+        )
+    })
 }
 
 fn topics(found: &BTreeMap<String, Alarm>) -> BTreeSet<&str> {

@@ -48,9 +48,13 @@ impl Deployment {
         let done = sandbox.line.live(work(&sandbox)).await;
         move_to(&self.clock, sandbox.clock.now_ms() - sandbox.ahead_ms);
         self.rollout.worked(self, function, release);
+        let mut state = self.state();
         if done.is_some() {
-            self.state().idle.push(sandbox);
+            state.idle.push(sandbox);
+        } else {
+            state.has_died = true;
         }
+        drop(state);
         done
     }
 
