@@ -86,7 +86,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     };
     let should_tell = found.values().filter(|alarm| {
         let name = alarm.alarm_name.as_str();
-        !silent_ones.contains(name) && !is_stood_for(name)
+        wanted.contains(&name) && !silent_ones.contains(name) && !is_stood_for(name)
     });
     findings.extend(silent(should_tell));
     for topic in topics(&found) {
