@@ -124,7 +124,7 @@ const SILENCE: &str = r#"aws cloudwatch disable-alarm-actions --alarm-names "$ST
 aws cloudwatch enable-alarm-actions --alarm-names "$STACK-wechat-pay-failing""#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 57] = [
+pub(super) const NOT_RUN: [(&str, &str); 60] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -299,6 +299,18 @@ pub(super) const NOT_RUN: [(&str, &str); 57] = [
         "the local stack is made without channels; tests/it/channels.rs stages what they find",
     ),
     (HISTORY, "the engine keeps no history of actions"),
+    (
+        "aws cloudwatch describe-alarms --alarm-types CompositeAlarm --state-value ALARM",
+        "shows what is on, and on this machine no composite alarm is; `doctor` makes the same call",
+    ),
+    (
+        "logs receive-callback '{ $.CallbacksGood = 0 }'",
+        "finds callbacks that failed, and here none does; other filters of `logs` run",
+    ),
+    (
+        "logs create-order '{ $.OrdersAnswered = 0 }'",
+        "finds orders that failed, and here none does; other filters of `logs` run",
+    ),
     (
         REDRIVE_NOTIFICATIONS,
         "the local stack is made without channels; infra/client/tests/it/redrive.rs has the command",
