@@ -257,7 +257,7 @@ mod tests {
         assert!(both.contains(PUT_BACK) && gone.contains(PUT_BACK));
         // Also where none of them tells anybody.
         let all = silent([&off].into_iter()).unwrap();
-        assert_eq!(all.id, "alarm-tells-nobody");
+        assert_eq!(all.id, "alarms-tell-nobody");
         assert!(all.next_step.contains("enable-alarm-actions"));
         let none = silent([&targetless].into_iter()).unwrap();
         assert_eq!(none.id, "alarms-tell-nobody");
