@@ -57,22 +57,8 @@ fn named(vars: &dyn Vars, name: &str) -> Option<String> {
     vars.get(name).filter(|value| !value.is_empty())
 }
 
-/// What turns events into lines on `writer`, as [`init`] does: for a test that reads them.
-#[cfg(any(test, feature = "testing"))]
-pub fn lines_on<W>(
-    writer: W,
-    namespace: &str,
-    mchid: &str,
-    release: &str,
-    clock: Clock,
-) -> impl Subscriber + Send + Sync + use<W>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    lines_at(LevelFilter::INFO, writer, namespace, mchid, release, clock)
-}
-
-/// The same as if `LOG_LEVEL` named this level.
+/// What turns events into lines on `writer`, as [`init`] does where `LOG_LEVEL` names this level:
+/// for a test that reads them.
 #[cfg(any(test, feature = "testing"))]
 pub fn lines_at<W>(
     level: LevelFilter,
