@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Exceptions: they read none of our types.
-const MAY: [(&str, &str); 3] = [
+const MAY: [(&str, &str); 4] = [
     (
         // Whatever a later version wrote, of which nothing is read here.
         "shared/stores/src/reconciliation/item.rs",
@@ -16,6 +16,11 @@ const MAY: [(&str, &str); 3] = [
     (
         "functions/console/src/person.rs",
         "let payload: serde_json::Value = serde_json::from_slice",
+    ),
+    (
+        // AWS's own error answer, of which two members are only counted.
+        "shared/runtime/src/aws/counted.rs",
+        "let answer: serde_json::Value = serde_json::from_slice",
     ),
 ];
 
