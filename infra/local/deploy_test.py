@@ -12,6 +12,8 @@ import deploy  # noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile", "send-webhook", "console", "notify-operators"]
+# Made where a parameter asks for them alone.
+OPTIONAL = {"notify-operators"}
 KEYS = {name: f"{name}-0.zip" for name in FUNCTIONS}
 
 

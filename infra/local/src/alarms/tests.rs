@@ -46,14 +46,7 @@ fn what_the_api_answers_is_counted_and_an_alarm_says_since_when_and_why() {
     clock.advance(std::time::Duration::from_secs(60));
     assert_eq!(alarms.evaluate(), ["failing is ALARM"]);
     for name in ["failures", "throttled", "failing"] {
-        assert_eq!(
-            state(&alarms, name),
-            if name == "failures" {
-                "INSUFFICIENT_DATA"
-            } else {
-                "ALARM"
-            }
-        );
+        assert_eq!(state(&alarms, name), "ALARM");
     }
     let shown = alarms.shown();
     assert_eq!(
