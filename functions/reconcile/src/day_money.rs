@@ -1,9 +1,13 @@
 //! The objective of money (`infra/runbooks/slo.md`): how much of a day's fen is explained in time.
 
 use matching::totals::Sums;
-use payments::reconcile::{difference::Difference, lateness::explained_by, run::Run};
+use payments::reconcile::{
+    difference::Difference,
+    lateness::{explained_by, yesterday},
+    run::Run,
+};
 
-use crate::{app::App, differences::DifferenceStore, error::DayError, metrics::is_days_work};
+use crate::{app::App, differences::DifferenceStore, error::DayError};
 
 /// The fen of a day, and those of them that were not explained by 11:00 of the next one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,6 +43,12 @@ impl DayMoney {
         };
         Ok(Some(Self { fen, open_fen }))
     }
+}
+
+/// Whether a run is the one that the day waits for, and none of an earlier day. If the daily run is
+/// a preview, the preview is the day's work too.
+pub(crate) fn is_days_work(app: &App, run: &Run) -> bool {
+    (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now())
 }
 
 /// What needs a person. One without an amount has none to add.

@@ -5,17 +5,22 @@
 use payments::{
     model::{bill_date::BillDate, next_check::CheckKind},
     reconcile::{
-        difference::{Actor, Difference, Remedy, RunSide},
-        lateness::{late_at, yesterday},
+        difference::{Actor, Difference, Remedy},
+        lateness::late_at,
         run::Run,
     },
 };
 use runtime::signer::SignWith;
 use stores::keys_table::{MerchantKeys, VerificationEntry, VerificationKind};
-use tracing::{info, warn};
+use tracing::info;
 use wechatpay::{UnixSeconds, certificates::ends};
 
-use crate::{app::App, day_money::DayMoney, days_missing::DaysMissing, sweep::report::SweepReport};
+use crate::{
+    app::App,
+    day_money::{DayMoney, is_days_work},
+    days_missing::DaysMissing,
+    sweep::report::SweepReport,
+};
 
 /// The trade side of a day is done, with this many differences of the last days that need an
 /// operator. A preview reconciles nothing, so it is counted separately.
@@ -39,12 +44,6 @@ pub(crate) fn trades_done(app: &App, run: &Run, open: u64, money: Option<DayMone
         DayFenOpen = money.map(|money| money.open_fen),
         "day reconciled"
     );
-}
-
-/// Whether a run is the one that the day waits for, and none of an earlier day. If the daily run is
-/// a preview, the preview is the day's work too.
-pub(crate) fn is_days_work(app: &App, run: &Run) -> bool {
-    (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now())
 }
 
 /// The fund side of a day is done too.
@@ -117,18 +116,6 @@ fn is_opened_by(difference: &Difference, run: &Run) -> bool {
         needed_before = needs;
         is_new
     })
-}
-
-/// A side of a day could not be reconciled.
-pub(crate) fn failed(run: &Run, side: RunSide) {
-    let of = |wanted| (side == wanted).then_some(1);
-    warn!(
-        date = %run.date,
-        run_id = run.id,
-        DaysFailed = of(RunSide::Trades),
-        FundSidesFailed = of(RunSide::Funds),
-        "a side of the day could not be compared"
-    );
 }
 
 /// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 on after the day whose run

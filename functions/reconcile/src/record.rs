@@ -14,7 +14,7 @@ use tracing::warn;
 
 use stores::reconciliation::SaveOutcome;
 
-use crate::{app::App, day_part::DayPart, error::DayError, metrics};
+use crate::{app::App, day_part::DayPart, error::DayError};
 
 /// How often a record is read and written again because others write it too.
 const TRIES: u32 = 12;
@@ -155,13 +155,25 @@ impl<'a> RunRecord<'a> {
             }
         };
         if failed {
-            metrics::failed(&run, side);
+            report_failed(&run, side);
         }
         Err(match (error, waits) {
             (DayError::Bill(bill), true) => DayError::BillAgain(bill),
             (error, _) => error,
         })
     }
+}
+
+/// A side of a day could not be reconciled.
+fn report_failed(run: &Run, side: RunSide) {
+    let of = |wanted| (side == wanted).then_some(1);
+    warn!(
+        date = %run.date,
+        run_id = run.id,
+        DaysFailed = of(RunSide::Trades),
+        FundSidesFailed = of(RunSide::Funds),
+        "a side of the day could not be compared"
+    );
 }
 
 /// How often an unusable bill is fetched before it is left to an operator.

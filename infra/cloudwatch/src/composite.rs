@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::{Unreadable, alarm::Notifies, states::State};
+use crate::{Unreadable, alarm::Notifies, state::State};
 
 /// What CloudWatch takes: characters of a rule, and alarms in it.
 const RULE_MAX: usize = 10_240;

@@ -8,6 +8,7 @@ pub mod emf;
 pub mod filter;
 pub mod math;
 pub mod number;
+mod state;
 pub mod states;
 pub mod store;
 

@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Create_Composite_Alarm_Suppression.html>
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use crate::{
     CloudWatch,
@@ -10,23 +10,7 @@ use crate::{
     composite::Suppressor,
 };
 
-/// The state of an alarm.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
-    Ok,
-    Alarm,
-    InsufficientData,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Ok => "OK",
-            Self::Alarm => "ALARM",
-            Self::InsufficientData => "INSUFFICIENT_DATA",
-        })
-    }
-}
+pub use crate::state::State;
 
 /// How an alarm stands.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -28,6 +28,7 @@ pub mod services;
 pub mod settings;
 pub mod settle_payment;
 pub mod sqs_event;
+mod sqs_record;
 pub mod stored_body;
 pub mod trace;
 pub mod verdict;

@@ -3,7 +3,7 @@
 use payments::model::journal::{Cause, ChangeContext, Delivery};
 use wechatpay::UnixSeconds;
 
-use crate::{sqs_event::SqsRecord, trace::Trace};
+use crate::{sqs_record::SqsRecord, trace::Trace};
 
 /// Why something is done, and under which trace. The events of all its changes record both.
 #[derive(Clone, Debug)]

@@ -3,55 +3,20 @@
 //!
 //! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
 
-use std::collections::HashMap;
-
 use futures_util::{StreamExt, stream};
-use runtime::{clock::Clock, random::Random};
+use runtime::clock::Clock;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
-use crate::{trace::Trace, verdict::Verdict};
+use crate::verdict::Verdict;
+
+pub use crate::sqs_record::{MessageAttribute, SqsRecord, SystemAttributes};
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct SqsBatch {
     /// Its messages, all of one queue.
     #[serde(rename = "Records")]
     pub records: Vec<SqsRecord>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SqsRecord {
-    /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch
-    /// failed".
-    pub message_id: String,
-    /// Identifies this receipt of it, for [`stores::queues::Queue::come_back_in`].
-    pub receipt_handle: String,
-    pub body: String,
-    /// What SQS says about it.
-    #[serde(default)]
-    pub attributes: SystemAttributes,
-    /// The sender's own attributes.
-    #[serde(default)]
-    pub message_attributes: HashMap<String, MessageAttribute>,
-}
-
-/// SQS's attributes of a message (those in use).
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct SystemAttributes {
-    /// How often it was received, as SQS writes it. See [`SqsRecord::receive_count`].
-    pub approximate_receive_count: Option<String>,
-    /// When it was sent, as SQS writes it. See [`SqsRecord::sent_at_ms`].
-    pub sent_timestamp: Option<String>,
-}
-
-/// One attribute that the sender set.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageAttribute {
-    /// Its value, if it is a text.
-    pub string_value: Option<String>,
 }
 
 /// The messages to be delivered again (`ReportBatchItemFailures`).
@@ -67,31 +32,6 @@ pub struct BatchResponse {
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
     pub item_identifier: String,
-}
-
-impl SqsRecord {
-    /// The sender's trace, or one that begins here.
-    pub fn trace(&self, random: &Random) -> Trace {
-        let (parent, state) = (self.text("traceparent"), self.text("tracestate"));
-        Trace::from_headers(parent, state, random)
-    }
-
-    /// An attribute of the sender's, if it is a text.
-    fn text(&self, name: &str) -> Option<&str> {
-        self.message_attributes.get(name)?.string_value.as_deref()
-    }
-
-    /// When the message was sent, by SQS's clock (Unix milliseconds).
-    pub fn sent_at_ms(&self) -> Option<i64> {
-        self.attributes.sent_timestamp.as_deref()?.parse().ok()
-    }
-
-    /// How often the message was received, including this time. SQS counts approximately, and it
-    /// also counts receipts whose record was never processed.
-    pub fn receive_count(&self) -> u32 {
-        let received = self.attributes.approximate_receive_count.as_deref();
-        received.and_then(|count| count.parse().ok()).unwrap_or(1)
-    }
 }
 
 /// Processes a batch: each record on its own, `side_by_side` at a time, with a verdict for each. No
@@ -155,16 +95,7 @@ mod tests {
         assert_eq!(record.receipt_handle, "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
         assert_eq!(record.body, "not a message of ours");
         assert_eq!(record.receive_count(), 3);
-        assert_eq!(record.text("traceparent"), None);
-    }
-
-    #[test]
-    fn a_message_without_a_count_was_received_once() {
-        let mut record: SqsRecord =
-            serde_json::from_str(r#"{"messageId":"m","receiptHandle":"r","body":""}"#).unwrap();
-        assert_eq!(record.receive_count(), 1);
-        record.attributes.approximate_receive_count = Some("many".to_owned());
-        assert_eq!(record.receive_count(), 1);
+        assert!(record.message_attributes.is_empty());
     }
 
     #[test]

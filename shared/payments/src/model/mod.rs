@@ -1,6 +1,7 @@
 //! What the books know: money, numbers, orders, refunds, parked payments and their events.
 
 pub mod bill_date;
+mod cause;
 pub mod decision;
 pub mod fingerprint;
 pub mod ids;

@@ -7,7 +7,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{ids::OrderNo, journal::Cause};
+use crate::model::{cause::Cause, ids::OrderNo};
 
 /// What a span stands for.
 #[derive(Clone, Copy, Debug)]

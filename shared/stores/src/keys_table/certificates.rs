@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::signer::SignWith;
+use wechatpay::UnixSeconds;
 
-use super::{change::Validity, fields::text, fields::time};
+use super::{fields::text, fields::time};
 use crate::attributes::{Item, number};
 
 /// In the map `signer`: the certificates by the names of their keys.
@@ -36,6 +37,15 @@ pub struct OwnCertificate {
     pub serial_no: String,
     /// From when to when it is valid, if that is known.
     pub validity: Option<Validity>,
+}
+
+/// From when to when a certificate is valid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// When it begins.
+    pub from: UnixSeconds,
+    /// When it ends.
+    pub until: UnixSeconds,
 }
 
 /// The merchant's certificates, by the keys that sign.

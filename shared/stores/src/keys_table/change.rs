@@ -26,6 +26,8 @@ use super::{
 };
 use crate::attributes::{Item, number, number_of};
 
+pub use super::certificates::Validity;
+
 /// A change of a merchant's item. Values that are not named stay.
 #[derive(Debug, Default)]
 pub struct MerchantChange<'a> {
@@ -69,15 +71,6 @@ pub struct RemovedCertificate<'a> {
     /// The key that signs, which keeps its own. Versions before this one name that certificate from
     /// then on.
     pub signs: &'a SignWith,
-}
-
-/// From when to when a certificate is valid.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Validity {
-    /// When it begins.
-    pub from: UnixSeconds,
-    /// When it ends.
-    pub until: UnixSeconds,
 }
 
 /// An APIv3 key to be added, before it is sealed.
