@@ -2,6 +2,7 @@
 //! `template.yaml` over them by CloudWatch's rules. Minutes pass by the clock.
 
 mod certificates;
+mod channels;
 mod days;
 mod decisions;
 mod differences;

@@ -28,7 +28,7 @@ use testbed::{
 };
 
 use crate::support::{Lines, MCHID, batch, open};
-use robots::{Robot, State};
+pub(crate) use robots::{Robot, State};
 use topic::{TOPIC_ARN, Topic};
 
 /// An invocation has so long, as in the template.
@@ -78,7 +78,7 @@ impl ChannelBench {
     }
 
     /// What `cargo client setup channel add` does.
-    async fn set_up(&self, name: &str, robot: &Robot, page: u32, ticket: Option<u32>) {
+    pub(crate) async fn set_up(&self, name: &str, robot: &Robot, page: u32, ticket: Option<u32>) {
         let credentials =
             Credentials::new(robot.kind(), Some(&robot.url()), robot.secret()).expect("complete");
         self.put(name, robot.kind(), &credentials, Some(page), ticket)

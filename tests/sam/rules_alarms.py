@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from reading import of_type
-from rules_composites import TEXTS_AND_ACTIONS, burn_alarms, money_alarm
+from rules_composites import TEXTS_AND_ACTIONS, burn_alarms, math, money_alarm, query
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -13,7 +13,14 @@ ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
 THROTTLED = ({"Ref": "AWS::StackName"}, "CallbacksThrottled")
 NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
 # Metrics with an alarm of their own. Their ERROR lines do not count as new ones.
-CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified", "WebhooksGivenUp")
+CALLS_BY_ITSELF = (
+    "CallbacksUnverified",
+    "MerchantRefusals",
+    "AnswersUnverified",
+    "WebhooksGivenUp",
+    "MoneyParked",
+    "OperatorsNotTold",
+)
 # The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
 METRICS = {"Ref": "AWS::StackName"}
 LISTED = ROOT / "shared" / "runtime" / "src" / "telemetry" / "metrics.rs"
@@ -141,6 +148,10 @@ def expected(resources):
         {"Name": "RuleName", "Value": resources["WebhooksRule"]["Properties"]["Name"]},
     ]
     found["WebhooksRuleAlarm"] = above("AWS/Events", "FailedInvocations", rule, 0)
+    found["WebhooksRuleGaveUpAlarm"] = above("AWS/Events", "InvocationsSentToDlq", rule, 0)
+    found["MoneyParkedAlarm"] = some_of("parked", "MoneyParked", 1)
+    # What no channel takes is tried again after an hour at the latest.
+    found["NotificationsRefusedAlarm"] = some_of("refused", "OperatorsNotTold", 12)
     found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(3600, 168, 1)
     found["NewErrorLinesAlarm"] = above(*NEW_ERROR_LINES, None, 0) | within(300, 1, 1)
     # The objectives' metrics and this one have no dimension.
@@ -188,6 +199,19 @@ def none_of(metric, period_s, periods):
         "ComparisonOperator": "LessThanThreshold",
         "Threshold": 1,
         "TreatMissingData": "breaching",
+    }
+
+
+def some_of(name, metric, periods):
+    """Any in one of these five minutes. With the zeros the alarm ends then: without, CloudWatch uses older points."""
+    merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
+    return {
+        "Metrics": [query(name, metric, "Sum", 300, dimensions=merchant), math("counted", f"FILL({name}, 0)", True)],
+        "EvaluationPeriods": periods,
+        "DatapointsToAlarm": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0,
+        "TreatMissingData": "notBreaching",
     }
 
 

@@ -14,7 +14,8 @@ HAS_TOPIC = {"Fn::And": [{"Condition": "HasChannels"}, {"Fn::Not": [{"Fn::Equals
 
 # Its own alarms go to the people's topic past it, too: whoever is not told is not told of that either.
 DIRECT = {
-    f"{name}Alarm" for name in ("NotificationsDlq", "NotificationsAge", "NotifyOperatorsErrors", "NotifyOperatorsThrottles")
+    f"{name}Alarm"
+    for name in ("NotificationsDlq", "NotificationsAge", "NotificationsRefused", "NotifyOperatorsErrors", "NotifyOperatorsThrottles")
 }
 DIRECT_ACTION = [
     {"Ref": "AlarmTopicArn"},

@@ -16,13 +16,14 @@ ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::
 # The alarms that take a release back. CodeDeploy reads their state.
 OF_A_RELEASE = re.compile("Release(Errors|ErrorLines)Alarm$")
 # Alarms on something new. Their end does not mean that the cause is gone, so they do not notify of it.
-OF_EVENTS = {"NewErrorsAlarm", "DifferencesOpenedAlarm"}
+OF_EVENTS = {"NewErrorsAlarm", "DifferencesOpenedAlarm", "MoneyParkedAlarm"}
 # Alarms that nothing else comes with, or that a stranger can keep on: they notify by themselves. All others do so by a
 # composite alarm.
 BY_THEMSELVES = {
     "CallbacksThrottledAlarm",
     "EarlierDayMissingAlarm",
     "DifferencesOpenedAlarm",
+    "MoneyParkedAlarm",
     "MerchantCertificateEndsAlarm",
     "PlatformCertificateEndsAlarm",
 }
@@ -157,14 +158,14 @@ def expected_composites():
             of(
                 *both("SendWebhook"),
                 "WebhooksAgeAlarm",
-                "WebhooksDlqAlarm",
                 "WebhooksRuleAlarm",
+                "WebhooksRuleGaveUpAlarm",
                 "OrderEventsPipeAlarm",
                 "OrderEventsDlqAlarm",
             ),
             ("PaymentsFailing", 180, 600),
         ),
-        ("WebhookReceivers", of("WebhookReceiverDownAlarm", "WebhookReceiverGoneAlarm"), None),
+        ("WebhookReceivers", of("WebhookReceiverDownAlarm", "WebhookReceiverGoneAlarm", "WebhooksDlqAlarm"), None),
         ("ConsoleFailing", of(*both("Console")), ("PaymentsFailing", 120, 300)),
         # A bill is asked for each half hour, so a day that WeChat Pay held up is done within an hour of its return.
         (
@@ -233,7 +234,7 @@ def burn_alarms():
 
 def unanswered(resources):
     """What the API answers in a function's place has a message of the API's own, and no line of the function: it counts as 0."""
-    callbacks = '($.route = "POST /v1/callbacks/wechatpay") && (($.status = "5*") || ($.status = "429"))'
+    callbacks = '($.route = "POST /v1/callbacks/wechatpay") && ($.status = "5*")'
     creates = '($.route = "POST /v1/orders") && ($.status = "5*")'
     for name, metric, pattern in (
         ("CallbacksUnanswered", "CallbacksGood", callbacks),
@@ -264,8 +265,8 @@ def money_alarm():
     }
 
 
-def query(name, metric, statistic, period_s):
-    watched = {"Namespace": METRICS, "MetricName": metric}
+def query(name, metric, statistic, period_s, dimensions=None):
+    watched = {"Namespace": METRICS, "MetricName": metric, **({"Dimensions": dimensions} if dimensions else {})}
     stat = {"Metric": watched, "Stat": statistic, "Period": period_s}
     return {"Id": name, "ReturnData": False, "MetricStat": stat}
 

@@ -50,8 +50,11 @@ def violations(_parameters, resources):
     for name, resource in of_type(resources, "AWS::SQS::Queue"):
         if resource["Properties"].get("KmsMasterKeyId") != arn("StorageKey"):
             yield f"{name} is not encrypted with the storage key"
-        if name.endswith("Dlq") and not is_kept(resource):
+        # What was to be said to people on call is in CloudWatch too, and goes with the part that says it.
+        if name.endswith("Dlq") and name != "NotificationsDlq" and not is_kept(resource):
             yield f"{name} would be lost with the stack"
+        if name == "NotificationsDlq" and {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
+            yield f"{name} would keep its name from the next one"
         # A message's age is counted from its first sending.
         if name.endswith("Dlq") and resource["Properties"].get("MessageRetentionPeriod") != 14 * DAY_S:
             yield f"{name} does not keep messages for as long as SQS can"

@@ -205,6 +205,7 @@ async fn tell_of<'a>(
     // A failure that has passed at the second try needs nobody, and neither does a full channel.
     if attempt > 1 && !not_told.is_only_full() {
         error!(
+            OperatorsNotTold = 1,
             alarms,
             severity,
             attempt,

@@ -192,6 +192,7 @@ fn log_parked(parked: &PaymentToPark, request_id: Option<&RequestId>, kept: Park
             reason = parked.reason.name(),
             wechat_request_id = request_id.map(RequestId::as_str),
             what_to_do = %parked.reason,
+            MoneyParked = 1,
             MoneyParkedFen = parked.amount.get(),
             "money parked for a person"
         );

@@ -82,7 +82,7 @@ fn a_message_that_is_not_taken_out_for_long_is_an_alarm_of_its_queue_and_has_its
             "notifications-age",
             300,
             "channels.md",
-            "The function has taken no message for five minutes (`notifications-age`)",
+            "it has taken no message for five minutes (`notifications-age`)",
         ),
     ] {
         let met = |age_s: &dyn Fn(i64) -> i64| {
@@ -180,7 +180,7 @@ fn figures() -> Vec<Figure> {
     let mut all = vec![
         dead("payment-requests-dlq", "dead-letters", "PaymentRequestsDlq"),
         dead("payment-results-dlq", "dead-letters", "PaymentResultsDlq"),
-        dead("webhooks-dlq", "webhooks-failing", "WebhooksDlq"),
+        dead("webhooks-dlq", "webhook-receivers", "WebhooksDlq"),
         dead("order-events-dlq", "webhooks-failing", "OrderEventsDlq"),
         dead(
             "reconcile-work-dlq",
@@ -221,19 +221,24 @@ fn figures() -> Vec<Figure> {
             bad: 1,
             minutes: 1,
         },
-        Figure {
-            alarm: "webhooks-rule-failed".to_owned(),
+    ];
+    for (alarm, metric) in [
+        ("webhooks-rule-failed", "FailedInvocations"),
+        ("webhooks-rule-gave-up", "InvocationsSentToDlq"),
+    ] {
+        all.push(Figure {
+            alarm: alarm.to_owned(),
             notifies: "webhooks-failing",
             namespace: "AWS/Events",
-            metric: "FailedInvocations",
+            metric,
             dimensions: vec![
                 ("EventBusName", "OrderEventsBus".to_owned()),
                 ("RuleName", "${AWS::StackName}-webhooks".to_owned()),
             ],
             bad: 1,
             minutes: 1,
-        },
-    ];
+        });
+    }
     for (name, function, notifies) in [
         ("create-order", "CreateOrder", "payments-failing"),
         ("manage-order", "ManageOrder", "payments-failing"),

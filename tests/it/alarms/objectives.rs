@@ -141,7 +141,7 @@ fn what_the_api_answers_in_a_functions_place_fails_and_what_a_client_does_is_no_
             Some("Service Unavailable"),
             Some(CALLBACKS[1]),
         ),
-        (callback, 429, Some("Too Many Requests"), Some(CALLBACKS[1])),
+        (callback, 429, Some("Too Many Requests"), None),
         (callback, 500, None, None),
         (order, 500, Some("Internal Server Error"), Some(ORDERS[1])),
         (order, 429, Some("Too Many Requests"), None),

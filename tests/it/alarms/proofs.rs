@@ -69,6 +69,10 @@ const PROOFS: &[(&str, &str)] = &[
         "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
     ),
     (
+        "webhooks-rule-gave-up",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
         "webhooks-rule-failed",
         "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
     ),
@@ -219,6 +223,14 @@ const PROOFS: &[(&str, &str)] = &[
     (
         "api-failures",
         "callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_first_minutes",
+    ),
+    (
+        "money-parked",
+        "a_parked_notice_is_an_alarm_until_a_person_has_decided_however_long_that_takes",
+    ),
+    (
+        "notifications-refused",
+        "alarms_that_no_channel_takes_are_an_alarm_of_their_own_until_one_does",
     ),
     (
         "notices-parked",

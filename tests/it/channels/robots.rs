@@ -25,7 +25,7 @@ const WEBHOOK_SECRET: &str = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 
 /// How a robot does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum State {
+pub(crate) enum State {
     Well,
     /// Nothing listens.
     Refused,
@@ -42,7 +42,7 @@ pub(super) enum State {
 }
 
 #[derive(Clone)]
-pub(super) struct Robot {
+pub(crate) struct Robot {
     kind: Kind,
     port: u16,
     inner: Arc<Mutex<Inner>>,
@@ -61,7 +61,7 @@ struct Inner {
 }
 
 impl Robot {
-    pub(super) async fn start(kind: Kind, clock: &Clock) -> Self {
+    pub(crate) async fn start(kind: Kind, clock: &Clock) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -97,7 +97,7 @@ impl Robot {
         }
     }
 
-    pub(super) fn turns(&self, state: State) {
+    pub(crate) fn turns(&self, state: State) {
         self.inner().state = state;
     }
 

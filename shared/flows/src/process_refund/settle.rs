@@ -160,6 +160,7 @@ impl RefundFlow {
                 reason = parked.reason.name(),
                 wechat_request_id = request_id.map(RequestId::as_str),
                 what_to_do = %parked.reason,
+                MoneyParked = 1,
                 RefundsParked = 1,
                 "refund parked for a person"
             );

@@ -333,6 +333,7 @@ pub const METRICS: &[Metric] = &[
     of_stack("SettlementDelay", Unit::Seconds, &[&[&BROUGHT_BY]]),
     of_stack("PaidFen", Unit::Fen, &[&[&BROUGHT_BY]]),
     // Money that waits for a person, each time that WeChat Pay reports it.
+    count("MoneyParked"),
     of_stack("MoneyParkedFen", Unit::Fen, &[&[&PARK_REASON]]),
     of_stack("RefundsParked", Unit::Count, &[]),
     // The age of a refund when it comes into a state.
@@ -389,6 +390,8 @@ pub const METRICS: &[Metric] = &[
     // From the change to the first attempt, and the number of the attempt that ended it.
     of_stack("WebhookDelay", Unit::Seconds, &[]),
     of_stack("WebhookAttempts", Unit::Count, &[]),
+    // An alarm that no channel took, each time that it was tried again.
+    count("OperatorsNotTold"),
     // AWS: attempts at KMS, with the SDK's repeats, and what asked for fewer.
     of_stack("KmsCalls", Unit::Count, &[&[&KMS_OPERATION]]),
     of_stack("KmsThrottles", Unit::Count, &[]),

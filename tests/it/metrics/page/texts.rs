@@ -113,6 +113,11 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "the share of money, and of payments, that the callback path missed",
     ),
     (
+        "MoneyParked",
+        "whoever settles news, each time that WeChat Pay reports a payment or a refund that waits for a person",
+        "an alarm: money came that fits no order",
+    ),
+    (
         "MoneyParkedFen",
         "whoever settles news, each time that WeChat Pay reports a payment that waits for a person",
         "money that is applied to no order, and why",
@@ -313,6 +318,11 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
         "WebhookAttempts",
         "`send-webhook`, when an event is delivered or given up: the number of its last attempt",
         "how many attempts events take",
+    ),
+    (
+        "OperatorsNotTold",
+        "`notify-operators`, each time that no channel took an alarm at a second or later attempt",
+        "an alarm: people on call are not told",
     ),
     (
         "KmsCalls",

@@ -14,7 +14,7 @@ enum Kept {
     Queue(&'static str),
 }
 
-const KEPT: [Kept; 11] = [
+const KEPT: [Kept; 10] = [
     Kept::Table("orders"),
     Kept::Table("notices"),
     Kept::Table("reconciliation"),
@@ -25,7 +25,6 @@ const KEPT: [Kept; 11] = [
     Kept::Queue("webhooks-dlq"),
     Kept::Queue("reconcile-work-dlq"),
     Kept::Queue("order-events-dlq"),
-    Kept::Queue("notifications-dlq"),
 ];
 
 /// Whether a new stack of this name cannot make its own.
