@@ -181,6 +181,8 @@ pub(crate) async fn parked(
                 what_to_do,
                 status = NoticeStatus::Parked.name(),
                 NoticesRecorded = 1,
+                // Money has a line of its own, which counts it.
+                MoneyParked = u32::from(money.is_none()),
                 "notice parked for a person"
             );
             Verdict::Done

@@ -114,7 +114,7 @@ pub(super) const TEXTS: &[(&str, &str, &str)] = &[
     ),
     (
         "MoneyParked",
-        "whoever settles news, each time that WeChat Pay reports a payment or a refund that waits for a person",
+        "whoever settles news, each time that WeChat Pay reports a payment or a refund that waits for a person, or what nobody can read",
         "an alarm: money came that fits no order",
     ),
     (
