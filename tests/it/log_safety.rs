@@ -8,13 +8,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use message_signatures::SigningKey;
-use runtime::net::{Reach, WebhookUrl};
+use runtime::{
+    net::{Reach, WebhookUrl},
+    otlp::Spans,
+};
 use serde_json::{Value, json};
 use testbed::{APIV3_KEY, Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, RefundOutcome, Rule};
 
 use crate::{
-    support::{ApiAnswer, Client, Lines, Testbed},
+    support::{ApiAnswer, Client, Collector, Lines, Testbed, invocation},
     webhooks::{Receiver, deliver, secret},
 };
 
@@ -98,6 +101,8 @@ struct Play {
     webhooks: send_webhook::app::App,
     receiver: Receiver,
     written: Written,
+    /// Of all functions: everything runs with its spans exported.
+    spans: Spans,
 }
 
 impl Play {
@@ -110,14 +115,20 @@ impl Play {
         self.written.add(&format!("the headers of {to}"), headers);
     }
 
+    async fn recorded<T>(&self, work: impl Future<Output = T>) -> T {
+        // Boxed: the whole play is deep enough.
+        let recorded = self.spans.invocation(invocation("played"), Box::pin(work));
+        Box::pin(recorded).await
+    }
+
     async fn order(&mut self, body: &Value) -> ApiAnswer {
-        let answer = self.testbed.post_order(body).await;
+        let answer = self.recorded(self.testbed.post_order(body)).await;
         self.answered(&format!("an order {}", body["order_no"]), &answer);
         answer
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> ApiAnswer {
-        let answer = self.testbed.post(path, body).await;
+        let answer = self.recorded(self.testbed.post(path, body)).await;
         self.answered(path, &answer);
         answer
     }
@@ -125,8 +136,8 @@ impl Play {
     async fn minutes(&mut self, count: u64) {
         for _ in 0..count {
             self.testbed.advance(Duration::from_secs(60)).await;
-            self.testbed.work_off().await;
-            drop(self.testbed.try_sweep().await);
+            self.recorded(self.testbed.work_off()).await;
+            drop(self.recorded(self.testbed.try_sweep()).await);
         }
     }
 
@@ -137,9 +148,10 @@ impl Play {
             .wechat
             .admin()
             .signed_callback(order_no, damage);
-        let answer = self.testbed.receive(&signed.expect("a paid order")).await;
+        let received = self.testbed.receive(signed.as_ref().expect("a paid order"));
+        let answer = self.recorded(received).await;
         self.answered(&format!("a callback with {damage:?}"), &answer);
-        self.testbed.work_off().await;
+        self.recorded(self.testbed.work_off()).await;
     }
 
     async fn all(&mut self) {
@@ -165,7 +177,7 @@ impl Play {
             let conflict = self.order(&other).await.status;
             assert!((400..500).contains(&conflict), "{product}: {conflict}");
         }
-        let read = self.testbed.get_order("SAFE-0").await;
+        let read = self.recorded(self.testbed.get_order("SAFE-0")).await;
         self.answered("a read", &read);
     }
 
@@ -206,7 +218,7 @@ impl Play {
             SigningKey::from_secret(&[7; 32]).expect("a key"),
         );
         let request = strange.post("/v1/orders", &named("STRANGE-1", "jsapi"), &self.testbed);
-        let answer = self.testbed.send(request).await;
+        let answer = self.recorded(self.testbed.send(request)).await;
         assert_eq!(answer.status, 401, "{answer:?}");
         self.answered("a stranger's order", &answer);
     }
@@ -350,7 +362,8 @@ impl Play {
         assert!(!events.is_empty(), "there is something to bring");
         for event in events {
             self.written.add("an event", event.to_string());
-            deliver(&self.webhooks, &self.testbed.clock, &event).await;
+            let delivered = deliver(&self.webhooks, &self.testbed.clock, &event);
+            self.recorded(delivered).await;
         }
         for got in self.receiver.got() {
             self.written.add("a webhook", got.json().to_string());
@@ -380,7 +393,9 @@ async fn no_log_no_message_no_event_and_no_answer_shows_a_secret_or_who_a_payer_
     let testbed = Testbed::start().await;
     let webhooks = testbed.send_webhook();
     let lines = Lines::at_trace(testbed.clock.clone());
+    let collector = Collector::start().await;
     let mut play = Play {
+        spans: collector.spans_of("all", &testbed.clock),
         testbed,
         webhooks,
         receiver: Receiver::start().await,
@@ -401,6 +416,23 @@ async fn no_log_no_message_no_event_and_no_answer_shows_a_secret_or_who_a_payer_
     assert!(messages.len() > 20, "{}", messages.len());
     for (queue, body) in messages {
         play.written.add(&format!("a message in {queue}"), body);
+    }
+    // Whatever the exporter sends, byte by byte. A person who sees traces sees no order either.
+    let exports = collector.exports();
+    assert!(exports.len() > 100, "{}", exports.len());
+    for export in exports {
+        let (headers, body) = (&export.headers, String::from_utf8_lossy(&export.body));
+        play.written.add("spans", format!("{headers:?} {body}"));
+    }
+    let numbers = [
+        "SAFE-", "WRONG-", "FAIL-", "AWS-Put", "TOLD-", "FOREIGN-", "STRANGE-",
+    ];
+    for span in collector.got() {
+        let text = format!("{span:?}");
+        assert!(
+            !numbers.iter().any(|number| text.contains(number)),
+            "{text}"
+        );
     }
     for item in play.testbed.all_items().await {
         play.written.add("a table", format!("{item:?}"));

@@ -54,6 +54,7 @@ mod rotation;
 mod runbooks;
 mod settings;
 mod shared_number;
+mod spans;
 mod strain;
 mod strict_json;
 mod support;

@@ -278,6 +278,7 @@ pub(crate) fn record_of(id: &str, body: String, receive_count: usize) -> SqsReco
     SqsRecord {
         message_id: id.to_owned(),
         receipt_handle: "a receipt that has lapsed".to_owned(),
+        queue_arn: None,
         body,
         attributes: SystemAttributes {
             approximate_receive_count: Some(receive_count.to_string()),

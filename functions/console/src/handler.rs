@@ -9,7 +9,12 @@ mod act;
 mod api;
 mod site;
 
-use flows::{incoming::Incoming, problem::Problem, trace::Trace};
+use flows::{
+    incoming::Incoming,
+    problem::Problem,
+    request_span::{end_request_span, request_span},
+    trace::Trace,
+};
 use lambda_http::{
     http::{
         HeaderName, HeaderValue, Response,
@@ -40,7 +45,12 @@ pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<Strin
         incoming.header("tracestate"),
         &app.random,
     );
-    let answered = answer(app, &incoming, context.as_ref(), &trace).await;
+    let (method, path) = (incoming.method(), incoming.path());
+    let template = route(method, path).map(Route::template);
+    let span = request_span(method, template, &trace, app.clock.now_ms());
+    let answered = span
+        .around(answer(app, &incoming, context.as_ref(), &trace))
+        .await;
     let mut answer = answered.unwrap_or_else(|problem| {
         let answer = problem.answer(&request_id);
         if is_page(incoming.path()) {
@@ -57,6 +67,7 @@ pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<Strin
     ] {
         set(&mut answer, name, value);
     }
+    end_request_span(span, answer.status(), app.clock.now_ms());
     end_of_run();
     answer
 }

@@ -45,6 +45,28 @@ pub(crate) enum Page<'a> {
     Order { order_no: &'a str },
 }
 
+impl Route<'_> {
+    /// Its path with the names of its variable parts, as in the contract.
+    pub(crate) const fn template(self) -> &'static str {
+        match self {
+            Self::Api(Api::Day { .. } | Api::Run { .. }) => "/v1/reconciliations/{date}",
+            Self::Api(Api::Differences { .. }) => "/v1/reconciliations/{date}/differences",
+            Self::Api(Api::Csv { .. }) => "/v1/reconciliations/{date}/differences.csv",
+            Self::Api(Api::Difference { .. }) => "/v1/reconciliations/{date}/differences/{id}",
+            Self::Api(Api::Decide { .. }) => {
+                "/v1/reconciliations/{date}/differences/{id}/decisions"
+            }
+            Self::Page(Page::Latest) => "/console",
+            Self::Page(Page::Style) => "/console/style.css",
+            Self::Page(Page::Day { .. } | Page::Run { .. }) => "/console/{date}",
+            Self::Page(Page::Difference { .. } | Page::Decide { .. }) => {
+                "/console/{date}/differences/{id}"
+            }
+            Self::Page(Page::Order { .. }) => "/console/orders/{order_no}",
+        }
+    }
+}
+
 impl Api<'_> {
     /// The query parameters that it takes.
     pub(crate) const fn parameters(self) -> &'static [&'static str] {

@@ -13,6 +13,9 @@ use crate::{
     reserve::reserve,
 };
 
+/// This function's route.
+const ROUTE: &str = "/v1/orders";
+
 /// The largest body of this route, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
 
@@ -21,9 +24,10 @@ pub async fn create(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> 
     let arrival = Arrival::of(&parts, &app.clock);
     let request = ApiRequest::new(parts, body, &app.random);
     let mut progress = Progress::default();
-    let created = create_once(app, &request, &mut progress).await;
+    let span = request.span(Some(ROUTE), &app.clock);
+    let created = span.around(create_once(app, &request, &mut progress)).await;
     report(app, &request, &arrival, &progress, &created);
-    let answer = request.answer(created);
+    let answer = request.answer_within(span, created, &app.clock);
     end_of_run();
     answer
 }

@@ -1,7 +1,8 @@
 //! Reserving an order's number, and finding out who calls WeChat Pay for it.
 
 use flows::{
-    api_request::ApiRequest, authenticate::Caller, problem::Problem, stored_body::BodyFacts,
+    api_request::ApiRequest, authenticate::Caller, origin::record_event, problem::Problem,
+    stored_body::BodyFacts,
 };
 use payments::{
     model::order::{IssueLease, Order},
@@ -73,7 +74,7 @@ pub(crate) async fn reserve(
         app.orders.reserve(&wanted.order, &wanted.event)
     );
     consumed?;
-    let wanted = wanted.order;
+    let (wanted, event) = (wanted.order, wanted.event);
     let ours = |order: Box<Order>| {
         if respond_async {
             Reservation::ForQueue(order)
@@ -87,6 +88,7 @@ pub(crate) async fn reserve(
     };
     let mut found = match reserved? {
         ReserveOutcome::New => {
+            record_event(&wanted.order_no, &event, origin);
             return Ok(ours(Box::new(wanted)));
         }
         ReserveOutcome::Taken(found) => found,

@@ -31,14 +31,16 @@ const POLL_AFTER_S: i64 = 2;
 /// Answers one request.
 pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request = ApiRequest::new(parts, body, &app.random);
-    let answered = Request {
+    let incoming = &request.incoming;
+    let template = route(incoming.method(), incoming.path()).map(Route::template);
+    let span = request.span(template, &app.clock);
+    let handled = Request {
         app,
-        incoming: &request.incoming,
+        incoming,
         origin: &request.origin,
-    }
-    .answer()
-    .await;
-    let answer = request.answer(answered);
+    };
+    let answered = span.around(handled.answer()).await;
+    let answer = request.answer_within(span, answered, &app.clock);
     end_of_run();
     answer
 }

@@ -47,6 +47,24 @@ pub(crate) enum Route<'a> {
 }
 
 impl Route<'_> {
+    /// Its path with the names of its variable parts, as in the contract.
+    pub(crate) const fn template(self) -> &'static str {
+        match self {
+            Self::Show { .. } => "/v1/orders/{order_no}",
+            Self::Events { .. } => "/v1/orders/{order_no}/events",
+            Self::Replay { .. } => "/v1/orders/{order_no}/events/{version}/replay",
+            Self::ShowWebhook => "/v1/webhook",
+            Self::Resend => "/v1/webhook/resend",
+            Self::Close { .. } => "/v1/orders/{order_no}/close",
+            Self::Refund { .. } | Self::Refunds { .. } => "/v1/orders/{order_no}/refunds",
+            Self::ShowRefund { .. } => "/v1/orders/{order_no}/refunds/{refund_no}",
+            Self::Retry { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/retry",
+            Self::Release { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/release",
+            Self::Abnormal { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/abnormal",
+            Self::PayerPaid { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/payer-paid",
+        }
+    }
+
     /// Whether a request of it changes or sends something. Its nonce is consumed before anything
     /// else is done.
     pub(crate) const fn changes_something(self) -> bool {

@@ -16,7 +16,10 @@ use flows::{
 };
 use futures_util::future::join_all;
 use operator_channels::{CALL_MAX_MS, Notification, Severity, next_try_after_s};
-use runtime::telemetry::emf::end_of_run;
+use runtime::{
+    spans::{Span, SpanKind},
+    telemetry::emf::end_of_run,
+};
 use stores::{
     keys_table::{KeysError, channels::Channel},
     notifications::Claim,
@@ -66,6 +69,19 @@ enum Next {
 
 /// Processes a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+    // Alarms follow nothing that has a trace.
+    let span = Span::root(
+        SpanKind::Consumer,
+        || "tell operators".to_owned(),
+        app.clock.now_ms(),
+    );
+    let answer = span.around(tell_all(app, &batch, deadline_ms)).await;
+    span.end(app.clock.now_ms());
+    end_of_run();
+    answer
+}
+
+async fn tell_all(app: &App, batch: &SqsBatch, deadline_ms: i64) -> BatchResponse {
     let mut again: Vec<(&SqsRecord, Next)> = Vec::new();
     let mut found: BTreeMap<String, Work<'_>> = BTreeMap::new();
     for record in &batch.records {
@@ -111,7 +127,6 @@ pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchRespo
         .await;
     }
     hide(app, &again).await;
-    end_of_run();
     BatchResponse {
         batch_item_failures: again
             .into_iter()

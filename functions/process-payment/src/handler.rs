@@ -21,7 +21,10 @@ use payments::{
     news::{refund::RefundNews, trade::TradeNotice},
     rules::{issue_order::BUDGET_MS, retry::retry_after_s},
 };
-use runtime::telemetry::emf::end_of_run;
+use runtime::{
+    spans::{Span, SpanContext},
+    telemetry::emf::end_of_run,
+};
 use stores::{
     order_table::WriteOutcome,
     queues::{PaymentRequest, PaymentResult, Queue},
@@ -76,12 +79,16 @@ struct Receipt<'a> {
     trace: Trace,
     /// When the work on it began (Unix milliseconds).
     began_at_ms: i64,
+    /// Of the work on it.
+    span: &'a Span,
 }
 
 impl Receipt<'_> {
     /// What is done because of it, for this cause.
     fn origin(&self, cause: Cause) -> Origin {
-        Origin::of_message(cause, &self.trace, self.record, self.began_at_ms)
+        let origin = Origin::of_message(cause, &self.trace, self.record, self.began_at_ms);
+        self.span.identify(origin.trace.context());
+        origin
     }
 
     /// What is done because of a request in it.
@@ -118,26 +125,48 @@ impl CallbackOutcome {
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
-    let answer = work_off(
+    let span = batch.span(&app.clock, SqsRecord::sender);
+    let batch_span = span.context();
+    let work = async |record: &SqsRecord| recorded(app, record, batch_span, deadline_ms).await;
+    let worked_off = work_off(
         batch,
         &app.clock,
         deadline_ms,
         BEGIN_BEFORE_DEADLINE_MS,
         SIDE_BY_SIDE,
         work,
-    )
-    .await;
+    );
+    let answer = span.around(worked_off).await;
+    span.end(app.clock.now_ms());
     end_of_run();
     answer
 }
 
-async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+/// One record, with its span.
+async fn recorded(
+    app: &App,
+    record: &SqsRecord,
+    batch: Option<SpanContext>,
+    deadline_ms: i64,
+) -> Verdict {
+    let (trace, began_at_ms) = (record.trace(&app.random), app.clock.now_ms());
+    let mut span = record.span(&trace, batch, began_at_ms);
     let receipt = Receipt {
         record,
-        trace: record.trace(&app.random),
-        began_at_ms: app.clock.now_ms(),
+        trace,
+        began_at_ms,
+        span: &span,
     };
+    let verdict = span.around(process_one(app, receipt, deadline_ms)).await;
+    if verdict == Verdict::Retry {
+        span.fails("retry");
+    }
+    span.end(app.clock.now_ms());
+    verdict
+}
+
+async fn process_one(app: &App, receipt: Receipt<'_>, deadline_ms: i64) -> Verdict {
+    let record = receipt.record;
     let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 {
             headers,

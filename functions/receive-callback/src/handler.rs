@@ -3,10 +3,11 @@
 use flows::{
     open_callback::{OpenCallbackError, open_callback},
     problem::ErrorChain,
+    request_span::{end_request_span, request_span},
     trace::Trace,
 };
 use http::{HeaderValue, Response, StatusCode, header};
-use runtime::telemetry::emf::end_of_run;
+use runtime::{spans::Span, telemetry::emf::end_of_run};
 use serde_json::json;
 use stores::queues::{PaymentResult, QueueError};
 use tracing::{error, info, warn};
@@ -20,6 +21,9 @@ use crate::{
     app::App,
     event::{GatewayRequest, Headers, NotBase64},
 };
+
+/// This function's route.
+const ROUTE: &str = "/v1/callbacks/wechatpay";
 
 /// The largest callback that is accepted, in bytes. Real ones have about two thousand.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -54,13 +58,15 @@ pub enum ReceiveError {
 
 /// Answers one callback.
 pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
-    let answer = answer(app, event).await;
+    let trace = Trace::new(&app.random);
+    let span = request_span("POST", Some(ROUTE), &trace, app.clock.now_ms());
+    let answer = span.around(answer(app, event, &trace, &span)).await;
+    end_request_span(span, answer.status(), app.clock.now_ms());
     end_of_run();
     answer
 }
 
-async fn answer(app: &App, event: GatewayRequest) -> Response<String> {
-    let trace = Trace::new(&app.random);
+async fn answer(app: &App, event: GatewayRequest, trace: &Trace, span: &Span) -> Response<String> {
     // The gateway's time counts a cold start and a wait for a sandbox, too.
     let received_at_ms = event.request_context.received_at_ms;
     let received_at_ms = received_at_ms.unwrap_or_else(|| app.clock.now_ms());
@@ -72,7 +78,7 @@ async fn answer(app: &App, event: GatewayRequest) -> Response<String> {
     let length = body.len();
     let request_id = headers.get(RequestId::HEADER).and_then(RequestId::read);
     let wechat_request_id = request_id.as_ref().map(RequestId::as_str);
-    match accept(app, &headers, body, request_id.as_ref(), &trace).await {
+    match accept(app, &headers, body, request_id.as_ref(), trace, span).await {
         Ok(accepted) => {
             let ack_ms = app.clock.now_ms().saturating_sub(received_at_ms).max(0);
             let is_good = u32::from(ack_ms < ACK_WITHIN_MS);
@@ -121,6 +127,7 @@ async fn accept(
     body: Vec<u8>,
     request_id: Option<&RequestId>,
     trace: &Trace,
+    span: &Span,
 ) -> Result<Accepted, ReceiveError> {
     if body.len() > BODY_MAX {
         return Err(ReceiveError::TooLarge { length: body.len() });
@@ -150,6 +157,7 @@ async fn accept(
         Accepted::Opened(callback) => trace.of_callback(&callback.id),
         Accepted::Unreadable(_) => trace.clone(),
     };
+    span.identify(trace.context());
     app.payment_results
         .send_result(&message, trace.headers())
         .await?;

@@ -5,13 +5,17 @@ use flows::{
     origin::Origin,
     problem::ErrorChain,
     sqs_event::{self, SqsBatch, SqsRecord, work_off},
+    trace::Trace,
     verdict::Verdict,
 };
 use payments::{
     model::{bill_date::BillDate, journal::Cause},
     reconcile::{day_runs::RunRequest, lateness::late_at},
 };
-use runtime::telemetry::emf::end_of_run;
+use runtime::{
+    spans::{Span, SpanContext},
+    telemetry::emf::end_of_run,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use stores::{order_table::TableError, queues::ReconcileWork};
 use strict_json::{Null, Object, Wrong};
@@ -113,10 +117,17 @@ async fn work(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Table
             Ok(Output::Certificates(certificates::refresh(app).await))
         }
         Input::Work(batch) => {
-            let work = async |record: &SqsRecord| WorkMessage { app, record }.done().await;
             let clock = &app.clock;
+            let span = batch.span(clock, SqsRecord::sender);
+            let batch_span = span.context();
+            let work = async |record: &SqsRecord| {
+                let message = WorkMessage { app, record };
+                message.recorded(batch_span).await
+            };
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
-            Ok(Output::Work(answer.await))
+            let answer = span.around(answer).await;
+            span.end(clock.now_ms());
+            Ok(Output::Work(answer))
         }
     }
 }
@@ -163,11 +174,24 @@ struct WorkMessage<'a> {
 }
 
 impl WorkMessage<'_> {
-    /// One message: a side of a day, a part of one, or a decision that must be executed.
-    async fn done(&self) -> Verdict {
+    /// One message, with its span.
+    async fn recorded(&self, batch: Option<SpanContext>) -> Verdict {
         let Self { app, record } = *self;
-        let began_at_ms = app.clock.now_ms();
-        let trace = record.trace(&app.random);
+        let (trace, began_at_ms) = (record.trace(&app.random), app.clock.now_ms());
+        let mut span = record.span(&trace, batch, began_at_ms);
+        let verdict = span
+            .around(Box::pin(self.done(&trace, began_at_ms, &span)))
+            .await;
+        if verdict == Verdict::Retry {
+            span.fails("retry");
+        }
+        span.end(app.clock.now_ms());
+        verdict
+    }
+
+    /// A side of a day, a part of one, or a decision that must be executed.
+    async fn done(&self, trace: &Trace, began_at_ms: i64, span: &Span) -> Verdict {
+        let Self { app, record } = *self;
         let done = match ReconcileWork::parse(&record.body) {
             Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
                 let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
@@ -180,7 +204,7 @@ impl WorkMessage<'_> {
                     requested_at_ms,
                     terms: app.fund_terms.clone(),
                 };
-                Day::reconcile(app, &request, &trace).await
+                Day::reconcile(app, &request, trace).await
             }
             Ok(ReconcileWork::DayV1 {
                 date,
@@ -195,20 +219,21 @@ impl WorkMessage<'_> {
                     requested_at_ms: self.requested_at_ms(requested_at_ms),
                     terms: app.fund_terms.clone(),
                 };
-                Day::reconcile(app, &request, &trace).await
+                Day::reconcile(app, &request, trace).await
             }
             Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
-                Day::reconcile_part(app, date, &run_id, part, &trace).await
+                Day::reconcile_part(app, date, &run_id, part, trace).await
             }
             Ok(ReconcileWork::FundsV1 { date, run_id }) => {
-                Funds::reconcile(app, date, &run_id, &trace).await
+                Funds::reconcile(app, date, &run_id, trace).await
             }
             Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
                 Funds::reconcile_part(app, date, &run_id, part).await
             }
             Ok(ReconcileWork::ApplyV1 { date, id }) => {
                 let cause = Cause::Reconciliation(record.message_id.clone());
-                let origin = Origin::of_message(cause, &trace, record, began_at_ms);
+                let origin = Origin::of_message(cause, trace, record, began_at_ms);
+                span.identify(origin.trace.context());
                 Applier::new(app, &origin).approved(date, &id).await
             }
             Err(error) => {

@@ -29,6 +29,7 @@ use payments::{
         schedule::{is_past_payment_time, next_order_check, sooner_order_check},
     },
 };
+use runtime::spans::{Span, SpanKind};
 use stores::{
     order_table::{
         TableError,
@@ -116,9 +117,17 @@ pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<SweepReport, Ta
         deadline_ms,
         lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
-    let missing = days_missing(app, checks.began_at).await;
+    let ids = checks.origin.trace.context();
+    let name = || "sweep".to_owned();
+    let span = Span::with_ids(SpanKind::Internal, name, ids, None, app.clock.now_ms());
     let mut report = SweepReport::default();
-    let unreadable = schedule::run(&checks, bounds, &mut report).await;
+    let (missing, unreadable) = span
+        .around(async {
+            let missing = days_missing(app, checks.began_at).await;
+            (missing, schedule::run(&checks, bounds, &mut report).await)
+        })
+        .await;
+    span.end(app.clock.now_ms());
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
     }

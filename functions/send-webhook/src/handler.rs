@@ -17,6 +17,7 @@ use payments::{
 };
 use runtime::{
     net::{BadUrl, WebhookUrl},
+    spans::SpanContext,
     telemetry::emf::{HELD, end_of_run},
 };
 use standard_webhooks::{SignError, sign};
@@ -29,7 +30,10 @@ use tracing::{error, info, warn};
 use webhook_client::NoAnswer;
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::app::{App, LOGGED_AGAIN_AFTER_S};
+use crate::{
+    app::{App, LOGGED_AGAIN_AFTER_S},
+    recorded::{event_of, span_of},
+};
 
 /// How many records of a batch are processed at once: all of a usual batch, since each waits for
 /// its own receiver, and a record that is not started in time has used up an attempt.
@@ -108,21 +112,29 @@ impl NotDelivered {
 
 /// Processes a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
-    let answer = work_off(
+    let span = batch.span(&app.clock, event_of);
+    let batch_span = span.context();
+    let work = async |record: &SqsRecord| process_one(app, record, batch_span, deadline_ms).await;
+    let worked_off = work_off(
         batch,
         &app.clock,
         deadline_ms,
         BEGIN_BEFORE_DEADLINE_MS,
         SIDE_BY_SIDE,
         work,
-    )
-    .await;
+    );
+    let answer = span.around(worked_off).await;
+    span.end(app.clock.now_ms());
     end_of_run();
     answer
 }
 
-async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+async fn process_one(
+    app: &App,
+    record: &SqsRecord,
+    batch: Option<SpanContext>,
+    deadline_ms: i64,
+) -> Verdict {
     let WebhookMessage {
         detail: event,
         replay,
@@ -139,10 +151,19 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
         }
     };
     let attempt = record.receive_count();
-    match deliver(app, &event, attempt, replay, deadline_ms).await {
-        Ok(()) => Verdict::Done,
-        Err(failure) => try_later(app, record, &event, attempt, &failure).await,
+    let mut span = span_of(&app.clock, record, &event, batch);
+    let attempted = async {
+        match deliver(app, &event, attempt, replay, deadline_ms).await {
+            Ok(()) => Verdict::Done,
+            Err(failure) => try_later(app, record, &event, attempt, &failure).await,
+        }
+    };
+    let verdict = span.around(attempted).await;
+    if verdict == Verdict::Retry {
+        span.fails("retry");
     }
+    span.end(app.clock.now_ms());
+    verdict
 }
 
 /// One attempt. `Ok` also if there is no webhook, or the event is stored because the webhook is

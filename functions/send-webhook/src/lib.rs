@@ -5,4 +5,5 @@
 
 pub mod app;
 pub mod handler;
+mod recorded;
 pub mod settings;

@@ -2,17 +2,24 @@
 //! work.
 
 use flows::{sandbox, sqs_event::SqsBatch};
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, layers::TracingLayer, service_fn};
 use runtime::aws::CallLimits;
 use send_webhook::{app::App, handler};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let (settings, sandbox) = sandbox::start("send-webhook", CallLimits::PROMPT)?;
+    let spans = sandbox::spans("send-webhook", &sandbox)?;
     let (app, clock) = (&App::open(settings, &sandbox), &sandbox.clock);
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
+    let handle = service_fn(async move |event: LambdaEvent<SqsBatch>| {
         let deadline_ms = sandbox::deadline_ms(event.context.deadline, clock);
         Ok::<_, lambda_runtime::Error>(handler::process(app, event.payload, deadline_ms).await)
-    }))
-    .await
+    });
+    Runtime::new(handle)
+        .layer(TracingLayer::new())
+        .layer(spans.layer(|event: &LambdaInvocation| {
+            sandbox::recorded(&event.context.request_id, event.context.deadline, clock)
+        }))
+        .run()
+        .await
 }

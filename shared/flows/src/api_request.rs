@@ -2,9 +2,15 @@
 
 use http::{Response, request::Parts};
 use payments::model::journal::Cause;
-use runtime::random::Random;
+use runtime::{clock::Clock, random::Random, spans::Span};
 
-use crate::{incoming::Incoming, origin::Origin, problem::Problem, trace::Trace};
+use crate::{
+    incoming::Incoming,
+    origin::Origin,
+    problem::Problem,
+    request_span::{end_request_span, request_span},
+    trace::Trace,
+};
 
 /// A request that was received. Nothing of it is checked yet.
 #[derive(Clone, Debug)]
@@ -31,6 +37,25 @@ impl ApiRequest {
             incoming,
             origin,
         }
+    }
+
+    /// The span of the work on it, which the answer's `traceparent` names. `route` is its path with
+    /// the names of its variable parts.
+    pub fn span(&self, route: Option<&'static str>, clock: &Clock) -> Span {
+        let method = self.incoming.method();
+        request_span(method, route, &self.origin.trace, clock.now_ms())
+    }
+
+    /// The HTTP answer to the request, with which its span ends.
+    pub fn answer_within(
+        &self,
+        span: Span,
+        handled: Result<Response<String>, Problem>,
+        clock: &Clock,
+    ) -> Response<String> {
+        let answer = self.answer(handled);
+        end_request_span(span, answer.status(), clock.now_ms());
+        answer
     }
 
     /// The HTTP answer to the request.

@@ -23,6 +23,7 @@ pub mod problem;
 pub mod process_refund;
 pub mod query_order;
 pub mod replay_guard;
+pub mod request_span;
 pub mod sandbox;
 pub mod services;
 pub mod settings;

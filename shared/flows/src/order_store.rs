@@ -23,7 +23,11 @@ use wechatpay::{
     api::{ErrorCode, Side},
 };
 
-use crate::{origin::Origin, problem::ErrorChain, trace::Trace};
+use crate::{
+    origin::{Origin, record_event},
+    problem::ErrorChain,
+    trace::Trace,
+};
 
 /// The orders table with what is needed to change it by the rules. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -87,6 +91,9 @@ impl OrderStore {
         match self.orders.apply(change).await {
             Ok(ApplyOutcome::Applied) => {
                 log(change);
+                for event in &change.events {
+                    record_event(&change.from.order_no, event, origin);
+                }
                 self.announce(change, origin).await;
                 Ok(true)
             }

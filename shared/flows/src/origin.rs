@@ -1,6 +1,10 @@
 //! What a change comes from.
 
-use payments::model::journal::{Cause, ChangeContext, Delivery};
+use payments::model::{
+    ids::OrderNo,
+    journal::{Cause, ChangeContext, Delivery, Event},
+};
+use runtime::spans::{Span, SpanKind, are_recorded};
 use wechatpay::UnixSeconds;
 
 use crate::{sqs_record::SqsRecord, trace::Trace};
@@ -62,6 +66,28 @@ impl Origin {
             request_id: None,
         }
     }
+}
+
+/// Records the span of an event that was written. Its id is the one that messages and webhooks name
+/// as their parent.
+pub fn record_event(order_no: &OrderNo, event: &Event, origin: &Origin) {
+    if !are_recorded() {
+        return;
+    }
+    let at_ms = event.at_ms();
+    let subject = event.subject.kind();
+    let mut span = Span::child_with_ids(
+        SpanKind::Internal,
+        || format!("{subject} {}", event.to),
+        origin.trace.of_event(order_no, event).context(),
+        at_ms,
+    );
+    if let Some(from) = &event.from {
+        span.set("wechatpay.state.from", from.as_str());
+    }
+    span.set("wechatpay.state.to", event.to.as_str());
+    span.set("wechatpay.brought_by", event.cause.kind());
+    span.end(at_ms);
 }
 
 /// SQS's clock may be ahead of ours.

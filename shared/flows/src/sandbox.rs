@@ -8,6 +8,7 @@ use runtime::{
     aws::{Aws, AwsSettings, CallLimits},
     clock::Clock,
     env::{ProcessEnv, SettingsError, SettingsReader, Vars},
+    otlp::{RecordedInvocation, Spans},
     random::Random,
     telemetry::{self, emf::HELD},
 };
@@ -83,6 +84,22 @@ pub fn deadline_ms(deadline: u64, clock: &Clock) -> i64 {
         Ok(span_ms) if span_ms < EARLIEST_DEADLINE_MS => clock.now_ms().saturating_add(span_ms),
         Ok(at_ms) => at_ms,
         Err(_) => i64::MAX,
+    }
+}
+
+/// What records and exports the spans of `function`, as the environment of the process says.
+///
+/// # Errors
+/// [`SettingsError`] if they are to go where nothing can go.
+pub fn spans(function: &'static str, sandbox: &Sandbox) -> Result<Spans, SettingsError> {
+    Spans::start(&ProcessEnv, function, &sandbox.clock)
+}
+
+/// An invocation by the id and `deadline` of its context, as spans have it.
+pub fn recorded(request_id: &str, deadline: u64, clock: &Clock) -> RecordedInvocation {
+    RecordedInvocation {
+        id: request_id.to_owned(),
+        ends_at_ms: deadline_ms(deadline, clock),
     }
 }
 

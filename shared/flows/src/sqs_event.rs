@@ -4,7 +4,10 @@
 //! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
 
 use futures_util::{StreamExt, stream};
-use runtime::clock::Clock;
+use runtime::{
+    clock::Clock,
+    spans::{Span, SpanContext, SpanKind},
+};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
@@ -32,6 +35,38 @@ pub struct BatchResponse {
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
     pub item_identifier: String,
+}
+
+impl SqsBatch {
+    /// The span of the work on a batch: a trace of its own with a link to what each message follows
+    /// (`context_of`), since the messages have nothing else in common. `None` of a message: it
+    /// follows nothing, or nobody wants its spans kept. If that is so of all, the batch has none.
+    pub fn span(
+        &self,
+        clock: &Clock,
+        context_of: impl Fn(&SqsRecord) -> Option<SpanContext>,
+    ) -> Span {
+        let name = || match self.records.first() {
+            Some(record) => format!("process {}", record.queue()),
+            None => "process".to_owned(),
+        };
+        let mut span = Span::root(SpanKind::Consumer, name, clock.now_ms());
+        if !span.is_recorded() {
+            return span;
+        }
+        if let Some(record) = self.records.first() {
+            record.describe(&mut span);
+        }
+        span.set("messaging.batch.message_count", self.records.len());
+        let contexts: Vec<Option<SpanContext>> = self.records.iter().map(context_of).collect();
+        if contexts.iter().all(Option::is_none) {
+            return Span::none();
+        }
+        for context in contexts.into_iter().flatten() {
+            span.link_to(context);
+        }
+        span
+    }
 }
 
 /// Processes a batch: each record on its own, `side_by_side` at a time, with a verdict for each. No

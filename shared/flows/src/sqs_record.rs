@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use runtime::random::Random;
+use runtime::{
+    random::Random,
+    spans::{Span, SpanContext, SpanKind},
+};
 use serde::Deserialize;
 
 use crate::trace::Trace;
@@ -15,6 +18,9 @@ pub struct SqsRecord {
     pub message_id: String,
     /// Identifies this receipt of it, for [`stores::queues::Queue::come_back_in`].
     pub receipt_handle: String,
+    /// The ARN of its queue.
+    #[serde(default, rename = "eventSourceARN")]
+    pub queue_arn: Option<String>,
     pub body: String,
     /// What SQS says about it.
     #[serde(default)]
@@ -47,6 +53,49 @@ impl SqsRecord {
     pub fn trace(&self, random: &Random) -> Trace {
         let (parent, state) = (self.text("traceparent"), self.text("tracestate"));
         Trace::from_headers(parent, state, random)
+    }
+
+    /// What the message follows, as its sender wrote it.
+    pub fn sender(&self) -> Option<SpanContext> {
+        let traceparent = self.text("traceparent")?;
+        Trace::sent(traceparent)?.context()
+    }
+
+    /// The queue's name.
+    pub(crate) fn queue(&self) -> &str {
+        let arn = self.queue_arn.as_deref().unwrap_or_default();
+        arn.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The span of the work on this message: under its sender's, with whose trace the journal and
+    /// all that follows go on, and linked to the batch's. Its ids are this trace's until the work
+    /// has its own.
+    pub fn span(&self, trace: &Trace, batch: Option<SpanContext>, at_ms: i64) -> Span {
+        let (ids, sender) = (trace.context(), trace.parents_context());
+        let name = || "process message".to_owned();
+        let mut span = Span::with_ids(SpanKind::Consumer, name, ids, sender, at_ms);
+        self.describe_one(&mut span, sender.into_iter().chain(batch));
+        span
+    }
+
+    /// Says on a span that it is of this message, and what it is linked to.
+    pub fn describe_one(&self, span: &mut Span, links: impl Iterator<Item = SpanContext>) {
+        if !span.is_recorded() {
+            return;
+        }
+        self.describe(span);
+        span.set("messaging.message.id", self.message_id.as_str());
+        span.set("messaging.message.delivery_count", self.receive_count());
+        for other in links {
+            span.link_to(other);
+        }
+    }
+
+    pub(crate) fn describe(&self, span: &mut Span) {
+        span.set("messaging.system", "aws_sqs");
+        span.set("messaging.destination.name", self.queue());
+        span.set("messaging.operation.type", "process");
+        span.set("messaging.operation.name", "process");
     }
 
     /// An attribute of the sender's, if it is a text.

@@ -12,7 +12,7 @@ use payments::model::{
     journal::{Cause, Event},
     trace::{SpanOf, span_id},
 };
-use runtime::random::Random;
+use runtime::{random::Random, spans::SpanContext};
 use stores::queues::TraceHeaders;
 
 /// A trace and our own span in it.
@@ -64,6 +64,11 @@ impl Trace {
                 parent: None,
             },
         }
+    }
+
+    /// The span that a `traceparent` names; `None` if it is none.
+    pub fn sent(traceparent: &str) -> Option<Self> {
+        read(traceparent)
     }
 
     /// A trace that begins here.
@@ -122,6 +127,17 @@ impl Trace {
     /// Whether whoever began the trace asked for its spans to be kept.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
+    }
+
+    /// The ids of our own span, for its export; `None` if whoever began the trace wants none kept.
+    pub fn context(&self) -> Option<SpanContext> {
+        let context = SpanContext::parse(&self.trace_id, &self.span_id);
+        context.filter(|_| self.is_sampled())
+    }
+
+    /// The same of the span that this one continues.
+    pub fn parents_context(&self) -> Option<SpanContext> {
+        self.parent().and_then(Self::context)
     }
 
     /// The header of an answer, so that the caller can tie its own records to ours.

@@ -9,37 +9,34 @@
 
 mod counted;
 mod error;
+mod https;
+mod recorded;
 
 use std::net::Ipv4Addr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::env::SettingsReader;
 
 use counted::CountedAttempts;
+use recorded::RecordedCalls;
 
 pub use error::{AwsError, FailureKind};
+pub(crate) use https::connector;
+pub use https::https_client;
 
 const ATTEMPTS_MAX: u32 = 3;
 /// Time to open a connection to S3, including TLS.
@@ -203,8 +200,7 @@ impl AwsSettings {
 pub struct Aws {
     config: SdkConfig,
     retry_partition: RetryPartition,
-    /// Whether calls are limited in time.
-    limits_pass: bool,
+    clock: Clock,
 }
 
 impl Aws {
@@ -248,7 +244,7 @@ impl Aws {
         Self {
             config: config.build(),
             retry_partition: own_retry_partition(),
-            limits_pass: clock.passes_by_itself(),
+            clock: clock.clone(),
         }
         .within(CallLimits::PATIENT)
     }
@@ -259,13 +255,17 @@ impl Aws {
     pub fn within(&self, limits: CallLimits) -> Self {
         let mut config = self.config.clone().into_builder();
         config.set_retry_config(Some(limits.retries()));
-        if self.limits_pass {
+        if self.clock.passes_by_itself() {
             config.set_timeout_config(Some(limits.time_limits()));
         }
         Self {
             config: config.build(),
             ..self.clone()
         }
+    }
+
+    fn recorded(&self) -> RecordedCalls {
+        RecordedCalls(self.clock.clone())
     }
 
     /// A DynamoDB client.
@@ -275,18 +275,29 @@ impl Aws {
             config
                 .retry_partition(self.retry_partition.clone())
                 .interceptor(CountedAttempts::DynamoDb)
+                .interceptor(self.recorded())
                 .build(),
         )
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::config::Builder::from(&self.config);
-        aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+        aws_sdk_sqs::Client::from_conf(
+            config
+                .retry_partition(self.retry_partition.clone())
+                .interceptor(self.recorded())
+                .build(),
+        )
     }
 
     pub fn sns(&self) -> aws_sdk_sns::Client {
         let config = aws_sdk_sns::config::Builder::from(&self.config);
-        aws_sdk_sns::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+        aws_sdk_sns::Client::from_conf(
+            config
+                .retry_partition(self.retry_partition.clone())
+                .interceptor(self.recorded())
+                .build(),
+        )
     }
 
     /// An S3 client. A local engine has its buckets in the path, since no name on this machine
@@ -294,9 +305,10 @@ impl Aws {
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.config)
             .retry_partition(self.retry_partition.clone())
-            .force_path_style(self.config.endpoint_url().is_some());
+            .force_path_style(self.config.endpoint_url().is_some())
+            .interceptor(self.recorded());
         config = config.retry_config(CallLimits::PATIENT.retries());
-        if self.limits_pass {
+        if self.clock.passes_by_itself() {
             config = config.timeout_config(s3_time_limits());
         }
         aws_sdk_s3::Client::from_conf(config.build())
@@ -308,6 +320,7 @@ impl Aws {
             config
                 .retry_partition(self.retry_partition.clone())
                 .interceptor(CountedAttempts::Kms)
+                .interceptor(self.recorded())
                 .build(),
         )
     }
@@ -321,12 +334,6 @@ fn s3_time_limits() -> TimeoutConfig {
         .build()
 }
 
-/// What the clients here go out through: HTTPS that trusts Mozilla's roots. For what finds
-/// credentials by calls of its own.
-pub fn https_client() -> SharedHttpClient {
-    SharedHttpClient::new(PinnedHttps::default())
-}
-
 /// The SDK stops repeating when too many calls of one partition have failed lately. By default a
 /// partition is shared in the whole process, so that one test's faults would take away another's
 /// retries.
@@ -336,7 +343,7 @@ fn own_retry_partition() -> RetryPartition {
 }
 
 /// HTTPS is required beyond private addresses: requests carry confidential table data.
-fn is_endpoint(url: &str) -> bool {
+pub(crate) fn is_endpoint(url: &str) -> bool {
     match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => !rest.is_empty(),
         (None, Some(rest)) => is_private_host(rest.split(['/', '?']).next().unwrap_or_default()),
@@ -369,50 +376,6 @@ fn is_on_this_machine(authority: &str) -> bool {
         .parse::<Ipv4Addr>()
         .is_ok_and(|address| address.is_loopback());
     is_loopback || ["localhost", "[::1]", "172.17.0.1", "host.docker.internal"].contains(&host)
-}
-
-/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: a cold start that
-/// makes no call does not pay for parsing them.
-#[derive(Debug, Default)]
-struct PinnedHttps {
-    client: OnceLock<SharedHttpClient>,
-}
-
-impl HttpClient for PinnedHttps {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        parts: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.client
-            .get_or_init(pinned_client)
-            .http_connector(settings, parts)
-    }
-}
-
-fn pinned_client() -> SharedHttpClient {
-    let builder =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-    match TlsContext::builder()
-        .with_trust_store(pinned_roots())
-        .build()
-    {
-        Ok(context) => builder.tls_context(context).build_https(),
-        // Not reached in this version of the client; its default would still verify, against the
-        // platform's store.
-        Err(_) => builder.build_https(),
-    }
-}
-
-/// All roots in one PEM text, since that is the only form the SDK's client takes.
-fn pinned_roots() -> TrustStore {
-    let mut pem = String::with_capacity(300_000);
-    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        STANDARD.encode_string(root, &mut pem);
-        pem.push_str("\n-----END CERTIFICATE-----\n");
-    }
-    TrustStore::empty().with_pem_certificate(pem)
 }
 
 #[cfg(test)]
@@ -458,27 +421,5 @@ mod tests {
         ] {
             assert_eq!(is_endpoint(url), fine, "{url}");
         }
-    }
-
-    #[test]
-    fn the_pinned_roots_can_be_loaded_and_amazon_s_are_among_them() {
-        let named = |name: &[u8]| {
-            let mut roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-            roots.any(|root| root.windows(name.len()).any(|window| window == name))
-        };
-        for number in ["1", "2", "3", "4"] {
-            let name = format!("Amazon Root CA {number}");
-            assert!(named(name.as_bytes()), "{name}");
-        }
-        let context = TlsContext::builder()
-            .with_trust_store(pinned_roots())
-            .build()
-            .expect("a context");
-        // Building the connector parses each certificate and panics if one is unreadable.
-        let connector = aws_smithy_http_client::Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context)
-            .build();
-        drop(connector);
     }
 }

@@ -19,6 +19,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use runtime::{
     clock::Clock,
     net::{Reach, WebhookUrl, address},
+    spans::{Span, SpanKind},
     tls,
 };
 use tokio::sync::OnceCell;
@@ -147,11 +148,20 @@ impl WebhookHttp {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let mut answer = request.send().await.map_err(|error| {
+        let mut span = span(url, began_ms);
+        let sent = request.send().await.map_err(|error| {
             let waited_ms = self.0.clock.now_ms().saturating_sub(began_ms);
             let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or_default());
             NoAnswer::of(error, waited >= within)
-        })?;
+        });
+        let mut answer = match sent {
+            Ok(answer) => answer,
+            Err(none) => {
+                span.fails(none.name());
+                span.end(self.0.clock.now_ms());
+                return Err(none);
+            }
+        };
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         // The status has arrived: an error in the body does not change it.
@@ -161,8 +171,25 @@ impl WebhookHttp {
                 break;
             }
         }
+        span.set("http.response.status_code", status);
+        if status >= 400 {
+            span.fails(status.to_string());
+        }
+        span.end(self.0.clock.now_ms());
         Ok(Answer { status, body })
     }
+}
+
+/// The span of a POST. Of its address only the host: the path may be a secret.
+fn span(url: &WebhookUrl, at_ms: i64) -> Span {
+    let mut span = Span::child(SpanKind::Client, || "POST".to_owned(), at_ms);
+    if span.is_recorded() {
+        span.set("http.request.method", "POST");
+        span.set("server.address", url.host());
+        let port = url.parsed().port_or_known_default().unwrap_or(443);
+        span.set("server.port", port);
+    }
+    span
 }
 
 impl NoAnswer {

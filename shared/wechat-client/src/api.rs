@@ -216,7 +216,9 @@ impl WechatApi {
             keys,
             received,
             took_ms,
-        } = self.exchange(outgoing, host, &deadline).await?;
+        } = self
+            .exchange(call.interface(), outgoing, host, &deadline)
+            .await?;
         let made = MeasuredCall {
             interface: call.interface(),
             host,

@@ -180,6 +180,7 @@ pub(crate) async fn process_batch(
     let records = bodies.iter().enumerate().map(|(position, body)| SqsRecord {
         message_id: position.to_string(),
         receipt_handle: String::new(),
+        queue_arn: None,
         body: body.clone(),
         attributes: SystemAttributes::default(),
         message_attributes: HashMap::new(),

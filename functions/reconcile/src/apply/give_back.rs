@@ -1,6 +1,10 @@
 //! Money that two persons decided to give back.
 
-use flows::{origin::Origin, process_refund::ReserveRefundOutcome, settle_payment::SettleOutcome};
+use flows::{
+    origin::{Origin, record_event},
+    process_refund::ReserveRefundOutcome,
+    settle_payment::SettleOutcome,
+};
 use payments::{
     model::{
         ids::{ClientId, OrderNo, RefundNo, TransactionId},
@@ -116,7 +120,10 @@ impl GiveBack<'_> {
         let (order, event) =
             order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &context);
         let is_settled = match self.app.orders.reserve(&order, &event).await? {
-            ReserveOutcome::New => false,
+            ReserveOutcome::New => {
+                record_event(&order.order_no, &event, self.origin);
+                false
+            }
             // It is ours from an earlier attempt, or the order was created meanwhile: settling
             // decides what that means, unless it was finished.
             ReserveOutcome::Taken(order) => {

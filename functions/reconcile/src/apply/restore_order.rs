@@ -1,6 +1,9 @@
 //! Restores an order whose record was lost.
 
-use flows::{origin::Origin, settle_payment::SettleOutcome};
+use flows::{
+    origin::{Origin, record_event},
+    settle_payment::SettleOutcome,
+};
 use payments::{
     model::ids::{ClientId, TransactionId},
     reconcile::unattributed::order_from_lost_record,
@@ -47,10 +50,13 @@ pub(super) async fn restore_order(
         &context,
     );
     match app.orders.reserve(&order, &event).await? {
-        ReserveOutcome::New => info!(
-            order_no = notice.order_no.as_str(),
-            "an order whose record was lost is restored"
-        ),
+        ReserveOutcome::New => {
+            record_event(&notice.order_no, &event, origin);
+            info!(
+                order_no = notice.order_no.as_str(),
+                "an order whose record was lost is restored"
+            );
+        }
         ReserveOutcome::Taken(_) => {}
     }
     // WeChat Pay says `REFUND` if it was refunded in part before the record was lost. It is parked

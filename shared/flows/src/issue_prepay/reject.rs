@@ -17,7 +17,7 @@ use super::{
     flow::IssueFlow,
     outcome::{IssueError, IssueOutcome},
 };
-use crate::origin::Origin;
+use crate::origin::{Origin, record_event};
 
 /// The pause before a write is retried after a conflict with another transaction.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
@@ -46,6 +46,9 @@ impl IssueFlow {
         };
         match applied {
             ApplyOutcome::Applied => {
+                for event in &change.events {
+                    record_event(&order.order_no, event, origin);
+                }
                 warn!(
                     order_no = order.order_no.as_str(),
                     wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),

@@ -12,7 +12,7 @@ use super::{
     flow::IssueFlow,
     outcome::{IssueError, IssueOutcome, IssuedValue},
 };
-use crate::origin::Origin;
+use crate::origin::{Origin, record_event};
 
 impl IssueFlow {
     /// Stores the value, as the payer's device takes it.
@@ -37,11 +37,16 @@ impl IssueFlow {
             warn!(order_no, wechat_request_id, "a prepay value was not stored");
         });
         match stored? {
-            WriteOutcome::Written(order) => Ok(IssueOutcome::Issued(IssuedValue {
-                order,
-                is_renewed: issued.event.is_none(),
-                request_id: request_id.cloned(),
-            })),
+            WriteOutcome::Written(order) => {
+                if let Some(event) = &issued.event {
+                    record_event(&order.order_no, event, origin);
+                }
+                Ok(IssueOutcome::Issued(IssuedValue {
+                    order,
+                    is_renewed: issued.event.is_none(),
+                    request_id: request_id.cloned(),
+                }))
+            }
             // The order was paid before the value was stored, or our lease ended and another
             // process's value is the valid one. Our value is dropped and never given out.
             WriteOutcome::Superseded(found) => {

@@ -63,6 +63,13 @@ impl Intercept for CountedAttempts {
     }
 }
 
+/// The name of an error: most services have it in `__type`, with a namespace before it.
+pub(super) fn error_of(response: &HttpResponse) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_slice(response.body().bytes()?).ok()?;
+    let error = answer.get("__type")?.as_str()?;
+    error.rsplit(['#', '.']).next().map(str::to_owned)
+}
+
 /// Both services name their error in `__type`, with a namespace before it, and say why a
 /// transaction was cancelled in a list of codes.
 fn strain_of(response: &HttpResponse) -> Option<Strain> {

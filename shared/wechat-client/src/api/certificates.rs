@@ -79,7 +79,12 @@ impl WechatApi {
             received,
             took_ms,
         } = self
-            .exchange(Certificates.outgoing(), host, &deadline)
+            .exchange(
+                Certificates.interface(),
+                Certificates.outgoing(),
+                host,
+                &deadline,
+            )
             .await?;
         let call = MeasuredCall {
             interface: Interface::Certificates,

@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runtime::{call_keys::CallKeys, clock::Deadline};
+use runtime::{
+    call_keys::CallKeys,
+    clock::Deadline,
+    spans::{Span, SpanKind},
+};
 use wechatpay::{
-    api::{Method, Outgoing},
+    api::{Interface, Method, Outgoing},
     sign::authorization,
 };
 
@@ -28,27 +32,59 @@ impl WechatApi {
     /// [`NotSent`] when nothing left for WeChat Pay.
     pub(super) async fn exchange(
         &self,
+        interface: Interface,
         outgoing: Outgoing,
         host: Host,
         deadline: &Deadline,
     ) -> Result<Exchange, NotSent> {
         self.wait_for(Limit::Calls, &self.0.calls, deadline).await?;
         let keys = self.0.keys.current().await?;
+        let method = outgoing.method;
         let (request, left) = self.signed(outgoing, host, keys.as_ref(), deadline).await?;
         let request = request
             .header("wechatpay-serial", keys.response_serial())
             .timeout(left);
         let sent_at_ms = self.0.clock.now_ms();
+        let span = self.span(interface, method, host, sent_at_ms);
         let received = match request.send().await {
             Ok(response) => HttpAnswer::read(response).await,
             Err(error) => Err(error),
         };
         self.watch(host, sent_at_ms, received.as_ref().err());
+        end(span, &received, self.0.clock.now_ms());
         Ok(Exchange {
             keys,
             received,
             took_ms: self.took_ms(sent_at_ms),
         })
+    }
+
+    /// The span of a call: HTTP's conventions, without the URL, which has the order's number.
+    fn span(&self, interface: Interface, method: Method, host: Host, at_ms: i64) -> Span {
+        let template = interface.url_template();
+        let method = match method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let mut span = Span::child(SpanKind::Client, || format!("{method} {template}"), at_ms);
+        if span.is_recorded() {
+            let address = self.base(host);
+            let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+            let (name, port) = address.rsplit_once(':').unwrap_or((address, "443"));
+            span.set("http.request.method", method);
+            span.set("url.template", template);
+            span.set("server.address", name);
+            span.set("server.port", port.parse::<u16>().unwrap_or(443));
+            span.set("wechatpay.interface", interface.name());
+        }
+        span
+    }
+
+    fn base(&self, host: Host) -> &str {
+        match host {
+            Host::Main => &self.0.hosts.main,
+            Host::Backup => &self.0.hosts.backup,
+        }
     }
 
     /// How long ago a call was sent.
@@ -95,10 +131,7 @@ impl WechatApi {
         host: Host,
         outgoing: Outgoing,
     ) -> reqwest::RequestBuilder {
-        let base = match host {
-            Host::Main => &self.0.hosts.main,
-            Host::Backup => &self.0.hosts.backup,
-        };
+        let base = self.base(host);
         let method = match outgoing.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -108,4 +141,23 @@ impl WechatApi {
             .header("content-type", "application/json")
             .body(outgoing.body)
     }
+}
+
+/// Ends a call's span with what came back.
+fn end(mut span: Span, received: &HttpResult, at_ms: i64) {
+    match received {
+        Ok(Some(answer)) => {
+            span.set("http.response.status_code", answer.status);
+            if let Some(request_id) = &answer.request_id {
+                span.set("wechatpay.request_id", request_id.as_str());
+            }
+            if answer.status >= 400 {
+                span.fails(answer.status.to_string());
+            }
+        }
+        Ok(None) => span.fails("too_long"),
+        Err(error) if error.is_timeout() => span.fails("timeout"),
+        Err(_) => span.fails("no_answer"),
+    }
+    span.end(at_ms);
 }

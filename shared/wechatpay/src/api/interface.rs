@@ -76,4 +76,27 @@ impl Interface {
             Self::SecurityEcho => "security_echo",
         }
     }
+
+    /// Its path with the names of its variable parts: for traces, whose names must have few values
+    /// and no number of an order.
+    #[must_use]
+    pub const fn url_template(self) -> &'static str {
+        match self {
+            Self::PrepayJsapi => "/v3/pay/transactions/jsapi",
+            Self::PrepayApp => "/v3/pay/transactions/app",
+            Self::PrepayH5 => "/v3/pay/transactions/h5",
+            Self::PrepayNative => "/v3/pay/transactions/native",
+            Self::QueryByOutTradeNo => "/v3/pay/transactions/out-trade-no/{out_trade_no}",
+            Self::QueryByTransactionId => "/v3/pay/transactions/id/{transaction_id}",
+            Self::Close => "/v3/pay/transactions/out-trade-no/{out_trade_no}/close",
+            Self::CreateRefund => "/v3/refund/domestic/refunds",
+            Self::QueryRefund => "/v3/refund/domestic/refunds/{out_refund_no}",
+            Self::AbnormalRefund => "/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund",
+            Self::TradeBill => "/v3/bill/tradebill",
+            Self::FundFlowBill => "/v3/bill/fundflowbill",
+            Self::BillFile => "/v3/billdownload/file",
+            Self::Certificates => "/v3/certificates",
+            Self::SecurityEcho => "/v3/security/echo",
+        }
+    }
 }
