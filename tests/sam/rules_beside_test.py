@@ -150,7 +150,7 @@ class Deployment(unittest.TestCase):
     def test_commented_parameters_of_the_example_can_be_set(self):
         text = (rules.ROOT / "infra/parameters/example.yaml").read_text()
         lines = [line[2:] for line in text.splitlines() if re.match(r"# ([A-Z]\w+: \"|\$include: )", line)]
-        self.assertEqual(len(lines), 6)
+        self.assertEqual(len(lines), 7)
         with tempfile.TemporaryDirectory(dir=rules.ROOT) as folder:
             written = Path(folder) / "live.yaml"
             there = text + "\n".join(lines).replace("file://infra", f"file://{rules.ROOT}/infra")

@@ -98,7 +98,27 @@ VALUES = {
     "OperatorRoleArn": (["", "arn:aws-cn:iam::123456789012:role/on-call"], ["on-call"]),
     "AlarmTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"], ["alarms"]),
     "OperatorsTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:operators"], ["operators"]),
+    # What `shared/runtime/src/otlp/endpoint.rs` takes, and CloudWatch by its own word, since a permission goes with it.
+    "OtlpEndpoint": (
+        ["", "cloudwatch", "https://collector.example.com/v1/traces", "https://otel:4318/a", "http://10.0.0.7:4318/v1/traces"],
+        [
+            "https://xray.ap-east-1.amazonaws.com/v1/traces",
+            "https://collector.example.com",
+            "https://collector.example.com/",
+            "https://key@collector.example.com/v1/traces",
+            "https://collector.example.com/v1/traces?key=1",
+            "http://collector.example.com/v1/traces",
+            "http://172.15.0.1/v1/traces",
+            "collector.example.com/v1/traces",
+        ],
+    ),
 }
+# By what differs from the defaults: where functions send their spans.
+SPANS = [
+    ({}, {"Ref": "OtlpEndpoint"}),
+    ({"OtlpEndpoint": "cloudwatch"}, "https://xray.${AWS::Region}.${AWS::URLSuffix}/v1/traces"),
+    ({"OtlpEndpoint": "https://collector.example.com/v1/traces"}, {"Ref": "OtlpEndpoint"}),
+]
 
 # By what differs from the defaults: whether the other key in KMS may sign, and whether the sealed one may.
 OTHER_KEY = {"OtherSigner": "arn:aws:kms:ap-east-1:123456789012:key/mrk-1"}
@@ -140,6 +160,7 @@ def violations(document):
             yield f"with {differs} a stack is made"
     yield from addresses(document, defaults)
     yield from new_account(document, defaults)
+    yield from spans(document, defaults)
     # By default the functions are in no VPC.
     for differs in ({}, VPC):
         placed = document["Resources"]["Reconcile"]["Properties"].get("VpcConfig")
@@ -190,6 +211,18 @@ def addresses(document, defaults):
             yield f"with {differs} WeChat Pay gets another callback address"
         if chosen(closes) != is_closed:
             yield f"with {differs} the address that API Gateway gives is {'open' if is_closed else 'shut'}"
+
+
+def spans(document, defaults):
+    if defaults["OtlpEndpoint"]:
+        yield "by default functions record spans"
+    sent_to = document["Globals"]["Function"]["Environment"]["Variables"].get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    for differs, expected in SPANS:
+        if choice(sent_to, document["Conditions"], defaults | differs) != expected:
+            yield f"with {differs} spans go elsewhere than to {expected}"
+        to_cloudwatch = differs == {"OtlpEndpoint": "cloudwatch"}
+        if met("SpansGoToCloudwatch", document["Conditions"], defaults | differs) != to_cloudwatch:
+            yield f"with {differs} roles may {'not ' if to_cloudwatch else ''}send spans to CloudWatch"
 
 
 def new_account(document, defaults):

@@ -95,9 +95,13 @@ def in_vpc(function):
     ]
 
 
+# Spans, where they go to CloudWatch: X-Ray knows no resources for them.
+SPANS = grant("*", {"xray:PutTraceSegments", "xray:PutSpans"}, when="SpansGoToCloudwatch")
+
 # By function; each may also write its own log.
 GRANTS = {
     "CreateOrder": [
+        SPANS,
         *in_vpc("CreateOrder"),
         items("KeysTable", READ, MERCHANT, CLIENTS),
         items("OrdersTable", WRITE, ORDERS),
@@ -112,6 +116,7 @@ GRANTS = {
         *SIGN,
     ],
     "ManageOrder": [
+        SPANS,
         *in_vpc("ManageOrder"),
         items("KeysTable", READ, MERCHANT, CLIENTS, "webhook#*"),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
@@ -129,12 +134,14 @@ GRANTS = {
         *SIGN,
     ],
     "ReceiveCallback": [
+        SPANS,
         items("KeysTable", READ, MERCHANT),
         items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
         sends("PaymentResultsQueue"),
         APIV3_KEYS,
     ],
     "ProcessPayment": [
+        SPANS,
         *in_vpc("ProcessPayment"),
         items("KeysTable", READ, MERCHANT),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
@@ -150,6 +157,7 @@ GRANTS = {
         *SIGN,
     ],
     "Reconcile": [
+        SPANS,
         *in_vpc("Reconcile"),
         items("KeysTable", READ, MERCHANT),
         CERTIFICATES,
@@ -180,18 +188,21 @@ GRANTS = {
         *SIGN,
     ],
     "Console": [
+        SPANS,
         items("ReconciliationTable", {"GetItem", "BatchGetItem", "PutItem", "Query"}, DAYS),
         items("OrdersTable", {"Query"}, ORDERS),
         items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
         sends("ReconcileWorkQueue"),
     ],
     "SendWebhook": [
+        SPANS,
         items("KeysTable", {"GetItem", "UpdateItem"}, "webhook#*"),
         items("UndeliveredEventsTable", {"PutItem", "DeleteItem"}, UNDELIVERED),
         takes("WebhooksQueue"),
         WEBHOOK_SECRETS,
     ],
     "NotifyOperators": [
+        SPANS,
         items("KeysTable", {"GetItem"}, "channels#${Mchid}"),
         items("GuardsTable", {"PutItem", "UpdateItem", "DeleteItem"}, "notified#${Mchid}#*"),
         items("GuardsTable", {"GetItem", "PutItem"}, "channel-rate#${Mchid}#*"),

@@ -397,6 +397,22 @@ class Namespace(unittest.TestCase):
         self.assertTrue(list(rules_alarms.namespace(changed)))
 
 
+class Spans(unittest.TestCase):
+    def test_spans_go_where_the_parameter_says_and_the_permission_goes_with_cloudwatch(self):
+        defaults = {name: str(each.get("Default", "given")) for name, each in document()["Parameters"].items()}
+        self.assertEqual(list(rules_parameters.spans(document(), defaults)), [])
+        self.assertTrue(list(rules_parameters.spans(document(), defaults | {"OtlpEndpoint": "cloudwatch"})))
+        name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+        for change in (None, {"Ref": "OtlpEndpoint"}, {"Fn::Sub": "https://xray.${AWS::Region}.amazonaws.com/v1/traces"}):
+            changed = document()
+            changed["Globals"]["Function"]["Environment"]["Variables"][name] = change
+            self.assertTrue(list(rules_parameters.spans(changed, defaults)), change)
+        for condition in ({"Fn::Equals": ["on", "on"]}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "OtlpEndpoint"}, ""]}]}):
+            changed = document()
+            changed["Conditions"]["SpansGoToCloudwatch"] = condition
+            self.assertTrue(list(rules_parameters.spans(changed, defaults)), condition)
+
+
 class Partition(unittest.TestCase):
     def test_no_arn_address_or_principal_holds_in_one_partition_only(self):
         template = document()
