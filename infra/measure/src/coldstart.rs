@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
+use testbed::environment::Environment;
 
 use crate::aws::{ServedCall, Services};
+use crate::collector::Collector;
 use crate::deployment::{Signer, environment};
 use crate::failure::{ErrorContext, Failure, MeasureResult};
 use crate::process::Running;
@@ -71,6 +73,8 @@ const FUNCTIONS: [Function; 7] = [
 const START_AT_MOST: f64 = 3.0;
 /// Memory, in MiB.
 const MEMORY_AT_MOST_MIB: f64 = 16.0;
+/// What exporting spans may add to the fastest start, in milliseconds.
+const SPANS_ADD_AT_MOST_MS: f64 = 1.0;
 /// A package, in MB of a million bytes.
 const ZIP_AT_MOST_MB: f64 = 4.0;
 /// The limit for `reconcile`, the only function with S3's SDK, which is built for speed rather than
@@ -127,18 +131,31 @@ pub(crate) fn measure() -> MeasureResult<Report> {
     let wechat = Arc::new(Wechat::new()?);
     let services = Services::start(Arc::clone(&wechat))?;
     let mut floor = Vec::new();
-    let mut measured: Vec<Starts> = FUNCTIONS.iter().map(|_| Starts::default()).collect();
+    let none = || -> Vec<Starts> { FUNCTIONS.iter().map(|_| Starts::default()).collect() };
+    let (mut measured, mut with_spans) = (none(), none());
+    let collector = Collector::start()?;
+    let exporting = collector.environment();
 
-    progress(format!("starting each program {RUNS} times, in turns"));
+    progress(format!(
+        "starting each program {RUNS} times without spans and {RUNS} times with them, in turns"
+    ));
     for run in 0..RUNS {
-        let order_no = format!("COLDSTART-{run:04}");
-        for (function, starts) in FUNCTIONS.iter().zip(&mut measured) {
-            // The floor right before each: what else the machine does then weighs on both.
-            floor.push(start_floor(&release, &services)?);
-            let event = (function.event)(&wechat, &order_no)?;
-            start(function, event, &release, &services, starts)
-                .map_err(|failure| Failure::new(format!("{}: {failure}", function.name)))?;
+        for (spans, extra, measured) in [
+            ("off", &Environment::new(), &mut measured),
+            ("on", &exporting, &mut with_spans),
+        ] {
+            let order_no = format!("COLDSTART-{spans}-{run:04}");
+            for (function, starts) in FUNCTIONS.iter().zip(measured) {
+                // The floor right before each: what else the machine does then weighs on both.
+                floor.push(start_floor(&release, &services)?);
+                let event = (function.event)(&wechat, &order_no)?;
+                start(function, event, &release, &services, extra, starts)
+                    .map_err(|failure| Failure::new(format!("{}: {failure}", function.name)))?;
+            }
         }
+    }
+    if collector.exports() == 0 {
+        return Err(Failure::new("no function exported its spans"));
     }
 
     progress("compressing the packages");
@@ -176,6 +193,7 @@ pub(crate) fn measure() -> MeasureResult<Report> {
         add_to_report(function, starts, floor, zipped, &mut table, &mut report);
     }
     report.table(table);
+    add_spans(&measured, &with_spans, &mut report);
     report.note(
         "the services answer over plain HTTP on this machine: a first invocation has no TLS handshake and no network in \
          it. KMS is the time from its having the request to its answer; on AWS that is a round trip.",
@@ -255,6 +273,54 @@ fn add_to_report(
             ZIP_AT_MOST_MB
         },
     );
+}
+
+/// What exporting spans costs a start and a first invocation, whose answer does not wait for the
+/// export.
+fn add_spans(without: &[Starts], with: &[Starts], report: &mut Report) {
+    let mut table = Table::new(
+        "without spans and with them",
+        &[
+            "",
+            "fastest start",
+            "with spans",
+            "first invocation",
+            "with spans",
+            "MiB invoked",
+            "with spans",
+        ],
+    );
+    for ((function, without), with) in FUNCTIONS.iter().zip(without).zip(with) {
+        let (off, on) = (Start::of(&without.start), Start::of(&with.start));
+        let first = |starts: &Starts| median(&starts.first).unwrap_or_default();
+        let memory = |starts: &Starts| starts.memory_invoked.iter().copied().max();
+        let mib = |starts: &Starts| hundredths(memory(starts).unwrap_or_default(), 1 << 20);
+        table.row([
+            function.name.to_owned(),
+            format!("{:.2?}", off.fastest),
+            format!("{:.2?}", on.fastest),
+            format!("{:.2?}", first(without)),
+            format!("{:.2?}", first(with)),
+            mib(without),
+            mib(with),
+        ]);
+        report.figure(
+            format!("{}-spans", function.name),
+            json!({
+                "start_ns": ns(on.median), "start_fastest_ns": ns(on.fastest),
+                "first_invocation_ns": ns(first(with)),
+                "memory_invoked_bytes": memory(with),
+            }),
+        );
+        let added = on.fastest.saturating_sub(off.fastest);
+        report.limit_in(
+            " ms",
+            format!("{}: what spans add to the fastest start", function.name),
+            ratio(added, Duration::from_millis(1)),
+            SPANS_ADD_AT_MOST_MS,
+        );
+    }
+    report.table(table);
 }
 
 fn shown(ratio: Option<f64>) -> String {
@@ -343,15 +409,17 @@ fn start(
     event: String,
     release: &Path,
     services: &Services,
+    extra: &Environment,
     starts: &mut Starts,
 ) -> MeasureResult<()> {
     let runtime_api = RuntimeApi::start()?;
-    let environment = environment(
+    let mut environment = environment(
         function.name,
         &services.url(),
         &runtime_api.host(),
         Signer::Kms,
     );
+    environment.extend(extra.clone());
     let begin = Instant::now();
     let running = Running::start(&release.join(function.name), &[], &environment)?;
     let next = runtime_api.next()?;

@@ -19,6 +19,7 @@ mod aws;
 mod callback;
 mod clock;
 mod coldstart;
+mod collector;
 mod deployment;
 mod event;
 mod failure;

@@ -1,5 +1,5 @@
-//! `cargo measure warm`: CPU for an invocation of a warm function with its real SDK calls, beside
-//! the same callback function written in Python and in Node.
+//! `cargo measure warm`: CPU for an invocation of a warm function with its real SDK calls, without
+//! spans and with them, beside the same callback function written in Python and in Node.
 //!
 //! Each program gets its events in turns of a few hundred, all of them the same callbacks; they are
 //! signed turn by turn, so that none is older than WeChat Pay's window. CPU is the process's own,
@@ -15,6 +15,7 @@ use testbed::environment::Environment;
 
 use crate::aws::Services;
 use crate::coldstart;
+use crate::collector::Collector;
 use crate::deployment::{Signer, environment};
 use crate::failure::{Failure, MeasureResult};
 use crate::peers::{self, PeerStatus};
@@ -35,6 +36,9 @@ const WARM_UP: u32 = 2;
 
 /// At most this much of either peer's CPU.
 const AT_MOST: f64 = 0.25;
+
+/// The caller's wait with spans, to the one without: it is not to be longer, and clocks are rough.
+const WAIT_WITH_SPANS_AT_MOST: f64 = 1.1;
 
 /// What a program is fed with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,7 +76,8 @@ pub(crate) fn measure() -> MeasureResult<Report> {
     let mut report = Report::new("warm");
     let wechat = Arc::new(Wechat::new()?);
     let mut workers = Vec::new();
-    for start in programs(&mut report)? {
+    let collector = Collector::start()?;
+    for start in programs(&mut report, &collector)? {
         workers.push(Worker::start(start, &wechat)?);
     }
     progress(format!("{} events each, in turns of {TURN}", TURN * TURNS));
@@ -88,6 +93,10 @@ pub(crate) fn measure() -> MeasureResult<Report> {
         if turn >= WARM_UP && (turn - WARM_UP + 1).is_multiple_of(TURNS / 4) {
             progress(format!("{} events done", (turn - WARM_UP + 1) * TURN));
         }
+    }
+    let exports = u32::try_from(collector.exports()).unwrap_or_default();
+    if exports < 2 * TURN * TURNS {
+        return Err(Failure::new("not every invocation exported its spans"));
     }
     add_to_report(&workers, &mut report);
     Ok(report)
@@ -127,10 +136,26 @@ fn add_to_report(workers: &[Worker], report: &mut Report) {
     report.table(table);
     for worker in workers
         .iter()
-        .filter(|worker| worker.feed == Feed::Callbacks && worker.key != RECEIVE_CALLBACK)
+        .filter(|worker| worker.feed == Feed::Callbacks && !OURS.contains(&worker.key))
     {
         let ratio = ours.and_then(|ours| ratio(ours, worker.cpu / count));
         report.limit(to(worker.name), ratio, AT_MOST);
+    }
+    for (without, with) in WITH_SPANS {
+        let wait = |key| {
+            workers
+                .iter()
+                .find(|worker| worker.key == key)
+                .and_then(|worker| median(&worker.wall))
+        };
+        let ratio = wait(with)
+            .zip(wait(without))
+            .and_then(|(with, without)| ratio(with, without));
+        report.limit(
+            format!("{without}: the caller's wait with spans, to the one without"),
+            ratio,
+            WAIT_WITH_SPANS_AT_MOST,
+        );
     }
 }
 
@@ -144,9 +169,17 @@ fn micros(time: Duration) -> String {
 }
 
 const RECEIVE_CALLBACK: &str = "receive-callback";
+const RECEIVE_CALLBACK_SPANS: &str = "receive-callback-spans";
+/// Programs that are no peers, of those that are fed with callbacks.
+const OURS: [&str; 2] = [RECEIVE_CALLBACK, RECEIVE_CALLBACK_SPANS];
+/// Each that is measured without spans, and with them.
+const WITH_SPANS: [(&str, &str); 2] = [
+    (RECEIVE_CALLBACK, RECEIVE_CALLBACK_SPANS),
+    ("create-order-sealed", "create-order-sealed-spans"),
+];
 
 /// What is run: the functions, and of the peers those that are here.
-fn programs(report: &mut Report) -> MeasureResult<Vec<Start>> {
+fn programs(report: &mut Report, collector: &Collector) -> MeasureResult<Vec<Start>> {
     let release = coldstart::build()?;
     let ours = |name, key, feed, signer, program: &str| Start {
         name,
@@ -180,6 +213,27 @@ fn programs(report: &mut Report) -> MeasureResult<Vec<Start>> {
             "receive-callback",
         ),
     ];
+    for (name, key, feed, signer, program) in [
+        (
+            "create-order, sealed key, with spans",
+            "create-order-sealed-spans",
+            Feed::Creates,
+            Signer::Sealed,
+            "create-order",
+        ),
+        (
+            "receive-callback, with spans",
+            RECEIVE_CALLBACK_SPANS,
+            Feed::Callbacks,
+            Signer::Kms,
+            "receive-callback",
+        ),
+    ] {
+        programs.push(Start {
+            extra: collector.environment(),
+            ..ours(name, key, feed, signer, program)
+        });
+    }
     for PeerStatus { name, key, peer } in peers::install() {
         let peer = match peer {
             Ok(peer) => peer,
