@@ -63,4 +63,10 @@ pub(super) fn run_commands(
     create(testbed, "DOC-FAILED");
     testbed.run("wechat-down.md", "aws cloudwatch list-metrics", &[]);
     testbed.run("keys.md", "logs receive-callback", &[]);
+    let order = [("ORDER_NO", "DOC-FAILED")];
+    let way = testbed.run("functions.md", "cargo client trace", &order);
+    assert!(way.contains("create-order"), "{way}");
+    testbed.run("slo.md", "aws cloudwatch describe-alarms", &[]);
+    testbed.run("slo.md", "logs receive-callback", &[]);
+    testbed.run("slo.md", "logs create-order", &[]);
 }
