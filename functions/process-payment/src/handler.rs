@@ -9,7 +9,7 @@ use flows::{
     origin::Origin,
     problem::ErrorChain,
     settle_payment::SettleOutcome,
-    sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
+    sqs_event::{BatchResponse, SqsBatch, SqsRecord, end_message_span, work_off},
     trace::Trace,
     verdict::Verdict,
 };
@@ -150,7 +150,7 @@ async fn recorded(
     deadline_ms: i64,
 ) -> Verdict {
     let (trace, began_at_ms) = (record.trace(&app.random), app.clock.now_ms());
-    let mut span = record.span(&trace, batch, began_at_ms);
+    let span = record.span(&trace, batch, began_at_ms);
     let receipt = Receipt {
         record,
         trace,
@@ -158,10 +158,7 @@ async fn recorded(
         span: &span,
     };
     let verdict = span.around(process_one(app, receipt, deadline_ms)).await;
-    if verdict == Verdict::Retry {
-        span.fails("retry");
-    }
-    span.end(app.clock.now_ms());
+    end_message_span(span, verdict, app.clock.now_ms());
     verdict
 }
 

@@ -4,7 +4,7 @@
 use flows::{
     origin::Origin,
     problem::ErrorChain,
-    sqs_event::{self, SqsBatch, SqsRecord, work_off},
+    sqs_event::{self, SqsBatch, SqsRecord, end_message_span, work_off},
     trace::Trace,
     verdict::Verdict,
 };
@@ -178,14 +178,11 @@ impl WorkMessage<'_> {
     async fn recorded(&self, batch: Option<SpanContext>) -> Verdict {
         let Self { app, record } = *self;
         let (trace, began_at_ms) = (record.trace(&app.random), app.clock.now_ms());
-        let mut span = record.span(&trace, batch, began_at_ms);
+        let span = record.span(&trace, batch, began_at_ms);
         let verdict = span
             .around(Box::pin(self.done(&trace, began_at_ms, &span)))
             .await;
-        if verdict == Verdict::Retry {
-            span.fails("retry");
-        }
-        span.end(app.clock.now_ms());
+        end_message_span(span, verdict, app.clock.now_ms());
         verdict
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flows::{
     problem::ErrorChain,
-    sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
+    sqs_event::{BatchResponse, SqsBatch, SqsRecord, end_message_span, work_off},
     verdict::Verdict,
 };
 use payments::{
@@ -151,7 +151,7 @@ async fn process_one(
         }
     };
     let attempt = record.receive_count();
-    let mut span = span_of(&app.clock, record, &event, batch);
+    let span = span_of(&app.clock, record, &event, batch);
     let attempted = async {
         match deliver(app, &event, attempt, replay, deadline_ms).await {
             Ok(()) => Verdict::Done,
@@ -159,10 +159,7 @@ async fn process_one(
         }
     };
     let verdict = span.around(attempted).await;
-    if verdict == Verdict::Retry {
-        span.fails("retry");
-    }
-    span.end(app.clock.now_ms());
+    end_message_span(span, verdict, app.clock.now_ms());
     verdict
 }
 

@@ -69,6 +69,15 @@ impl SqsBatch {
     }
 }
 
+/// Ends the span of the work on a message.
+pub fn end_message_span(mut span: Span, verdict: Verdict, at_ms: i64) {
+    match verdict {
+        Verdict::Done => {}
+        Verdict::Retry => span.fails("retry"),
+    }
+    span.end(at_ms);
+}
+
 /// Processes a batch: each record on its own, `side_by_side` at a time, with a verdict for each. No
 /// record is started with less than `least_ms` left before `deadline_ms` (Unix milliseconds): it
 /// would be cut off in the middle, and its message would be delivered again anyway.

@@ -6,11 +6,12 @@ use reqwest::StatusCode;
 use tracing::{info, warn};
 use wechatpay::{
     RequestId,
-    api::{BillLink, Interface, Refusal},
+    api::{BillLink, Interface, Method, Refusal},
 };
 
 use super::{
     Host, WechatApi, causes,
+    exchange::ended_with,
     limits::Limit,
     measured::{CallResult, MeasuredCall},
     wire,
@@ -52,8 +53,12 @@ impl WechatApi {
             .signed(download.outgoing, host, keys.as_ref(), &deadline)
             .await?;
         let sent_at_ms = self.0.clock.now_ms();
+        // It ends when the file begins to come.
+        let mut span = self.span(Interface::BillFile, Method::Get, host, sent_at_ms);
         // A time limit on the request would apply to the whole file.
         let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
+            span.fails("timeout");
+            span.end(self.0.clock.now_ms());
             warn!(
                 interface = Interface::BillFile.name(),
                 host = host.name(),
@@ -66,6 +71,11 @@ impl WechatApi {
             return Err(BillFileError::TimedOut);
         };
         self.watch(host, sent_at_ms, sent.as_ref().err());
+        match &sent {
+            Ok(answer) => ended_with(&mut span, answer.status().as_u16()),
+            Err(_) => span.fails("no_answer"),
+        }
+        span.end(self.0.clock.now_ms());
         // Until the file begins to come.
         let call = MeasuredCall {
             interface: Interface::BillFile,

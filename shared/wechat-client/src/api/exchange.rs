@@ -60,7 +60,13 @@ impl WechatApi {
     }
 
     /// The span of a call: HTTP's conventions, without the URL, which has the order's number.
-    fn span(&self, interface: Interface, method: Method, host: Host, at_ms: i64) -> Span {
+    pub(super) fn span(
+        &self,
+        interface: Interface,
+        method: Method,
+        host: Host,
+        at_ms: i64,
+    ) -> Span {
         let template = interface.url_template();
         let method = match method {
             Method::Get => "GET",
@@ -143,16 +149,21 @@ impl WechatApi {
     }
 }
 
+/// Says on a call's span which status came back.
+pub(super) fn ended_with(span: &mut Span, status: u16) {
+    span.set("http.response.status_code", status);
+    if status >= 400 {
+        span.fails(status.to_string());
+    }
+}
+
 /// Ends a call's span with what came back.
 fn end(mut span: Span, received: &HttpResult, at_ms: i64) {
     match received {
         Ok(Some(answer)) => {
-            span.set("http.response.status_code", answer.status);
+            ended_with(&mut span, answer.status);
             if let Some(request_id) = &answer.request_id {
                 span.set("wechatpay.request_id", request_id.as_str());
-            }
-            if answer.status >= 400 {
-                span.fails(answer.status.to_string());
             }
         }
         Ok(None) => span.fails("too_long"),

@@ -100,3 +100,22 @@ impl Interface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_the_path_that_the_interface_is_described_by() {
+        let described: Vec<&str> = include_str!("interface.rs")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("/// `")?.split_once(" /v3"))
+            .filter_map(|(_, path)| path.split('`').next())
+            .collect();
+        let templates = Interface::ALL.map(Interface::url_template);
+        assert_eq!(
+            templates.map(|path| path.trim_start_matches("/v3")),
+            described[..]
+        );
+    }
+}
