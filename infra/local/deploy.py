@@ -3,7 +3,7 @@
 Reads one JSON object from standard input:
 
     {"template": path, "stack": name, "endpoint": url, "region": name, "parameters": {name: value},
-     "binaries": {package: path of the compiled function}}
+     "binaries": {package: path of the compiled function}, "cloudwatch": url where metrics are asked for, or none}
 
 and prints one to standard output:
 
@@ -55,9 +55,12 @@ def main():
 def deploy(order):
     keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
     template = read_template(order["template"])
+    points_to_metrics = point_to_metrics(template, order.get("cloudwatch"))
     name_the_release(template, order["parameters"], keys)
     template = translate(template, order["parameters"], keys, order["region"])
     adaptations = adapt(template) + added(template) + dropped(template)
+    if points_to_metrics:
+        adaptations.append(point_to_metrics.__doc__)
     times_to_live = take_times_to_live(template)
     if times_to_live:
         adaptations.append(take_times_to_live.__doc__)
@@ -115,6 +118,15 @@ def name_the_release(template, parameters, keys):
     if "Release" in template.get("Parameters", {}) and "Release" not in parameters:
         inputs = json.dumps([template, parameters, keys], sort_keys=True, default=str)
         parameters["Release"] = hashlib.sha256(inputs.encode()).hexdigest()[:12]
+
+
+def point_to_metrics(template, url):
+    """Metrics: the engine makes none of the functions' lines, so the console asks this program for them
+    (AWS_ENDPOINT_URL_CLOUDWATCH)."""
+    console = template["Resources"].get("Console")
+    if url and console:
+        console["Properties"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_CLOUDWATCH"] = url
+    return bool(url and console)
 
 
 def translate(template, parameters, keys, region):

@@ -100,8 +100,12 @@ def write(built, variables, chosen, bridge):
     # A secret is in it.
     with open(chosen.write_to / "client.json", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         json.dump(settings | {"api_url": f"http://127.0.0.1:{chosen.api_port}"}, file, indent=1)
-    called = [each[name] for each in variables.values() for name in ("AWS_ENDPOINT_URL", "WECHATPAY_BASE_URL") if name in each]
+    called = [each[name] for each in variables.values() for name in CALLED if name in each]
     return sorted({urllib.parse.urlsplit(url).port for url in called})
+
+
+# The variables with the addresses that functions call.
+CALLED = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH", "WECHATPAY_BASE_URL")
 
 
 def with_variables(document, variables, folder):

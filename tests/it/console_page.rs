@@ -2,6 +2,7 @@
 //! screen and on a phone.
 
 mod difference;
+mod map;
 mod order;
 
 use std::path::Path;

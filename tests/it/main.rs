@@ -52,6 +52,7 @@ mod request_ids;
 mod restore;
 mod rotation;
 mod runbooks;
+mod service_map;
 mod settings;
 mod shared_number;
 mod spans;

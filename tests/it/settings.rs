@@ -70,6 +70,8 @@ fn the_console_names_everything_that_is_missing_and_needs_no_key() {
         "NOTICES_TABLE",
         "RECONCILE_WORK_QUEUE_URL",
         "CONSOLE_AUTH",
+        "METRICS_NAMESPACE",
+        "API_ID",
     ] {
         assert!(error.contains(name), "{name} is not named in: {error}");
     }

@@ -193,6 +193,8 @@ GRANTS = {
         items("OrdersTable", {"Query"}, ORDERS),
         items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
         sends("ReconcileWorkQueue"),
+        # Numbers about the account's parts, by no resource that a policy could name.
+        grant("*", {"cloudwatch:GetMetricData"}),
     ],
     "SendWebhook": [
         SPANS,

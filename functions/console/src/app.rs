@@ -2,7 +2,8 @@
 
 use flows::sandbox::Sandbox;
 use payments::reconcile::difference::SoloExplainLimit;
-use runtime::{clock::Clock, random::Random};
+use runtime::{aws::CloudWatch, clock::Clock, random::Random};
+use service_map::metric::StackNames;
 use stores::{
     notices::Notices, order_table::OrderTable, queues::Queue, reconciliation::ReconciliationTable,
 };
@@ -26,6 +27,9 @@ pub struct App {
     pub(crate) explain_alone: SoloExplainLimit,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// Where the service map's figures come from, and what they are named after there.
+    pub(crate) cloudwatch: CloudWatch,
+    pub(crate) names: StackNames,
 }
 
 impl App {
@@ -52,6 +56,8 @@ impl App {
             explain_alone: settings.explain_alone,
             clock: clock.clone(),
             random: random.clone(),
+            cloudwatch: aws.cloudwatch(settings.cloudwatch_endpoint.as_deref()),
+            names: settings.names,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod act;
 mod api;
+mod map;
 mod site;
 
 use flows::{

@@ -8,6 +8,7 @@ mod day;
 mod difference;
 mod layout;
 mod list;
+mod map;
 mod order;
 mod products;
 pub(crate) mod style;
@@ -22,6 +23,7 @@ use maud::{Markup, html};
 pub(crate) use chart::ChartDay;
 pub(crate) use day::{DayView, day};
 pub(crate) use difference::{DifferenceView, RejectedForm, difference};
+pub(crate) use map::{map, no_map};
 pub(crate) use order::order;
 
 use layout::layout;

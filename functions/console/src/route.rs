@@ -43,6 +43,8 @@ pub(crate) enum Page<'a> {
     Decide { date: &'a str, id: &'a str },
     /// `GET /console/orders/{order_no}`
     Order { order_no: &'a str },
+    /// `GET /console/map`
+    Map,
 }
 
 impl Route<'_> {
@@ -63,6 +65,7 @@ impl Route<'_> {
                 "/console/{date}/differences/{id}"
             }
             Self::Page(Page::Order { .. }) => "/console/orders/{order_no}",
+            Self::Page(Page::Map) => "/console/map",
         }
     }
 }
@@ -101,7 +104,8 @@ impl Page<'_> {
             | Self::Style
             | Self::Day { .. }
             | Self::Difference { .. }
-            | Self::Order { .. } => false,
+            | Self::Order { .. }
+            | Self::Map => false,
         }
     }
 }
@@ -121,6 +125,7 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
     Some(match *parts.as_slice() {
         ["console"] if get => Route::Page(Page::Latest),
         ["console", "style.css"] if get => Route::Page(Page::Style),
+        ["console", "map"] if get => Route::Page(Page::Map),
         ["console", "orders", order_no] if get => Route::Page(Page::Order { order_no }),
         ["console", date] if get => Route::Page(Page::Day { date }),
         ["console", date] if post => Route::Page(Page::Run { date }),
@@ -170,6 +175,8 @@ mod tests {
                 }),
             ),
             ("POST", "/console/orders/ORDER-1", None),
+            ("GET", "/console/map", page(Page::Map)),
+            ("GET", "/console/map/", None),
             (
                 "GET",
                 "/console/2026-08-01/differences/x-1",

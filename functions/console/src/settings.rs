@@ -2,7 +2,11 @@
 
 use flows::sandbox::FunctionSettings;
 use payments::reconcile::difference::SoloExplainLimit;
-use runtime::{aws::AwsSettings, env::SettingsReader};
+use runtime::{
+    aws::{AwsSettings, cloudwatch_endpoint},
+    env::SettingsReader,
+};
+use service_map::metric::StackNames;
 use stores::settings::{
     mchid, notices_table, orders_table, reconcile_work_url, reconciliation_table,
 };
@@ -34,6 +38,11 @@ pub struct Settings {
     pub explain_alone: SoloExplainLimit,
     /// `CONSOLE_AUTH`, with what belongs to it.
     pub auth: Auth,
+    /// `METRICS_NAMESPACE`, which is the stack's name, and `API_ID`: what the service map's metrics
+    /// are named after.
+    pub names: StackNames,
+    /// `AWS_ENDPOINT_URL_CLOUDWATCH`, where CloudWatch is not where the rest of AWS is.
+    pub cloudwatch_endpoint: Option<String>,
 }
 
 /// How a request says who asks.
@@ -84,8 +93,18 @@ impl FunctionSettings for Settings {
             },
         );
         let auth = auth(reader, aws);
+        let stack = reader.required("METRICS_NAMESPACE", "the name of the stack");
+        let api_id = reader.required("API_ID", "the id of the stack's HTTP API");
+        let cloudwatch_endpoint = cloudwatch_endpoint(reader);
+        let mchid = mchid?;
         Some(Self {
-            mchid: mchid?,
+            names: StackNames {
+                stack: stack?,
+                mchid: mchid.clone(),
+                api_id: api_id?,
+            },
+            cloudwatch_endpoint: cloudwatch_endpoint?,
+            mchid,
             reconciliation_table: reconciliation_table?,
             orders_table: orders_table?,
             notices_table: notices_table?,
@@ -176,6 +195,8 @@ mod tests {
             ("RECONCILE_WORK_QUEUE_URL", "https://sqs.example/q"),
             ("CONSOLE_AUTH", "jwt"),
             ("CONSOLE_GROUP", "finance"),
+            ("METRICS_NAMESPACE", "wechatpay"),
+            ("API_ID", "a1b2c3"),
         ])
     }
 
@@ -203,6 +224,19 @@ mod tests {
             vars.insert("AWS_ENDPOINT_URL", here);
             assert_eq!(read(&vars).unwrap().auth, Auth::Loopback, "{here}");
         }
+    }
+
+    #[test]
+    fn cloudwatch_may_be_elsewhere_and_over_plain_http_only_nearby() {
+        let mut vars = vars();
+        assert_eq!(read(&vars).unwrap().cloudwatch_endpoint, None);
+        let here = "http://127.0.0.1:8080/cloudwatch";
+        vars.insert("AWS_ENDPOINT_URL_CLOUDWATCH", here);
+        let endpoint = read(&vars).unwrap().cloudwatch_endpoint;
+        assert_eq!(endpoint.as_deref(), Some(here));
+        vars.insert("AWS_ENDPOINT_URL_CLOUDWATCH", "http://example.com");
+        let error = read(&vars).unwrap_err();
+        assert_eq!(error.names(), ["AWS_ENDPOINT_URL_CLOUDWATCH"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use payments::model::bill_date::BillName;
 use crate::breakdown::GapStatus;
 
 mod difference;
+pub(crate) mod map;
 pub(crate) mod order;
 mod run;
 mod time;

@@ -7,6 +7,7 @@ pub mod composite;
 pub mod emf;
 pub mod filter;
 pub mod math;
+pub mod metric_data;
 pub mod number;
 mod state;
 pub mod states;

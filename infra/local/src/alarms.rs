@@ -1,14 +1,16 @@
-//! What CloudWatch would do with this stack: metrics out of the functions' lines, and the states of
-//! all alarms at `/alarms`, as a page to a browser, else as JSON. The engine makes no metrics of
-//! lines, and evaluates neither metric math nor missing data.
+//! What CloudWatch would do with this stack: metrics out of the functions' lines, the states of
+//! all alarms at `/alarms`, as a page to a browser, else as JSON, and the metrics by
+//! `GetMetricData`, as AWS gives them. The engine makes no metrics of lines, and evaluates neither
+//! metric math nor missing data.
 
+mod metric_data;
 mod poll;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State as Shared;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use cloudwatch::CloudWatch;
 use cloudwatch::alarm::Alarm;
@@ -22,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+
+pub(crate) use metric_data::PATH as METRIC_DATA_PATH;
 
 /// Where the states are.
 pub(crate) const PATH: &str = "/alarms";
@@ -103,7 +107,9 @@ impl Alarms {
 
     /// The pages, to be added to the API.
     pub(crate) fn app(&self) -> Router {
-        let app = Router::new().route(PATH, get(show));
+        let app = Router::new()
+            .route(PATH, get(show))
+            .route(metric_data::ROUTE, post(metric_data::answer));
         app.with_state(self.clone())
     }
 
@@ -118,8 +124,20 @@ impl Alarms {
         }
     }
 
-    /// The API answered a call: the function behind it, or the API in its place with these words.
-    pub(crate) fn take_access(&self, route: &str, status: u16, in_its_place: Option<&str>) {
+    /// The time by the watch's clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+
+    /// The API answered a call that came at this time: the function behind it, or the API in its
+    /// place with these words.
+    pub(crate) fn take_access(
+        &self,
+        route: &str,
+        status: u16,
+        in_its_place: Option<&str>,
+        came_at_ms: i64,
+    ) {
         let line = self
             .0
             .access_log
@@ -127,10 +145,21 @@ impl Alarms {
             .replace("$context.status", &status.to_string())
             .replace("$context.error.message", in_its_place.unwrap_or("-"));
         self.take_line(&self.0.access_log_group, &line, self.0.clock.now_ms());
-        let failed = Number::whole(i64::from(status >= 500));
-        let of_the_api = self.metrics_of("AWS/ApiGateway", "5xx");
-        for metric in of_the_api {
-            self.put(metric, failed);
+        let took_ms = self.now_ms().saturating_sub(came_at_ms);
+        // Which API it is, an alarm says.
+        for metric in self.metrics_of("AWS/ApiGateway", "5xx") {
+            for (name, value) in [
+                ("Count", 1),
+                ("4xx", i64::from((400..500).contains(&status))),
+                ("5xx", i64::from(status >= 500)),
+                ("Latency", took_ms),
+            ] {
+                let metric = Metric {
+                    name: name.to_owned(),
+                    ..metric.clone()
+                };
+                self.put(metric, Number::whole(value));
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::alarms::Watched;
+use crate::alarms::{METRIC_DATA_PATH, Watched};
 use crate::arguments::NewParameters;
 use crate::failure::Failure;
 use crate::functions::{Programs, root};
@@ -54,14 +54,18 @@ pub(crate) struct Order {
     region: String,
     parameters: BTreeMap<String, String>,
     binaries: Programs,
+    /// Where functions ask for metrics.
+    #[serde(default)]
+    cloudwatch: Option<String>,
 }
 
 impl Order {
-    /// The template with these parameters and programs.
+    /// The template with these parameters and programs. The API's address answers for CloudWatch.
     pub(crate) fn new(
         engine: &Engine,
         parameters: &BTreeMap<&str, String>,
         programs: &Programs,
+        api_url: &str,
     ) -> Self {
         let parameters = parameters.iter();
         Self {
@@ -73,6 +77,7 @@ impl Order {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
             binaries: programs.clone(),
+            cloudwatch: Some(format!("{api_url}{METRIC_DATA_PATH}")),
         }
     }
 }

@@ -54,14 +54,14 @@ pub(crate) fn app(http: Http, prefix: String, alarms: Alarms) -> Router {
 }
 
 async fn forward(State(target): State<Arc<Target>>, request: Request<Body>) -> Response {
-    // Of these two the alarms want the calls; other routes have names that no path shows.
+    // Of two routes the alarms want the calls; others have names that no path shows.
     let route = format!("{} {}", request.method(), request.uri().path());
+    let came_at_ms = target.alarms.now_ms();
     let answer = answered(&target, request).await;
     // What API Gateway answers by itself has its own shape.
     let words = answer.extensions().get::<InItsPlace>().map(|it| it.0);
-    target
-        .alarms
-        .take_access(&route, answer.status().as_u16(), words);
+    let status = answer.status().as_u16();
+    target.alarms.take_access(&route, status, words, came_at_ms);
     answer
 }
 

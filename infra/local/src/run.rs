@@ -104,7 +104,7 @@ async fn set_up(
     let aws = Aws::new(&AwsSettings::local(engine.endpoint()), &resources.clock);
 
     let parameters = parameters(arguments.sealed_key, &api_url, resources.simulator_port);
-    let order = Order::new(&engine, &parameters, programs);
+    let order = Order::new(&engine, &parameters, programs, &api_url);
     let deployed = deploy(&engine, &order, &resources.state, progress).await?;
     let merchant = async {
         if arguments.sealed_key {

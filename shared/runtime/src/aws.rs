@@ -7,10 +7,12 @@
 //! compiled in: reading the platform's store is what makes a default client slow to start.
 //! Everything is built when it is first used, so a cold start makes no call.
 
+mod cloudwatch;
 mod counted;
 mod error;
 mod https;
 mod recorded;
+mod signed;
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +36,7 @@ use crate::env::SettingsReader;
 use counted::CountedAttempts;
 use recorded::RecordedCalls;
 
+pub use cloudwatch::{CloudWatch, cloudwatch_endpoint};
 pub use error::{AwsError, FailureKind};
 pub(crate) use https::connector;
 pub use https::https_client;

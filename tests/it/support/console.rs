@@ -373,7 +373,7 @@ pub(crate) async fn answer_to_event(app: &Arc<App>, event: &Value) -> Value {
     serde_json::to_value(answer).expect("JSON")
 }
 
-async fn serve_app(app: &Arc<App>) -> String {
+pub(crate) async fn serve_app(app: &Arc<App>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let app = Router::new().fallback(serve).with_state(Arc::clone(app));

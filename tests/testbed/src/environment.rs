@@ -13,6 +13,10 @@ pub const FIELDS_KEY_ID: &str = "fields";
 pub const SIGNING_KEY_ID: &str = "merchant";
 /// Where bills are kept.
 pub const EVIDENCE_BUCKET: &str = "evidence";
+/// The stack's name, which is the namespace of its metrics.
+pub const STACK: &str = "wechatpay";
+/// The id of the stack's API.
+pub const API_ID: &str = "a1b2c3d4e5";
 /// Who may use the console.
 pub const CONSOLE_GROUP: &str = "finance";
 /// Where AWS is for the SDK, if its calls never leave the process.
@@ -101,6 +105,8 @@ pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> En
         ("MERCHANT_SIGNING_KEY_ID", SIGNING_KEY_ID),
         ("WECHATPAY_MCHID", MCHID),
         ("WECHATPAY_APPIDS", &appids),
+        ("METRICS_NAMESPACE", STACK),
+        ("API_ID", API_ID),
     ];
     all.iter()
         .chain(more)

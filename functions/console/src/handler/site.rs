@@ -58,6 +58,7 @@ impl Request<'_> {
             }
             Page::Decide { date, id } => self.decide_by_form(input::day(date)?, id).await,
             Page::Order { order_no } => self.order(order_no).await,
+            Page::Map => Ok(self.map().await),
         }
     }
 

@@ -38,6 +38,9 @@ pub(super) fn layout(title: &str, viewer: Option<&Viewer>, body: Markup) -> Mark
                         }
                         span { "Reconciliation" }
                     }
+                    @if viewer.is_some() {
+                        a.elsewhere href="/console/map" { (text::map::TITLE) }
+                    }
                     @if let Some(name) = viewer.and_then(Viewer::name) {
                         p.person { "You are " (name) }
                     }

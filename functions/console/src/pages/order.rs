@@ -31,6 +31,7 @@ pub(crate) fn order(viewer: &Viewer, order_no: &OrderNo, way: Option<&Waterfall>
                 @if way.spans.iter().any(|span| !span.is_exact) { p.hint { (words::ROUGH) } }
                 section.card { (picture(way)) (legend()) }
                 section.card { (table(way)) }
+                p { a href="/console/map" { (words::TO_THE_MAP) } }
             }
         }
     };

@@ -8,6 +8,7 @@ pub(crate) const ROUGH: &str =
     "Steps with ~ are from an earlier version of this system, which kept seconds only.";
 pub(crate) const NO_ORDER: &str = "Our books have no order of this number.";
 pub(crate) const TO_THE_ORDER: &str = "The order’s way, as a picture";
+pub(crate) const TO_THE_MAP: &str = "How all parts did in the last hour: the service map";
 pub(crate) const PICTURE: &str =
     "The order’s way, one line for each step; the table below has the same";
 

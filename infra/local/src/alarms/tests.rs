@@ -41,8 +41,9 @@ fn state(alarms: &Alarms, name: &str) -> Value {
 fn what_the_api_answers_is_counted_and_an_alarm_says_since_when_and_why() {
     let clock = Clock::manual(wechatpay::UnixSeconds(1_785_556_800));
     let alarms = Alarms::over(watched(), clock.clone()).unwrap();
-    alarms.take_access("POST /x", 429, Some("Too Many Requests"));
-    alarms.take_access("POST /x", 503, None);
+    let now_ms = clock.now_ms();
+    alarms.take_access("POST /x", 429, Some("Too Many Requests"), now_ms);
+    alarms.take_access("POST /x", 503, None, now_ms - 40);
     clock.advance(std::time::Duration::from_secs(60));
     assert_eq!(alarms.evaluate(), ["failing is ALARM"]);
     for name in ["failures", "throttled", "failing"] {
