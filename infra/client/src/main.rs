@@ -15,6 +15,7 @@ mod deployment;
 mod doctor;
 mod events;
 mod keys;
+mod map;
 mod notices;
 mod orders;
 mod redrive;
@@ -88,6 +89,10 @@ What is wrong with a deployed stack, and what to do next:
 How old the keys of a deployed stack are, when they end, who signs, and what to do about one that is old or ends soon:
   cargo client keys status --stack NAME (or the variable STACK) [--json]
       exit status as above
+
+Which part of a deployed stack called which in the last hour, how often, how much of it failed, and how long it took:
+  cargo client map --stack NAME (or the variable STACK) [--json]
+      from CloudWatch's metrics, by one call of cloudwatch:GetMetricData
 
 What would fail at a deployment, before there is a stack:
   cargo client preflight [--stack NAME] [--parameters live.yaml] [--architecture arm64|x86_64] [--json]
@@ -205,6 +210,7 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("setup") => register::run(raw).await,
         Some("keys") => keys::run(raw).await,
         Some("doctor") => doctor::run(raw).await,
+        Some("map") => map::run(raw).await,
         Some("preflight") => doctor::preflight::run(raw).await,
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
