@@ -69,7 +69,31 @@ fn amiss(line: &Line, all: &[Value]) -> Vec<String> {
         let lacking = fields.map(|field| format!("no {field} in {one}"));
         lacking.collect::<Vec<_>>()
     };
-    found.into_iter().flat_map(lacks).collect()
+    let twice = all.iter().filter_map(|one| {
+        let cause = said_twice(one["error"].as_str()?)?;
+        Some(format!("`{cause}` is said twice in {one}"))
+    });
+    let twice: Vec<String> = twice.collect();
+    found.into_iter().flat_map(lacks).chain(twice).collect()
+}
+
+/// A cause that a chain of causes has a second time.
+fn said_twice(chain: &str) -> Option<&str> {
+    let parts: Vec<&str> = chain.split(": ").collect();
+    // Short ones are names, as of an operation.
+    let long = parts.iter().enumerate().filter(|(_, part)| part.len() > 20);
+    let mut again = long.filter(|(at, part)| parts[..*at].contains(part));
+    again.next().map(|(_, part)| *part)
+}
+
+#[test]
+fn a_chain_that_says_a_cause_twice_is_found() {
+    let cause = "the table did not answer in time";
+    assert_eq!(
+        said_twice(&format!("not read: {cause}: {cause}")),
+        Some(cause)
+    );
+    assert_eq!(said_twice(&format!("not read: {cause}: timed out")), None);
 }
 
 #[test]

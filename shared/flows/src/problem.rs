@@ -461,15 +461,21 @@ impl From<BadNumber> for Problem {
     }
 }
 
-/// An error with its whole chain of causes, on one line of the log.
+/// An error with its whole chain of causes, on one line of the log. A cause whose words the text
+/// before ends with is not said again.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
 impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            let text = cause.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
             source = cause.source();
         }
         Ok(())
