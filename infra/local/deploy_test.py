@@ -11,9 +11,9 @@ os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
 import deploy  # noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile", "send-webhook", "console", "notify-operators"]
+FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile", "send-webhook", "console", "notify-operators", "forward-errors"]
 # Made where a parameter asks for them alone.
-OPTIONAL = {"notify-operators"}
+OPTIONAL = {"notify-operators", "forward-errors"}
 KEYS = {name: f"{name}-0.zip" for name in FUNCTIONS}
 
 
@@ -85,11 +85,11 @@ class Adaptations(unittest.TestCase):
     def test_a_release_moves_each_alias_at_once_and_leaves_nothing_of_codedeploy(self):
         template = translated({})
         of = lambda kind: [r for r in template["Resources"].values() if r["Type"].startswith(kind)]
-        self.assertEqual(len(of("AWS::CodeDeploy::")), 9)
+        self.assertEqual(len(of("AWS::CodeDeploy::")), 10)
         self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Retain"})
         self.assertTrue(deploy.released_at_once(template))
         self.assertEqual(of("AWS::CodeDeploy::"), [])
-        self.assertEqual(len(of("AWS::Lambda::Alias")), 8)
+        self.assertEqual(len(of("AWS::Lambda::Alias")), 9)
         self.assertFalse([r for r in of("AWS::Lambda::Alias") if "UpdatePolicy" in r])
         self.assertEqual({r["DeletionPolicy"] for r in of("AWS::Lambda::Version")}, {"Delete"})
         self.assertFalse(deploy.released_at_once(template), "nothing is left to adapt")

@@ -37,6 +37,7 @@ mod days;
 mod deployed;
 mod documents;
 mod error_lines;
+mod forwarder;
 mod late_money;
 mod late_news;
 mod leases;

@@ -60,6 +60,24 @@ fn each_function_names_everything_that_is_missing_at_once() {
 }
 
 #[test]
+fn what_forwards_log_lines_names_everything_that_is_missing_and_needs_no_order() {
+    let error = refused!(forward_errors, &BTreeMap::<String, String>::new());
+    for name in [
+        "AWS_REGION",
+        "WECHATPAY_MCHID",
+        "KEYS_TABLE",
+        "SECRETS_KEY_ID",
+        "FORWARD_ERRORS_DLQ_URL",
+        "METRICS_NAMESPACE",
+    ] {
+        assert!(error.contains(name), "{name} is not named in: {error}");
+    }
+    for other in ["ORDERS_TABLE", "FIELDS_KEY_ID", "MERCHANT_SIGNER"] {
+        assert!(!error.contains(other), "{error}");
+    }
+}
+
+#[test]
 fn the_console_names_everything_that_is_missing_and_needs_no_key() {
     let error = refused!(console, &BTreeMap::<String, String>::new());
     for name in [

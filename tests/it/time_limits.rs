@@ -226,6 +226,22 @@ fn people_on_call_are_told_before_lambda_gives_up_and_with_a_dead_channel_within
     assert!(time_out("NotifyOperators") < lease && lease < hidden);
 }
 
+#[test]
+fn log_lines_are_forwarded_before_lambda_gives_up_with_a_sink_that_does_not_answer() {
+    use forward_errors::handler::{AFTERWARDS_MS, BEFORE_MS, REQUEST_MS};
+    let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).expect("positive"));
+    // The sinks, and their secrets side by side; what is put away, side by side.
+    let call = CallLimits::PROMPT.call();
+    assert_eq!((ms(BEFORE_MS), ms(AFTERWARDS_MS)), (call * 2, call));
+    // A request begins while there is time for its answer and for what comes after it.
+    let request = ms(log_sinks::CALL_MAX_MS) + ms(AFTERWARDS_MS);
+    assert_eq!(ms(REQUEST_MS), request);
+    // As many as go to Sentry of one delivery, if each takes a quarter of a second.
+    let all = Duration::from_millis(250) * 100 / 4;
+    let takes = ms(BEFORE_MS) + all + request;
+    fits("ForwardErrors", takes, time_out("ForwardErrors"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
     let testbed = Testbed::cold(TestbedOptions::default()).await;

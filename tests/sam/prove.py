@@ -125,6 +125,8 @@ INVOCATIONS = [
             "both come again",
         ),
     ),
+    # A delivery of lines would be for a sink, which nobody has set up.
+    ("forward-errors", "what CloudWatch Logs tries a function with", exactly(None, "nothing is forwarded")),
 ]
 
 # Those whose answer is the same whatever the tables hold, and whether or not the console is open.

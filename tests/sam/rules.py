@@ -20,6 +20,7 @@ import rules_dashboard
 import rules_channels
 import rules_events
 import rules_everywhere
+import rules_forwarding
 import rules_parameters
 import rules_queues
 import rules_releases
@@ -96,6 +97,7 @@ TIMEOUTS_S = {
     "Console": 29,
     # Three channels at their limits of time (tests/it/time_limits.rs).
     "NotifyOperators": 60,
+    "ForwardErrors": 60,
 }
 
 # WeChat Pay's limits a second: of refund queries, the lowest limit of its queries, and of refunds. Each sandbox gets a share.
@@ -116,6 +118,7 @@ def main():
     broken.extend(rules_everywhere.logging(document))
     broken.extend(rules_parameters.violations(document))
     broken.extend(rules_channels.conditions(document))
+    broken.extend(rules_forwarding.conditions(document))
     broken.extend(rules_alarms.namespace(document))
     broken.extend(rules_releases.shared(document))
     broken.extend(rules_releases.translated(translated()))
@@ -158,6 +161,7 @@ def violations(parameters, resources):
     resources = rules_everywhere.without_tags(resources)
     own = (throttling, domain, routes, permissions, concurrency, vpc, tables, evidence, keys, logs, schedule)
     others = (rules_roles, rules_queues, rules_events, rules_alarms, rules_composites, rules_dashboard, rules_releases, rules_channels)
+    others = (*others, rules_forwarding)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
 
@@ -242,7 +246,7 @@ def permits(permission, function):
 
 
 def permissions(_parameters, resources):
-    """Only the API may call each function, and only for its own routes."""
+    """Only the API may call each function, and only for its own routes; and CloudWatch Logs the one that forwards its lines."""
     execute = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/"
     expected = [
         {
@@ -254,6 +258,7 @@ def permissions(_parameters, resources):
         for function, patterns in CALLED_FOR.items()
         for pattern in patterns
     ]
+    expected.extend(rules_forwarding.permissions(resources))
     found = [resource["Properties"] for _, resource in of_type(resources, "AWS::Lambda::Permission")]
     if sorted(map(in_one_line, found)) != sorted(map(in_one_line, expected)):
         yield "another caller than the API may call a function, or the API may not call one"

@@ -10,7 +10,10 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 TAGS = {"application": "wechatpay-on-lambda", "mchid": {"Ref": "Mchid"}}
 
 # Services that have the same principal in China. Any other one is spelled with `AWS::URLSuffix`.
-SAME = ("apigateway", "backup", "cloudwatch", "cloudtrail", "codedeploy", "events", "lambda", "pipes", "scheduler", "sns")
+# A function is called by `logs`, as SAM writes it in each partition; a key is used by the one of its Region.
+SAME = (
+    "apigateway", "backup", "cloudwatch", "cloudtrail", "codedeploy", "events", "lambda", "logs", "pipes", "scheduler", "sns"
+)
 SAME_PRINCIPAL = {f"{name}.amazonaws.com" for name in SAME}
 # Those that have one for each Region.
 OF_A_REGION = {"logs.${AWS::Region}.${AWS::URLSuffix}"}

@@ -26,6 +26,8 @@ TRIES = {"ReconcileWorkQueue": 50, "NotificationsQueue": 16}
 AT_ONCE = {"NotificationsQueue": 2}
 # What goes on together is told together.
 WINDOW = {"NotificationsQueue": {"MaximumBatchingWindowInSeconds": 5}}
+# Dead letters of optional parts, which have what is elsewhere too.
+OPTIONAL = {"NotificationsDlq", "ForwardErrorsDlq"}
 # One message of these is minutes of work.
 ONE_BY_ONE = {"ReconcileWorkQueue"}
 
@@ -47,13 +49,17 @@ def violations(_parameters, resources):
     yield from policy(resources, "OrderEventsDlq", [only("OrderEventsDlq", ["OrderEventsPipeRole"], operator=False)])
     if resources["OrderEventsDlq"]["Properties"].get("RedriveAllowPolicy") != {"redrivePermission": "denyAll"}:
         yield "OrderEventsDlq is open to a queue"
+    # Lambda and the function send by the function's role; no queue leads there.
+    yield from policy(resources, "ForwardErrorsDlq", [only("ForwardErrorsDlq", ["ForwardErrorsRole"], operator=False)])
+    if resources["ForwardErrorsDlq"]["Properties"].get("RedriveAllowPolicy") != {"redrivePermission": "denyAll"}:
+        yield "ForwardErrorsDlq is open to a queue"
     for name, resource in of_type(resources, "AWS::SQS::Queue"):
         if resource["Properties"].get("KmsMasterKeyId") != arn("StorageKey"):
             yield f"{name} is not encrypted with the storage key"
-        # What was to be said to people on call is in CloudWatch too, and goes with the part that says it.
-        if name.endswith("Dlq") and name != "NotificationsDlq" and not is_kept(resource):
+        # What was to be said to people on call is in CloudWatch too, as log lines are, and goes with the part that says it.
+        if name.endswith("Dlq") and name not in OPTIONAL and not is_kept(resource):
             yield f"{name} would be lost with the stack"
-        if name == "NotificationsDlq" and {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
+        if name in OPTIONAL and {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
             yield f"{name} would keep its name from the next one"
         # A message's age is counted from its first sending.
         if name.endswith("Dlq") and resource["Properties"].get("MessageRetentionPeriod") != 14 * DAY_S:

@@ -10,7 +10,7 @@ from reading import kebab, of_type
 
 ALIAS = "live"
 # Of a tenth of few calls a new version might get none; in as many minutes, by a tenth more each minute, it gets some.
-FEW_CALLS = {"Reconcile", "Console", "NotifyOperators"}
+FEW_CALLS = {"Reconcile", "Console", "NotifyOperators", "ForwardErrors"}
 AT_ONCE = "AllAtOnce"
 NONE = [{"Ref": "AWS::NoValue"}]
 
@@ -25,7 +25,8 @@ SHARED = {"Type": gradual("Canary10Percent10Minutes"), "Role": {"Fn::GetAtt": ["
 def violations(_parameters, resources):
     for name, resource in of_type(resources, "AWS::Serverless::Function"):
         properties = resource["Properties"]
-        brakes = [{"Ref": f"{name}ReleaseErrorsAlarm"}, {"Ref": "ReleaseErrorLinesAlarm"}]
+        own = [] if name in rules_alarms.FAILS_WITH_OTHERS else [{"Ref": f"{name}ReleaseErrorsAlarm"}]
+        brakes = [*own, {"Ref": "ReleaseErrorLinesAlarm"}]
         expected = {"Alarms": {"Fn::If": ["ReleasesGradually", brakes, NONE]}}
         if name in FEW_CALLS:
             expected["Type"] = gradual("Linear10PercentEvery1Minute")

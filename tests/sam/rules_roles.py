@@ -218,6 +218,12 @@ GRANTS = {
             when="HasOperatorsTopic",
         ),
     ],
+    "ForwardErrors": [
+        SPANS,
+        items("KeysTable", {"GetItem"}, "log-sinks#${Mchid}"),
+        sends("ForwardErrorsDlq"),
+        unseals("log-sink", mchid=OWN),
+    ],
 }
 
 STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
@@ -302,7 +308,7 @@ PEOPLE = {
         grant("KeysTable", {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Scan"}),
         items("KeysTable", {"DeleteItem"}, "webhook#*"),
         grant(SECRETS_KEY, {"kms:Encrypt"}),
-        unseals(["apiv3-key", "client-key", "webhook-secret", "operator-channel"]),
+        unseals(["apiv3-key", "client-key", "webhook-secret", "operator-channel", "log-sink"]),
         *(
             grant(
                 key,
@@ -326,6 +332,7 @@ PEOPLE = {
         *(sends(name.replace("Dlq", "Queue")) for name in DEAD_LETTERS),
         grant("AWS::NoValue or NotificationsDlq if HasChannels", {f"sqs:{call}" for call in MOVES}),
         sends("AWS::NoValue or NotificationsQueue if HasChannels"),
+        grant("AWS::NoValue or ForwardErrorsDlq if ForwardsLogs", {f"sqs:{call}" for call in MOVES}),
         grant("OrdersTable/stream/*", {"dynamodb:GetShardIterator", "dynamodb:GetRecords"}),
         grant(PIPE, {"pipes:DescribePipe"}),
     ],
@@ -481,7 +488,7 @@ def settings(resources):
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
         given = set() if function == "Console" else {"KeysTable", SECRETS_KEY}
         for value in resource["Properties"]["Environment"]["Variables"].values():
-            if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key", "Bucket")):
+            if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Dlq", "Key", "Bucket")):
                 given.add(value["Ref"])
             elif isinstance(value, dict) and "Fn::If" in value and name_of(value) in (SIGNING_KEY, FIELDS_KEY):
                 given.add(name_of(value))

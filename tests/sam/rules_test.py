@@ -15,6 +15,7 @@ import rules_alarms
 import rules_channels
 import rules_composites
 import rules_everywhere
+import rules_forwarding
 import rules_parameters
 import rules_releases
 import rules_roles
@@ -43,6 +44,7 @@ HELD = {
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Logs::MetricFilter",
+    "AWS::Logs::SubscriptionFilter",
     "AWS::SNS::Subscription",
 }
 
@@ -293,6 +295,42 @@ class Channels(unittest.TestCase):
                     changed = {**resources, "StorageKey": copy.deepcopy(resources["StorageKey"])}
                     change(changed["StorageKey"]["Properties"]["KeyPolicy"]["Statement"][index], path)
                     self.assertTrue(broken({}, changed), f"{path} {change.__name__}")
+
+
+class Forwarding(unittest.TestCase):
+    def test_the_optional_part_is_whole_or_absent(self):
+        resources = document()["Resources"]
+        optional = [name for name, resource in resources.items() if str(resource.get("Condition")).startswith("Forwards")]
+        self.assertGreater(len(optional), 25)
+        for name in [*optional, "WebhooksQueue"]:
+            changed = {**resources, name: {key: value for key, value in resources[name].items() if key != "Condition"}}
+            if name == "WebhooksQueue":
+                changed[name]["Condition"] = "ForwardsLogs"
+            self.assertTrue(broken({}, changed), name)
+        self.assertEqual(list(rules_forwarding.conditions(document())), [])
+        for section, names in (("Conditions", rules_forwarding.CONDITIONS), ("Parameters", ["LogForwarding"])):
+            for name in names:
+                for path in paths(document()[section][name]):
+                    if path in (("Description",), ("Type",)):
+                        continue
+                    changed = document()
+                    altered(changed[section][name], path)
+                    self.assertTrue(list(rules_forwarding.conditions(changed)), f"{name} {path}")
+
+    def test_a_filter_waits_for_its_permission_and_none_is_of_the_function_itself(self):
+        for function in rules_forwarding.subscribed(document()["Resources"]):
+            name, _ = rules_forwarding.of(function)
+            changed = document()["Resources"]
+            del changed[name]["DependsOn"]
+            self.assertTrue(broken({}, changed), name)
+        changed = document()["Resources"]
+        name, _ = rules_forwarding.of("Console")
+        changed["ForwardErrorsOfItself"] = copy.deepcopy(changed[name])
+        changed["ForwardErrorsOfItself"]["Properties"]["LogGroupName"] = {"Ref": "ForwardErrorsLogs"}
+        self.assertTrue(broken({}, changed))
+        changed = document()["Resources"]
+        del changed["ForwardErrors"]["Properties"]["DeadLetterQueue"]
+        self.assertTrue(broken({}, changed))
 
 
 class Releases(unittest.TestCase):

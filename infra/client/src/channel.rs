@@ -207,7 +207,7 @@ fn place(args: &mut Args, name: &'static str) -> Result<Option<u32>, UsageError>
 }
 
 /// An address or a secret in a text file; what an editor adds at its ends does not count.
-fn read(path: &str) -> Result<Zeroizing<String>, Box<dyn Error>> {
+pub(crate) fn read(path: &str) -> Result<Zeroizing<String>, Box<dyn Error>> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let text = text.map_err(|error| format!("{path} cannot be read: {error}"))?;
     let trimmed = text.trim_start_matches('\u{feff}').trim();

@@ -10,6 +10,7 @@ mod finding;
 mod functions;
 mod keys;
 pub(crate) mod keys_status;
+mod log_sinks;
 mod parameters;
 mod policies;
 pub(crate) mod preflight;
@@ -137,7 +138,11 @@ impl Examination<'_> {
             Check::Keys => keys::findings(calls, stack).await?.into(),
             Check::Tables => tables::findings(calls, stack).await?.into(),
             Check::Queues => queues::findings(calls, stack).await?.into(),
-            Check::Functions => functions::findings(calls, stack).await?.into(),
+            Check::Functions => {
+                let mut found = functions::findings(calls, stack).await?;
+                found.extend(log_sinks::findings(calls, stack).await?);
+                found.into()
+            }
             Check::Roles => roles::findings(calls, stack).await?.into(),
             Check::Quotas => quotas::examine(calls, stack).await?,
             Check::Schedules => schedules::findings(calls, stack).await?.into(),

@@ -15,6 +15,7 @@ mod deployment;
 mod doctor;
 mod events;
 mod keys;
+mod log_sink;
 mod map;
 mod notices;
 mod orders;
@@ -158,6 +159,14 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
   cargo client setup channel test --name NAME
       sends a message there from here
   cargo client setup channel remove --name NAME
+  cargo client setup log-sink add --kind sentry --dsn-file F
+  cargo client setup log-sink add --kind loki --address URL [--tenant T] [--user U --password-file F | --token-file F]
+      brings log lines there (the stack's parameter LogForwarding): errors to Sentry, and all that is forwarded to Loki. The file
+      F has the project's DSN, the password or the token
+  cargo client setup log-sink list
+  cargo client setup log-sink test --kind sentry|loki
+      sends a line there from here
+  cargo client setup log-sink remove --kind sentry|loki
 
 The merchant's private key in KMS; each takes --mchid M --signing-key-id K (the output MerchantSigningKeyId), or the variables
 WECHATPAY_MCHID, MERCHANT_SIGNING_KEY_ID:

@@ -102,6 +102,12 @@ fn outputs_of(queue: &str) -> Result<&'static str, UsageError> {
              infra/runbooks/dead-letters.md says how its events are sent",
         ));
     }
+    if queue.trim_end_matches("-dlq") == "forward-errors" {
+        return Err(UsageError::Conflict(
+            "forward-errors-dlq has events that call the function forward-errors again, and no queue lies before it: \
+             infra/runbooks/logs.md says how they are sent",
+        ));
+    }
     let named = QUEUES
         .into_iter()
         .find(|(name, _)| queue == *name || queue.strip_suffix("-dlq") == Some(name));

@@ -29,6 +29,7 @@ use crate::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
         optional_signing_key, waits_for_its_import,
     },
+    log_sink,
     secret_file::SecretFile,
     show, webhook,
 };
@@ -45,12 +46,13 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("revoke") => revoke(raw).await?,
         Some("webhook") => webhook::run(raw).await?,
         Some("channel") => channel::run(raw).await?,
+        Some("log-sink") => log_sink::run(raw).await?,
         Some("show") => show::run(raw).await?,
         Some(other) => return Err(UsageError::Command(format!("setup {other}")).into()),
         None => {
             return Err(UsageError::Missing(
                 "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, \
-                 remove-merchant-certificate, client, limit, revoke, webhook or channel"
+                 remove-merchant-certificate, client, limit, revoke, webhook, channel or log-sink"
                     .to_owned(),
             )
             .into());

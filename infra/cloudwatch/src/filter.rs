@@ -113,11 +113,15 @@ impl Condition {
     }
 
     fn holds(&self, line: &Value) -> bool {
-        let logged = |field: &str| line.get(field).and_then(Value::as_str);
+        let found = |field: &str| {
+            let mut names = field.split('.');
+            names.try_fold(line, |value, name| value.get(name))
+        };
+        let logged = |field: &str| found(field).and_then(Value::as_str);
         match self {
             Self::Is(field, value) => logged(field).is_some_and(|logged| fits(value, logged)),
             Self::IsNot(field, value) => logged(field).is_some_and(|logged| !fits(value, logged)),
-            Self::NotExists(field) => line.get(field).is_none(),
+            Self::NotExists(field) => found(field).is_none(),
         }
     }
 }

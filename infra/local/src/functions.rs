@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::failure::Failure;
 
 /// The functions' packages; each makes one program of the same name.
-pub(crate) const PACKAGES: [&str; 8] = [
+pub(crate) const PACKAGES: [&str; 9] = [
     "create-order",
     "manage-order",
     "receive-callback",
@@ -19,6 +19,7 @@ pub(crate) const PACKAGES: [&str; 8] = [
     "send-webhook",
     "console",
     "notify-operators",
+    "forward-errors",
 ];
 
 pub(crate) type Programs = BTreeMap<String, PathBuf>;
@@ -128,7 +129,7 @@ mod tests {
         let message = complete(programs).unwrap_err().to_string();
         assert_eq!(
             message,
-            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console, notify-operators"
+            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console, notify-operators, forward-errors"
         );
     }
 

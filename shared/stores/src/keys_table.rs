@@ -3,9 +3,10 @@
 //! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs
 //! to the merchant's own keys; `client#<keyid>` holds one key of an API client;
 //! `webhook#<client_id>` holds a client's webhook URL, and the secrets that sign its webhooks;
-//! `channels#<mchid>` how people on call are told of alarms ([`channels`]). All are read when first
-//! needed and cached for a minute, so that an added or revoked key takes effect everywhere within a
-//! minute, and a busy sandbox reads them once a minute.
+//! `channels#<mchid>` how people on call are told of alarms ([`channels`]); `log-sinks#<mchid>` the
+//! systems that log lines are forwarded to ([`log_sinks`]). All are read when first needed and
+//! cached for a minute, so that an added or revoked key takes effect everywhere within a minute,
+//! and a busy sandbox reads them once a minute.
 //!
 //! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`],
 //! [`MerchantKeys::signer`], [`KeysTable::client_key`], [`KeysTable::webhook`]), since each
@@ -20,6 +21,7 @@ mod endpoint;
 mod error;
 mod fields;
 mod item;
+pub mod log_sinks;
 mod merchant_keys;
 mod names;
 pub mod overview;
@@ -96,6 +98,7 @@ struct Shared {
     missing: TimedCache<String, ()>,
     webhooks: TimedCache<String, Option<Arc<Webhook>>>,
     channels: TimedCache<(), Vec<channels::Channel>>,
+    log_sinks: TimedCache<(), Vec<log_sinks::StoredSink>>,
 }
 
 impl KeysTable {
@@ -124,6 +127,7 @@ impl KeysTable {
             missing: TimedCache::new(MISSING_MAX),
             webhooks: TimedCache::new(WEBHOOKS_MAX),
             channels: TimedCache::new(1),
+            log_sinks: TimedCache::new(1),
         });
         Self {
             shared,

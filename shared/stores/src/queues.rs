@@ -164,6 +164,27 @@ impl Queue {
         self.hand_over(message).await
     }
 
+    /// Puts away what a function that is called asynchronously will never be done with, in the form
+    /// in which Lambda leaves an event there that failed three times: its bytes, and why. This is a
+    /// dead-letter queue.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn put_away(&self, event: String, why: &str) -> Result<(), QueueError> {
+        let why = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(why)
+            .build()
+            .map_err(|error| self.failed(error.into()))?;
+        let message = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(within_xml(event))
+            .message_attributes("ErrorMessage", why);
+        self.hand_over(message).await
+    }
+
     /// Hides a message that was received for `after_s` seconds from now; then it comes again,
     /// unless it was deleted, or has been received as often as the queue allows and goes to its
     /// dead-letter queue. `receipt_handle` is the one of its latest receipt.

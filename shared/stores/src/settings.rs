@@ -74,6 +74,14 @@ pub fn notifications_url(reader: &mut SettingsReader<'_>) -> Option<String> {
     )
 }
 
+/// Reads `FORWARD_ERRORS_DLQ_URL`.
+pub fn forward_errors_dlq_url(reader: &mut SettingsReader<'_>) -> Option<String> {
+    reader.required(
+        "FORWARD_ERRORS_DLQ_URL",
+        "the URL of the dead-letter queue forward-errors-dlq",
+    )
+}
+
 /// Reads `NOTICES_TABLE`.
 pub fn notices_table(reader: &mut SettingsReader<'_>) -> Option<String> {
     reader.required("NOTICES_TABLE", "the name of the notices table")

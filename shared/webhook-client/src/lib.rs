@@ -12,6 +12,7 @@
 //! there.
 
 mod channel;
+mod sink;
 
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ use runtime::{
 use tokio::sync::OnceCell;
 
 pub use channel::ChannelError;
+pub use sink::SinkError;
 
 /// Sends webhooks. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -91,6 +93,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// An answer with its headers, which only some callers read.
+struct Received {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    body: Vec<u8>,
+}
+
 impl WebhookHttp {
     /// A sender that goes so far. The client is built at the first webhook.
     pub fn new(reach: Reach, clock: Clock) -> Self {
@@ -133,6 +142,24 @@ impl WebhookHttp {
         body: String,
         within: Duration,
     ) -> Result<Answer, NoAnswer> {
+        let received = self
+            .send(url, "application/json", headers, body, within)
+            .await?;
+        Ok(Answer {
+            status: received.status,
+            body: received.body,
+        })
+    }
+
+    /// Posts a body of this type.
+    async fn send(
+        &self,
+        url: &WebhookUrl,
+        content_type: &'static str,
+        headers: impl Iterator<Item = (&'static str, &str)>,
+        body: String,
+        within: Duration,
+    ) -> Result<Received, NoAnswer> {
         let client = self
             .0
             .http
@@ -142,7 +169,7 @@ impl WebhookHttp {
         let began_ms = self.0.clock.now_ms();
         let mut request = client
             .post(url.parsed().clone())
-            .header("content-type", "application/json")
+            .header("content-type", content_type)
             .timeout(within)
             .body(body);
         for (name, value) in headers {
@@ -162,7 +189,7 @@ impl WebhookHttp {
                 return Err(none);
             }
         };
-        let status = answer.status().as_u16();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let mut body = Vec::new();
         // The status has arrived: an error in the body does not change it.
         while let Ok(Some(chunk)) = answer.chunk().await {
@@ -176,7 +203,11 @@ impl WebhookHttp {
             span.fails(status.to_string());
         }
         span.end(self.0.clock.now_ms());
-        Ok(Answer { status, body })
+        Ok(Received {
+            status,
+            headers,
+            body,
+        })
     }
 }
 

@@ -211,6 +211,11 @@ fn figures() -> Vec<Figure> {
         ),
         // These tell by themselves.
         dead("notifications-dlq", "", "NotificationsDlq"),
+        dead(
+            "forward-errors-dlq",
+            "forward-errors-failing",
+            "ForwardErrorsDlq",
+        ),
         old("notifications-age", "", "NotificationsQueue", 301, 3),
         Figure {
             alarm: "order-events-failed".to_owned(),
@@ -237,6 +242,18 @@ fn figures() -> Vec<Figure> {
             ],
             bad: 1,
             minutes: 1,
+        });
+    }
+    // Lambda tries again by itself, and a sink's failure takes no release back.
+    for (metric, suffix) in [("Errors", "errors"), ("Throttles", "throttles")] {
+        all.push(Figure {
+            alarm: format!("forward-errors-{suffix}"),
+            notifies: "forward-errors-failing",
+            namespace: "AWS/Lambda",
+            metric,
+            dimensions: vec![("FunctionName", "ForwardErrors".to_owned())],
+            bad: 1,
+            minutes: 15,
         });
     }
     for (name, function, notifies) in [

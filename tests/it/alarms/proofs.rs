@@ -9,6 +9,22 @@ use super::template_alarms::CloudWatch;
 /// Alarms and tests.
 const PROOFS: &[(&str, &str)] = &[
     (
+        "forward-errors-dlq",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
+        "forward-errors-errors",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
+        "forward-errors-throttles",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
+        "forward-errors-failing",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
         "notifications-dlq",
         "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
     ),

@@ -123,8 +123,24 @@ cargo client redrive notifications --stack "$STACK""#;
 const SILENCE: &str = r#"aws cloudwatch disable-alarm-actions --alarm-names "$STACK-wechat-pay-failing"
 aws cloudwatch enable-alarm-actions --alarm-names "$STACK-wechat-pay-failing""#;
 
+/// The commands of infra/runbooks/logs.md for what lines are forwarded to.
+const SINKS: &str = r#"cargo client setup log-sink add --kind sentry --dsn-file dsn.txt
+cargo client setup log-sink add --kind loki --address https://loki.example.com --tenant shop --user 42 --password-file password.txt
+cargo client setup log-sink list
+cargo client setup log-sink test --kind sentry
+rm dsn.txt password.txt"#;
+
+/// The commands that show which lines were not taken, and why.
+const NOT_TAKEN: &str = r#"aws sqs receive-message --queue-url "$(output ForwardErrorsDlqUrl)" --max-number-of-messages 10 --message-attribute-names All --query 'Messages[].MessageAttributes.ErrorMessage.StringValue'
+logs forward-errors '{ $.level = "WARN" }'
+cargo client setup log-sink test --kind sentry"#;
+
+/// The commands that send them again.
+const FORWARD_AGAIN: &str = r#"aws lambda invoke --function-name "$STACK-forward-errors" --qualifier live --invocation-type Event --payload fileb://event.json answer.json
+aws sqs delete-message --queue-url "$(output ForwardErrorsDlqUrl)" --receipt-handle HANDLE"#;
+
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 56] = [
+pub(super) const NOT_RUN: [(&str, &str); 59] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -291,6 +307,18 @@ pub(super) const NOT_RUN: [(&str, &str); 56] = [
     (
         CHANNELS,
         "they need robots; infra/client/tests/it/channels.rs runs them",
+    ),
+    (
+        SINKS,
+        "they need sinks; infra/client/tests/it/log_sinks.rs runs them",
+    ),
+    (
+        NOT_TAKEN,
+        "the local stack forwards no lines; tests/it/forwarder stages what they find",
+    ),
+    (
+        FORWARD_AGAIN,
+        "the local stack forwards no lines; tests/it/forwarder sends such events again",
     ),
     (TEST_ALARM, "the local stack tells nobody"),
     (

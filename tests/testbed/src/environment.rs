@@ -30,7 +30,9 @@ pub const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
 pub const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
 /// The same for what people on call are to be told.
 pub const NOTIFICATIONS: &str = "http://aws.invalid/000000000000/notifications";
-/// The same for reconciliations.
+/// Where `forward-errors` puts away what no log sink takes.
+pub const FORWARD_ERRORS_DLQ: &str = "http://aws.invalid/000000000000/forward-errors-dlq";
+/// The same as the others for reconciliations.
 pub const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";
 
 /// The names of the tables. The template has each behind the name of its stack.
@@ -83,6 +85,7 @@ pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> En
         queue(WORK),
         queue(NOTIFICATIONS),
     );
+    let forward_errors_dlq = queue(FORWARD_ERRORS_DLQ);
     let all = [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "local"),
@@ -98,6 +101,7 @@ pub fn environment(tables: &Tables, endpoint: &str, more: &[(&str, &str)]) -> En
         ("WEBHOOKS_QUEUE_URL", &webhooks),
         ("RECONCILE_WORK_QUEUE_URL", &work),
         ("NOTIFICATIONS_QUEUE_URL", &notifications),
+        ("FORWARD_ERRORS_DLQ_URL", &forward_errors_dlq),
         ("RECONCILE_REPAIRS", "true"),
         ("EVIDENCE_BUCKET", EVIDENCE_BUCKET),
         ("SECRETS_KEY_ID", SECRETS_KEY_ID),

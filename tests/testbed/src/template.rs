@@ -56,11 +56,19 @@ pub fn resources(of_type: &str) -> impl Iterator<Item = (&'static str, &'static 
 }
 
 /// The limits of the queue of this name, which is without the stack's; `None` if there is no such
-/// queue, or none that has a dead-letter queue.
+/// queue, or SQS itself fills it with what another one gives up.
 pub fn queue_limits(name: &str) -> Option<QueueLimits> {
     resources("AWS::SQS::Queue").find_map(|(_, queue)| {
         if within_stack(queue.get("QueueName")?.as_str()?) != name {
             return None;
+        }
+        // No queue leads there: who sends to it is a function, Lambda, or the Pipe.
+        let allowed = queue.pointer("/RedriveAllowPolicy/redrivePermission");
+        if allowed.and_then(Value::as_str) == Some("denyAll") {
+            return Some(QueueLimits {
+                max_receive_count: u32::MAX,
+                visibility_s: 30,
+            });
         }
         let count = queue.pointer("/RedrivePolicy/maxReceiveCount")?.as_u64()?;
         Some(QueueLimits {

@@ -11,7 +11,7 @@ use super::stack::{Resource, Stack};
 
 /// Whose roles may send to each queue, as the template has it (the stack that `doctor` is tested on
 /// is deployed from it). SQS itself fills a dead-letter queue.
-const SENDERS: [(&str, &[&str]); 11] = [
+const SENDERS: [(&str, &[&str]); 12] = [
     (
         "PaymentRequestsQueue",
         &[
@@ -34,6 +34,7 @@ const SENDERS: [(&str, &[&str]); 11] = [
     ("OrderEventsDlq", &["OrderEventsPipeRole"]),
     ("NotificationsQueue", &[]),
     ("NotificationsDlq", &[]),
+    ("ForwardErrorsDlq", &["ForwardErrorsRole"]),
 ];
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use operator_channels::Severity;
 use crate::cloud::{Cloud, printed};
 
 /// A robot that gives each request this answer, and hands over what it got.
-fn robot(answer: &'static str) -> (String, Receiver<String>) {
+pub(crate) fn robot(answer: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (got, all) = channel();

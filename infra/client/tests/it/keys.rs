@@ -569,7 +569,12 @@ async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
     .concat();
     let channel = ["channel", "add", "--name", "mail", "--kind", "sns"];
     let channel = [&channel[..], &["--page", "1"]].concat();
-    let rest: [&[&str]; 11] = [
+    let sink = ["log-sink", "add", "--kind", "loki"];
+    let sink = [&sink[..], &["--address", "https://loki.example"]].concat();
+    let rest: [&[&str]; 14] = [
+        &sink,
+        &["log-sink", "list"],
+        &["log-sink", "remove", "--kind", "loki"],
         &channel,
         &["channel", "list"],
         &["channel", "remove", "--name", "mail"],

@@ -9,6 +9,7 @@ mod cloud;
 mod credentials;
 mod doctor;
 mod keys;
+mod log_sinks;
 mod notices;
 mod policies;
 mod redrive;

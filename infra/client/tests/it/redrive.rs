@@ -442,6 +442,11 @@ fn a_message_that_cannot_be_moved_is_refused_with_the_reason() {
             "infra/runbooks/dead-letters.md",
         ),
         (
+            vec!["forward-errors-dlq", "--stack", STACK],
+            2,
+            "infra/runbooks/logs.md",
+        ),
+        (
             vec!["webhooks", "--stack", STACK, "--max", "0"],
             2,
             "--max is at least 1",

@@ -283,6 +283,7 @@ const FUNCTION: Dimension = in_field(
         "send-webhook",
         "console",
         "notify-operators",
+        "forward-errors",
     ],
 );
 

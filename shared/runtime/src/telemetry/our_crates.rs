@@ -1,10 +1,12 @@
 //! Which crates are ours.
 
 /// Our crates: only these may say more than `info`.
-pub(super) const OURS: [&str; 18] = [
+pub(super) const OURS: [&str; 20] = [
     "console",
     "create_order",
     "flows",
+    "forward_errors",
+    "log_sinks",
     "manage_order",
     "message_signatures",
     "notify_operators",

@@ -2,6 +2,7 @@
 
 mod channels;
 mod clients;
+mod log_sinks;
 mod merchant;
 mod webhooks;
 

@@ -25,7 +25,7 @@ use super::receiver::{Answers, Keys, Receiver};
 
 pub(crate) const STACK: &str = "tea";
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "create-order",
     "manage-order",
     "receive-callback",
@@ -34,6 +34,7 @@ const FUNCTIONS: [&str; 8] = [
     "send-webhook",
     "console",
     "notify-operators",
+    "forward-errors",
 ];
 
 /// What the engine's CloudFormation drops or has not: as a stack on AWS stands after a deployment.
@@ -96,6 +97,16 @@ pub(crate) fn with_channels() -> Change {
         &["Action=DescribeStacks"],
         "<ParameterKey>OperatorChannels</ParameterKey>",
         "<ParameterKey>OperatorChannels</ParameterKey><ParameterValue>on</ParameterValue></member>\
+         <member><ParameterKey>Given</ParameterKey>",
+    )
+}
+
+/// Where the stack forwards log lines.
+pub(crate) fn with_forwarding() -> Change {
+    Change::replace(
+        &["Action=DescribeStacks"],
+        "<ParameterKey>LogForwarding</ParameterKey>",
+        "<ParameterKey>LogForwarding</ParameterKey><ParameterValue>errors</ParameterValue></member>\
          <member><ParameterKey>Given</ParameterKey>",
     )
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
 use crate::doctor::receiver::Answers;
-use crate::doctor::stage::{ACCOUNT_SETTINGS, stage, with_channels};
+use crate::doctor::stage::{ACCOUNT_SETTINGS, stage, with_channels, with_forwarding};
 
 /// What puts back what was deleted.
 const PUT_BACK: &str = "infra/runbooks/doctor.md, Put back what was changed by hand";
@@ -256,6 +256,18 @@ fn alarms_that_are_on_or_gone_or_reach_no_person_are_found() {
     stage.setup(&mail);
     stage.doctor_where(&[with_channels()]).is_well();
     stage.setup(&["channel", "remove", "--name", "mail"]);
+}
+
+#[test]
+fn lines_that_are_forwarded_and_have_nowhere_to_go_are_found() {
+    let stage = stage();
+    stage
+        .doctor_where(&[with_forwarding()])
+        .is_only("log-sinks-missing");
+    let loki = ["log-sink", "add", "--kind", "loki"];
+    stage.setup(&[&loki[..], &["--address", "https://loki.example"]].concat());
+    stage.doctor_where(&[with_forwarding()]).is_well();
+    stage.setup(&["log-sink", "remove", "--kind", "loki"]);
 }
 
 #[test]
