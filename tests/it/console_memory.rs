@@ -177,6 +177,8 @@ impl FilledConsole {
             ("WECHATPAY_MCHID", MCHID),
             ("CONSOLE_AUTH", "jwt"),
             ("CONSOLE_GROUP", "finance"),
+            ("METRICS_NAMESPACE", "wechatpay"),
+            ("API_ID", "a1b2c3d4e5"),
         ];
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let vars = BTreeMap::from(vars);
