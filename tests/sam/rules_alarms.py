@@ -157,8 +157,8 @@ def expected(resources):
     found["WebhooksRuleAlarm"] = above("AWS/Events", "FailedInvocations", rule, 0)
     found["WebhooksRuleGaveUpAlarm"] = above("AWS/Events", "InvocationsSentToDlq", rule, 0)
     found["MoneyParkedAlarm"] = some_of("parked", "MoneyParked", 1)
-    # What no channel takes is tried again after an hour at the latest.
-    found["NotificationsRefusedAlarm"] = some_of("refused", "OperatorsNotTold", 12)
+    # What no channel takes is tried again an hour after the end of an attempt at the latest. So it stays on meanwhile.
+    found["NotificationsRefusedAlarm"] = some_of("refused", "OperatorsNotTold", 14)
     found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(3600, 168, 1)
     found["NewErrorLinesAlarm"] = above(*NEW_ERROR_LINES, None, 0) | within(300, 1, 1)
     # The objectives' metrics and this one have no dimension.
