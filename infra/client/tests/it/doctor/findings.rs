@@ -78,16 +78,200 @@ fn each_kind_of_finding_is_brought_about_by_a_test() {
         assert!(kinds.contains(known), "{kinds:?}");
     }
     let own = Path::new(file!()).file_name().unwrap();
-    let tests: String = rust_files(&root().join("tests"))
+    let tests: Vec<String> = rust_files(&root().join("tests"))
         .into_iter()
         .filter(|path| path.file_name() != Some(own))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
-    let untested: Vec<&&str> = kinds
-        .iter()
-        .filter(|kind| !tests.contains(&format!("\"{kind}\"")))
-        .collect();
+    let expected: BTreeSet<&str> = tests.iter().flat_map(|test| expected(test)).collect();
+    let untested: Vec<&&str> = kinds.difference(&expected).collect();
     assert!(untested.is_empty(), "no test expects {untested:?}");
+    // A list of kinds that is kept by hand names no other.
+    let by_hand = BTreeSet::from(super::CHANGED_BY_HAND);
+    let unknown: Vec<&&str> = by_hand.difference(&kinds).collect();
+    assert!(unknown.is_empty(), "no check finds {unknown:?}");
+}
+
+/// What a test calls, or asserts, to expect kinds of findings.
+const EXPECTING: [&str; 4] = [
+    "is_only(",
+    "breaks(",
+    "breaks_and_is_mended_as_it_says(",
+    "assert_eq!(",
+];
+
+/// The kinds that tests expect: given as they are, by a name that a `let` binds, or one after the
+/// other in the list of a `for`. Texts that stand elsewhere do not count.
+fn expected(tests: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let code: BTreeSet<usize> = code(tests).map(|(at, ..)| at).collect();
+    for expecting in EXPECTING {
+        let calls = tests.match_indices(expecting).map(|(at, _)| at);
+        for at in calls.filter(|at| code.contains(at)) {
+            let open = at + expecting.len() - 1;
+            let arguments = arguments(inside(&tests[open..]));
+            let is_of_ids = arguments.first().is_some_and(|it| it.ends_with(".ids()"));
+            if expecting.starts_with("assert") && !is_of_ids {
+                continue;
+            }
+            for argument in arguments {
+                if is_name(argument) {
+                    found.extend(bound(&tests[..at], argument));
+                } else {
+                    found.extend(quoted(argument));
+                }
+            }
+        }
+    }
+    found.retain(|text| is_kind(text));
+    found
+}
+
+fn is_name(argument: &str) -> bool {
+    argument
+        .bytes()
+        .all(|letter| letter.is_ascii_lowercase() || letter == b'_')
+}
+
+/// The texts that a name stands for, by what binds it last in the function around it.
+fn bound<'a>(before: &'a str, name: &str) -> Vec<&'a str> {
+    let function = before.rfind("\nfn ").map_or(0, |begin| begin + 1);
+    let function = &before[function..];
+    let by_let = function.rfind(&format!("let {name} = "));
+    let loops = function.match_indices("for (").filter_map(|(at, begin)| {
+        let pattern = inside(&function[at + begin.len() - 1..]);
+        let place = arguments(pattern).iter().position(|part| *part == name)?;
+        let after = &function[at + begin.len() + pattern.len() + 1..];
+        let list = after
+            .strip_prefix(" in [")
+            .map(|_| &after[" in ".len()..])?;
+        Some((at, place, inside(list)))
+    });
+    match (by_let, loops.last()) {
+        (Some(at), by_for) if by_for.is_none_or(|(of_for, ..)| of_for < at) => {
+            quoted(function[at..].split(';').next().unwrap())
+        }
+        (_, Some((_, place, list))) => {
+            let entries = arguments(list).into_iter();
+            let of_place = entries.filter_map(|entry| arguments(inside(entry)).get(place).copied());
+            of_place.flat_map(quoted).collect()
+        }
+        (_, None) => Vec::new(),
+    }
+}
+
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('"').skip(1).step_by(2).collect()
+}
+
+/// What stands between a text's first bracket and that bracket's end.
+fn inside(text: &str) -> &str {
+    let mut places = code(text).skip_while(|(_, depth, _)| *depth == 0);
+    let begin = places.next().map_or(text.len(), |(at, ..)| at + 1);
+    let end = places.find(|(_, depth, _)| *depth == 0);
+    let end = end.map_or(text.len(), |(at, ..)| at);
+    text.get(begin..end).unwrap_or_default()
+}
+
+/// The parts of a list between its commas.
+fn arguments(list: &str) -> Vec<&str> {
+    let commas = code(list).filter(|(_, depth, byte)| *depth == 0 && *byte == b',');
+    let mut begin = 0;
+    let mut parts = Vec::new();
+    for (at, ..) in commas {
+        parts.push(list[begin..at].trim());
+        begin = at + 1;
+    }
+    parts.push(list[begin..].trim());
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Each byte outside of texts and comments, with its place and how deep in brackets it stands: a
+/// bracket's end is as deep as what is around it.
+fn code(text: &str) -> impl Iterator<Item = (usize, usize, u8)> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    std::iter::from_fn(move || {
+        loop {
+            let byte = *bytes.get(at)?;
+            let rest = &text.as_bytes()[at..];
+            let skipped = if rest.starts_with(b"//") {
+                rest.iter().position(|byte| *byte == b'\n')
+            } else if rest.starts_with(b"r#\"") {
+                position(rest, b"\"#").map(|end| end + 2)
+            } else if byte == b'"' {
+                let mut end = 1;
+                while rest.get(end).is_some_and(|byte| *byte != b'"') {
+                    end += if rest[end] == b'\\' { 2 } else { 1 };
+                }
+                Some(end + 1)
+            } else if rest.get(2) == Some(&b'\'') && byte == b'\'' {
+                Some(3)
+            } else {
+                None
+            };
+            if let Some(skipped) = skipped {
+                at += skipped;
+                continue;
+            }
+            match byte {
+                b'(' | b'[' | b'{' => depth += 1,
+                b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            at += 1;
+            return Some((at - 1, depth, byte));
+        }
+    })
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+#[test]
+fn a_kind_counts_where_a_test_expects_it_and_nowhere_else() {
+    let test = r#"
+const LISTED: [&str; 1] = ["only-listed"];
+fn first() {
+    assert!(text.contains("only-said"), "not-said");
+    run.is_only("given-itself"); // is_only("only-in-a-comment")
+    breaks(&stage, "given-beside", &format!("{x}('a, (b'"), &mend);
+    assert_eq!(run.ids(), ["one-of-two", "two-of-two"], "{:#}", run.report);
+    assert_eq!(run.report["id"], "only-compared");
+    let id = "bound-by-let";
+    stage.doctor().is_only(id);
+}
+fn second() {
+    for (severity, id) in [
+        ("warning", "first-of-list"),
+        // The "last-one".
+        (of("no-kind"), Some("second-of-list")),
+    ] {
+        match id {
+            Some(id) => run.is_only(id),
+            None => run.is_well(),
+        }
+    }
+    run.is_only(other);
+}
+"#;
+    let expected: BTreeSet<&str> = expected(test).into_iter().collect();
+    assert_eq!(
+        expected,
+        BTreeSet::from([
+            "given-itself",
+            "given-beside",
+            "one-of-two",
+            "two-of-two",
+            "bound-by-let",
+            "first-of-list",
+            "second-of-list",
+        ])
+    );
 }
 
 /// The pages that a source names, each with the heading that follows it: `DEPLOY.md, Deploy`.
