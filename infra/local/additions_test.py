@@ -84,6 +84,22 @@ class Alarms(unittest.TestCase):
             handlers["create"]("C", properties, "stack")
 
 
+class Simulations(unittest.TestCase):
+    def test_what_a_simulation_is_told_is_read_by_keys_of_no_case_and_stays_a_list_where_it_is_one(self):
+        told = {
+            "ContextEntries.member.1.ContextKeyName": "kms:EncryptionContext:purpose",
+            "ContextEntries.member.1.ContextKeyType": "string",
+            "ContextEntries.member.1.ContextKeyValues.member.1": "client-key",
+            "ContextEntries.member.2.ContextKeyName": "dynamodb:LeadingKeys",
+            "ContextEntries.member.2.ContextKeyType": "stringList",
+            "ContextEntries.member.2.ContextKeyValues.member.1": "day#1",
+            "ContextEntries.member.2.ContextKeyValues.member.2": "day#2",
+        }
+        read = additions.context_entries(lambda name: told.get(name, ""))
+        self.assertEqual(read, {"kms:encryptioncontext:purpose": "client-key", "dynamodb:leadingkeys": ["day#1", "day#2"]})
+        self.assertEqual(additions.context_entries(lambda _name: ""), {})
+
+
 class Stream:
     """A table's stream of these records, as the engine's DynamoDB gives it."""
 

@@ -332,6 +332,21 @@ class OnTheEngine(unittest.TestCase):
         with self.assertRaises(kms.exceptions.UnsupportedOperationException):
             kms.rotate_key_on_demand(KeyId=signing)
 
+    def test_a_simulation_goes_by_what_it_is_told_of_a_request(self):
+        iam = self.engine.client("iam")
+        [role] = [r["Arn"] for r in iam.list_roles(MaxItems=1000)["Roles"] if "SendWebhookRole" in r["RoleName"]]
+        key = self.engine.client("kms").describe_key(KeyId=self.stack.outputs["SecretsKeyId"])["KeyMetadata"]["Arn"]
+        for purpose, decision in (("webhook-secret", "allowed"), ("apiv3-key", "implicitDeny")):
+            told = {
+                "ContextKeyName": "kms:EncryptionContext:purpose",
+                "ContextKeyType": "string",
+                "ContextKeyValues": [purpose],
+            }
+            simulated = iam.simulate_principal_policy(
+                PolicySourceArn=role, ActionNames=["kms:Decrypt"], ResourceArns=[key], ContextEntries=[told]
+            )
+            self.assertEqual([result["EvalDecision"] for result in simulated["EvaluationResults"]], [decision], purpose)
+
     def test_a_domain_leads_to_the_api_and_the_address_beside_it_is_shut(self):
         before, api_id = self.stack.outputs, self.stack.outputs["ApiId"]
         certificate = "arn:aws:acm:us-east-1:000000000000:certificate/1"

@@ -283,18 +283,6 @@ KEYS = [
 ]
 DEAD_LETTERS = ["PaymentRequestsDlq", "PaymentResultsDlq", "WebhooksDlq", "ReconcileWorkDlq"]
 MOVES = {"GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"}
-ROLES = [
-    "CreateOrderRole",
-    "ManageOrderRole",
-    "ReceiveCallbackRole",
-    "ProcessPaymentRole",
-    "ReconcileRole",
-    "SendWebhookRole",
-    "ConsoleRole",
-    "OrderEventsPipeRole",
-    "SweepScheduleRole",
-    "DailyScheduleRole",
-]
 PIPE = own_arn("pipes", "pipe/${AWS::StackName}-order-events")["Fn::Sub"]
 
 
@@ -351,7 +339,6 @@ PEOPLE = {
         own("scheduler", "schedule/default/${AWS::StackName}-*", "GetSchedule"),
         grant(PIPE, {"pipes:DescribePipe", "events:DescribeRule"}),
         grant("WebhooksRule", {"pipes:DescribePipe", "events:DescribeRule"}),
-        *(grant(name, {"iam:SimulatePrincipalPolicy"}) for name in ROLES),
         grant(
             "*",
             {
@@ -373,8 +360,27 @@ PEOPLE = {
 PAGES = Path(__file__).resolve().parents[2] / "infra" / "runbooks"
 
 
+# `doctor` asks nothing about it: a release that it cannot move fails by itself, and says so.
+OF_RELEASES = "ReleaseRole"
+
+
+def asked_about(resources):
+    """The roles of the template, each with the condition on which it is there."""
+    return {name: role.get("Condition") for name, role in of_type(resources, "AWS::IAM::Role") if name != OF_RELEASES}
+
+
+def allowed_to_people(resources):
+    """`PEOPLE`, with the roles that `doctor` asks IAM about."""
+    simulated = [
+        grant(name if condition is None else f"AWS::NoValue or {name} if {condition}", {"iam:SimulatePrincipalPolicy"})
+        for name, condition in asked_about(resources).items()
+    ]
+    return PEOPLE | {"DoctorPolicy": [*PEOPLE["DoctorPolicy"], *simulated]}
+
+
 def people(resources):
-    for name, allowed in PEOPLE.items():
+    allowed_to = allowed_to_people(resources)
+    for name, allowed in allowed_to.items():
         properties = resources[name]["Properties"]
         if beside := properties.keys() - {"Description", "PolicyDocument"}:
             yield f"{name} has {sorted(beside)} beside what it allows"
@@ -383,17 +389,20 @@ def people(resources):
     # The page of `doctor` lists the calls that it makes, and its tests make each of them.
     page = (PAGES / "doctor.md").read_text().split("## What it may do")[1]
     named = set(re.findall(r"`([a-z]+:[A-Z]\w+)`", page))
-    calls = {call for line in PEOPLE["DoctorPolicy"] for call in re.findall(r"\b[a-z]+:[A-Z]\w+", line.split(" on ")[0])}
+    calls = {call for line in allowed_to["DoctorPolicy"] for call in re.findall(r"\b[a-z]+:[A-Z]\w+", line.split(" on ")[0])}
     if named != calls:
         yield f"doctor.md and DoctorPolicy differ in {sorted(named ^ calls)}"
 
 
-# What `doctor` asks IAM about, of what the template lets roles do on tables, queues, streams and the bus.
-DOCTOR = Path(__file__).resolve().parents[2] / "infra" / "client" / "src" / "doctor" / "roles.rs"
-# Of these permissions it cannot ask: their conditions are about what is asked for in a call, which IAM would have to be told.
+# What `doctor` asks IAM about, of all that the template lets roles do but for their logs and network.
+DOCTOR = Path(__file__).resolve().parents[2] / "infra" / "client" / "src" / "doctor" / "roles" / "needs.rs"
+ABOUT = {"dynamodb", "sqs", "events", "lambda", "kms", "s3", "sns"}
+# Of the first two it cannot ask: their conditions are about what is asked for in a call. Of the third the key is not known: it is the
+# topic's, and in use only where that is encrypted.
 NOT_ASKED = {
     ("ReconcileRole", "KeysTable", frozenset({"dynamodb:UpdateItem"}), frozenset({"merchant#MCHID"})),
     ("ReconcileRole", "NoticesTable/index/by_status", frozenset({"dynamodb:Query"}), frozenset({"parked"})),
+    ("NotifyOperatorsRole", own_arn("kms", "key/*")["Fn::Sub"], frozenset({"kms:Decrypt", "kms:GenerateDataKey"}), frozenset()),
 }
 
 
@@ -405,7 +414,7 @@ def needs(source):
     [table] = re.findall(r"const NEEDS: \[Need; \d+\] = \[(.*?)\n\];", code, re.S)
     found = re.findall(r'\(\s*"(\w+)",\s*(\w+),\s*On::(\w+)\((.*?)\),?\s*\),', table, re.S)
     if len(found) != table.count("On::"):
-        raise ValueError("NEEDS of doctor/roles.rs is written otherwise than these rules read it")
+        raise ValueError("NEEDS of doctor/roles/needs.rs is written otherwise than these rules read it")
     for role, calls, kind, arguments in found:
         words = [texts.get(name, text) for text, name in re.findall(r'"([^"]*)"|(\w+)', arguments)]
         match kind:
@@ -417,9 +426,23 @@ def needs(source):
                 target, keys = f"{words[0]}/stream/*", []
             case "Function":
                 target, keys = f"{words[0]}.Alias", []
+            case "Sealed" | "SealedForMerchant":
+                target = {"SecretsKey": SECRETS_KEY, "FieldsKey": FIELDS_KEY}[words[0]]
+                keys = [f"purpose={words[1]}", *(["mchid=MCHID"] if kind == "SealedForMerchant" else [])]
+            case "Signer":
+                target, keys = {"MerchantSigningKey": SIGNING_KEY}.get(words[0], words[0]), []
+            case "Objects":
+                target, keys = f"{words[0]}/{words[1].replace('MCHID', '${Mchid}')}*", []
             case _:
                 target, keys = words[0], []
         yield role, target, frozenset(lists[calls]), frozenset(keys)
+
+
+def sealed_for(condition):
+    """The encryption context that a permission is bound to."""
+    prefix = "kms:EncryptionContext:"
+    bound = {name: value for test in condition.values() for name, value in test.items() if name.startswith(prefix)}
+    return {f"{name.removeprefix(prefix)}={'MCHID' if value == OWN else value}" for name, value in bound.items()}
 
 
 def asked(resources, source=None):
@@ -427,13 +450,13 @@ def asked(resources, source=None):
     about = set(needs(DOCTOR.read_text() if source is None else source)) | NOT_ASKED
     allowed = set()
     for name, role in of_type(resources, "AWS::IAM::Role"):
-        for statement, _ in statements(role) if name in ROLES else ():
+        for statement, _ in statements(role) if name in asked_about(resources) else ():
             calls = frozenset(as_list(statement["Action"]))
-            if statement["Effect"] != "Allow" or not {call.split(":")[0] for call in calls} & {"dynamodb", "sqs", "events", "lambda"}:
+            if statement["Effect"] != "Allow" or not {call.split(":")[0] for call in calls} & ABOUT:
                 continue
             condition = statement.get("Condition", {})
             keys = [key for test in condition.values() for key in as_list(test.get("dynamodb:LeadingKeys", []))]
-            begins = frozenset(text_of(key).replace("${Mchid}", "MCHID").removesuffix("*") for key in keys)
+            begins = frozenset(text_of(key).replace("${Mchid}", "MCHID").removesuffix("*") for key in keys) | sealed_for(condition)
             allowed |= {(name, name_of(target), calls, begins) for target in as_list(statement["Resource"])}
     for role, target, calls, begins in sorted(allowed ^ about, key=str):
         which = "does not ask whether" if (role, target, calls, begins) in allowed else "asks in vain whether"

@@ -132,14 +132,36 @@ class Mutations(unittest.TestCase):
             name = next(name for name, resource in self.resources.items() if resource["Type"] == kind)
             self.assertTrue(self.broken({**self.resources, "Another": self.resources[name]}), kind)
 
-    def test_doctor_asks_about_each_permission_of_a_role_on_tables_and_queues(self):
+    def test_doctor_asks_about_each_permission_of_a_role(self):
         source = rules_roles.DOCTOR.read_text()
         rows = re.findall(r'\(\s*"\w+",\s*\w+,\s*On::\w+\(.*?\),?\s*\),', source.split("const NEEDS")[1], re.S)
-        self.assertGreater(len(rows), 50)
+        self.assertGreater(len(rows), 80)
         for row in rows:
             self.assertTrue(list(rules_roles.asked(self.resources, source.replace(row, "", 1))), row)
-        changed = source.replace('"dynamodb:GetRecords"', '"dynamodb:GetItem"')
-        self.assertTrue(list(rules_roles.asked(self.resources, changed)))
+        for there, changed in (
+            ('"dynamodb:GetRecords"', '"dynamodb:GetItem"'),
+            ('"webhook-secret"', '"client-key"'),
+            ('SealedForMerchant("SecretsKey", "operator-channel")', 'Sealed("SecretsKey", "operator-channel")'),
+            ('"s3:AbortMultipartUpload"', '"s3:DeleteObject"'),
+            ('"bills/MCHID/"', '"bills/"'),
+        ):
+            self.assertIn(there, source)
+            self.assertTrue(list(rules_roles.asked(self.resources, source.replace(there, changed))), there)
+
+    def test_the_doctor_may_ask_about_each_role_where_it_is_there(self):
+        conditional = {name for name, condition in rules_roles.asked_about(self.resources).items() if condition}
+        self.assertEqual(conditional, {"ForwardErrorsRole", "NotifyOperatorsRole"})
+        statement = next(
+            statement
+            for statement in self.resources["DoctorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+            if statement["Sid"] == "Roles"
+        )
+        for at in range(len(statement["Resource"])):
+            changed = copy.deepcopy(self.resources)
+            for other in changed["DoctorPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
+                if other["Sid"] == "Roles":
+                    del other["Resource"][at]
+            self.assertTrue(list(rules_roles.people(changed)), statement["Resource"][at])
 
     def test_limits_of_a_function_hold(self):
         for name, resource in self.resources.items():

@@ -10,6 +10,7 @@ mod finding;
 mod functions;
 mod keys;
 pub(crate) mod keys_status;
+mod limits;
 mod log_sinks;
 mod parameters;
 mod policies;

@@ -159,10 +159,7 @@ pub(crate) async fn topic_without_subscriber(
     calls: &AwsCalls,
     topic: &str,
 ) -> Result<Option<Finding>, CallError> {
-    let read = calls
-        .query(SNS, "GetTopicAttributes", &[("TopicArn", topic)])
-        .await;
-    let read = match read {
+    let has_none = match has_no_subscriber(calls, topic).await {
         Err(error) if error.is_missing() => {
             return Ok(Some(Finding::warning(
                 "alarm-topic-gone",
@@ -173,12 +170,7 @@ pub(crate) async fn topic_without_subscriber(
         }
         other => other?,
     };
-    let confirmed = read
-        .members("Attributes")
-        .iter()
-        .find(|entry| entry.text_of("key") == Some("SubscriptionsConfirmed"))
-        .and_then(|entry| entry.text_of("value"));
-    Ok((confirmed == Some("0")).then(|| {
+    Ok(has_none.then(|| {
         Finding::warning(
             "alarm-topic-without-subscriber",
             "Nobody is subscribed to the topic that alarms are sent to.",
@@ -186,6 +178,32 @@ pub(crate) async fn topic_without_subscriber(
             "subscribe who is on call, and confirm the message that SNS sends",
         )
     }))
+}
+
+/// The topic that people on call are told by. One that is not there is an error of the call.
+pub(crate) async fn operators_topic(
+    calls: &AwsCalls,
+    topic: &str,
+) -> Result<Option<Finding>, CallError> {
+    Ok(has_no_subscriber(calls, topic).await?.then(|| {
+        Finding::warning(
+            "operators-topic-without-subscriber",
+            "Nobody is subscribed to the topic that people on call are told by.",
+            format!("{topic}: no confirmed subscription"),
+            "subscribe their mail addresses and telephones, and confirm the messages that SNS sends (infra/runbooks/channels.md)",
+        )
+    }))
+}
+
+async fn has_no_subscriber(calls: &AwsCalls, topic: &str) -> Result<bool, CallError> {
+    let read = calls
+        .query(SNS, "GetTopicAttributes", &[("TopicArn", topic)])
+        .await?;
+    let mut attributes = read.members("Attributes").iter();
+    let confirmed = attributes
+        .find(|entry| entry.text_of("key") == Some("SubscriptionsConfirmed"))
+        .and_then(|entry| entry.text_of("value"));
+    Ok(confirmed == Some("0"))
 }
 
 #[derive(Deserialize)]

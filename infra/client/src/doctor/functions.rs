@@ -203,6 +203,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             ));
         }
     }
+    findings.extend(gradual_release_off(stack));
     let reserved = reserved(calls, stack).await?;
     let off: Vec<&str> = reserved
         .iter()
@@ -215,6 +216,20 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
         findings.push(switched_off(&off));
     }
     Ok(findings)
+}
+
+/// AWS keeps a parameter that a deployment does not name, so one urgent fix would turn it off for
+/// all that come after.
+fn gradual_release_off(stack: &Stack) -> Option<Finding> {
+    (stack.parameter("GradualRelease") == "off").then(|| {
+        Finding::warning(
+            "gradual-release-off",
+            "A new version gets all calls at once, and nothing takes it back when it fails.",
+            "GradualRelease is off, and stays so in each deployment that does not name it",
+            "write `GradualRelease: \"on\"` into the file of parameters, and deploy without `GradualRelease=off` behind it \
+             (infra/DEPLOY.md, A new release)",
+        )
+    })
 }
 
 /// Each function with what is reserved for it.

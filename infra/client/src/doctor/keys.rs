@@ -1,4 +1,4 @@
-//! The four KMS keys: whether they can be used, and whether they are rotated.
+//! The KMS keys: whether they can be used, and whether they are rotated.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -49,9 +49,10 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
             }
             other => other?,
         };
-        // Beside a sealed signer this key signs nothing.
-        let is_used =
-            key.logical != "MerchantSigningKey" || stack.parameter("MerchantSigner") != "sealed";
+        // Beside a sealed signer this key signs nothing, but while the merchant's key changes.
+        let is_used = key.logical != "MerchantSigningKey"
+            || stack.parameter("MerchantSigner") != "sealed"
+            || stack.signs_beside(key);
         if described.key_state != "Enabled" {
             if is_used || is_being_deleted(&described.key_state) {
                 findings.push(unusable(key, &described.key_state));
@@ -120,7 +121,7 @@ pub(crate) fn unusable(key: &Resource, state: &str) -> Finding {
     match state {
         "PendingImport" => Finding::error(
             "merchant-key-not-imported",
-            format!("{logical} has no private key yet, so nothing can be signed for WeChat Pay."),
+            format!("{logical} has no private key yet, so it signs nothing for WeChat Pay."),
             evidence,
             format!(
                 "import the merchant's key: `cargo client keys import --signing-key-id {physical} --merchant-key-file apiclient_key.pem \

@@ -39,19 +39,21 @@ enum Reference {
     SecretsKey,
     FieldsKey,
     AlarmTopic,
+    OperatorsTopic,
     OperatorRole,
     Subnets,
     SecurityGroups,
     Truststore,
 }
 
-const REFERENCES: [Reference; 10] = [
+const REFERENCES: [Reference; 11] = [
     Reference::Certificate,
     Reference::SigningKey,
     Reference::OtherSigner,
     Reference::SecretsKey,
     Reference::FieldsKey,
     Reference::AlarmTopic,
+    Reference::OperatorsTopic,
     Reference::OperatorRole,
     Reference::Subnets,
     Reference::SecurityGroups,
@@ -67,6 +69,7 @@ impl Reference {
             Self::SecretsKey => "SecretsKeyArn",
             Self::FieldsKey => "FieldsKeyArn",
             Self::AlarmTopic => "AlarmTopicArn",
+            Self::OperatorsTopic => "OperatorsTopicArn",
             Self::OperatorRole => "OperatorRoleArn",
             Self::Subnets => "VpcSubnetIds",
             Self::SecurityGroups => "VpcSecurityGroupIds",
@@ -89,7 +92,8 @@ impl Reference {
             | Self::OtherSigner
             | Self::SecretsKey
             | Self::FieldsKey
-            | Self::AlarmTopic => Some((partition, region)),
+            | Self::AlarmTopic
+            | Self::OperatorsTopic => Some((partition, region)),
             Self::OperatorRole => Some((partition, "")),
             Self::Subnets | Self::SecurityGroups | Self::Truststore => None,
         }
@@ -179,6 +183,7 @@ async fn looked_at(
         Reference::SigningKey | Reference::OtherSigner => signing_key(calls, value).await,
         Reference::SecretsKey | Reference::FieldsKey => sealing_key(calls, value).await,
         Reference::AlarmTopic => alarms::topic_without_subscriber(calls, value).await,
+        Reference::OperatorsTopic => alarms::operators_topic(calls, value).await,
         Reference::OperatorRole => operator_role(calls, value).await,
         Reference::Subnets => by_ids(calls, "DescribeSubnets", "SubnetId", value).await,
         Reference::SecurityGroups => {
@@ -374,6 +379,41 @@ mod tests {
             let head = format!("\n  {}:\n    Type: String\n", reference.parameter());
             assert!(TEMPLATE.contains(&head), "{head}");
         }
+    }
+
+    /// Whether a value of this parameter names something in the account, by an ARN, ids or an
+    /// address in S3.
+    fn names_something(parameter: &str, says: &str) -> bool {
+        let by_name = ["Arn", "Arns", "Id", "Ids", "Uri", "Uris"];
+        let pattern = says.lines().find(|line| line.contains("AllowedPattern:"));
+        let by_pattern = ["arn:", "s3://", "subnet-", "sg-"];
+        by_name.iter().any(|end| parameter.ends_with(end))
+            || pattern.is_some_and(|pattern| by_pattern.iter().any(|begin| pattern.contains(begin)))
+    }
+
+    #[test]
+    fn every_parameter_that_names_something_in_the_account_is_looked_at() {
+        let (_, parameters) = TEMPLATE.split_once("\nParameters:\n").unwrap();
+        let (parameters, _) = parameters.split_once("\nRules:\n").unwrap();
+        let mut named = Vec::new();
+        for line in parameters.lines() {
+            let head = line
+                .strip_prefix("  ")
+                .and_then(|line| line.strip_suffix(':'));
+            let Some(parameter) = head.filter(|head| !head.starts_with(' ')) else {
+                continue;
+            };
+            let (_, says) = parameters.split_once(&format!("  {parameter}:\n")).unwrap();
+            let inside = |line: &&str| line.is_empty() || line.starts_with("    ");
+            let says: Vec<&str> = says.lines().take_while(inside).collect();
+            if names_something(parameter, &says.join("\n")) {
+                named.push(parameter);
+            }
+        }
+        named.sort_unstable();
+        let mut looked_at = REFERENCES.map(Reference::parameter);
+        looked_at.sort_unstable();
+        assert_eq!(named, looked_at);
     }
 
     #[test]

@@ -23,7 +23,11 @@ pub(crate) async fn of_key(
     key: &Resource,
 ) -> Result<Option<Finding>, CallError> {
     // A signing key of the merchant's own has a policy of theirs.
-    if key.physical == stack.parameter("SigningKeyArn") {
+    let theirs = ["SigningKeyArn", "OtherSigner"];
+    if theirs
+        .iter()
+        .any(|name| key.physical == stack.parameter(name))
+    {
         return Ok(None);
     }
     let asked = json!({ "KeyId": key.physical, "PolicyName": "default" });

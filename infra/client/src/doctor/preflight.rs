@@ -12,7 +12,7 @@ use super::finding::{Finding, Severity};
 use super::parameters::{self, Parameters};
 use super::report::Report;
 use super::stack::{self, Stack};
-use super::{clock, functions};
+use super::{clock, functions, limits};
 use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
 use crate::cloud::{Account, AccountError, PROFILE};
@@ -142,6 +142,9 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> CommandResult {
             // Where the stack cannot be seen, its name says so already.
             if let Ok(stack) = stack {
                 findings.extend(parameters::refused(parameters, stack.as_ref()));
+                findings.extend(limits::findings(|name| {
+                    parameters.deployed(name, stack.as_ref())
+                }));
             }
             findings.extend(parameters::findings(&calls, parameters).await);
         } else {

@@ -104,11 +104,22 @@ fn of_queue(stack: &Stack, queue: &Resource, read: &BTreeMap<String, String>) ->
             ));
         }
     }
-    if text("KmsMasterKeyId").is_empty() {
+    let key = text("KmsMasterKeyId");
+    if key.is_empty() {
         findings.push(Finding::warning(
             "queue-not-encrypted",
             format!("Messages of {name} are not encrypted under the stack's own key any more."),
             "it has no KmsMasterKeyId",
+            PUT_BACK,
+        ));
+    } else if !stack.is_storage_key(key) {
+        findings.push(Finding::error(
+            "queue-under-another-key",
+            format!(
+                "Messages of {name} are encrypted under another key than the stack's own: who has no right to that key can \
+                 neither send nor read them, and under `alias/aws/sqs` EventBridge and SNS have none."
+            ),
+            format!("KmsMasterKeyId is {key}, and not StorageKey"),
             PUT_BACK,
         ));
     }

@@ -1,11 +1,12 @@
-//! The account's quotas against what the parameters let through. Lambda's concurrency is examined
-//! with the functions.
+//! The account's quotas against what the parameters let through, and the parameters' limits against
+//! one another. Lambda's concurrency is examined with the functions.
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::aws_calls::{AwsCalls, CallError, QUOTAS};
 use super::finding::{Examined, Finding};
+use super::limits;
 use super::stack::Stack;
 
 /// A quota, by the codes of Service Quotas.
@@ -66,7 +67,7 @@ pub(crate) async fn examine(calls: &AwsCalls, stack: &Stack) -> Result<Examined,
             .saturating_mul(number("PaymentRequestsConcurrency").saturating_add(1));
         needed.push((RSA, number("ApiRateLimit").saturating_add(background)));
     }
-    let mut examined = Examined::default();
+    let mut examined = Examined::from(limits::findings(|name| stack.parameter(name)));
     for (quota, needed) in needed {
         match applied(calls, &quota).await {
             Ok(applied) if applied < f64::from(needed) => {

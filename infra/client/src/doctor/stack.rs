@@ -141,8 +141,28 @@ impl Stack {
             .filter(move |resource| resource.kind == kind)
     }
 
+    /// Whether this id or ARN is that of a key of the stack's own.
+    fn is_own_key(&self, key: &Resource, named: &str) -> bool {
+        let arn = || self.arn("kms", &format!("key/{}", key.physical));
+        !named.is_empty() && (named == key.physical || named == arn())
+    }
+
+    /// Whether this id or ARN is that of the key that queues and tables are encrypted under. An
+    /// alias is not: it may lead elsewhere tomorrow.
+    pub(crate) fn is_storage_key(&self, named: &str) -> bool {
+        self.resource("StorageKey")
+            .is_some_and(|key| self.is_own_key(key, named))
+    }
+
+    /// Whether functions may sign by this key beside the one that signs, while the merchant's key
+    /// changes.
+    pub(crate) fn signs_beside(&self, key: &Resource) -> bool {
+        let other = self.parameter("OtherSigner");
+        key.physical == other || self.is_own_key(key, other)
+    }
+
     /// Its keys in KMS: those that it was given, and those of its own that none was given in place
-    /// of.
+    /// of or that sign beside it.
     pub(crate) fn kms_keys(&self) -> impl Iterator<Item = Resource> {
         let given = [
             ("SecretsKey", "SecretsKeyArn"),
@@ -155,9 +175,14 @@ impl Stack {
         let given: Vec<Resource> = given.collect();
         let names: Vec<String> = given.iter().map(|key| key.logical.clone()).collect();
         let own = self.of_kind("AWS::KMS::Key").cloned();
-        given
-            .into_iter()
-            .chain(own.filter(move |key| !names.contains(&key.logical)))
+        let own = own.filter(move |key| !names.contains(&key.logical) || self.signs_beside(key));
+        let keys: Vec<Resource> = given.into_iter().chain(own).collect();
+        // `sealed` is no key of KMS.
+        let other = self.parameter("OtherSigner");
+        let is_another =
+            other.starts_with("arn:") && !keys.iter().any(|key| self.signs_beside(key));
+        let other = is_another.then(|| Resource::named("OtherSigner", other));
+        keys.into_iter().chain(other)
     }
 
     /// The resource of this name in the template.

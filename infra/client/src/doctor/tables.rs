@@ -93,9 +93,12 @@ struct Stream {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Encryption {
-    #[serde(rename = "Status", default)]
+    #[serde(default)]
     status: String,
+    #[serde(rename = "KMSMasterKeyArn", default)]
+    key: String,
 }
 
 #[derive(Deserialize)]
@@ -137,8 +140,7 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
     let mut findings = Vec::new();
     for expected in &TABLES {
         if let Some(table) = stack.resource(expected.logical) {
-            let protects = stack.parameter("DeletionProtection") == "true";
-            findings.extend(of_table(calls, table, expected, protects).await?);
+            findings.extend(of_table(calls, stack, table, expected).await?);
         }
     }
     Ok(findings)
@@ -146,9 +148,9 @@ pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Find
 
 async fn of_table(
     calls: &AwsCalls,
+    stack: &Stack,
     resource: &Resource,
     expected: &Expected,
-    protects: bool,
 ) -> Result<Vec<Finding>, CallError> {
     let name = resource.physical.as_str();
     let asked = json!({ "TableName": name });
@@ -171,7 +173,7 @@ async fn of_table(
         }
         other => other?.table,
     };
-    let mut findings = of_description(name, &table, expected, protects);
+    let mut findings = of_description(stack, name, &table, expected);
     if expected.is_kept {
         let backups: Backups = calls
             .ask(DYNAMODB, "DescribeContinuousBackups", &asked)
@@ -215,7 +217,7 @@ async fn of_table(
     Ok(findings)
 }
 
-fn of_description(name: &str, table: &Table, expected: &Expected, protects: bool) -> Vec<Finding> {
+fn of_description(stack: &Stack, name: &str, table: &Table, expected: &Expected) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !matches!(table.table_status.as_str(), "ACTIVE" | "UPDATING") {
         findings.push(Finding::error(
@@ -254,13 +256,15 @@ fn of_description(name: &str, table: &Table, expected: &Expected, protects: bool
              can be replayed",
         ));
     }
-    if table.encryption.status != "ENABLED" {
+    let Encryption { status, key } = &table.encryption;
+    if status != "ENABLED" || !stack.is_storage_key(key) {
         findings.push(Finding::warning(
             "table-not-encrypted",
             format!("{name} is not encrypted under the stack's own key any more."),
             format!(
-                "server-side encryption by KMS: {}",
-                shown(&table.encryption.status)
+                "server-side encryption by KMS: {}, under {}",
+                shown(status, "off"),
+                shown(key, "no key of KMS")
             ),
             PUT_BACK,
         ));
@@ -272,7 +276,7 @@ fn of_description(name: &str, table: &Table, expected: &Expected, protects: bool
             "deletion-protection-off",
             format!("One call deletes {name}."),
             "DeletionProtectionEnabled is false",
-            if protects {
+            if stack.parameter("DeletionProtection") == "true" {
                 format!(
                     "aws dynamodb update-table --table-name {name} --deletion-protection-enabled"
                 )
@@ -285,8 +289,8 @@ fn of_description(name: &str, table: &Table, expected: &Expected, protects: bool
     findings
 }
 
-fn shown(text: &str) -> &str {
-    if text.is_empty() { "off" } else { text }
+fn shown<'a>(text: &'a str, nothing: &'a str) -> &'a str {
+    if text.is_empty() { nothing } else { text }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::cloud::printed;
 
 /// Findings whose cause can be a change outside CloudFormation, which no deployment repairs: their
 /// next step is the section that does.
-const CHANGED_BY_HAND: [&str; 21] = [
+const CHANGED_BY_HAND: [&str; 22] = [
     "alarm-tells-nobody",
     "alarms-missing",
     "alias-gone",
@@ -35,6 +35,7 @@ const CHANGED_BY_HAND: [&str; 21] = [
     "queue-not-encrypted",
     "queue-policy-open",
     "queue-policy-shut",
+    "queue-under-another-key",
     "queue-without-dead-letters",
     "role-gone",
     "role-may-not",

@@ -457,6 +457,43 @@ def keys_rotated_on_demand():
         setattr(kms, name, marked(getattr(kms, name)))
 
 
+def simulations_by_context():
+    """IAM's simulator: the engine leaves out what it is told of a request (ContextEntries), and goes by none of it; so a
+    permission that depends on a request's keys can be simulated here."""
+    from ministack.core import iam_evaluator
+    from ministack.services import iam
+
+    simulate, evaluate = iam._simulate_principal_policy, iam_evaluator.evaluate
+    of_simulation = contextvars.ContextVar("context entries", default=None)
+
+    def simulate_with_context(parameters):
+        token = of_simulation.set(context_entries(lambda name: iam._p(parameters, name)))
+        try:
+            return simulate(parameters)
+        finally:
+            of_simulation.reset(token)
+
+    def evaluate_with_context(context, *policies, **options):
+        context.service_context.update(of_simulation.get() or {})
+        return evaluate(context, *policies, **options)
+
+    iam._IAM_HANDLERS["SimulatePrincipalPolicy"], iam_evaluator.evaluate = simulate_with_context, evaluate_with_context
+
+
+def context_entries(parameter):
+    """What a simulation is told, by the keys of conditions, which are of no case."""
+    entries, number = {}, 1
+    while key := parameter(f"ContextEntries.member.{number}.ContextKeyName"):
+        prefix = f"ContextEntries.member.{number}.ContextKeyValues.member."
+        values = []
+        while value := parameter(f"{prefix}{len(values) + 1}"):
+            values.append(value)
+        is_list = parameter(f"ContextEntries.member.{number}.ContextKeyType").endswith("List")
+        entries[key.lower()] = values if is_list else "".join(values[:1])
+        number += 1
+    return entries
+
+
 # --- The engine's CloudFormation -----------------------------------------------------------------------------------
 
 
@@ -486,4 +523,5 @@ ADDITIONS = [
     ("AWS::CloudWatch::CompositeAlarm", composite_alarms_by_cloudformation),
     ("AWS::KMS::Key", imported_private_keys_for_good),
     ("AWS::KMS::Key", keys_rotated_on_demand),
+    ("AWS::IAM::Role", simulations_by_context),
 ]

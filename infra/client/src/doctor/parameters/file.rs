@@ -55,7 +55,7 @@ impl Parameters {
     }
 
     /// What a deployment goes by: AWS keeps what a stack has and the file does not name.
-    pub(super) fn deployed<'a>(&'a self, name: &str, stack: Option<&'a Stack>) -> &'a str {
+    pub(crate) fn deployed<'a>(&'a self, name: &str, stack: Option<&'a Stack>) -> &'a str {
         match (self.given.get(name), stack) {
             (Some(value), _) => value,
             (None, Some(stack)) => stack.parameter(name),

@@ -1,6 +1,7 @@
 //! The AWS side.
 
 mod resources;
+mod roles;
 mod running;
 
 use super::front::Change;

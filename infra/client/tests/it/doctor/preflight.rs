@@ -253,12 +253,24 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
     let line = |name: &str, value: &str| format!("{name}: \"{value}\"");
     let domain = line("DomainName", "pay.tea.example");
     let topic = "arn:aws:sns:us-east-1:000000000000:alarms";
+    let operators = "arn:aws:sns:us-east-1:000000000000:on-call";
+    let subscribed = "c('sns').subscribe(TopicArn=t, Protocol='sqs', Endpoint='arn:aws:sqs:us-east-1:000000000000:tea-webhooks')";
+    stage.aws(&format!("t = c('sns').create_topic(Name='on-call')['TopicArn']\n{subscribed}\nc('sns').create_topic(Name='nobody')"));
+    let channels = |topic_of_alarms: &str, topic_of_operators: &str| {
+        vec![
+            line("OperatorChannels", "on"),
+            line("AlarmTopicArn", topic_of_alarms),
+            line("OperatorsTopicArn", topic_of_operators),
+        ]
+    };
     let whole = [
         domain.clone(),
         line("DomainCertificateArn", certificate),
         line("SigningKeyArn", key),
         line("OtherSigner", "sealed"),
         line("AlarmTopicArn", topic),
+        line("OperatorChannels", "on"),
+        line("OperatorsTopicArn", operators),
         line("OperatorRoleArn", role),
         line("VpcSubnetIds", subnets),
         line("VpcSecurityGroupIds", group),
@@ -316,6 +328,19 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
             "alarm-topic-gone",
             vec![line("AlarmTopicArn", &format!("{topic}-of-nobody"))],
         ),
+        ("parameters-contradictory", channels(operators, operators)),
+        (
+            "parameter-elsewhere",
+            channels(topic, &operators.replace("us-east-1", "eu-central-1")),
+        ),
+        (
+            "parameter-elsewhere",
+            channels(topic, &operators.replace("arn:aws:", "arn:aws-cn:")),
+        ),
+        (
+            "operators-topic-without-subscriber",
+            channels(topic, &operators.replace("on-call", "nobody")),
+        ),
     ] {
         run(&lines, &[]).is_only(id);
     }
@@ -336,6 +361,7 @@ fn what_a_file_of_parameters_names_has_to_be_there_and_in_this_region() {
             line("FieldsKeyArn", no_key),
         ],
         vec![line("OperatorRoleArn", nobody)],
+        channels(topic, &format!("{operators}-of-nobody")),
         vec![
             line("VpcSubnetIds", "subnet-00000000"),
             line("VpcSecurityGroupIds", group),
@@ -388,6 +414,33 @@ fn parameters_without_those_that_go_with_them_are_named() {
     std::fs::write(file, domain).unwrap();
     let run = tools.run(&stage, &[], &of_stack);
     run.is_only("parameters-incomplete");
+}
+
+#[test]
+fn limits_of_a_file_that_do_not_go_together_are_named() {
+    let (stage, tools) = (stage(), Tools::new("limits"));
+    let file = tools.folder.join("live.yaml");
+    let file = file.to_str().unwrap();
+    let run = |text: &str, of_stack: &[&str]| {
+        std::fs::write(file, text).unwrap();
+        tools.run(&stage, &[], &[&["--parameters", file], of_stack].concat())
+    };
+    let reserves = "ReserveConcurrency: \"true\"\nProcessPaymentConcurrency: ";
+    for (last_in, first_out) in [
+        ("ClientRateLimit: \"100\"\n", "ClientRateLimit: \"101\"\n"),
+        ("ApiRateLimit: \"200\"\n", "ApiRateLimit: \"199\"\n"),
+        ("CallsPerSecond: \"50\"\n", "CallsPerSecond: \"51\"\n"),
+        ("RefundsPerSecond: \"25\"\n", "RefundsPerSecond: \"26\"\n"),
+        (
+            &format!("{reserves}\"20\"\n"),
+            &format!("{reserves}\"19\"\n"),
+        ),
+    ] {
+        run(last_in, &[]).is_well();
+        run(first_out, &[]).is_only("limits-inconsistent");
+        // With what the stack has already.
+        run(first_out, &["--stack", STACK]).is_only("limits-inconsistent");
+    }
 }
 
 #[test]

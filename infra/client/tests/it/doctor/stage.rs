@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use local::engine::{self, Engine, REGION};
+use local::engine::{self, ACCOUNT, Engine, REGION};
 use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use runtime::kms::Kms;
@@ -43,7 +43,8 @@ topic = c('sns').create_topic(Name='alarms')['TopicArn']
 c('sns').subscribe(TopicArn=topic, Protocol='sqs', Endpoint='arn:aws:sqs:us-east-1:000000000000:tea-webhooks')
 for table in ['orders', 'guards', 'notices', 'reconciliation', 'undelivered-events', 'keys']:
     name = 'tea-' + table
-    c('dynamodb').update_table(TableName=name, SSESpecification={'Enabled': True, 'SSEType': 'KMS'})
+    c('dynamodb').update_table(
+        TableName=name, SSESpecification={'Enabled': True, 'SSEType': 'KMS', 'KMSMasterKeyId': storage_key})
     if table != 'guards':
         c('dynamodb').update_continuous_backups(
             TableName=name, PointInTimeRecoverySpecification={'PointInTimeRecoveryEnabled': True})
@@ -81,34 +82,43 @@ def run(line, endpoint):
 
 /// Where the stack was given this key in place of its `FieldsKey`.
 pub(crate) fn with_fields_key(arn: &str) -> Change {
-    Change::replace(
-        &["Action=DescribeStacks"],
-        "<ParameterKey>FieldsKeyArn</ParameterKey>",
-        &format!(
-            "<ParameterKey>FieldsKeyArn</ParameterKey><ParameterValue>{arn}</ParameterValue></member>\
-             <member><ParameterKey>Given</ParameterKey>"
-        ),
-    )
+    with_parameter("FieldsKeyArn", arn)
 }
 
 /// Where the stack tells people on call by channels.
 pub(crate) fn with_channels() -> Change {
+    with_parameter("OperatorChannels", "on")
+}
+
+/// Where the stack has this value of a parameter in place of what it was deployed with.
+pub(crate) fn with_parameter(name: &str, value: &str) -> Change {
+    let head = format!("<ParameterKey>{name}</ParameterKey>");
     Change::replace(
         &["Action=DescribeStacks"],
-        "<ParameterKey>OperatorChannels</ParameterKey>",
-        "<ParameterKey>OperatorChannels</ParameterKey><ParameterValue>on</ParameterValue></member>\
-         <member><ParameterKey>Given</ParameterKey>",
+        &head,
+        &format!(
+            "{head}<ParameterValue>{value}</ParameterValue></member><member><ParameterKey>Given{name}</ParameterKey>"
+        ),
+    )
+}
+
+/// Where IAM lets every role do this. Roles are given what the parameters say at a deployment, and
+/// this stack was deployed with other ones than a test may show.
+pub(crate) fn where_roles_may(action: &str) -> Change {
+    let asked = action.replace(':', "%3A");
+    Change::answer(
+        &["Action=SimulatePrincipalPolicy", &asked],
+        &format!(
+            "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults><member>\
+             <EvalActionName>{action}</EvalActionName><EvalDecision>allowed</EvalDecision>\
+             </member></EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+        ),
     )
 }
 
 /// Where the stack forwards log lines.
 pub(crate) fn with_forwarding() -> Change {
-    Change::replace(
-        &["Action=DescribeStacks"],
-        "<ParameterKey>LogForwarding</ParameterKey>",
-        "<ParameterKey>LogForwarding</ParameterKey><ParameterValue>errors</ParameterValue></member>\
-         <member><ParameterKey>Given</ParameterKey>",
-    )
+    with_parameter("LogForwarding", "errors")
 }
 
 /// An account that AWS has raised the limit of. The engine's follows the machine's memory.
@@ -206,7 +216,8 @@ impl Stage {
             wechat,
             outputs: deployed["outputs"].clone(),
         };
-        stage.aws(AS_ON_AWS);
+        let storage_key = stage.own_key("StorageKeyId");
+        stage.aws(&format!("storage_key = '{storage_key}'\n{AS_ON_AWS}"));
         stage
     }
 
@@ -235,6 +246,12 @@ impl Stage {
                 self.aws(&format!("{COMMAND}run({command:?}, '{endpoint}')"));
             }
         }
+    }
+
+    /// The ARN of one of the stack's keys, by the output that has its id.
+    pub(crate) fn own_key(&self, output: &str) -> String {
+        let id = self.output(output);
+        format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/{id}")
     }
 
     /// The same without AWS.

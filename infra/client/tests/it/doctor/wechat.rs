@@ -4,7 +4,7 @@ use serde_json::Value;
 use wechatpay_simulator::{Endpoint, Fault, Rule, SigningMode, TradeState};
 
 use super::front::Change;
-use super::stage::{STACK, Stage, Stored, stage};
+use super::stage::{STACK, Stage, Stored, stage, where_roles_may};
 
 const STRANGER: &str = include_str!("../../../../../shared/wechatpay/vectors/keys/stranger.pem");
 const STRANGER_S_PUBLIC: &str =
@@ -107,7 +107,7 @@ fn a_key_in_kms_that_may_not_sign_is_found() {
         "<ParameterValue>kms</ParameterValue>",
     );
     let denied = Change::refuse(&["TrentService.Sign"], 400, "AccessDeniedException");
-    let run = stage.doctor_where(&[by_kms, denied]);
+    let run = stage.doctor_where(&[by_kms, where_roles_may("kms:Sign"), denied]);
     run.is_only("request-not-signed");
 }
 

@@ -1,8 +1,8 @@
-//! Keys, tables, policies, roles and queues of a stack that are not as the template has them.
+//! Keys, tables, policies and queues of a stack that are not as the template has them.
 
 use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
-use crate::doctor::stage::{stage, with_fields_key};
+use crate::doctor::stage::{stage, where_roles_may, with_fields_key, with_parameter};
 
 #[test]
 fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
@@ -60,7 +60,8 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
         "<ParameterValue>sealed</ParameterValue>",
         "<ParameterValue>kms</ParameterValue>",
     );
-    let run = stage.doctor_where(&[waits, by_kms.clone()]);
+    let may_sign = where_roles_may("kms:Sign");
+    let run = stage.doctor_where(&[waits, by_kms.clone(), may_sign.clone()]);
     run.is_only("merchant-key-not-imported");
     let left_out = run.report["left_out"].to_string();
     assert!(left_out.contains("WeChat Pay"), "{left_out}");
@@ -76,7 +77,7 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
         &["TrentService.DescribeKey", arn],
         r#"{"KeyMetadata":{"KeyState":"PendingImport","KeySpec":"RSA_2048","Origin":"EXTERNAL"}}"#,
     );
-    let run = stage.doctor_where(&[waits, by_kms, given]);
+    let run = stage.doctor_where(&[waits, by_kms, given, may_sign]);
     run.is_only("merchant-key-not-imported");
     let evidence = run.report["findings"][0]["evidence"].to_string();
     assert!(evidence.contains(arn), "{evidence}");
@@ -84,11 +85,52 @@ fn keys_that_cannot_be_used_or_are_not_rotated_are_found() {
 }
 
 #[test]
+fn a_second_signer_that_cannot_be_used_is_found() {
+    let stage = stage();
+    let make = "print(c('kms').create_key(KeySpec='RSA_2048', KeyUsage='SIGN_VERIFY')['KeyMetadata']['Arn'], end='')";
+    let other = stage.aws(make);
+    let may_sign = where_roles_may("kms:Sign");
+    let beside = [with_parameter("OtherSigner", &other), may_sign.clone()];
+    // One that can be used has a policy of its owner's. It has no certificate here yet.
+    let unused = "other-signer-unused";
+    stage.doctor_where(&beside).is_only(unused);
+    stage.aws(&format!("c('kms').disable_key(KeyId='{other}')"));
+    let run = stage.doctor_where(&beside);
+    run.is_only("kms-key-not-enabled");
+    let evidence = run.report["findings"][0]["evidence"].to_string();
+    assert!(evidence.contains(&other), "{evidence}");
+    stage.follow(&run);
+    stage.doctor_where(&beside).is_only(unused);
+    let none = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000";
+    stage
+        .doctor_where(&[with_parameter("OtherSigner", none), may_sign.clone()])
+        .is_only("kms-key-gone");
+    // The stack's own key, after the one before it went over to a sealed one or to one of the
+    // merchant's.
+    let own = stage.own_key("MerchantSigningKeyId");
+    let disabled = format!("c('kms').disable_key(KeyId='{own}')");
+    let enabled = format!("c('kms').enable_key(KeyId='{own}')");
+    stage.aws(&disabled);
+    let after_own = [with_parameter("OtherSigner", &own), may_sign];
+    let sealed = stage.doctor_where(&after_own);
+    let mut given = after_own.to_vec();
+    given.push(with_parameter("SigningKeyArn", &other));
+    let given = stage.doctor_where(&given);
+    stage.aws(&enabled);
+    sealed.is_only("kms-key-not-enabled");
+    given.is_only("kms-key-not-enabled");
+    stage.doctor_where(&after_own).is_well();
+}
+
+#[test]
 fn a_key_that_the_stack_was_given_is_mended_in_kms_and_by_no_deployment() {
     let stage = stage();
     let make = "print(c('kms').create_key(MultiRegion=True)['KeyMetadata']['Arn'], end='')";
-    let given = with_fields_key(&stage.aws(make));
-    let run = stage.doctor_where(std::slice::from_ref(&given));
+    let given = [
+        with_fields_key(&stage.aws(make)),
+        where_roles_may("kms:GenerateDataKey"),
+    ];
+    let run = stage.doctor_where(&given);
     // Its policy is KMS's own default.
     let ids = ["kms-policy-changed", "kms-rotation-off"];
     assert_eq!(run.ids(), ids, "{:#}", run.report);
@@ -98,7 +140,7 @@ fn a_key_that_the_stack_was_given_is_mended_in_kms_and_by_no_deployment() {
         assert!(!next_step.contains("Put back"), "{next_step}");
     }
     stage.follow(&run);
-    stage.doctor_where(&[given]).is_well();
+    stage.doctor_where(&given).is_well();
 }
 
 #[test]
@@ -168,17 +210,26 @@ fn tables_that_lack_what_the_template_gives_them_are_found() {
             .to_owned();
         assert!(advice.starts_with(next_step), "{advice}");
     }
-    let encryption = |is_on: &str| {
+    let encryption = |specification: &str| {
         format!(
-            "c('dynamodb').update_table(TableName='tea-guards', SSESpecification={{'Enabled': {is_on}, 'SSEType': 'KMS'}})"
+            "c('dynamodb').update_table(TableName='tea-guards', SSESpecification={{'SSEType': 'KMS', {specification}}})"
         )
     };
-    breaks(
-        &stage,
-        "table-not-encrypted",
-        &encryption("False"),
-        &encryption("True"),
-    );
+    let storage_key = stage.own_key("StorageKeyId");
+    let under = |key: &str| encryption(&format!("'Enabled': True, 'KMSMasterKeyId': '{key}'"));
+    // Not at all, under AWS's own key, and under another key of the stack.
+    for specification in [
+        encryption("'Enabled': False"),
+        encryption("'Enabled': True"),
+        under(&stage.own_key("FieldsKeyId")),
+    ] {
+        breaks(
+            &stage,
+            "table-not-encrypted",
+            &specification,
+            &under(&storage_key),
+        );
+    }
 
     let of = |table: &'static str| ["DynamoDB_20120810.DescribeTable", table];
     for (id, change) in [
@@ -265,42 +316,6 @@ fn policies_of_keys_that_were_changed_are_found() {
 }
 
 #[test]
-fn roles_that_may_not_do_what_they_live_on_are_found() {
-    let stage = stage();
-    for (role, action) in [
-        ("ReceiveCallbackRole", "sqs:"),
-        ("CreateOrderRole", "dynamodb:Put"),
-        ("ReconcileRole", "dynamodb:Query"),
-        ("OrderEventsPipeRole", "dynamodb:GetRecords"),
-        ("OrderEventsPipeRole", "events:"),
-        ("SweepScheduleRole", "lambda:"),
-    ] {
-        let read = format!(
-            "import json\ni = c('iam')\n\
-             r = [r['RoleName'] for r in i.list_roles(MaxItems=1000)['Roles'] if '{role}' in r['RoleName']][0]\n\
-             y = i.list_role_policies(RoleName=r)['PolicyNames'][0]\n\
-             d = i.get_role_policy(RoleName=r, PolicyName=y)['PolicyDocument']\n"
-        );
-        let kept = stage.aws(&format!("{read}print(json.dumps(d))"));
-        let put = "i.put_role_policy(RoleName=r, PolicyName=y, PolicyDocument=";
-        breaks(
-            &stage,
-            "role-may-not",
-            &format!("{read}{put}json.dumps(d).replace('{action}', 'none:'))"),
-            &format!("{read}{put}'''{}''')", kept.trim()),
-        );
-    }
-    let gone = Change::refuse(
-        &["Action=SimulatePrincipalPolicy", "SendWebhookRole"],
-        404,
-        "NoSuchEntity",
-    );
-    stage.doctor_where(&[gone]).is_only("role-gone");
-    let denied = Change::refuse(&["Action=SimulatePrincipalPolicy"], 403, "AccessDenied");
-    stage.doctor_where(&[denied]).is_only("not-examined");
-}
-
-#[test]
 fn queues_with_dead_letters_or_an_open_door_are_found() {
     let stage = stage();
     let dead = "u = c('sqs').get_queue_url(QueueName='tea-payment-results-dlq')['QueueUrl']\n";
@@ -330,6 +345,29 @@ fn queues_with_dead_letters_or_an_open_door_are_found() {
             ),
         );
     }
+    let under = |key: &str| {
+        format!(
+            "{queue}c('sqs').set_queue_attributes(QueueUrl=u, Attributes={{'KmsMasterKeyId': '{key}'}})"
+        )
+    };
+    let (storage_key, fields_key) = (stage.own_key("StorageKeyId"), stage.own_key("FieldsKeyId"));
+    for key in [
+        "alias/aws/sqs",
+        "arn:aws:kms:us-east-1:000000000000:alias/aws/sqs",
+        &fields_key,
+    ] {
+        breaks(
+            &stage,
+            "queue-under-another-key",
+            &under(key),
+            &under(&storage_key),
+        );
+    }
+    // By its id it is the same key.
+    stage.aws(&under(stage.output("StorageKeyId")));
+    let by_id = stage.doctor();
+    stage.aws(&under(&storage_key));
+    by_id.is_well();
     let gone = Change::refuse(
         &["AmazonSQS.GetQueueAttributes", "tea-webhooks\""],
         400,

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::{PARAMETERS, breaks, breaks_and_is_mended_as_it_says};
 use crate::doctor::front::Change;
 use crate::doctor::receiver::Answers;
-use crate::doctor::stage::{ACCOUNT_SETTINGS, stage, with_channels, with_forwarding};
+use crate::doctor::stage::{
+    ACCOUNT_SETTINGS, stage, where_roles_may, with_channels, with_forwarding, with_parameter,
+};
 
 /// What puts back what was deleted.
 const PUT_BACK: &str = "infra/runbooks/doctor.md, Put back what was changed by hand";
@@ -43,7 +45,8 @@ fn quotas_below_what_the_parameters_let_through_are_found() {
         "<ParameterValue>kms</ParameterValue>",
     );
     let [rate, burst] = all("10000.0", "5000.0");
-    let run = stage.doctor_where(&[by_kms, rate, burst, is("L-2AC98190", "499.0")]);
+    let rsa = is("L-2AC98190", "499.0");
+    let run = stage.doctor_where(&[by_kms, where_roles_may("kms:Sign"), rate, burst, rsa]);
     // The key in KMS is not the one that WeChat Pay knows.
     assert_eq!(
         run.ids(),
@@ -51,6 +54,35 @@ fn quotas_below_what_the_parameters_let_through_are_found() {
         "{:#}",
         run.report
     );
+}
+
+#[test]
+fn limits_that_do_not_go_together_are_found() {
+    let stage = stage();
+    for (parameter, last_in, first_out) in [
+        ("ClientRateLimit", "100", "101"),
+        ("CallsPerSecond", "50", "51"),
+        ("RefundsPerSecond", "25", "26"),
+    ] {
+        let run = |value: &str| stage.doctor_where(&[with_parameter(parameter, value)]);
+        run(last_in).is_well();
+        run(first_out).is_only("limits-inconsistent");
+        let run = run(first_out);
+        let evidence = run.report["findings"][0]["evidence"].to_string();
+        assert!(evidence.contains(parameter), "{evidence}");
+    }
+}
+
+#[test]
+fn a_stack_whose_releases_are_never_gradual_is_found() {
+    let stage = stage();
+    let off = with_parameter("GradualRelease", "off");
+    let run = stage.doctor_where(&[off]);
+    run.is_only("gradual-release-off");
+    assert_eq!(run.report["worst"], "warning");
+    stage
+        .doctor_where(&[with_parameter("GradualRelease", "on")])
+        .is_well();
 }
 
 #[test]
@@ -142,6 +174,10 @@ fn functions_that_do_not_run_or_have_no_room_are_found() {
         ]
     };
     stage.doctor_where(&shares(20)).is_well();
+    // Its two queues ask for 20 together.
+    let mut few = shares(19).to_vec();
+    few.push(with_parameter("ProcessPaymentConcurrency", "19"));
+    stage.doctor_where(&few).is_only("limits-inconsistent");
     stage
         .doctor_where(&shares(0))
         .is_only("function-switched-off");
