@@ -6,7 +6,7 @@ use std::{net::TcpListener, time::Duration};
 use payments::news::call_outcome::CallOutcome;
 use runtime::{random::Random, signer::SignWith};
 use testbed::environment::SIGNING_KEY_ID;
-use wechat_client::api::{Host, Hosts, Limits, NotSent, WechatApi, WechatSettings};
+use wechat_client::api::{Host, HostChoice, Hosts, Limits, NotSent, WechatApi, WechatSettings};
 use wechatpay::{
     Signer,
     api::{CreateRefund, ErrorCode, QueryByOutTradeNo, QueryRefund, RefundBody},
@@ -39,6 +39,10 @@ impl TwoHosts {
 
     /// Nothing listens where the main host should be.
     async fn without_main() -> Self {
+        Self::without_main_by(HostChoice::ByHealth).await
+    }
+
+    async fn without_main_by(host_choice: HostChoice) -> Self {
         let testbed = Testbed::start().await;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let main_port = free.local_addr().unwrap().port();
@@ -48,7 +52,7 @@ impl TwoHosts {
             signatures_per_s: 1000,
         };
         let main = format!("http://127.0.0.1:{main_port}");
-        let wechat = client(&testbed, main, signed_by_kms(), limits);
+        let wechat = client_by(host_choice, &testbed, main, signed_by_kms(), limits);
         Self {
             testbed,
             main_port,
@@ -94,11 +98,22 @@ impl TwoHosts {
 }
 
 fn client(testbed: &Testbed, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
+    client_by(HostChoice::ByHealth, testbed, main, sign_with, limits)
+}
+
+fn client_by(
+    host_choice: HostChoice,
+    testbed: &Testbed,
+    main: String,
+    sign_with: SignWith,
+    limits: Limits,
+) -> WechatApi {
     let settings = WechatSettings {
         hosts: Hosts {
             main,
             backup: testbed.wechat.base_url.clone(),
         },
+        host_choice,
         sign_with,
         limits,
     };
@@ -157,6 +172,17 @@ async fn after_three_refused_connections_the_backup_host_is_asked_first() {
         );
     }
     assert_eq!(hosts.asked(), (0, 6));
+    assert!(!hosts.wechat.is_down());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_choice_switched_off_for_a_measurement_the_main_host_alone_is_asked_though_dead() {
+    let hosts = TwoHosts::without_main_by(HostChoice::MainAlways).await;
+    for _ in 0..6 {
+        assert_eq!(hosts.ask().await, Err("no answer".to_owned()));
+        assert_eq!(hosts.wechat.hosts(), MAIN_FIRST);
+    }
+    assert_eq!(hosts.asked(), (0, 0));
     assert!(!hosts.wechat.is_down());
 }
 

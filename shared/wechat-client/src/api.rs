@@ -47,7 +47,7 @@ use measured::MeasuredCall;
 
 pub use crate::not_sent::NotSent;
 pub use bucket::Bucket;
-pub use hosts::{Host, Hosts};
+pub use hosts::{Host, HostChoice, Hosts};
 pub use limits::Limit;
 pub use measured::CallResult;
 pub use settings::{Limits, WechatSettings};
@@ -60,6 +60,7 @@ pub struct WechatApi(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     hosts: Hosts,
+    host_choice: HostChoice,
     failover: Mutex<Failover>,
     calls: Mutex<Bucket>,
     /// On top of that.
@@ -112,6 +113,7 @@ impl WechatApi {
     ) -> Self {
         let WechatSettings {
             hosts,
+            host_choice,
             sign_with,
             limits,
         } = settings;
@@ -124,6 +126,7 @@ impl WechatApi {
         };
         Self(Arc::new(Shared {
             hosts,
+            host_choice,
             failover: Mutex::default(),
             calls: Mutex::new(Bucket::new(limits.calls_per_s)),
             refunds: Mutex::new(Bucket::new(limits.refunds_per_s)),

@@ -13,7 +13,7 @@ use wechatpay::{
 };
 
 use super::wire::{HttpAnswer, HttpResult, build_client};
-use super::{Host, NotSent, WechatApi, limits::Limit};
+use super::{Host, HostChoice, NotSent, WechatApi, limits::Limit};
 
 /// A request that was sent, and what came back.
 pub(super) struct Exchange {
@@ -87,9 +87,10 @@ impl WechatApi {
     }
 
     fn base(&self, host: Host) -> &str {
-        match host {
-            Host::Main => &self.0.hosts.main,
-            Host::Backup => &self.0.hosts.backup,
+        match (self.0.host_choice, host) {
+            (HostChoice::ByHealth, Host::Backup) => &self.0.hosts.backup,
+            (HostChoice::ByHealth, Host::Main)
+            | (HostChoice::MainAlways, Host::Main | Host::Backup) => &self.0.hosts.main,
         }
     }
 

@@ -4,13 +4,17 @@ use tracing::{info, warn};
 
 use super::breaker::{BreakerEvent, CallReport};
 use super::measured::{CallResult, MeasuredCall};
-use super::{Host, WechatApi, causes};
+use super::{Host, HostChoice, WechatApi, causes};
 
 impl WechatApi {
     /// Reports the result of a call to the host's breaker. A broken connection proves nothing:
     /// WeChat Pay closes idle ones, and a request that is sent at that moment is lost although the
     /// host works.
     pub(super) fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
+        match self.0.host_choice {
+            HostChoice::ByHealth => {}
+            HostChoice::MainAlways => return,
+        }
         let answered = match error {
             None => true,
             Some(error) if error.is_connect() || error.is_timeout() => false,

@@ -17,6 +17,17 @@ pub struct Hosts {
     pub backup: String,
 }
 
+/// How the host of a call is chosen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HostChoice {
+    /// A breaker watches each host, and one that answers is asked first.
+    #[default]
+    ByHealth,
+    /// All calls go to the main host, the second try of one too, and no breaker opens: what a
+    /// client without any of this does. Only to measure what the other choice is worth.
+    MainAlways,
+}
+
 /// Which host to call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Host {

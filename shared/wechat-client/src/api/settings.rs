@@ -1,6 +1,6 @@
 //! The settings of the WeChat Pay client.
 
-use super::hosts::Hosts;
+use super::hosts::{HostChoice, Hosts};
 use runtime::{env::SettingsReader, net::address::is_this_machine, signer::SignWith};
 
 /// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run
@@ -20,6 +20,8 @@ pub struct Limits {
 pub struct WechatSettings {
     /// `WECHATPAY_BASE_URL` and `WECHATPAY_BACKUP_URL`.
     pub hosts: Hosts,
+    /// `WECHATPAY_HOST_CHOICE`.
+    pub host_choice: HostChoice,
     /// `MERCHANT_SIGNER`, with `MERCHANT_SIGNING_KEY_ID` when it is `kms`.
     pub sign_with: SignWith,
     /// `WECHATPAY_CALLS_PER_S`, `WECHATPAY_REFUNDS_PER_S` and `MERCHANT_SIGNATURES_PER_S`.
@@ -47,6 +49,7 @@ impl WechatSettings {
             "WECHATPAY_BACKUP_URL",
             "https://api2.mch.weixin.qq.com",
         );
+        let host_choice = host_choice(reader, main.as_deref(), backup.as_deref());
         let by_kms = reader.choice(
             "MERCHANT_SIGNER",
             "`kms` or `sealed`",
@@ -85,6 +88,7 @@ impl WechatSettings {
                 main: main?,
                 backup: backup?,
             },
+            host_choice: host_choice?,
             sign_with: sign_with?,
             limits: Limits {
                 calls_per_s: calls_per_s?,
@@ -107,6 +111,29 @@ const CALLS_PER_S: u32 = 50;
 /// merchant's refunds are paused.
 const REFUNDS_PER_S: u32 = 25;
 
+/// Which host is asked. Anything but the default is for `cargo measure availability`, which
+/// compares both, and so only for a simulator: no deployment can lose its second host by a setting.
+fn host_choice(
+    reader: &mut SettingsReader<'_>,
+    main: Option<&str>,
+    backup: Option<&str>,
+) -> Option<HostChoice> {
+    let expected = "`by_health`, or `main_always` where both hosts are a simulator on loopback";
+    let are_simulated = [main, backup]
+        .into_iter()
+        .all(|host| host.is_some_and(|host| host.starts_with("http://")));
+    reader.parsed_or(
+        "WECHATPAY_HOST_CHOICE",
+        expected,
+        HostChoice::ByHealth,
+        |word| match word {
+            "by_health" => Some(HostChoice::ByHealth),
+            "main_always" => are_simulated.then_some(HostChoice::MainAlways),
+            _ => None,
+        },
+    )
+}
+
 /// Plain HTTP is for a simulator on this very machine; money travels by HTTPS.
 fn secure_or_loopback(url: &str) -> bool {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -125,4 +152,47 @@ fn secure_or_loopback(url: &str) -> bool {
         .rsplit_once(':')
         .map_or(authority, |(host, _)| host);
     is_this_machine(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn choice(hosts: [&str; 2], word: &str) -> Option<HostChoice> {
+        let [main, backup] = hosts;
+        let vars = BTreeMap::from([
+            ("WECHATPAY_BASE_URL", main),
+            ("WECHATPAY_BACKUP_URL", backup),
+            ("MERCHANT_SIGNER", "sealed"),
+            ("WECHATPAY_HOST_CHOICE", word),
+        ]);
+        let mut reader = SettingsReader::new(&vars);
+        let settings = WechatSettings::read(&mut reader);
+        let settings = reader.finish(|| settings).ok();
+        settings.map(|settings| settings.host_choice)
+    }
+
+    #[test]
+    fn only_a_simulator_on_this_machine_can_be_left_without_its_second_host() {
+        let simulator = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+        let real = [
+            "https://api.mch.weixin.qq.com",
+            "https://api2.mch.weixin.qq.com",
+        ];
+        let half = ["http://127.0.0.1:1", "https://api2.mch.weixin.qq.com"];
+        for (hosts, word, chosen) in [
+            (simulator, "", Some(HostChoice::ByHealth)),
+            (simulator, "by_health", Some(HostChoice::ByHealth)),
+            (simulator, "main_always", Some(HostChoice::MainAlways)),
+            (simulator, "never", None),
+            (real, "", Some(HostChoice::ByHealth)),
+            (real, "by_health", Some(HostChoice::ByHealth)),
+            (real, "main_always", None),
+            (half, "main_always", None),
+        ] {
+            assert_eq!(choice(hosts, word), chosen, "{hosts:?} {word}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use runtime::signer::{MerchantSigner, SignWith};
 use sha1::{Digest, Sha1};
 use testbed::{NOW, RsaKey, chain};
 use wechat_client::api::WechatSettings;
-use wechat_client::api::{Hosts, Limits, NotSent, WechatApi};
+use wechat_client::api::{HostChoice, Hosts, Limits, NotSent, WechatApi};
 use wechat_client::bill_file::{BillBytes, BillFileError, Unzip, UnzipError};
 use wechatpay::api::BillLink;
 use wechatpay::resource::ApiV3Key;
@@ -207,6 +207,7 @@ fn client(main: &str, backup: &str, keys: KeysAtHand) -> WechatApi {
             main: main.to_owned(),
             backup: backup.to_owned(),
         },
+        host_choice: HostChoice::ByHealth,
         sign_with: SignWith::Sealed,
         limits: Limits {
             calls_per_s: 100,
