@@ -3,7 +3,8 @@
 Reads one JSON object from standard input:
 
     {"template": path, "stack": name, "endpoint": url, "region": name, "parameters": {name: value},
-     "binaries": {package: path of the compiled function}, "cloudwatch": url where metrics are asked for, or none}
+     "settings": {variable of all functions: value}, "binaries": {package: path of the compiled function},
+     "cloudwatch": url where metrics are asked for, or none}
 
 and prints one to standard output:
 
@@ -56,6 +57,8 @@ def deploy(order):
     keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
     template = read_template(order["template"])
     points_to_metrics = point_to_metrics(template, order.get("cloudwatch"))
+    if order.get("settings"):
+        template["Globals"]["Function"]["Environment"]["Variables"].update(order["settings"])
     name_the_release(template, order["parameters"], keys)
     template = translate(template, order["parameters"], keys, order["region"])
     adaptations = adapt(template) + added(template) + dropped(template)

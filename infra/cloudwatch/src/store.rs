@@ -113,6 +113,17 @@ impl Store {
         statistic.of(&values)
     }
 
+    /// How often the metric had which value from `from_ms` on and before `to_ms`.
+    pub fn counts(&self, metric: &Metric, from_ms: i64, to_ms: i64) -> BTreeMap<Number, usize> {
+        let puts = self.metrics.get(metric).into_iter();
+        let puts = puts.flat_map(|puts| puts.range(from_ms..to_ms));
+        let mut counts = BTreeMap::new();
+        for value in puts.flat_map(|(_, values)| values) {
+            *counts.entry(*value).or_default() += 1;
+        }
+        counts
+    }
+
     /// The metrics that have a value.
     pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
         self.metrics.keys()
@@ -154,6 +165,10 @@ mod tests {
                 "{statistic:?}"
             );
         }
+        let counts = store.counts(&metric("ok"), 0, 61);
+        let counts: Vec<_> = counts.into_values().collect();
+        assert_eq!(counts, [1, 1, 1, 1], "0, 1, 2 and 100, each once");
+        assert!(store.counts(&metric("ok"), 61, 99).is_empty());
         let other = store.point(&metric("failed"), Statistic::Sum, 0, 60);
         assert_eq!(other, None);
         let fewer = Metric::new("N", "Calls", &[("Mchid", "1")]);

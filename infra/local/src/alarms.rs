@@ -6,9 +6,10 @@
 mod metric_data;
 mod poll;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::State as Shared;
+use axum::extract::{Query, State as Shared};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -27,8 +28,12 @@ use crate::failure::Failure;
 
 pub(crate) use metric_data::PATH as METRIC_DATA_PATH;
 
-/// Where the states are.
+/// Where the states are. With `?ahead_s=1800`, as they would stand in half an hour if nothing more
+/// came until then.
 pub(crate) const PATH: &str = "/alarms";
+
+/// Where the values of all metrics are, from `?from_ms=` on and before `to_ms=`.
+const METRICS_PATH: &str = "/alarms/metrics";
 
 const PAGE: &str = include_str!("alarms/page.html");
 
@@ -38,6 +43,9 @@ const PAGE_POLICY: &str =
 
 /// Longer than any alarm evaluates, a week, with what it looks back over besides.
 const KEPT_MS: i64 = 8 * 86_400_000;
+
+/// So far ahead alarms can be seen, a day.
+const AHEAD_S_MAX: i64 = 86_400;
 
 /// What of the AWS figures that alarms watch is not measured here, for the reader.
 const NOT_MEASURED: &str = "Lambda's errors and throttles, the age of messages, the Pipe's and the rule's failures are figures of AWS \
@@ -65,7 +73,7 @@ struct Inner {
     watch: Mutex<Watch>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Watch {
     cloud: CloudWatch,
     states: States,
@@ -109,7 +117,8 @@ impl Alarms {
     pub(crate) fn app(&self) -> Router {
         let app = Router::new()
             .route(PATH, get(show))
-            .route(metric_data::ROUTE, post(metric_data::answer));
+            .route(metric_data::ROUTE, post(metric_data::answer))
+            .route(METRICS_PATH, get(show_metrics));
         app.with_state(self.clone())
     }
 
@@ -200,8 +209,55 @@ impl Alarms {
 
     /// All alarms, those that are on first.
     pub(crate) fn shown(&self) -> Value {
+        self.watch().shown()
+    }
+
+    /// The same after each minute of so many seconds in which nothing came.
+    fn shown_ahead(&self, ahead_s: i64) -> Value {
+        let mut watch = self.watch().clone();
+        let now_ms = self.0.clock.now_ms();
+        let minutes = ahead_s.clamp(0, AHEAD_S_MAX) / 60;
+        for minute in 0..=minutes {
+            watch.evaluated_ms = now_ms + minute * 60_000;
+            watch.states.evaluate(&watch.cloud, watch.evaluated_ms);
+        }
+        watch.shown()
+    }
+
+    /// How often each metric had which value.
+    fn metrics(&self, from_ms: i64, to_ms: i64) -> Value {
         let watch = self.watch();
-        let standing = |name: &str| watch.states.all().get(name);
+        let store = watch.cloud.store();
+        let metrics = store.metrics().filter_map(|metric| {
+            let counts = store.counts(metric, from_ms, to_ms);
+            let counts: Vec<(String, usize)> = counts
+                .into_iter()
+                .map(|(value, count)| (value.to_string(), count))
+                .collect();
+            let dimensions: BTreeMap<&str, &str> = metric
+                .dimensions
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            (!counts.is_empty()).then(|| {
+                json!({
+                    "namespace": metric.namespace, "name": metric.name,
+                    "dimensions": dimensions, "values": counts,
+                })
+            })
+        });
+        metrics.collect()
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        let watch = self.0.watch.lock();
+        watch.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    fn shown(&self) -> Value {
+        let standing = |name: &str| self.states.all().get(name);
         let shown = |name: &str, description: &str, kind, tells| {
             let standing = standing(name);
             Shown {
@@ -216,30 +272,51 @@ impl Alarms {
                 tells,
             }
         };
-        let composites = watch.cloud.composites().iter();
+        let composites = self.cloud.composites().iter();
         let mut all: Vec<Shown> = composites
             .map(|it| shown(&it.name, &it.description, "composite", it.notifies.of_alarm))
             .collect();
-        let alarms = watch.cloud.alarms().iter();
+        let alarms = self.cloud.alarms().iter();
         all.extend(
             alarms.map(|it| shown(&it.name, &it.description, "metric", it.notifies.of_alarm)),
         );
         all.sort_by_key(|alarm| alarm.state != State::Alarm.to_string());
         json!({
-            "evaluated_ms": watch.evaluated_ms,
-            "metrics": watch.cloud.store().metrics().count(),
+            "evaluated_ms": self.evaluated_ms,
+            "metrics": self.cloud.store().metrics().count(),
             "not_measured": NOT_MEASURED,
             "alarms": all,
         })
     }
-
-    fn watch(&self) -> MutexGuard<'_, Watch> {
-        let watch = self.0.watch.lock();
-        watch.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-async fn show(Shared(alarms): Shared<Alarms>, headers: HeaderMap) -> Response {
+/// How far ahead of now a caller wants to see.
+#[derive(Debug, Deserialize)]
+struct Ahead {
+    ahead_s: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Between {
+    from_ms: i64,
+    to_ms: i64,
+}
+
+async fn show_metrics(
+    Shared(alarms): Shared<Alarms>,
+    Query(between): Query<Between>,
+) -> Json<Value> {
+    Json(alarms.metrics(between.from_ms, between.to_ms))
+}
+
+async fn show(
+    Shared(alarms): Shared<Alarms>,
+    Query(ahead): Query<Ahead>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(ahead_s) = ahead.ahead_s {
+        return Json(alarms.shown_ahead(ahead_s)).into_response();
+    }
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) {
         return ([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE)).into_response();

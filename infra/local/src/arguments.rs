@@ -15,7 +15,7 @@ makes keys, deploys template.yaml, makes a payment and what comes after it (a we
 close, late money) and leaves everything running until Ctrl-C. Data is kept in .local/.
 
 Usage: cargo local [options]
-       cargo local deploy NAME=VALUE ... [--state DIR]
+       cargo local deploy NAME=VALUE ... [--setting NAME=VALUE] [--state DIR]
 
   --once               end after the scenario, with one line of JSON as the last line of stdout
   --product NAME       what to pay with: native (default), jsapi, mini_program, app, h5, or all
@@ -31,7 +31,10 @@ Usage: cargo local [options]
   --help               this text
 
 The second form deploys the stack that runs once more, with these parameters changed and the others as
-they are, as sam deploy --parameter-overrides does. What a start deploys has none of that.
+they are, as sam deploy --parameter-overrides does. --setting gives all functions a variable that no
+parameter of the template has; an empty value takes it back. What a start deploys has none of that.
+
+SIGUSR1 stops the AWS engine and starts it again, while the API and WeChat Pay stay up.
 ";
 
 /// What was asked for.
@@ -83,6 +86,8 @@ pub(crate) struct NewParameters {
     pub(crate) state: PathBuf,
     /// The changed ones alone.
     pub(crate) values: BTreeMap<String, String>,
+    /// Variables of all functions beside them.
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 /// Reads the command line, without the program's name.
@@ -144,7 +149,7 @@ fn parse_deploy(
     mut words: impl Iterator<Item = String>,
     mut state: PathBuf,
 ) -> Result<Command, String> {
-    let mut values = BTreeMap::new();
+    let (mut values, mut settings) = (BTreeMap::new(), BTreeMap::new());
     while let Some(word) = words.next() {
         match word.split_once('=') {
             Some(("--state", value)) => state = PathBuf::from(value),
@@ -154,20 +159,31 @@ fn parse_deploy(
                     .ok_or("--state needs a value; see cargo local --help")?
                     .into();
             }
+            None if word == "--setting" => {
+                let setting = words.next().unwrap_or_default();
+                let (name, value) = setting
+                    .split_once('=')
+                    .ok_or("--setting needs NAME=VALUE; see cargo local --help")?;
+                settings.insert(name.to_owned(), value.to_owned());
+            }
             Some((name, value)) if !name.is_empty() && !name.starts_with('-') => {
                 values.insert(name.to_owned(), value.to_owned());
             }
             Some(_) | None => {
                 return Err(format!(
-                    "cargo local deploy takes NAME=VALUE and --state DIR, not {word}"
+                    "cargo local deploy takes NAME=VALUE, --setting NAME=VALUE and --state DIR, not {word}"
                 ));
             }
         }
     }
-    if values.is_empty() {
+    if values.is_empty() && settings.is_empty() {
         return Err("cargo local deploy needs a parameter to change, as NAME=VALUE".to_owned());
     }
-    Ok(Command::Deploy(NewParameters { state, values }))
+    Ok(Command::Deploy(NewParameters {
+        state,
+        values,
+        settings,
+    }))
 }
 
 fn port(flag: &str, value: &str) -> Result<u16, String> {
@@ -241,6 +257,7 @@ mod tests {
                     ("MerchantSigner".to_owned(), "sealed".to_owned()),
                     ("OtherSigner".to_owned(), String::new()),
                 ]),
+                settings: BTreeMap::new(),
             }))
         };
         let words = "deploy MerchantSigner=sealed OtherSigner=";

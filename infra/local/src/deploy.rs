@@ -53,6 +53,9 @@ pub(crate) struct Order {
     endpoint: String,
     region: String,
     parameters: BTreeMap<String, String>,
+    /// Settings of all functions that no parameter of the template gives.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
     binaries: Programs,
     /// Where functions ask for metrics.
     #[serde(default)]
@@ -76,6 +79,7 @@ impl Order {
             parameters: parameters
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
+            settings: BTreeMap::new(),
             binaries: programs.clone(),
             cloudwatch: Some(format!("{api_url}{METRIC_DATA_PATH}")),
         }
@@ -95,6 +99,7 @@ pub(crate) async fn again(new: NewParameters) -> Result<(), Failure> {
     // Each deployment has a name of its own, or nobody would use what it changes.
     order.parameters.remove("Release");
     order.parameters.extend(new.values);
+    order.settings.extend(new.settings);
     let installed = local::engine::install().map_err(|error| Failure::new(error.to_string()))?;
     let deployed = deploy(&installed.python, &order).await?;
     state.write(FILE, &order)?;
@@ -170,6 +175,11 @@ mod tests {
     #[test]
     fn the_tests_of_what_is_added_to_the_engine_pass() {
         python_tests_pass("additions_test.py");
+    }
+
+    #[test]
+    fn the_tests_of_throttles_on_demand_pass() {
+        python_tests_pass("throttles_test.py");
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn start(runtime: &Runtime, arguments: &Arguments) -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let stack = tokio::select! {
+    let mut stack = tokio::select! {
         stack = run::start(arguments) => stack?,
         // Whatever was started by then is stopped by being dropped.
         () = interrupted() => return Err(Failure::new("it was interrupted")),
@@ -104,9 +104,15 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     println!("{}", stack.invitation()?);
-    let gone = tokio::select! {
-        () = interrupted() => None,
-        gone = stack.engine_ends() => Some(gone),
+    let gone = loop {
+        tokio::select! {
+            () = interrupted() => break None,
+            gone = stack.engine_ends() => break Some(gone),
+            () = signalled(SignalKind::user_defined1()) => {}
+        }
+        eprintln!("\nrestarting the local AWS engine ...");
+        stack = stack.with_engine_restarted().await?;
+        eprintln!("the local AWS engine is back");
     };
     if let Some(gone) = gone {
         eprintln!("\n{gone}\nstopping the rest ...");
@@ -118,6 +124,16 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     stack.stop(interrupted()).await?;
     eprintln!("stopped; data is kept for the next run");
     Ok(())
+}
+
+/// Ends when this signal comes.
+async fn signalled(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Ends when a person or the system wants the program to end.

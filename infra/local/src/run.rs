@@ -6,7 +6,7 @@ mod stages;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use local::engine::{Ending, Engine};
+use local::engine::{self, Ending, Engine};
 use runtime::aws::{Aws, AwsSettings};
 use runtime::clock::Clock;
 use serde::Serialize;
@@ -32,7 +32,8 @@ use crate::state::StateDir;
 use crate::{merchant, proxy, scenario};
 use engine_end::{ended, engine_is_gone};
 use stages::{
-    Resources, deploy, parameters, programs, start_engine, start_simulator, take_resources,
+    Resources, blocking, deploy, parameters, programs, start_engine, start_simulator,
+    take_resources,
 };
 
 /// The stages before the scenarios.
@@ -277,6 +278,29 @@ impl Stack {
         let watch = self.engine.watch();
         ended(&watch).await;
         engine_is_gone(&watch, self.engine.log())
+    }
+
+    /// Stops the engine, which keeps its data, and starts it again where it was. Meanwhile the API
+    /// answers 503 in its place.
+    ///
+    /// # Errors
+    /// The engine did not stop cleanly, or did not start again.
+    pub(crate) async fn with_engine_restarted(self) -> Result<Self, Failure> {
+        let Self { engine, .. } = self;
+        let (watch, log) = (engine.watch(), engine.log().to_owned());
+        let options = engine::Options {
+            port: engine.port(),
+            state_dir: Some(self.state.join("engine")),
+        };
+        let restarted = blocking(move || match engine.stop() {
+            Ending::Clean => Some(engine::start(options)),
+            Ending::Crashed | Ending::Killed => None,
+        });
+        let engine = restarted
+            .await?
+            .ok_or_else(|| engine_is_gone(&watch, &log))?
+            .map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Self { engine, ..self })
     }
 
     /// Stops everything in reverse order of dependency. It waits for the engine to write its data,

@@ -57,4 +57,35 @@ fn what_the_api_answers_is_counted_and_an_alarm_says_since_when_and_why() {
     assert_eq!(shown["alarms"][0]["why"], "on: failures, throttled");
     assert_eq!(shown["alarms"][0]["since_ms"], 1_785_556_860_000_i64);
     assert_eq!(alarms.evaluate(), [""; 0], "once a minute");
+
+    // CloudWatch looks back over some periods more than it evaluates.
+    let ahead = alarms.shown_ahead(300);
+    assert_eq!(ahead["evaluated_ms"], 1_785_557_160_000_i64);
+    let all = ahead["alarms"].as_array().unwrap();
+    assert!(
+        all.iter().all(|alarm| alarm["state"] != "ALARM"),
+        "nothing more came: {ahead}"
+    );
+    assert_eq!(state(&alarms, "failing"), "ALARM", "that was a look ahead");
+}
+
+#[test]
+fn the_values_of_a_time_are_given_with_how_often_they_came() {
+    let clock = Clock::manual(wechatpay::UnixSeconds(1_785_556_800));
+    let alarms = Alarms::over(watched(), clock.clone()).unwrap();
+    alarms.take_access("POST /x", 429, None);
+    alarms.take_access("POST /x", 429, None);
+    let from_ms = clock.now_ms();
+    let metrics = alarms.metrics(from_ms, from_ms + 1);
+    let of = |namespace: &str, name: &str, value: &str| {
+        json!({
+            "namespace": namespace, "name": name, "dimensions": {}, "values": [[value, 2]],
+        })
+    };
+    let both = [
+        of("AWS/ApiGateway", "5xx", "0"),
+        of("wechatpay", "Throttled", "1"),
+    ];
+    assert_eq!(metrics, json!(both));
+    assert_eq!(alarms.metrics(from_ms + 1, from_ms + 2), json!([]));
 }

@@ -28,6 +28,7 @@ def end_with_owner():
 
 
 import additions  # noqa: E402
+import throttles  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack.app import app  # noqa: E402
@@ -46,4 +47,4 @@ config.graceful_timeout = 2
 
 print(port, flush=True)
 threading.Thread(target=end_with_owner, daemon=True).start()
-asyncio.run(serve(app, config))
+asyncio.run(serve(throttles.throttled(app), config))
