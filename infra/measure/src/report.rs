@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::failure::{ErrorContext, MeasureResult};
+use crate::failure::{ErrorContext, Failure, MeasureResult};
 
 /// A report as it grows.
 #[derive(Debug)]
@@ -30,6 +30,16 @@ struct Limit {
     value: Option<f64>,
     at_most: f64,
     unit: &'static str,
+    miss: Miss,
+}
+
+/// What it means that a limit is missed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Miss {
+    /// A person reads it.
+    IsShown,
+    /// The measured thing does not do what it promises.
+    Fails,
 }
 
 impl Report {
@@ -58,6 +68,18 @@ impl Report {
         self.limit_in("", what, value, at_most);
     }
 
+    /// A count that must be zero, or the program ends with a failure.
+    pub(crate) fn none_of(&mut self, what: impl Into<String>, count: u64) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.limits.push(Limit {
+            what: what.into(),
+            value: Some(f64::from(count)),
+            at_most: 0.0,
+            unit: "",
+            miss: Miss::Fails,
+        });
+    }
+
     /// A figure in a unit, such as megabytes.
     pub(crate) fn limit_in(
         &mut self,
@@ -72,6 +94,7 @@ impl Report {
             value,
             at_most,
             unit,
+            miss: Miss::IsShown,
         });
     }
 
@@ -103,11 +126,27 @@ impl Report {
                 self.limits.len()
             ),
         }
+        self.print_json()
+    }
+
+    /// Prints the figures alone.
+    pub(crate) fn print_json(&self) -> MeasureResult<()> {
         println!(
             "{}",
             serde_json::to_string(&self.json()).during("writing the figures")?
         );
         Ok(())
+    }
+
+    /// # Errors
+    /// Something was counted of which there must be none.
+    pub(crate) fn must_hold(&self) -> MeasureResult<()> {
+        let failed =
+            |limit: &&Limit| limit.miss == Miss::Fails && limit.verdict() != LimitResult::Met;
+        match self.limits.iter().find(failed) {
+            None => Ok(()),
+            Some(limit) => Err(Failure::new(format!("there must be none: {}", limit.what))),
+        }
     }
 
     fn limits_table(&self) -> Table {
@@ -231,6 +270,17 @@ mod tests {
         assert_eq!(json["limits"][0]["verdict"], "met");
         assert_eq!(json["limits"][1]["verdict"], "MISSED");
         assert_eq!(json["limits"][2]["verdict"], "not measured");
+    }
+
+    #[test]
+    fn a_limit_is_for_people_and_what_must_not_be_is_a_failure() {
+        let mut report = Report::new("test");
+        report.limit("too slow", Some(2.0), 1.0);
+        report.none_of("lost", 0);
+        report.must_hold().expect("only slow");
+        report.none_of("lost", 1);
+        let failure = report.must_hold().expect_err("one is lost");
+        assert!(failure.to_string().contains("lost"), "{failure}");
     }
 
     #[test]

@@ -140,7 +140,7 @@ const FORWARD_AGAIN: &str = r#"aws lambda invoke --function-name "$STACK-forward
 aws sqs delete-message --queue-url "$(output ForwardErrorsDlqUrl)" --receipt-handle HANDLE"#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 59] = [
+pub(super) const NOT_RUN: [(&str, &str); 60] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -166,6 +166,10 @@ pub(super) const NOT_RUN: [(&str, &str); 59] = [
     (
         "cargo measure callback | coldstart | warm | reconcile",
         "a release build and minutes of measuring; infra/measure has tests",
+    ),
+    (
+        "cargo measure availability",
+        "infra/measure/tests has a day of seconds",
     ),
     ("cargo lambda watch", "names a command of it"),
     (
