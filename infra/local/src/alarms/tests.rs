@@ -73,19 +73,22 @@ fn what_the_api_answers_is_counted_and_an_alarm_says_since_when_and_why() {
 fn the_values_of_a_time_are_given_with_how_often_they_came() {
     let clock = Clock::manual(wechatpay::UnixSeconds(1_785_556_800));
     let alarms = Alarms::over(watched(), clock.clone()).unwrap();
-    alarms.take_access("POST /x", 429, None);
-    alarms.take_access("POST /x", 429, None);
     let from_ms = clock.now_ms();
+    alarms.take_access("POST /x", 429, None, from_ms);
+    alarms.take_access("POST /x", 429, None, from_ms);
     let metrics = alarms.metrics(from_ms, from_ms + 1);
     let of = |namespace: &str, name: &str, value: &str| {
         json!({
             "namespace": namespace, "name": name, "dimensions": {}, "values": [[value, 2]],
         })
     };
-    let both = [
+    let all = [
+        of("AWS/ApiGateway", "4xx", "1"),
         of("AWS/ApiGateway", "5xx", "0"),
+        of("AWS/ApiGateway", "Count", "1"),
+        of("AWS/ApiGateway", "Latency", "0"),
         of("wechatpay", "Throttled", "1"),
     ];
-    assert_eq!(metrics, json!(both));
+    assert_eq!(metrics, json!(all));
     assert_eq!(alarms.metrics(from_ms + 1, from_ms + 2), json!([]));
 }
