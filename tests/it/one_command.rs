@@ -349,6 +349,14 @@ fn a_running_stack_takes_orders_payers_and_webhooks_while_every_key_is_changed_a
         "the mark is lost: {body}"
     );
 
+    // The compiled console asks this program for metrics, and it takes the question.
+    let map = get(&format!("{}/map", address(invitation, "console"))).expect("the service map");
+    assert!(map.starts_with("HTTP/1.1 200 "), "{map}");
+    assert!(
+        map.contains("In the hour") && !map.contains("The figures are not there"),
+        "{map}"
+    );
+
     every_key_is_changed(&state, invitation);
 
     assert_eq!(running.interrupt().code(), Some(0));
