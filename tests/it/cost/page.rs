@@ -122,6 +122,12 @@ fn amount(micro: u128) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
+/// One decimal, rounded: of an amount.
+fn rough(micro: u128) -> String {
+    let tenths = (micro + 50_000) / 100_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// A price as it is published: of a million, or of one.
 fn published(micro: u128) -> String {
     let (whole, rest) = (micro / 1_000_000, micro % 1_000_000);
@@ -275,7 +281,11 @@ fn by_region(page: &mut String, sealed: &Counted, kms: &Counted) -> std::fmt::Re
         for counted in [sealed, kms] {
             let all = total(counted, region);
             let with_events = all + bus(counted, region) + sum(webhooks(counted, region));
-            let show = |micro| format!("{} {currency}{mark}", amount(micro));
+            // What is not verified is not known to a hundredth either.
+            let show = |micro| match mark {
+                "" => format!("{} {currency}", amount(micro)),
+                _ => format!("{} {currency}{mark}", rough(micro)),
+            };
             write!(page, " {} | {} |", show(all), show(with_events))?;
         }
         writeln!(page)?;
