@@ -140,7 +140,7 @@ const FORWARD_AGAIN: &str = r#"aws lambda invoke --function-name "$STACK-forward
 aws sqs delete-message --queue-url "$(output ForwardErrorsDlqUrl)" --receipt-handle HANDLE"#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 60] = [
+pub(super) const NOT_RUN: [(&str, &str); 61] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -330,6 +330,10 @@ pub(super) const NOT_RUN: [(&str, &str); 60] = [
         "the local stack is made without channels; tests/it/channels.rs stages what they find",
     ),
     (HISTORY, "the engine keeps no history of actions"),
+    (
+        "cargo client map --stack NAME",
+        "the engine makes no metrics of log lines; tests/it/service_map.rs has the same question and answer",
+    ),
     (
         REDRIVE_NOTIFICATIONS,
         "the local stack is made without channels; infra/client/tests/it/redrive.rs has the command",
