@@ -54,7 +54,8 @@ def for_local_engine(built, endpoint):
 
     resources = document["Resources"]
     defaults = {name: parameter.get("Default") for name, parameter in document["Parameters"].items()}
-    references = defaults | PARAMETERS | local_aws.made(endpoint, resources)
+    # `sam local` has no API that CloudWatch knows. Its id is asked for metrics alone.
+    references = defaults | PARAMETERS | {"Api": "proof"} | local_aws.made(endpoint, resources)
 
     shared = document.pop("Globals")["Function"]
     functions = {}
