@@ -40,7 +40,7 @@ pub(super) fn run_commands(testbed: &mut CommandRun, detail: &impl Fn(&str) -> S
         "{printed}"
     );
     testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
-    let own = testbed.run("keys.md", "account=", &[]);
+    let own = testbed.run("keys.md", "account=", &[("ORIGIN", "EXTERNAL")]);
     let own = own.trim();
     let policy = format!("aws kms get-key-policy --key-id {own} --policy-name default");
     let policy = testbed.shell.run(&policy, "").expect("a key's policy");

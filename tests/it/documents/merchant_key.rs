@@ -20,7 +20,7 @@ pub(super) fn goes_to_another_place(testbed: &mut CommandRun, mchid: &str) {
     testbed.shell.run(forget, "").expect("no key by a variable");
 
     // Born in KMS.
-    let born = testbed.run(PAGE, "aws kms create-key", &[]);
+    let born = testbed.run(PAGE, "account=", &[("ORIGIN", "AWS_KMS")]);
     let born = born.trim().to_owned();
     let names = [("NEXT_KEY", born.as_str()), ("NAME", "Tea")];
     testbed.run(PAGE, "cargo client keys csr --signing-key-id", &names);
@@ -33,9 +33,7 @@ pub(super) fn goes_to_another_place(testbed: &mut CommandRun, mchid: &str) {
     assert_eq!(serial_of(testbed, key_id(&born)).as_deref(), Some(&*next));
 
     // Imported.
-    let external = "aws kms create-key --origin EXTERNAL --key-spec RSA_2048 --key-usage SIGN_VERIFY \
-                    --query KeyMetadata.Arn --output text";
-    let external = testbed.shell.run(external, "").expect("a KMS key");
+    let external = testbed.run(PAGE, "account=", &[("ORIGIN", "EXTERNAL")]);
     let external = external.trim().to_owned();
     let imported = "B2".repeat(20);
     let certificate = merchant_certificate(MERCHANT_KEY, mchid, &imported);

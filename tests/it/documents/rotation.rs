@@ -273,7 +273,7 @@ impl RunningStack {
     /// From the sealed key to a new KMS key, by the page's steps.
     fn moves_to_a_kms_key(&mut self, traffic: &Traffic, revoked: &str, before: &str) {
         let next = "D4".repeat(20);
-        let born = self.run("aws kms create-key", &[]);
+        let born = self.run("account=", &[("ORIGIN", "AWS_KMS")]);
         let born = born.trim().to_owned();
         self.deploys(&[&format!("OtherSigner={born}")]);
         traffic.settle();

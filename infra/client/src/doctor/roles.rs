@@ -5,25 +5,37 @@
 mod needs;
 mod on;
 
+use futures_util::stream::{self, StreamExt};
+
 use super::aws_calls::{AwsCalls, CallError, IAM};
 use super::finding::{DEPLOY_OR_PUT_BACK, Finding, PUT_BACK};
 use super::stack::{Resource, Stack};
 use needs::NEEDS;
 use on::{Context, On};
 
+/// How many simulations wait for IAM at a time: the whole list one by one takes half a minute, and
+/// IAM throttles who asks for all at once.
+const AT_A_TIME: usize = 5;
+
 pub(crate) async fn findings(calls: &AwsCalls, stack: &Stack) -> Result<Vec<Finding>, CallError> {
+    let asked = NEEDS.iter().filter_map(|(role, actions, on)| {
+        let role = stack.resource(role)?;
+        let resource = on.arn(stack)?;
+        Some(async move {
+            let refused = refused(calls, stack, role, actions, &resource, *on).await;
+            (role, resource, refused)
+        })
+    });
+    let mut answers = stream::iter(asked).buffered(AT_A_TIME);
     let mut findings: Vec<Finding> = Vec::new();
     let mut gone = Vec::new();
-    for (role, actions, on) in NEEDS {
-        let (Some(role), Some(resource)) = (stack.resource(role), on.arn(stack)) else {
-            continue;
-        };
-        if gone.contains(&role.logical) {
-            continue;
-        }
-        match refused(calls, stack, role, actions, &resource, on).await {
+    while let Some((role, resource, refused)) = answers.next().await {
+        match refused {
             Err(error) if error.code() == Some("NoSuchEntity") => {
-                gone.push(role.logical.clone());
+                if gone.contains(&&role.logical) {
+                    continue;
+                }
+                gone.push(&role.logical);
                 findings.push(Finding::error(
                     "role-gone",
                     format!("{} does not exist any more: whatever takes it on does nothing.", role.logical),
