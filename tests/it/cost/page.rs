@@ -200,7 +200,8 @@ const LEFT: &str = "
 
 - Provisioned or reserved capacity of DynamoDB, and Compute Savings Plans of Lambda, where the load is even enough.
 - Callbacks by a function URL in place of the API Gateway: 0.90 USD less, and without its throttling and its access log.
-- Without webhooks of clients the rule `WebhooksRule` may be disabled: 4.20 USD less of what events add.
+- Without webhooks of clients the rule `WebhooksRule` may be disabled: 4.20 USD less of what events add. `doctor`
+  reports it as long as it is off.
 ";
 
 fn by_flow(page: &mut String, sealed: &Counted) -> std::fmt::Result {
