@@ -161,3 +161,42 @@ impl OperatorDecision {
         strict_json::read(&json, Null::Refused).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirection_is_the_same_whenever_it_was_taken_but_not_to_another_account_or_by_another_person()
+     {
+        let decided = DecidedBy {
+            who: "li".to_owned(),
+            why: "the payer's card is closed".to_owned(),
+        };
+        let one = Redirection {
+            to: Destination::Merchant,
+            decided: decided.clone(),
+            at: UnixSeconds(100),
+            sent_again_at: None,
+        };
+        let later = Redirection {
+            at: UnixSeconds(900),
+            sent_again_at: Some(UnixSeconds(950)),
+            ..one.clone()
+        };
+        assert!(one.is_the_same_as(&later));
+        let to_the_payer = Redirection {
+            to: Destination::User,
+            ..one.clone()
+        };
+        assert!(!one.is_the_same_as(&to_the_payer));
+        let by_another = Redirection {
+            decided: DecidedBy {
+                who: "wang".to_owned(),
+                ..decided
+            },
+            ..one.clone()
+        };
+        assert!(!one.is_the_same_as(&by_another));
+    }
+}

@@ -185,4 +185,24 @@ mod tests {
             assert_eq!((subject.kind(), subject.id(&order_no)), (kind, id));
         }
     }
+
+    #[test]
+    fn an_event_names_its_own_span_and_the_span_of_the_work_that_caused_it() {
+        let order_no = OrderNo::parse("ORDER-1").expect("a number");
+        let context = ChangeContext {
+            cause: Cause::Message("m1".to_owned()),
+            trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+            at: UnixSeconds(1),
+            millisecond: None,
+            delivery: None,
+            request_id: None,
+        };
+        let event = context.event(2, Subject::Order, Some("reserved"), "paid");
+        assert_eq!(event.span_id(&order_no), "b769827d5fe15f09");
+        let work = SpanOf::Work {
+            cause: &context.cause,
+            received: 1,
+        };
+        assert_eq!(event.parent_span_id(), span_id(&context.trace, work));
+    }
 }

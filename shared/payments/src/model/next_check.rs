@@ -97,3 +97,27 @@ pub fn shard_of_text(number: &str) -> u8 {
     let hash = Sha256::digest(number.as_bytes());
     hash.first().map_or(0, |byte| byte % SHARDS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the release before this one wrote must be found where this one looks.
+    #[test]
+    fn an_order_number_keeps_its_parts_of_the_index() {
+        for (number, shard, parts) in [
+            ("ORDER-1", 1, [41, 17, 33, 1]),
+            ("ORDER-2", 2, [40, 18, 34, 2]),
+            ("TEA-0004", 14, [40, 30, 38, 14]),
+        ] {
+            let order_no = OrderNo::parse(number).expect("a number");
+            assert_eq!(shard_of(&order_no), shard, "{number}");
+            assert_eq!(shard_of_text(number), shard, "{number}");
+            assert_eq!(
+                CheckKind::ALL.map(|kind| kind.part(&order_no)),
+                parts,
+                "{number}"
+            );
+        }
+    }
+}

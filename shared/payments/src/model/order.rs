@@ -257,7 +257,15 @@ pub struct Payment {
 
 #[cfg(test)]
 mod tests {
-    use super::Product;
+    use super::{OrderState, Product, Rejection};
+
+    #[test]
+    fn a_rejected_order_says_why_and_no_other_does() {
+        let why = Rejection::NumberUsedElsewhere;
+        let rejected = OrderState::Rejected(why.clone());
+        assert_eq!(rejected.rejection(), Some(&why));
+        assert_eq!(OrderState::Closed.rejection(), None);
+    }
 
     #[test]
     fn a_product_has_the_word_that_bills_have_for_it() {

@@ -39,3 +39,24 @@ impl std::fmt::Debug for OrderRefusal {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_its_client_the_code_the_text_and_what_to_do_and_a_log_only_the_code() {
+        let refusal = OrderRefusal {
+            code: "PARAM_ERROR".to_owned(),
+            message: "payer of the order unknown".to_owned(),
+        };
+        assert_eq!(
+            refusal.detail(),
+            "WeChat Pay refused the order with PARAM_ERROR: payer of the order unknown. Correct the cause and use a new order number."
+        );
+        assert_eq!(
+            format!("{refusal:?}"),
+            "OrderRefusal { code: \"PARAM_ERROR\", .. }"
+        );
+    }
+}

@@ -218,6 +218,26 @@ mod tests {
     }
 
     #[test]
+    fn a_prepay_value_is_of_no_use_from_the_second_on_in_which_it_or_its_order_ends() {
+        for (value_ends_s, order_ends_s, is_live) in [
+            (1, 1, true),
+            (0, 1, false),
+            (1, 0, false),
+            (-1, 1, false),
+            (1, -1, false),
+        ] {
+            let mut order = order(awaiting(NOW.0 + value_ends_s));
+            order.expires_at = NOW.plus_s(order_ends_s);
+            assert_eq!(
+                order.live_prepay(NOW).is_some(),
+                is_live,
+                "{value_ends_s} {order_ends_s}"
+            );
+            assert_eq!(order.needs_prepay(NOW), !is_live && order_ends_s > 0);
+        }
+    }
+
+    #[test]
     fn an_order_past_its_expiry_is_shown_and_not_renewed() {
         let wanted = order(OrderState::Reserved);
         let mut found = order(awaiting(NOW.0 - 10));

@@ -1,4 +1,5 @@
 mod console;
+mod owed;
 
 use wechatpay::UnixSeconds;
 
