@@ -35,3 +35,27 @@ pub fn last_late(now: UnixSeconds) -> BillDate {
 pub fn yesterday(now: UnixSeconds) -> BillDate {
     BillDate::of(now).plus_days(-1)
 }
+
+#[cfg(test)]
+mod tests {
+    use wechatpay::time::parse_rfc3339;
+
+    use super::*;
+
+    #[test]
+    fn a_day_is_explained_by_eleven_and_late_at_one_of_the_next_day_in_beijing() {
+        let day = |text| BillDate::parse(text).unwrap();
+        let at = |text| parse_rfc3339(text).unwrap();
+        let date = day("2026-08-01");
+        assert_eq!(explained_by(date), at("2026-08-02T11:00:00+08:00"));
+        assert_eq!(late_at(date), at("2026-08-02T13:00:00+08:00"));
+        for (now, last) in [
+            ("2026-08-02T12:59:59+08:00", "2026-07-31"),
+            ("2026-08-02T13:00:00+08:00", "2026-08-01"),
+        ] {
+            assert_eq!(last_late(at(now)), day(last), "{now}");
+        }
+        assert_eq!(yesterday(at("2026-08-02T00:00:00+08:00")), date);
+        assert_eq!(yesterday(at("2026-08-02T23:59:59+08:00")), date);
+    }
+}

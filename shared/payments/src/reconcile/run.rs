@@ -402,3 +402,6 @@ impl Run {
         self.parts_done.len() >= usize::from(self.parts)
     }
 }
+
+#[cfg(test)]
+mod tests;

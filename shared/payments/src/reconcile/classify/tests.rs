@@ -1,4 +1,5 @@
 mod refunds;
+mod sides;
 
 use matching::{
     books::{BookLine, ParkedLine},

@@ -120,6 +120,8 @@ fn many_of_a_kind_are_one_difference_that_says_how_many_and_moves_no_money() {
     assert!(many.what_to_do().contains("run the day again"));
     let due = of_many(DifferenceKind::TradeWithoutFundFlow, 20_001);
     assert!(due.what_to_do().contains("SettlementDays"));
+    let sum_fen = |side: &Option<SideView>| side.as_ref().and_then(|side| side.amount_fen);
+    assert_eq!(sum_fen(&many.there), Some(123_456));
     let absent = of_many(DifferenceKind::PaidHereAbsentThere, 20_001);
     assert!(absent.there.is_none() && absent.here.is_some());
 }
@@ -151,4 +153,45 @@ fn the_same_thing_has_the_same_name_in_every_run_and_every_kind_its_own() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), DifferenceKind::ALL.len());
+}
+
+#[test]
+fn fees_are_apart_by_whole_fen_rounded_up() {
+    let apart = |there: i64, here: i64| {
+        let side = |fee_e5| {
+            Some(SideView {
+                fee_e5: Some(fee_e5),
+                ..SideView::default()
+            })
+        };
+        let mut off = difference(DifferenceKind::FeeOffTheRate);
+        (off.there, off.here) = (side(there), side(here));
+        off.amount_fen()
+    };
+    for (there, here, fen) in [
+        (5_000, 5_000, 0),
+        (5_001, 5_000, 1),
+        (6_000, 5_000, 1),
+        (5_000, 6_000, 1),
+        (6_001, 5_000, 2),
+    ] {
+        assert_eq!(apart(there, here), Some(fen), "{there} {here}");
+    }
+}
+
+#[test]
+fn a_difference_of_a_movement_or_of_a_fund_bill_belongs_to_the_fund_side() {
+    let side = |kind, bill| {
+        let mut found = difference(kind);
+        found.about.bill = bill;
+        found.side()
+    };
+    let (movement, sum) = (
+        DifferenceKind::FundFlowWithoutTrade,
+        DifferenceKind::SummaryDiffers,
+    );
+    assert_eq!(side(movement, None), RunSide::Funds);
+    assert_eq!(side(sum, Some(BillName::FundBasic)), RunSide::Funds);
+    assert_eq!(side(sum, Some(BillName::Trade)), RunSide::Trades);
+    assert_eq!(side(sum, None), RunSide::Trades);
 }
