@@ -200,6 +200,7 @@ mod tests {
             order.due.is_some(),
             "whoever dies now leaves it to the sweep"
         );
+        assert!(order.issued, "WeChat Pay has it");
 
         let settled = settle_trade::settle_trade(&order, &facts(), &notice, &context());
         let Settlement::Change(change) = settled else {
