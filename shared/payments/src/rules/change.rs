@@ -232,3 +232,6 @@ impl OrderChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

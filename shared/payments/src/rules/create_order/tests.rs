@@ -102,6 +102,10 @@ fn every_field_that_is_out_of_bounds_is_named() {
             "payer_client_ip",
         ),
         (json!({"goods_tag": "x".repeat(33)}), "goods_tag"),
+        (json!({"payer_id": ""}), "payer_id"),
+        (json!({"payer_id": "x".repeat(65)}), "payer_id"),
+        (json!({"payer_id": "a payer"}), "payer_id"),
+        (json!({"payer_id": "付款人"}), "payer_id"),
         (json!({"expires_in_s": 59}), "expires_in_s"),
         (json!({"expires_in_s": 604_801}), "expires_in_s"),
     ] {
@@ -299,5 +303,39 @@ fn wechat_pay_is_sent_fen_an_absolute_expiry_and_our_own_notify_url() {
             .values()
             .all(|value| !value.is_null()),
         "WeChat Pay refuses null"
+    );
+}
+
+#[test]
+fn a_payer_is_known_by_the_clients_id_or_by_openid_and_by_neither_readably() {
+    let payer = |changes| read(&with(changes), None).unwrap().payer;
+    assert_eq!(payer(json!({})), None);
+    let shop = ClientId::new("shop");
+    let key = |changes| payer(changes).unwrap().key(&shop);
+    let by_openid = json!({"product": "jsapi", "openid": "o1"});
+    let by_both = json!({"product": "jsapi", "openid": "o1", "payer_id": "o1"});
+    // The release before this one must hold the same payer.
+    assert_eq!(
+        key(by_openid.clone()),
+        "21ff930e0c6be3b28e48def8d7dc04d45a6d0d179641443cb6ee5da9b0feb484"
+    );
+    assert_eq!(
+        key(json!({"payer_id": "o1"})),
+        "64bd680eb684803d06a5f0de68856cf7b08a757dc1232832883cfa8d3d26f5f8"
+    );
+    assert_eq!(
+        key(by_both),
+        key(json!({"payer_id": "o1"})),
+        "the client's own id counts"
+    );
+    assert_ne!(
+        key(json!({"payer_id": "o1"})),
+        key(json!({"payer_id": "o2"}))
+    );
+    assert_eq!(key(json!({"payer_id": "x".repeat(64)})).len(), 64);
+    let other = ClientId::new("other");
+    assert_ne!(
+        payer(by_openid.clone()).unwrap().key(&other),
+        key(by_openid)
     );
 }

@@ -200,6 +200,11 @@ fn what_wechat_pay_refuses_is_undone_unless_a_person_decided_since() {
         (&then.redirected, then.trouble.as_deref()),
         (&None, Some("PARAM_ERROR"))
     );
+    // It is a person's again, from now on.
+    assert_eq!(then.trouble_since, None);
+    let check = schedule::next_refund_check(&sent, &sent.state, context().at);
+    assert_eq!(then.due, check);
+    assert_ne!(then.due, sent.due);
     assert_eq!(taken_back(&sent, &to(Destination::Merchant, 0)), None);
     assert_eq!(taken_back(&then, &wanted), None);
     assert_eq!(taken_back(&arrived(&sent), &wanted), None);
@@ -288,4 +293,38 @@ fn the_ledger_has_what_is_owed_under_wechat_pays_number() {
     assert_eq!(owed_notice_id(&owed), None);
     owed.refund_id = Some(RefundId::parse("500001").unwrap());
     assert_eq!(owed_notice_id(&owed).as_deref(), Some("owed#500001"));
+}
+
+#[test]
+fn a_redirected_refund_is_in_trouble_from_then_on_and_overdue_no_more() {
+    let overdue = Refund {
+        trouble_since: Some(UnixSeconds(1)),
+        overdue_since: Some(UnixSeconds(2)),
+        ..refund(RefundState::Abnormal)
+    };
+    let wanted = to(Destination::Merchant, context().at.0);
+    let then = moved(&redirect(&paid(), &overdue, wanted, &context()).unwrap());
+    assert_eq!(then.trouble_since, Some(context().at));
+    assert_eq!(then.overdue_since, None);
+}
+
+#[test]
+fn a_refused_refund_that_is_sent_again_gets_a_slot_of_its_own() {
+    let refused = refund(RefundState::Refused("NOT_ENOUGH".to_owned()));
+    let mut order = paid();
+    for (next_at, slot_at) in [
+        (UnixSeconds(0), context().at),
+        (context().at.plus_s(30), context().at.plus_s(30)),
+    ] {
+        order.refunds.next_at = next_at;
+        let change = retry(&order, &refused, None, &context()).unwrap();
+        let again = moved(&change);
+        assert_eq!(again.slot_at, slot_at);
+        assert_eq!(
+            again.due,
+            Some(schedule::refund_check_at(&order.order_no, slot_at))
+        );
+        assert_eq!(change.events[0].next_try_at, Some(slot_at));
+        assert!(change.refunds.next_at > slot_at);
+    }
 }

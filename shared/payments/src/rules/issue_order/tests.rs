@@ -289,3 +289,32 @@ fn a_value_that_lives_as_long_as_its_order_is_the_last_and_a_shorter_one_ends_be
         assert_eq!(awaiting.needs_prepay(just_before), !is_last);
     }
 }
+
+#[test]
+fn a_failure_shows_codes_and_causes_but_no_free_text_of_wechat_pay() {
+    let CallOutcome::Refused(refusal) = refused(400, "PARAM_ERROR") else {
+        panic!("a refusal");
+    };
+    let refusal = Refusal {
+        message: "payer oABC".to_owned(),
+        ..refusal
+    };
+    for (failure, begin) in [
+        (
+            IssueFailure::Unknown("time-out".into()),
+            "unknown outcome: time-out",
+        ),
+        (
+            IssueFailure::RefusedAfterUnknown(refusal.clone()),
+            "after an unknown outcome: ",
+        ),
+        (
+            IssueFailure::NotOfTheOrder(refusal),
+            "not for the order's sake: ",
+        ),
+    ] {
+        let shown = format!("{failure:?}");
+        assert!(shown.starts_with(begin), "{shown}");
+        assert!(!shown.contains("oABC"), "{shown}");
+    }
+}

@@ -275,3 +275,26 @@ fn news_that_moves_the_refund_takes_the_mark_off() {
         );
     }
 }
+
+#[test]
+fn a_trouble_is_noted_again_if_it_is_another_or_has_no_beginning() {
+    let refused = PendingAnswer::Refused("RESOURCE_NOT_EXISTS".to_owned());
+    let now = at(&refund(RefundState::Processing), HOUR_S);
+    let step = |trouble: Option<&str>, trouble_since| {
+        let known = Refund {
+            trouble: trouble.map(str::to_owned),
+            trouble_since,
+            ..refund(RefundState::Processing)
+        };
+        check_overdue(&known, &refused, now)
+    };
+    let same = Some("RESOURCE_NOT_EXISTS");
+    for (trouble, since) in [(None, None), (same, None), (Some("OTHER"), Some(now))] {
+        let noted = step(trouble, since);
+        assert!(
+            matches!(noted, OverdueStep::NoteTrouble(_)),
+            "{trouble:?} {since:?} {noted:?}"
+        );
+    }
+    assert_eq!(step(same, Some(now)), OverdueStep::KeepWaiting);
+}
