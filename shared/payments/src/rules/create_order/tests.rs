@@ -119,6 +119,13 @@ fn every_field_that_is_out_of_bounds_is_named() {
 }
 
 #[test]
+fn texts_that_are_as_long_as_they_may_be_are_taken_by_characters() {
+    let longest = with(json!({"description": "茶".repeat(127), "goods_tag": "茶".repeat(32)}));
+    let order = read(&longest, None).unwrap();
+    assert_eq!(order.terms.description, "茶".repeat(127));
+}
+
+#[test]
 fn attach_is_counted_in_bytes_as_wechat_pay_counts_it() {
     let longest = format!("{}xx", "茶".repeat(42));
     assert_eq!(longest.len(), 128);

@@ -41,7 +41,10 @@ fn marked(refund: &Refund, overdue: Option<&Trouble>) -> Refund {
 
 #[test]
 fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next() {
-    let waiting = refund(RefundState::Reserved);
+    let waiting = Refund {
+        trouble_since: Some(UnixSeconds(1)),
+        ..refund(RefundState::Reserved)
+    };
     let order = order(OrderState::Paid(payment("420001")));
     let next =
         crate::rules::schedule::refund_check_at(&waiting.order_no, waiting.slot_at.plus_s(600));
@@ -58,8 +61,8 @@ fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next(
         panic!("{:?}", change.refund)
     };
     assert_eq!(
-        (rests.trouble.as_deref(), rests.due),
-        (Some("NOT_ENOUGH"), Some(next))
+        (rests.trouble.as_deref(), rests.trouble_since, rests.due),
+        (Some("NOT_ENOUGH"), None, Some(next))
     );
     assert_eq!(rests.next_try_at(None), Some(next.at));
     let longer = UnixSeconds(next.at.0 + 60);

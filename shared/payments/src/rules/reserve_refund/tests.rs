@@ -153,6 +153,7 @@ fn only_a_paid_order_gives_back_for_a_year_and_fifty_times() {
             Err(RefundRejected::NotPaid)
         );
     }
+    assert_eq!(REFUNDABLE_S, 31_536_000, "a year of 365 days");
     let mut old = paid();
     old.state = OrderState::Paid(Payment {
         paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S),
@@ -409,4 +410,22 @@ fn a_request_for_a_refund_is_checked_field_by_field() {
         read(r#"{"refund_no":"R1","amount_fen":1.5}"#, None),
         Err(BadRequest::Json(_))
     ));
+}
+
+#[test]
+fn a_refund_whose_record_was_lost_is_found_by_the_number_that_wechat_pay_has_of_it() {
+    let lost = wanted("R1", 40);
+    let order_no = paid().order_no;
+    let brought_back = Refund {
+        refund_no: RefundNo::parse("bill-1").unwrap(),
+        out_refund_no: OutRefundNo::of(&order_no, &lost.refund_no),
+        ..refund(RefundState::Processing)
+    };
+    let other = Refund {
+        out_refund_no: OutRefundNo::parse("console@1").unwrap(),
+        ..brought_back.clone()
+    };
+    let refunds = [other, brought_back];
+    assert_eq!(taken_back(&order_no, &lost, &refunds), Some(&refunds[1]));
+    assert_eq!(taken_back(&order_no, &wanted("R2", 40), &refunds), None);
 }

@@ -78,9 +78,19 @@ fn late_money_that_a_person_paid_back_another_way_is_not_given_back_again() {
         assert_eq!(owed_fen(&late, std::slice::from_ref(&closed)), 100);
         assert!(again(&late, &[closed], 100).is_ok());
     }
-    let (late, released) = late_and_released(&RefundNo::parse("R1").unwrap(), 60);
+    let (mut late, released) = late_and_released(&RefundNo::parse("R1").unwrap(), 60);
     let earlier = [released];
     assert_eq!(owed_fen(&late, &earlier), 40);
+    assert_eq!(outstanding_fen(&late, &earlier), 40);
+    // A refund in progress reserves its money and has not arrived.
+    late.refunds.committed_fen = 40;
+    assert_eq!(
+        (owed_fen(&late, &earlier), outstanding_fen(&late, &earlier)),
+        (0, 40)
+    );
+    late.refunds.refunded_fen = 30;
+    assert_eq!(outstanding_fen(&late, &earlier), 10);
+    (late.refunds.committed_fen, late.refunds.refunded_fen) = (0, 0);
     assert!(again(&late, &earlier, 40).is_ok());
     assert_eq!(again(&late, &earlier, 41), Err(RefundRejected::Released));
 }
