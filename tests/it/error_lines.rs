@@ -11,6 +11,7 @@ mod messages;
 mod orders;
 mod page;
 mod refunds;
+mod spans;
 mod stages;
 mod webhooks;
 mod wechat_pay;

@@ -1,6 +1,7 @@
 //! Spans as a collector gets them over HTTP: one order's way, what is not recorded, what is lost,
 //! and CloudWatch's signature.
 
+mod lost;
 mod signature;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -8,17 +9,14 @@ use std::{collections::BTreeSet, time::Duration};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind as Kind;
 use payments::model::trace::{SpanOf, span_id};
 use runtime::{
-    clock::Clock,
     net::{Reach, WebhookUrl},
-    otlp::{RecordedInvocation, Spans},
-    spans::{SPANS_MAX, Span, SpanKind},
+    otlp::Spans,
 };
 use serde_json::{Value, json};
-use wechatpay::UnixSeconds;
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule};
 
 use crate::{
-    support::{Collector, Got, Lines, Testbed, invocation, native},
+    support::{Collector, Got, Testbed, invocation, native},
     webhooks::{Receiver, deliver, secret},
 };
 
@@ -372,108 +370,4 @@ async fn what_goes_wrong_is_named_by_what_it_was_and_not_by_what_was_asked() {
         .iter()
         .filter(|span| span.attributes["faas.coldstart"] == true);
     assert_eq!(cold.count(), 1, "the first request alone met a cold start");
-}
-
-#[tokio::test]
-async fn more_spans_than_there_is_room_for_are_counted_and_the_outermost_is_kept() {
-    let (clock, collector) = (
-        Clock::manual(UnixSeconds(1_785_556_800)),
-        Collector::start().await,
-    );
-    let spans = collector.spans_of("reconcile", &clock);
-    let lines = Lines::by(clock.clone());
-    let work = async {
-        let outer = Span::root(SpanKind::Internal, || "sweep".to_owned(), clock.now_ms());
-        outer
-            .around(async {
-                for _ in 0..SPANS_MAX + 7 {
-                    Span::child(SpanKind::Client, || "call".to_owned(), 1).end(2);
-                }
-            })
-            .await;
-        outer.end(clock.now_ms());
-    };
-    lines.of(spans.invocation(invocation("sweep"), work)).await;
-    let got = collector.got();
-    assert_eq!(got.len(), SPANS_MAX + 1);
-    named(&got, "sweep");
-    let lines = lines.take_all();
-    let line = lines
-        .iter()
-        .find(|line| line["message"] == "spans were not exported");
-    let line = line.expect("a line");
-    assert_eq!(
-        (&line["spans_lost"], &line["cause"], &line["level"]),
-        (&json!(7), &json!("no_room"), &json!("WARN"))
-    );
-}
-
-#[tokio::test]
-async fn where_no_time_is_left_or_nobody_listens_spans_are_lost_and_a_minute_has_one_line() {
-    let (clock, collector) = (
-        Clock::manual(UnixSeconds(1_785_556_800)),
-        Collector::start().await,
-    );
-    let (here, lines) = (
-        collector.spans_of("create-order", &clock),
-        Lines::by(clock.clone()),
-    );
-    let nowhere = Collector::nowhere().spans_of("create-order", &clock);
-    let work = || async {
-        Span::root(SpanKind::Server, || "GET".to_owned(), clock.now_ms()).end(clock.now_ms());
-        "answered"
-    };
-    let late = RecordedInvocation {
-        id: "late".to_owned(),
-        ends_at_ms: clock.now_ms() + 100,
-    };
-    lines
-        .of(async {
-            assert_eq!(here.invocation(late, work()).await, "answered");
-            assert!(collector.exports().is_empty());
-            for _ in 0..3 {
-                let answered = nowhere.invocation(invocation("dead"), work()).await;
-                assert_eq!(answered, "answered");
-            }
-            clock.advance(Duration::from_secs(60));
-            nowhere.invocation(invocation("dead"), work()).await;
-        })
-        .await;
-    let lines = lines.take_all();
-    let lost = lines
-        .iter()
-        .filter(|line| line["message"] == "spans were not exported");
-    let lost: Vec<_> = lost
-        .map(|line| (line["cause"].clone(), line["spans_lost"].clone()))
-        .collect();
-    let expected = [("no_time", 1), ("no_answer", 1), ("no_answer", 3)];
-    assert_eq!(
-        lost,
-        expected.map(|(cause, count)| (json!(cause), json!(count)))
-    );
-}
-
-/// On the clock of the machine, as in a deployed function.
-#[tokio::test]
-async fn a_collector_that_never_answers_is_given_up() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let url = format!(
-        "http://{}/v1/traces",
-        silent.local_addr().expect("an address")
-    );
-    let clock = Clock::system();
-    let spans = Collector::at(url).spans_of("create-order", &clock);
-    let lines = Lines::by(clock.clone());
-    let work = async {
-        Span::root(SpanKind::Server, || "GET".to_owned(), clock.now_ms()).end(clock.now_ms());
-    };
-    lines.of(spans.invocation(invocation("slow"), work)).await;
-    let lines = lines.take_all();
-    let line = lines
-        .iter()
-        .find(|line| line["message"] == "spans were not exported");
-    assert_eq!(line.expect("a line")["cause"], "timed_out");
-    drop(silent);
 }

@@ -100,7 +100,8 @@ VALUES = {
     "OperatorsTopicArn": (["", "arn:aws-cn:sns:cn-north-1:123456789012:operators"], ["operators"]),
     # What `shared/runtime/src/otlp/endpoint.rs` takes, and CloudWatch by its own word, since a permission goes with it.
     "OtlpEndpoint": (
-        ["", "cloudwatch", "https://collector.example.com/v1/traces", "https://otel:4318/a", "http://10.0.0.7:4318/v1/traces"],
+        ["", "cloudwatch", "https://collector.example.com/v1/traces", "https://otel:4318/a", "http://10.0.0.7:4318/v1/traces",
+         "http://192.168.255.1/v1", "https://203.0.113.7:65535/v1/traces", "http://127.0.0.1:4318/v1/traces"],
         [
             "https://xray.ap-east-1.amazonaws.com/v1/traces",
             "https://collector.example.com",
@@ -109,6 +110,13 @@ VALUES = {
             "https://collector.example.com/v1/traces?key=1",
             "http://collector.example.com/v1/traces",
             "http://172.15.0.1/v1/traces",
+            "http://10.0.0/v1/traces",
+            "http://127.1/v1",
+            "http://10.0.0.256/v1/traces",
+            "https://10.0.0.256/v1/traces",
+            "https://c.example.com:70000/v1/traces",
+            "https://c.example.com:4318x/v1",
+            "https://XRAY.eu-west-1.amazonaws.com/v1/traces",
             "collector.example.com/v1/traces",
         ],
     ),

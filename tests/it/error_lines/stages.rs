@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde_json::Value;
 
-use super::{channels, days, messages, orders, refunds, webhooks, wechat_pay};
+use super::{channels, days, messages, orders, refunds, spans, webhooks, wechat_pay};
 use crate::webhooks::{CAUSE_IS_OURS, TAKES_NOTHING};
 
 /// A line as the page has it.
@@ -386,6 +386,15 @@ pub(super) const STAGES: &[(Stage, &[Line])] = &[
             "a refund was sent to the merchant's account, and WeChat Pay says that the payer has it",
             &["order_no", "what_to_do", "wechat_request_id"],
             "[refunds.md](refunds.md)",
+        )],
+    ),
+    (
+        || spans::the_endpoint_is_none().boxed_local(),
+        &[line(
+            "runtime::otlp::export",
+            "spans have nowhere to go",
+            &["error", "what_to_do"],
+            "the functions work without spans",
         )],
     ),
 ];

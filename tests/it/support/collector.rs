@@ -1,6 +1,9 @@
 //! A collector of spans: takes OTLP over HTTP and decodes it by OpenTelemetry's own types.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Router,
@@ -58,21 +61,24 @@ impl Got {
 pub(crate) struct Collector {
     pub(crate) url: String,
     exports: Arc<Mutex<Vec<Export>>>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl Collector {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let exports = Arc::new(Mutex::new(Vec::new()));
+        let collector = Self::at(format!("http://{address}/v1/traces"));
         let routes = Router::new()
             .route("/v1/traces", post(take))
-            .with_state(Arc::clone(&exports));
+            .with_state(collector.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self {
-            url: format!("http://{address}/v1/traces"),
-            exports,
-        }
+        collector
+    }
+
+    /// Whether it answers 503 from now on.
+    pub(crate) fn refuse(&self, does: bool) {
+        self.refuses.store(does, Ordering::Relaxed);
     }
 
     /// One that is somewhere else.
@@ -80,6 +86,7 @@ impl Collector {
         Self {
             url,
             exports: Arc::default(),
+            refuses: Arc::default(),
         }
     }
 
@@ -120,7 +127,7 @@ pub(crate) fn invocation(id: &str) -> RecordedInvocation {
 }
 
 async fn take(
-    State(exports): State<Arc<Mutex<Vec<Export>>>>,
+    State(collector): State<Collector>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -131,8 +138,12 @@ async fn take(
         headers,
         body,
     };
-    exports.lock().expect("a lock").push(export);
-    StatusCode::OK
+    collector.exports.lock().expect("a lock").push(export);
+    if collector.refuses.load(Ordering::Relaxed) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    }
 }
 
 /// The spans of an export.

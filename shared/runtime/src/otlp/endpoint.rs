@@ -56,6 +56,10 @@ mod tests {
                 "https://xray.cn-north-1.amazonaws.com.cn/v1/traces",
                 Some("cn-north-1"),
             ),
+            (
+                "https://XRAY.eu-west-1.amazonaws.com/v1/traces",
+                Some("eu-west-1"),
+            ),
             ("https://collector.example.com/v1/traces", None),
             (
                 "https://xray.eu-central-1.amazonaws.com.example.com/v1/traces",
@@ -76,6 +80,11 @@ mod tests {
             "collector.example.com/v1/traces",
             "http://collector.example.com/v1/traces",
             "http://xray.eu-central-1.amazonaws.com/v1/traces",
+            "http://10.0.0/v1/traces",
+            "http://127.1/v1",
+            "http://10.0.0.256/v1/traces",
+            "https://c.example.com:70000/v1/traces",
+            "https://c.example.com:4318x/v1",
             "https://collector.example.com",
             "https://collector.example.com/",
             "https://key@collector.example.com/v1/traces",

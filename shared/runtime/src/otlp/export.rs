@@ -27,7 +27,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::endpoint::OtlpEndpoint;
 use crate::aws::{AwsSettings, connector};
@@ -39,6 +39,9 @@ use crate::spans::{Invocation, PLACE, Place, SpanList, attribute, only};
 pub const EXPORT_WITHIN: Duration = Duration::from_millis(300);
 /// What is left to Lambda's runtime of an invocation's time, in milliseconds.
 const LEFT_AFTERWARDS_MS: i64 = 100;
+/// After a failure nothing is sent for so long, in milliseconds: each try holds one of the
+/// function's concurrent executions while callers wait for one.
+const SILENT_MS: i64 = 30_000;
 /// Lost spans are logged at most so often, in milliseconds.
 const LOGGED_AGAIN_AFTER_MS: i64 = 60_000;
 /// The name of the signature's service.
@@ -68,6 +71,8 @@ struct Exporter {
     connector: OnceLock<SharedHttpConnector>,
     was_called: AtomicBool,
     ends_at_ms: AtomicI64,
+    /// Until when nothing is sent (Unix milliseconds), since the collector failed.
+    silent_until_ms: AtomicI64,
     /// Since the last line about it.
     lost: AtomicU64,
     logged_at_ms: AtomicI64,
@@ -80,6 +85,8 @@ enum Lost {
     NotMade(String),
     #[error("no time was left")]
     NoTime,
+    #[error("nothing is sent for {} s after a failure", SILENT_MS / 1000)]
+    Silent,
     #[error("no answer within {} ms", EXPORT_WITHIN.as_millis())]
     TimedOut,
     #[error("no answer: {0}")]
@@ -91,11 +98,20 @@ enum Lost {
 }
 
 impl Lost {
+    /// Whether the next try would only fail as this one did, after the same time.
+    const fn is_of_the_collector(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::NoAnswer(_) | Self::Refused(_) => true,
+            Self::NotMade(_) | Self::NoTime | Self::Silent | Self::Rejected(_) => false,
+        }
+    }
+
     /// Its name in the log.
     const fn name(&self) -> &'static str {
         match self {
             Self::NotMade(_) => "not_made",
             Self::NoTime => "no_time",
+            Self::Silent => "silent",
             Self::TimedOut => "timed_out",
             Self::NoAnswer(_) => "no_answer",
             Self::Refused(_) => "refused",
@@ -106,10 +122,11 @@ impl Lost {
 
 impl Spans {
     /// As the environment says: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. Without it nothing is built.
+    /// If it is no endpoint, that is logged and spans are off: money is not kept waiting for them.
     /// `service` is the function's name in the template's folders.
     ///
     /// # Errors
-    /// [`SettingsError`] if it is no endpoint, or the role's credentials are not there.
+    /// [`SettingsError`] if the role's credentials are not there.
     pub fn start(
         vars: &dyn Vars,
         service: &'static str,
@@ -122,8 +139,17 @@ impl Spans {
             None,
             |text| OtlpEndpoint::parse(text).map(Some),
         );
-        let Some(endpoint) = reader.finish(|| endpoint)? else {
-            return Ok(Self::default());
+        let endpoint = match reader.finish(|| endpoint) {
+            Ok(Some(endpoint)) => endpoint,
+            Ok(None) => return Ok(Self::default()),
+            Err(unusable) => {
+                error!(
+                    error = %unusable,
+                    what_to_do = "correct the template parameter OtlpEndpoint: until then no spans are recorded",
+                    "spans have nowhere to go"
+                );
+                return Ok(Self::default());
+            }
         };
         let mut reader = SettingsReader::new(vars);
         let aws = AwsSettings::read(&mut reader);
@@ -210,6 +236,7 @@ impl Exporter {
             connector: OnceLock::new(),
             was_called: AtomicBool::new(false),
             ends_at_ms: AtomicI64::new(i64::MAX),
+            silent_until_ms: AtomicI64::new(i64::MIN),
             lost: AtomicU64::new(0),
             logged_at_ms: AtomicI64::new(i64::MIN),
         }
@@ -231,12 +258,21 @@ impl Exporter {
                     Some(&Lost::Rejected(rejected)),
                 );
             }
-            Err(lost) => self.note(no_room.saturating_add(count), Some(&lost)),
+            Err(lost) => {
+                if lost.is_of_the_collector() {
+                    let until_ms = self.clock.now_ms().saturating_add(SILENT_MS);
+                    self.silent_until_ms.store(until_ms, Ordering::Relaxed);
+                }
+                self.note(no_room.saturating_add(count), Some(&lost));
+            }
         }
     }
 
     async fn send(&self, spans: Vec<Span>) -> Result<(), Lost> {
         let now_ms = self.clock.now_ms();
+        if now_ms < self.silent_until_ms.load(Ordering::Relaxed) {
+            return Err(Lost::Silent);
+        }
         let left_ms = self
             .ends_at_ms
             .load(Ordering::Relaxed)

@@ -9,8 +9,8 @@ use crate::random::Random;
 
 /// So many spans of one invocation are kept: some 200 KB. A sweep of a busy minute makes more.
 pub const SPANS_MAX: usize = 500;
-/// So many more, of those that hold others.
-const HOLDERS_MAX: usize = 50;
+/// So many more, of those that hold others: the events of a sweep among them, several of an order.
+const HOLDERS_MAX: usize = 500;
 
 /// What all spans of an invocation have in common.
 #[derive(Clone, Debug)]

@@ -67,7 +67,7 @@ struct Open {
     list: Arc<SpanList>,
     ids: Ids,
     parent: Parent,
-    /// Kept beyond the limit on the spans of an invocation: there are few, and others are under it.
+    /// Kept beyond the limit on the spans of an invocation: others are under it, here or elsewhere.
     holds_others: bool,
     span: otlp::Span,
 }
@@ -109,6 +109,10 @@ impl Span {
             };
             Some((ids, parent))
         });
+        if let Some(open) = &mut span.0 {
+            // Messages and webhooks name it as their parent.
+            open.holds_others = true;
+        }
         if let Some(other) = other {
             span.link_to(other);
         }
