@@ -1,6 +1,9 @@
 //! Spans as a collector gets them over HTTP: one order's way, what is not recorded, what is lost,
 //! and CloudWatch's signature.
 
+mod cut_off;
+mod daily;
+mod linked;
 mod lost;
 mod signature;
 
@@ -193,6 +196,13 @@ async fn one_order_s_way_holds_together_from_its_creation_to_its_webhook() {
             ("rpc.method", json!("SendMessage")),
         ],
     );
+    let issued = &journal[journal.len() - 2];
+    assert_eq!(
+        (issued.trace.as_str(), issued.to.as_str()),
+        (TRACE, "awaiting_payment")
+    );
+    assert_ne!(paid.trace, TRACE);
+    let issued = (issued.trace.clone(), issued.span_id(&order_no));
     // Each event of the journal is a span by the ids that messages and webhooks name.
     for event in &journal {
         let id = event.span_id(&order_no);
@@ -202,6 +212,13 @@ async fn one_order_s_way_holds_together_from_its_creation_to_its_webhook() {
         assert_eq!(span.parent, event.parent_span_id(), "{event:?}");
         assert_eq!(span.name, format!("order {}", event.to));
         assert_eq!(i64::try_from(span.from_ms).expect("a time"), event.at_ms());
+        // The callback's is linked to the order's trace, which its own begins apart from.
+        let links = if event.trace == TRACE {
+            vec![]
+        } else {
+            vec![issued.clone()]
+        };
+        assert_eq!(span.links, links, "{event:?}");
     }
     // The callback, by the id that its message names; what it called AWS for is under it.
     let callback = named(&got, "POST /v1/callbacks/wechatpay");
@@ -309,6 +326,34 @@ async fn a_batch_is_linked_to_each_message_and_under_none() {
         "each call is in its order's trace"
     );
     holds_together(&got, &["ORDER-"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_s_vendor_sends_along_is_exported_with_the_spans_of_its_trace() {
+    let recorded = Recorded::start().await;
+    let state = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
+    let headers = [("prefer", "respond-async"), ("tracestate", state)];
+    recorded.create("ORDER-1", TRACE, "01", &headers).await;
+    recorded.work_off().await;
+    let got = recorded.collector.got();
+    let of_trace = got.iter().filter(|span| span.trace_id == TRACE);
+    let names: BTreeSet<&str> = of_trace.clone().map(|span| span.name.as_str()).collect();
+    for name in [
+        "POST /v1/orders",
+        "order reserved",
+        "process message",
+        "POST /v3/pay/transactions/native",
+    ] {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    for span in of_trace {
+        assert_eq!(span.trace_state, state, "{span:#?}");
+    }
+    assert_eq!(
+        named(&got, "process payment-requests").trace_state,
+        "",
+        "the batch is of no trace"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,8 @@ VALUES = {
     # What `shared/runtime/src/otlp/endpoint.rs` takes, and CloudWatch by its own word, since a permission goes with it.
     "OtlpEndpoint": (
         ["", "cloudwatch", "https://collector.example.com/v1/traces", "https://otel:4318/a", "http://10.0.0.7:4318/v1/traces",
-         "http://192.168.255.1/v1", "https://203.0.113.7:65535/v1/traces", "http://127.0.0.1:4318/v1/traces"],
+         "http://192.168.255.1/v1", "https://203.0.113.7:65535/v1/traces", "http://127.0.0.1:4318/v1/traces",
+         "https://otlp-gateway-prod-eu-west-0.grafana.net/otlp/v1/traces"],
         [
             "https://xray.ap-east-1.amazonaws.com/v1/traces",
             "https://collector.example.com",
@@ -117,6 +118,11 @@ VALUES = {
             "https://c.example.com:70000/v1/traces",
             "https://c.example.com:4318x/v1",
             "https://XRAY.eu-west-1.amazonaws.com/v1/traces",
+            "https://collector.example.com/v1/..",
+            "https://collector.example.com/%2e",
+            "https://collector.example.com//",
+            "https://0x7f000001/v1/traces",
+            "https://2130706433/v1/traces",
             "collector.example.com/v1/traces",
         ],
     ),

@@ -88,7 +88,7 @@ pub(crate) async fn reserve(
     };
     let mut found = match reserved? {
         ReserveOutcome::New => {
-            record_event(&wanted.order_no, &event, origin);
+            record_event(&wanted.order_no, &event, None, origin);
             return Ok(ours(Box::new(wanted)));
         }
         ReserveOutcome::Taken(found) => found,

@@ -16,10 +16,7 @@ use flows::{
 };
 use futures_util::future::join_all;
 use operator_channels::{CALL_MAX_MS, Notification, Severity, next_try_after_s};
-use runtime::{
-    spans::{Span, SpanKind},
-    telemetry::emf::end_of_run,
-};
+use runtime::telemetry::emf::end_of_run;
 use stores::{
     keys_table::{KeysError, channels::Channel},
     notifications::Claim,
@@ -69,12 +66,7 @@ enum Next {
 
 /// Processes a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    // Alarms follow nothing that has a trace.
-    let span = Span::root(
-        SpanKind::Consumer,
-        || "tell operators".to_owned(),
-        app.clock.now_ms(),
-    );
+    let span = batch.span(&app.clock, SqsRecord::follows);
     let answer = span.around(tell_all(app, &batch, deadline_ms)).await;
     span.end(app.clock.now_ms());
     end_of_run();

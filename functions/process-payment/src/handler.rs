@@ -125,7 +125,7 @@ impl CallbackOutcome {
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    let span = batch.span(&app.clock, SqsRecord::sender);
+    let span = batch.span(&app.clock, SqsRecord::follows);
     let batch_span = span.context();
     let work = async |record: &SqsRecord| recorded(app, record, batch_span, deadline_ms).await;
     let worked_off = work_off(

@@ -8,12 +8,13 @@ use flows::{
     trace::Trace,
     verdict::Verdict,
 };
+use futures_util::future::LocalBoxFuture;
 use payments::{
     model::{bill_date::BillDate, journal::Cause},
     reconcile::{day_runs::RunRequest, lateness::late_at},
 };
 use runtime::{
-    spans::{Span, SpanContext},
+    spans::{Span, SpanContext, SpanKind},
     telemetry::emf::end_of_run,
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -100,7 +101,9 @@ const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 /// # Errors
 /// When a sweep could read no part of its index.
 pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
-    let output = work(app, event, deadline_ms).await;
+    // Without its type: the compiler nests what it has to know of a future only so deep.
+    let work: LocalBoxFuture<'_, _> = Box::pin(work(app, event, deadline_ms));
+    let output = work.await;
     end_of_run();
     output
 }
@@ -109,16 +112,21 @@ async fn work(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Table
     match event {
         Input::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(app.clock.now_ms().saturating_add(SWEEP_MS));
-            track_refunds::refunds(app).await;
+            let tracking = Box::pin(track_refunds::refunds(app));
+            in_span(app, "track refunds", tracking).await;
             Ok(Output::Sweep(sweep::sweep(app, ends_ms).await?))
         }
         Input::Task(Task::Certificates) => {
-            count_parked(app).await;
-            Ok(Output::Certificates(certificates::refresh(app).await))
+            let work = Box::pin(async {
+                count_parked(app).await;
+                certificates::refresh(app).await
+            });
+            let outcome = in_span(app, "certificates", work).await;
+            Ok(Output::Certificates(outcome))
         }
         Input::Work(batch) => {
             let clock = &app.clock;
-            let span = batch.span(clock, SqsRecord::sender);
+            let span = batch.span(clock, SqsRecord::follows);
             let batch_span = span.context();
             let work = async |record: &SqsRecord| {
                 let message = WorkMessage { app, record };
@@ -130,6 +138,14 @@ async fn work(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Table
             Ok(Output::Work(answer))
         }
     }
+}
+
+/// Work that a schedule asks for, and that no trace is about, with its span.
+async fn in_span<T>(app: &App, name: &'static str, work: LocalBoxFuture<'_, T>) -> T {
+    let span = Span::root(SpanKind::Internal, || name.to_owned(), app.clock.now_ms());
+    let output = span.around(work).await;
+    span.end(app.clock.now_ms());
+    output
 }
 
 /// Reports how many notices wait for an operator. A notice is logged once when it is parked; this

@@ -92,7 +92,8 @@ impl OrderStore {
             Ok(ApplyOutcome::Applied) => {
                 log(change);
                 for event in &change.events {
-                    record_event(&change.from.order_no, event, origin);
+                    let before = change.from.latest_event.as_ref();
+                    record_event(&change.from.order_no, event, before, origin);
                 }
                 self.announce(change, origin).await;
                 Ok(true)

@@ -4,7 +4,7 @@ use payments::model::{
     ids::OrderNo,
     journal::{Cause, ChangeContext, Delivery, Event},
 };
-use runtime::spans::{Span, SpanKind, are_recorded};
+use runtime::spans::{Span, SpanContext, SpanKind, are_recorded};
 use wechatpay::UnixSeconds;
 
 use crate::{sqs_record::SqsRecord, trace::Trace};
@@ -69,8 +69,9 @@ impl Origin {
 }
 
 /// Records the span of an event that was written. Its id is the one that messages and webhooks name
-/// as their parent.
-pub fn record_event(order_no: &OrderNo, event: &Event, origin: &Origin) {
+/// as their parent. `before` is the order's latest event until then: if this one happened under
+/// another trace, as a callback's does, it is linked to that one.
+pub fn record_event(order_no: &OrderNo, event: &Event, before: Option<&Event>, origin: &Origin) {
     if !are_recorded() {
         return;
     }
@@ -87,7 +88,16 @@ pub fn record_event(order_no: &OrderNo, event: &Event, origin: &Origin) {
     }
     span.set("wechatpay.state.to", event.to.as_str());
     span.set("wechatpay.brought_by", event.cause.kind());
+    let before = before.filter(|before| before.trace != event.trace);
+    if let Some(before) = before.and_then(|before| context(order_no, before)) {
+        span.link_to(before);
+    }
     span.end(at_ms);
+}
+
+/// The ids of an event's span.
+fn context(order_no: &OrderNo, event: &Event) -> Option<SpanContext> {
+    SpanContext::parse(&event.trace, &event.span_id(order_no))
 }
 
 /// SQS's clock may be ahead of ours.

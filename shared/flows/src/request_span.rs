@@ -15,7 +15,8 @@ pub fn request_span(method: &str, route: Option<&'static str>, trace: &Trace, at
         None => method.to_owned(),
     };
     let (ids, parent) = (trace.context(), trace.parents_context());
-    let mut span = Span::with_ids(SpanKind::Server, name, ids, parent, at_ms);
+    let span = Span::with_ids(SpanKind::Server, name, ids, parent, at_ms);
+    let mut span = span.with_trace_state(trace.state());
     span.set("http.request.method", method);
     span.set("url.scheme", "https");
     if let Some(route) = route {

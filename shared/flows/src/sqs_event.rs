@@ -6,14 +6,14 @@
 use futures_util::{StreamExt, stream};
 use runtime::{
     clock::Clock,
-    spans::{Span, SpanContext, SpanKind},
+    spans::{Span, SpanKind, has_place},
 };
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::verdict::Verdict;
 
-pub use crate::sqs_record::{MessageAttribute, SqsRecord, SystemAttributes};
+pub use crate::sqs_record::{Follows, MessageAttribute, SqsRecord, SystemAttributes};
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct SqsBatch {
@@ -38,32 +38,31 @@ pub struct BatchItemFailure {
 }
 
 impl SqsBatch {
-    /// The span of the work on a batch: a trace of its own with a link to what each message follows
-    /// (`context_of`), since the messages have nothing else in common. `None` of a message: it
-    /// follows nothing, or nobody wants its spans kept. If that is so of all, the batch has none.
-    pub fn span(
-        &self,
-        clock: &Clock,
-        context_of: impl Fn(&SqsRecord) -> Option<SpanContext>,
-    ) -> Span {
+    /// The span of the work on a batch: a trace of its own with a link to what each message
+    /// follows, since the messages have nothing else in common. There is none if nobody wants the
+    /// spans of any of them.
+    pub fn span(&self, clock: &Clock, follows: impl Fn(&SqsRecord) -> Follows) -> Span {
+        if !has_place() {
+            return Span::none();
+        }
+        let follows: Vec<Follows> = self.records.iter().map(follows).collect();
+        if !follows.is_empty() && follows.iter().all(|one| *one == Follows::Unrecorded) {
+            return Span::none();
+        }
         let name = || match self.records.first() {
             Some(record) => format!("process {}", record.queue()),
             None => "process".to_owned(),
         };
         let mut span = Span::root(SpanKind::Consumer, name, clock.now_ms());
-        if !span.is_recorded() {
-            return span;
-        }
         if let Some(record) = self.records.first() {
             record.describe(&mut span);
         }
         span.set("messaging.batch.message_count", self.records.len());
-        let contexts: Vec<Option<SpanContext>> = self.records.iter().map(context_of).collect();
-        if contexts.iter().all(Option::is_none) {
-            return Span::none();
-        }
-        for context in contexts.into_iter().flatten() {
-            span.link_to(context);
+        for one in follows {
+            match one {
+                Follows::Span(context) => span.link_to(context),
+                Follows::Nothing | Follows::Unrecorded => {}
+            }
         }
         span
     }

@@ -48,6 +48,25 @@ pub struct MessageAttribute {
     pub string_value: Option<String>,
 }
 
+/// What a message follows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Follows {
+    /// Nothing that is known: its work begins a trace, which is recorded. A schedule's message.
+    Nothing,
+    /// A trace whose spans nobody wants kept.
+    Unrecorded,
+    Span(SpanContext),
+}
+
+impl Follows {
+    /// By the sender's trace, if there is one.
+    pub fn of(sender: Option<&Trace>) -> Self {
+        sender.map_or(Self::Nothing, |sender| {
+            sender.context().map_or(Self::Unrecorded, Self::Span)
+        })
+    }
+}
+
 impl SqsRecord {
     /// The sender's trace, or one that begins here.
     pub fn trace(&self, random: &Random) -> Trace {
@@ -56,9 +75,8 @@ impl SqsRecord {
     }
 
     /// What the message follows, as its sender wrote it.
-    pub fn sender(&self) -> Option<SpanContext> {
-        let traceparent = self.text("traceparent")?;
-        Trace::sent(traceparent)?.context()
+    pub fn follows(&self) -> Follows {
+        Follows::of(self.text("traceparent").and_then(Trace::sent).as_ref())
     }
 
     /// The queue's name.
@@ -73,7 +91,8 @@ impl SqsRecord {
     pub fn span(&self, trace: &Trace, batch: Option<SpanContext>, at_ms: i64) -> Span {
         let (ids, sender) = (trace.context(), trace.parents_context());
         let name = || "process message".to_owned();
-        let mut span = Span::with_ids(SpanKind::Consumer, name, ids, sender, at_ms);
+        let span = Span::with_ids(SpanKind::Consumer, name, ids, sender, at_ms);
+        let mut span = span.with_trace_state(trace.state());
         self.describe_one(&mut span, sender.into_iter().chain(batch));
         span
     }

@@ -129,6 +129,11 @@ impl Trace {
         self.flags & SAMPLED != 0
     }
 
+    /// The `tracestate` that came with it.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
     /// The ids of our own span, for its export; `None` if whoever began the trace wants none kept.
     pub fn context(&self) -> Option<SpanContext> {
         let context = SpanContext::parse(&self.trace_id, &self.span_id);

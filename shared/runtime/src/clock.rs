@@ -53,6 +53,21 @@ impl Clock {
         AsyncSleep::sleep(self, duration).await;
     }
 
+    /// Ends when this much time has passed: the limit of something beside it. Unlike
+    /// [`Clock::sleep`] it does not move a manual clock, which somebody else has to.
+    pub async fn limit(&self, within: Duration) {
+        match &self.0 {
+            ClockKind::System => TokioSleep::new().sleep(within).await,
+            #[cfg(any(test, feature = "testing"))]
+            ClockKind::Manual(_) => {
+                let deadline = self.deadline(within);
+                while !deadline.left().is_zero() {
+                    TokioSleep::new().sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+
     /// The end of the time that work may take from now on.
     pub fn deadline(&self, within: Duration) -> Deadline {
         let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
@@ -185,6 +200,21 @@ mod tests {
     use super::*;
 
     const NOON: UnixSeconds = UnixSeconds(1_785_556_800);
+
+    #[tokio::test]
+    async fn a_limit_on_a_manual_clock_ends_when_others_have_moved_it_far_enough() {
+        let clock = Clock::manual(NOON);
+        let (moved, limited) = (clock.clone(), clock.clone());
+        let limit = tokio::spawn(async move {
+            limited.limit(Duration::from_millis(300)).await;
+            limited.now_ms()
+        });
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            moved.advance(Duration::from_millis(100));
+        }
+        assert_eq!(limit.await.expect("a task"), NOON.0 * 1000 + 300);
+    }
 
     #[tokio::test]
     async fn a_manual_clock_moves_only_when_it_is_moved() {

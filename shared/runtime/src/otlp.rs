@@ -4,6 +4,7 @@
 mod endpoint;
 mod export;
 mod layer;
+mod losses;
 
 pub use endpoint::OtlpEndpoint;
 pub use export::{EXPORT_WITHIN, RecordedInvocation, Spans};

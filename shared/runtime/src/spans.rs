@@ -16,8 +16,8 @@ mod span;
 
 pub use attribute::Value;
 pub use ids::SpanContext;
-pub use list::SPANS_MAX;
-pub use span::{Span, SpanKind, are_recorded};
+pub use list::{MORE_EVENTS_MAX, SPANS_MAX};
+pub use span::{Span, SpanKind, are_recorded, has_place};
 
 pub(crate) use attribute::{attribute, only};
 pub(crate) use list::{Invocation, SpanList};

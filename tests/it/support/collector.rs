@@ -1,9 +1,6 @@
 //! A collector of spans: takes OTLP over HTTP and decodes it by OpenTelemetry's own types.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
@@ -42,6 +39,7 @@ pub(crate) struct Got {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
     pub(crate) parent: String,
+    pub(crate) trace_state: String,
     /// Traces and spans.
     pub(crate) links: Vec<(String, String)>,
     pub(crate) attributes: Value,
@@ -56,12 +54,22 @@ impl Got {
     }
 }
 
+/// How a collector answers.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum CollectorAnswers {
+    #[default]
+    Takes,
+    Refuses,
+    /// Never.
+    Hangs,
+}
+
 /// A running collector.
 #[derive(Clone)]
 pub(crate) struct Collector {
     pub(crate) url: String,
     exports: Arc<Mutex<Vec<Export>>>,
-    refuses: Arc<AtomicBool>,
+    manner: Arc<Mutex<CollectorAnswers>>,
 }
 
 impl Collector {
@@ -76,9 +84,9 @@ impl Collector {
         collector
     }
 
-    /// Whether it answers 503 from now on.
-    pub(crate) fn refuse(&self, does: bool) {
-        self.refuses.store(does, Ordering::Relaxed);
+    /// How it answers from now on.
+    pub(crate) fn answers(&self, manner: CollectorAnswers) {
+        *self.manner.lock().expect("a lock") = manner;
     }
 
     /// One that is somewhere else.
@@ -86,7 +94,7 @@ impl Collector {
         Self {
             url,
             exports: Arc::default(),
-            refuses: Arc::default(),
+            manner: Arc::default(),
         }
     }
 
@@ -139,10 +147,11 @@ async fn take(
         body,
     };
     collector.exports.lock().expect("a lock").push(export);
-    if collector.refuses.load(Ordering::Relaxed) {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
+    let manner = *collector.manner.lock().expect("a lock");
+    match manner {
+        CollectorAnswers::Takes => StatusCode::OK,
+        CollectorAnswers::Refuses => StatusCode::SERVICE_UNAVAILABLE,
+        CollectorAnswers::Hangs => std::future::pending().await,
     }
 }
 
@@ -163,6 +172,7 @@ fn read(body: &[u8]) -> Vec<Got> {
                 trace_id: hex(&span.trace_id),
                 span_id: hex(&span.span_id),
                 parent: hex(&span.parent_span_id),
+                trace_state: span.trace_state,
                 links: links.collect(),
                 attributes: attributes(&span.attributes),
                 has_failed: span.status.is_some_and(|status| status.code == 2),

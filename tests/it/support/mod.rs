@@ -31,7 +31,7 @@ use wechatpay_simulator::{Config, Running, Simulator};
 pub(crate) use api::{ApiAnswer, Client};
 pub(crate) use aws::HiddenTimes;
 pub(crate) use callbacks::event as callback_event;
-pub(crate) use collector::{Collector, Export, Got, invocation};
+pub(crate) use collector::{Collector, CollectorAnswers, Export, Got, invocation};
 pub(crate) use console::{answer_to_event, serve_app};
 pub(crate) use days::native_for;
 pub(crate) use lines::Lines;

@@ -121,7 +121,7 @@ impl GiveBack<'_> {
             order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &context);
         let is_settled = match self.app.orders.reserve(&order, &event).await? {
             ReserveOutcome::New => {
-                record_event(&order.order_no, &event, self.origin);
+                record_event(&order.order_no, &event, None, self.origin);
                 false
             }
             // It is ours from an earlier attempt, or the order was created meanwhile: settling

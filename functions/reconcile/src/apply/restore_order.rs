@@ -51,7 +51,7 @@ pub(super) async fn restore_order(
     );
     match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => {
-            record_event(&notice.order_no, &event, origin);
+            record_event(&notice.order_no, &event, None, origin);
             info!(
                 order_no = notice.order_no.as_str(),
                 "an order whose record was lost is restored"

@@ -47,7 +47,8 @@ impl IssueFlow {
         match applied {
             ApplyOutcome::Applied => {
                 for event in &change.events {
-                    record_event(&order.order_no, event, origin);
+                    let before = order.latest_event.as_ref();
+                    record_event(&order.order_no, event, before, origin);
                 }
                 warn!(
                     order_no = order.order_no.as_str(),

@@ -37,12 +37,13 @@ impl IssueFlow {
             warn!(order_no, wechat_request_id, "a prepay value was not stored");
         });
         match stored? {
-            WriteOutcome::Written(order) => {
+            WriteOutcome::Written(written) => {
                 if let Some(event) = &issued.event {
-                    record_event(&order.order_no, event, origin);
+                    let before = order.latest_event.as_ref();
+                    record_event(&order.order_no, event, before, origin);
                 }
                 Ok(IssueOutcome::Issued(IssuedValue {
-                    order,
+                    order: written,
                     is_renewed: issued.event.is_none(),
                     request_id: request_id.cloned(),
                 }))

@@ -1,4 +1,5 @@
-//! HTTPS for all that goes to AWS: one set of trust roots, read when the first call is made.
+//! HTTPS for all that goes to AWS or takes spans: one set of trust roots, read when the first call
+//! is made. Plain HTTP goes to private addresses alone ([`super::is_endpoint`]).
 
 use std::sync::OnceLock;
 use std::time::Duration;

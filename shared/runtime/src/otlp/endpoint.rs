@@ -67,6 +67,9 @@ mod tests {
             ),
             ("https://xray.a.b.amazonaws.com/v1/traces", None),
             ("http://127.0.0.1:4318/v1/traces", None),
+            ("http://192.168.255.1/v1", None),
+            ("https://203.0.113.7:65535/v1/traces", None),
+            ("https://otel:4318/a", None),
         ] {
             let endpoint = OtlpEndpoint::parse(url).unwrap_or_else(|| panic!("{url}"));
             assert_eq!(endpoint.signed_for.as_deref(), region, "{url}");

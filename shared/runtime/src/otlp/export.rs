@@ -7,7 +7,8 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use futures_util::future::{Either, select};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -27,9 +29,12 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use tracing::{error, warn};
+use tracing::error;
 
-use super::endpoint::OtlpEndpoint;
+use super::{
+    endpoint::OtlpEndpoint,
+    losses::{Losses, Lost},
+};
 use crate::aws::{AwsSettings, connector};
 use crate::clock::Clock;
 use crate::env::{SettingsError, SettingsReader, Vars};
@@ -41,9 +46,7 @@ pub const EXPORT_WITHIN: Duration = Duration::from_millis(300);
 const LEFT_AFTERWARDS_MS: i64 = 100;
 /// After a failure nothing is sent for so long, in milliseconds: each try holds one of the
 /// function's concurrent executions while callers wait for one.
-const SILENT_MS: i64 = 30_000;
-/// Lost spans are logged at most so often, in milliseconds.
-const LOGGED_AGAIN_AFTER_MS: i64 = 60_000;
+const RESTS_MS: i64 = 30_000;
 /// The name of the signature's service.
 const XRAY: &str = "xray";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -71,53 +74,9 @@ struct Exporter {
     connector: OnceLock<SharedHttpConnector>,
     was_called: AtomicBool,
     ends_at_ms: AtomicI64,
-    /// Until when nothing is sent (Unix milliseconds), since the collector failed.
-    silent_until_ms: AtomicI64,
-    /// Since the last line about it.
-    lost: AtomicU64,
-    logged_at_ms: AtomicI64,
-}
-
-/// Why spans did not arrive.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("the request could not be made: {0}")]
-    NotMade(String),
-    #[error("no time was left")]
-    NoTime,
-    #[error("nothing is sent for {} s after a failure", SILENT_MS / 1000)]
-    Silent,
-    #[error("no answer within {} ms", EXPORT_WITHIN.as_millis())]
-    TimedOut,
-    #[error("no answer: {0}")]
-    NoAnswer(String),
-    #[error("the collector answered {0}")]
-    Refused(u16),
-    #[error("the collector took the request and not all of its spans")]
-    Rejected(u64),
-}
-
-impl Lost {
-    /// Whether the next try would only fail as this one did, after the same time.
-    const fn is_of_the_collector(&self) -> bool {
-        match self {
-            Self::TimedOut | Self::NoAnswer(_) | Self::Refused(_) => true,
-            Self::NotMade(_) | Self::NoTime | Self::Silent | Self::Rejected(_) => false,
-        }
-    }
-
-    /// Its name in the log.
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::NotMade(_) => "not_made",
-            Self::NoTime => "no_time",
-            Self::Silent => "silent",
-            Self::TimedOut => "timed_out",
-            Self::NoAnswer(_) => "no_answer",
-            Self::Refused(_) => "refused",
-            Self::Rejected(_) => "rejected",
-        }
-    }
+    /// When the collector failed last (Unix milliseconds).
+    failed_at_ms: AtomicI64,
+    losses: Losses,
 }
 
 impl Spans {
@@ -231,14 +190,13 @@ impl Exporter {
             endpoint,
             credentials,
             resource,
-            list: Arc::new(SpanList::new()),
+            list: Arc::new(SpanList::new(clock.clone())),
             clock,
             connector: OnceLock::new(),
             was_called: AtomicBool::new(false),
             ends_at_ms: AtomicI64::new(i64::MAX),
-            silent_until_ms: AtomicI64::new(i64::MIN),
-            lost: AtomicU64::new(0),
-            logged_at_ms: AtomicI64::new(i64::MIN),
+            failed_at_ms: AtomicI64::new(i64::MIN),
+            losses: Losses::default(),
         }
     }
 
@@ -250,28 +208,30 @@ impl Exporter {
         }
         let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
         let no_room = u64::try_from(no_room).unwrap_or(u64::MAX);
-        match self.send(spans).await {
-            Ok(()) => self.note(no_room, None),
+        let (lost, why) = match self.send(spans).await {
+            Ok(()) => (no_room, Lost::NoRoom),
             Err(Lost::Rejected(rejected)) => {
-                self.note(
-                    no_room.saturating_add(rejected),
-                    Some(&Lost::Rejected(rejected)),
-                );
+                (no_room.saturating_add(rejected), Lost::Rejected(rejected))
             }
-            Err(lost) => {
-                if lost.is_of_the_collector() {
-                    let until_ms = self.clock.now_ms().saturating_add(SILENT_MS);
-                    self.silent_until_ms.store(until_ms, Ordering::Relaxed);
-                }
-                self.note(no_room.saturating_add(count), Some(&lost));
-            }
+            Err(why) => (no_room.saturating_add(count), why),
+        };
+        let now_ms = self.clock.now_ms();
+        if why.is_of_the_collector() {
+            self.failed_at_ms.store(now_ms, Ordering::Relaxed);
         }
+        self.losses.note(lost, &why, now_ms);
+    }
+
+    /// Whether the collector failed a short while ago. A clock that was set back ends the rest.
+    fn rests(&self, now_ms: i64) -> bool {
+        let failed_at_ms = self.failed_at_ms.load(Ordering::Relaxed);
+        (0..RESTS_MS).contains(&now_ms.saturating_sub(failed_at_ms))
     }
 
     async fn send(&self, spans: Vec<Span>) -> Result<(), Lost> {
         let now_ms = self.clock.now_ms();
-        if now_ms < self.silent_until_ms.load(Ordering::Relaxed) {
-            return Err(Lost::Silent);
+        if self.rests(now_ms) {
+            return Err(Lost::Rests);
         }
         let left_ms = self
             .ends_at_ms
@@ -283,14 +243,10 @@ impl Exporter {
             return Err(Lost::NoTime);
         }
         let request = self.request(spans)?;
-        let sending = self.post(request);
-        // On a clock that stands still no limit ends.
-        if self.clock.passes_by_itself() {
-            tokio::time::timeout(left.min(EXPORT_WITHIN), sending)
-                .await
-                .unwrap_or(Err(Lost::TimedOut))
-        } else {
-            sending.await
+        let limit = self.clock.limit(left.min(EXPORT_WITHIN));
+        match select(pin!(self.post(request)), pin!(limit)).await {
+            Either::Left((sent, _)) => sent,
+            Either::Right(_) => Err(Lost::TimedOut),
         }
     }
 
@@ -386,30 +342,6 @@ impl Exporter {
             .headers()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect())
-    }
-
-    /// Logs lost spans, once a minute at most: no line for each event while a collector is down.
-    fn note(&self, lost: u64, why: Option<&Lost>) {
-        if lost == 0 {
-            return;
-        }
-        let all = self
-            .lost
-            .fetch_add(lost, Ordering::Relaxed)
-            .saturating_add(lost);
-        let now_ms = self.clock.now_ms();
-        let logged_at_ms = self.logged_at_ms.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(logged_at_ms) < LOGGED_AGAIN_AFTER_MS {
-            return;
-        }
-        self.logged_at_ms.store(now_ms, Ordering::Relaxed);
-        self.lost.store(0, Ordering::Relaxed);
-        warn!(
-            cause = why.map_or("no_room", Lost::name),
-            error = why.map(tracing::field::display),
-            spans_lost = all,
-            "spans were not exported"
-        );
     }
 }
 

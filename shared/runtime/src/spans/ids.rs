@@ -29,19 +29,30 @@ impl SpanContext {
 /// A span's ids, which may be settled after spans under it have ended: which callback it is becomes
 /// known when it has been decrypted, for which keys are read.
 #[derive(Clone, Debug)]
-pub(crate) struct Ids(Arc<Mutex<SpanContext>>);
+pub(crate) struct Ids {
+    context: Arc<Mutex<SpanContext>>,
+    /// The `tracestate` of whoever began the trace, which goes along unread.
+    trace_state: Option<Arc<str>>,
+}
 
 impl Ids {
-    pub(crate) fn new(context: SpanContext) -> Self {
-        Self(Arc::new(Mutex::new(context)))
+    pub(crate) fn new(context: SpanContext, trace_state: Option<Arc<str>>) -> Self {
+        Self {
+            context: Arc::new(Mutex::new(context)),
+            trace_state,
+        }
     }
 
     pub(crate) fn get(&self) -> SpanContext {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, context: SpanContext) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = context;
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
+    }
+
+    pub(crate) fn trace_state(&self) -> Option<&Arc<str>> {
+        self.trace_state.as_ref()
     }
 }
 
@@ -54,4 +65,14 @@ pub(crate) enum Parent {
     Remote(SpanContext),
     /// One of this invocation.
     Local(Ids),
+}
+
+impl Parent {
+    /// What a span under it carries on.
+    pub(crate) fn trace_state(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::None | Self::Remote(_) => None,
+            Self::Local(parent) => parent.trace_state(),
+        }
+    }
 }

@@ -5,12 +5,43 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
 use super::ids::{Ids, Parent};
-use crate::random::Random;
+use super::span::SpanKind;
+use crate::{clock::Clock, random::Random};
 
 /// So many spans of one invocation are kept: some 200 KB. A sweep of a busy minute makes more.
 pub const SPANS_MAX: usize = 500;
-/// So many more, of those that hold others: the events of a sweep among them, several of an order.
-const HOLDERS_MAX: usize = 500;
+/// Beyond that, so many events of journals: several of an order.
+pub const MORE_EVENTS_MAX: usize = 500;
+
+/// What becomes of a span for which the list has no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Room {
+    /// It is lost first: a call, whose duration the log has too.
+    Usual,
+    /// Spans elsewhere name it as their parent: an event of money.
+    Named,
+    /// It is kept: an invocation has one, and one for each message.
+    Always,
+}
+
+impl Room {
+    /// That of a span under another one.
+    pub(crate) const fn of(kind: SpanKind) -> Self {
+        match kind {
+            SpanKind::Server | SpanKind::Consumer => Self::Always,
+            SpanKind::Client | SpanKind::Internal => Self::Usual,
+        }
+    }
+
+    /// Whether there is room beside so many others.
+    const fn is_left_beside(self, others: usize) -> bool {
+        match self {
+            Self::Usual => others < SPANS_MAX,
+            Self::Named => others < SPANS_MAX + MORE_EVENTS_MAX,
+            Self::Always => true,
+        }
+    }
+}
 
 /// What all spans of an invocation have in common.
 #[derive(Clone, Debug)]
@@ -45,6 +76,10 @@ impl Ended {
             trace_id: trace_id.to_be_bytes().to_vec(),
             span_id: ids.span_id.to_be_bytes().to_vec(),
             parent_span_id: parent.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec()),
+            trace_state: self
+                .ids
+                .trace_state()
+                .map_or_else(String::new, |state| state.as_ref().to_owned()),
             // Sampled: nothing else is recorded.
             flags: 1,
             ..self.span
@@ -56,6 +91,8 @@ impl Ended {
 pub(crate) struct SpanList {
     /// Of its own: ids of spans take no values from a test's seed.
     random: Random,
+    /// For the end of work that nobody ends.
+    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -67,9 +104,10 @@ struct State {
 }
 
 impl SpanList {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
             random: Random::system(),
+            clock,
             state: Mutex::default(),
         }
     }
@@ -87,14 +125,14 @@ impl SpanList {
         self.state().invocation.clone()
     }
 
-    pub(crate) fn add(&self, ended: Ended, holds_others: bool) {
+    /// The time by the clock of the sandbox, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    pub(crate) fn add(&self, ended: Ended, room: Room) {
         let mut state = self.state();
-        let most = if holds_others {
-            SPANS_MAX.saturating_add(HOLDERS_MAX)
-        } else {
-            SPANS_MAX
-        };
-        if state.ended.len() < most {
+        if room.is_left_beside(state.ended.len()) {
             state.ended.push(ended);
         } else {
             state.lost = state.lost.saturating_add(1);

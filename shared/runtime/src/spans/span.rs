@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::Link, status::St
 
 use super::attribute::{Value, attribute};
 use super::ids::{Ids, Parent, SpanContext};
-use super::list::{Ended, SpanList};
+use super::list::{Ended, Room, SpanList};
 
 tokio::task_local! {
     /// Where the spans of this task go. `None`: they are not recorded.
@@ -56,8 +56,8 @@ pub(crate) struct Place {
     pub(crate) current: Option<Ids>,
 }
 
-/// Some work, from its beginning to its end. What is dropped without an end is not exported: it was
-/// given up half-way.
+/// Some work, from its beginning to its end. If it is dropped without an end, the work was given up
+/// half-way or panicked: it ends at that moment, as failed.
 #[derive(Debug)]
 #[must_use = "a span is recorded when it ends"]
 pub struct Span(Option<Box<Open>>);
@@ -67,8 +67,7 @@ struct Open {
     list: Arc<SpanList>,
     ids: Ids,
     parent: Parent,
-    /// Kept beyond the limit on the spans of an invocation: others are under it, here or elsewhere.
-    holds_others: bool,
+    room: Room,
     span: otlp::Span,
 }
 
@@ -111,7 +110,7 @@ impl Span {
         });
         if let Some(open) = &mut span.0 {
             // Messages and webhooks name it as their parent.
-            open.holds_others = true;
+            open.room = Room::Named;
         }
         if let Some(other) = other {
             span.link_to(other);
@@ -174,10 +173,15 @@ impl Span {
             return Self::none();
         };
         let is_outermost = place.current.is_none();
+        let room = if is_outermost {
+            Room::Always
+        } else {
+            Room::of(kind)
+        };
         let mut span = Self(Some(Box::new(Open {
-            ids: Ids::new(ids),
+            ids: Ids::new(ids, parent.trace_state().cloned()),
             parent,
-            holds_others: is_outermost || kind == SpanKind::Consumer,
+            room,
             span: otlp::Span {
                 name: name(),
                 kind: kind.wire(),
@@ -192,6 +196,14 @@ impl Span {
             span.set("faas.coldstart", invocation.is_cold);
         }
         span
+    }
+
+    /// Says which `tracestate` came with the trace. Spans under it have it, too.
+    pub fn with_trace_state(mut self, trace_state: Option<&str>) -> Self {
+        if let (Some(open), Some(state)) = (&mut self.0, trace_state) {
+            open.ids = Ids::new(open.ids.get(), Some(state.into()));
+        }
+        self
     }
 
     /// Whether anything is recorded: what only spans need is not worked out otherwise.
@@ -250,24 +262,53 @@ impl Span {
     }
 
     /// The end, in Unix milliseconds.
-    pub fn end(self, at_ms: i64) {
-        if let Some(open) = self.0 {
-            let Open {
-                list,
-                ids,
-                parent,
-                holds_others,
-                mut span,
-            } = *open;
-            span.end_time_unix_nano = nanoseconds(at_ms).max(span.start_time_unix_nano);
-            list.add(Ended { ids, parent, span }, holds_others);
+    pub fn end(mut self, at_ms: i64) {
+        if let Some(open) = self.0.take() {
+            open.end(at_ms);
         }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if self.0.is_none() {
+            return;
+        }
+        self.fails(if std::thread::panicking() {
+            "panic"
+        } else {
+            "cancelled"
+        });
+        if let Some(open) = self.0.take() {
+            let at_ms = open.list.now_ms();
+            open.end(at_ms);
+        }
+    }
+}
+
+impl Open {
+    fn end(self, at_ms: i64) {
+        let Self {
+            list,
+            ids,
+            parent,
+            room,
+            mut span,
+        } = self;
+        span.end_time_unix_nano = nanoseconds(at_ms).max(span.start_time_unix_nano);
+        list.add(Ended { ids, parent, span }, room);
     }
 }
 
 /// Whether spans are recorded here: what only they need is not worked out otherwise.
 pub fn are_recorded() -> bool {
     place().is_some_and(|place| place.current.is_some())
+}
+
+/// Whether spans are recorded in this invocation at all: what only they need is not worked out
+/// otherwise, not even for the first of them.
+pub fn has_place() -> bool {
+    place().is_some()
 }
 
 /// The current place, if spans are recorded.
