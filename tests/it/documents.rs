@@ -23,6 +23,7 @@ mod printed;
 mod refunds;
 pub(crate) mod rotation;
 mod shell;
+mod spans;
 
 use std::collections::BTreeSet;
 
@@ -93,6 +94,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(printed.contains("ReconcileAt"), "{printed}");
 
     by_hand::run_commands(&mut testbed, &admin);
+    spans::are_looked_at(&mut testbed, &admin);
     doctor::run_commands(&mut testbed);
     deploy::is_followed(&mut testbed, &api, &detail, &admin);
     testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);

@@ -26,8 +26,8 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// In a folder of its own. `aws` reaches the engine and nothing else, `cargo client` is what
-    /// the alias says.
+    /// In a folder of its own under the stack's state. `aws` reaches the engine and nothing else,
+    /// `cargo client` is what the alias says, and `cargo local deploy` deploys that stack.
     pub(super) fn new(folder: &Path, engine: &str) -> Self {
         std::fs::create_dir_all(folder.join("bin")).expect("a folder");
         let cli = local::engine::install_aws_cli().expect("the AWS CLI");
@@ -59,9 +59,15 @@ impl Shell {
         let cargo = format!(
             "export PATH=\"{folder}/bin:$PATH\"\n\
              cargo() {{\n  \
-               [ \"$1\" = client ] || {{ echo \"no cargo $1 here\" >&2; return 1; }}\n  \
-               shift; {client} \"$@\"\n}}\n",
+               case \"$1 ${{2:-}}\" in\n  \
+               \"client \"*) shift; {client} \"$@\" ;;\n  \
+               \"local deploy\") shift; {local} \"$@\" --state {state} ;;\n  \
+               *) echo \"no cargo $1 here\" >&2; return 1 ;;\n  esac\n}}\n",
             client = client().display(),
+            local = Path::new(env!("CARGO_BIN_EXE_faults"))
+                .with_file_name("local")
+                .display(),
+            state = folder.parent().expect("the state").display(),
             folder = folder.display(),
         );
         std::fs::write(folder.join("state.sh"), cargo).expect("written");
