@@ -365,6 +365,12 @@ async fn a_caller_who_keeps_no_spans_makes_us_export_none() {
     recorded.work_off().await;
     let order = recorded.testbed.get_order("ORDER-1").await;
     assert_eq!(order.body["state"], "awaiting_payment");
+    // The journal keeps it, so the webhook's spans are not exported either, nor its receiver's.
+    let sent = recorded.send_webhook("ORDER-1", 2).await;
+    assert!(
+        sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-00"),
+        "{sent}"
+    );
     assert!(recorded.collector.exports().is_empty());
 }
 

@@ -159,8 +159,13 @@ async fn a_caller_who_keeps_no_spans_is_not_made_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_the_sweep_sends_again_goes_on_in_its_own_trace() {
+    goes_on_in_its_own_trace("01").await;
+    goes_on_in_its_own_trace("00").await;
+}
+
+async fn goes_on_in_its_own_trace(flags: &str) {
     let testbed = Testbed::start().await;
-    create_async(&testbed, "ORDER-1", "01").await;
+    create_async(&testbed, "ORDER-1", flags).await;
     // Its message is lost.
     let sent = testbed.traces()[0].clone();
     testbed.drop_requests();
@@ -169,6 +174,7 @@ async fn an_order_that_the_sweep_sends_again_goes_on_in_its_own_trace() {
     assert_eq!(report.resumed, 1, "{report:?}");
     let again = testbed.traces()[0].clone();
     assert_eq!(parts(&again[0].0), parts(&sent[0].0));
+    assert_eq!(parts(&again[0].0).2, flags);
     assert_eq!(again[0].1, None, "the journal keeps nobody's state");
 }
 

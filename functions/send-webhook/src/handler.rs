@@ -173,7 +173,7 @@ async fn deliver(
     deadline_ms: i64,
 ) -> Result<(), NotDelivered> {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
-    let (version, trace_id) = (event.version, event.trace.as_str());
+    let (version, trace_id) = (event.version, event.trace_id());
     let webhook = app.keys.webhook(client_id).await?;
     let endpoint = match webhook.as_deref() {
         Some(Webhook::Active(endpoint)) => endpoint,
@@ -397,7 +397,7 @@ async fn keep(
         order_no = event.order_no.as_str(),
         version = event.version,
         client_id = event.client_id.as_str(),
-        trace_id = event.trace,
+        trace_id = event.trace_id(),
         WebhookReceiversGone = 1,
         "the client's webhook is disabled: the event is kept"
     );
@@ -415,7 +415,7 @@ async fn try_later(
     failure: &NotDelivered,
 ) -> Verdict {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
-    let (version, trace_id) = (event.version, event.trace.as_str());
+    let (version, trace_id) = (event.version, event.trace_id());
     // A single failure often passes by the next attempt, a few seconds later. Our own failures and
     // pauses say nothing about the receiver.
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);

@@ -117,6 +117,7 @@ impl ListedEvent {
                 received: delivery.received,
             }),
             trace: self.trace_id,
+            is_sampled: true,
             request_id: None,
             refusal: self.rejection.map(|rejection| OrderRefusal {
                 code: rejection.code,

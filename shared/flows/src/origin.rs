@@ -56,6 +56,7 @@ impl Origin {
         ChangeContext {
             cause: self.cause.clone(),
             trace: self.trace.id().to_owned(),
+            is_sampled: self.trace.is_sampled(),
             at: UnixSeconds(at_ms.div_euclid(1000)),
             millisecond: u16::try_from(at_ms.rem_euclid(1000)).ok(),
             delivery: self.received.map(|received| Delivery {
@@ -88,7 +89,7 @@ pub fn record_event(order_no: &OrderNo, event: &Event, before: Option<&Event>, o
     }
     span.set("wechatpay.state.to", event.to.as_str());
     span.set("wechatpay.brought_by", event.cause.kind());
-    let before = before.filter(|before| before.trace != event.trace);
+    let before = before.filter(|before| before.is_sampled && before.trace != event.trace);
     if let Some(before) = before.and_then(|before| context(order_no, before)) {
         span.link_to(before);
     }

@@ -89,14 +89,19 @@ impl Trace {
     }
 
     /// The trace and the span of an event of the journal: the parent of what comes of it. If the
-    /// event is of this trace, its flags and state stay.
+    /// event is of this trace, its flags and state stay; otherwise the journal knows of both only
+    /// whether spans are kept.
     #[must_use]
     pub fn of_event(&self, order_no: &OrderNo, event: &Event) -> Self {
         let is_ours = event.trace == self.trace_id;
         Self {
             trace_id: event.trace.clone(),
             span_id: event.span_id(order_no),
-            flags: if is_ours { self.flags } else { SAMPLED },
+            flags: match event.is_sampled {
+                _ if is_ours => self.flags,
+                true => SAMPLED,
+                false => 0,
+            },
             state: self.state.clone().filter(|_| is_ours),
             parent: None,
         }

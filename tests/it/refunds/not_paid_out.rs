@@ -293,6 +293,7 @@ async fn if_two_persons_say_at_once_how_a_payer_was_paid_the_second_is_refused()
     let because = ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: String::new(),
+        is_sampled: true,
         at: testbed.clock.now(),
         millisecond: None,
         delivery: None,

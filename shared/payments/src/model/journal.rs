@@ -71,6 +71,8 @@ pub struct Event {
     pub delivery: Option<Delivery>,
     /// The trace it happened under.
     pub trace: String,
+    /// Whether the trace's spans are kept. Events of earlier versions say that they are.
+    pub is_sampled: bool,
     /// WeChat Pay's `Request-ID` of the answer or callback that reported this: its support asks for
     /// it.
     pub request_id: Option<RequestId>,
@@ -108,6 +110,8 @@ impl Event {
 pub struct ChangeContext {
     pub cause: Cause,
     pub trace: String,
+    /// Whether the trace's spans are kept.
+    pub is_sampled: bool,
     /// When, by our clock.
     pub at: UnixSeconds,
     /// The millisecond within that second.
@@ -144,6 +148,7 @@ impl ChangeContext {
             millisecond: self.millisecond,
             delivery: self.delivery,
             trace: self.trace.clone(),
+            is_sampled: self.is_sampled,
             request_id: self.request_id.clone(),
             refusal: None,
             next_try_at: None,

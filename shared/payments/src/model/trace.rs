@@ -37,6 +37,24 @@ pub fn span_id(trace_id: &str, of: SpanOf<'_>) -> String {
     format!("{:016x}", first.max(1))
 }
 
+/// What follows the id of a trace in a record where whoever began it wants no spans kept. It goes
+/// along to the webhook, and takes no room in the records of all others.
+const NOT_SAMPLED: &str = "-00";
+
+/// A trace as records have it, by its id and whether its spans are kept.
+pub fn trace_text(id: &str, is_sampled: bool) -> String {
+    let flags = if is_sampled { "" } else { NOT_SAMPLED };
+    format!("{id}{flags}")
+}
+
+/// The same, read again. A record of an earlier version says of each trace that it is kept.
+pub fn read_trace(text: &str) -> (&str, bool) {
+    match text.strip_suffix(NOT_SAMPLED) {
+        Some(id) => (id, false),
+        None => (text, true),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -54,6 +72,14 @@ mod tests {
         };
         // The release before this one and the next one must name the same span.
         assert_eq!(span_id(TRACE, event), "b769827d5fe15f09");
+    }
+
+    #[test]
+    fn a_trace_is_kept_by_its_id_and_with_its_flags_where_nobody_wants_its_spans() {
+        for (is_sampled, text) in [(true, TRACE.to_owned()), (false, format!("{TRACE}-00"))] {
+            assert_eq!(trace_text(TRACE, is_sampled), text);
+            assert_eq!(read_trace(&text), (TRACE, is_sampled));
+        }
     }
 
     #[test]

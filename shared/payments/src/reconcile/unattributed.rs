@@ -154,6 +154,7 @@ mod tests {
         ChangeContext {
             cause: Cause::Reconciliation("run-1".into()),
             trace: "t".into(),
+            is_sampled: true,
             at: UnixSeconds(1_000_000),
             millisecond: None,
             delivery: None,

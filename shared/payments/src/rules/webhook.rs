@@ -9,7 +9,7 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 use crate::model::{
     decision::OperatorDecision,
     ids::{ClientId, OrderNo},
-    trace::{SpanOf, span_id},
+    trace::{SpanOf, read_trace, span_id},
 };
 
 /// The type of every event, on the bus (`detail-type`) and in a webhook (`type`).
@@ -391,7 +391,8 @@ pub struct OutgoingEvent {
     /// When, by our clock (Unix seconds).
     #[serde(deserialize_with = "seconds")]
     pub at: UnixSeconds,
-    /// The trace it happened under.
+    /// The trace it happened under, as
+    /// [`trace_text`](crate::model::trace::trace_text) writes it.
     pub trace: String,
     /// The operator's decision that caused the change, as one text ([`OperatorDecision::to_text`]);
     /// empty for none.
@@ -412,14 +413,20 @@ impl OutgoingEvent {
         format!("{}_{}", self.order_no, self.version)
     }
 
-    /// The `traceparent` of what comes of the event: its trace, and the span that stands for it in
-    /// the journal. Sampled, since the journal has recorded it.
+    /// The id of its trace.
+    pub fn trace_id(&self) -> &str {
+        read_trace(&self.trace).0
+    }
+
+    /// The `traceparent` of what comes of the event: sampled unless nobody wants the spans kept.
     pub fn traceparent(&self) -> String {
         let of = SpanOf::Event {
             order_no: &self.order_no,
             version: self.version,
         };
-        format!("00-{}-{}-01", self.trace, span_id(&self.trace, of))
+        let (trace_id, is_sampled) = read_trace(&self.trace);
+        let flags = if is_sampled { "01" } else { "00" };
+        format!("00-{trace_id}-{}-{flags}", span_id(trace_id, of))
     }
 
     /// The body of the webhook.
@@ -434,7 +441,7 @@ impl OutgoingEvent {
             "amount_fen": self.amount_fen,
             "currency": "CNY",
             "cause": {"kind": self.cause_kind, "id": self.cause_id},
-            "trace_id": self.trace,
+            "trace_id": self.trace_id(),
         });
         if let Some(fields) = data.as_object_mut() {
             fields.extend(from.map(|from| ("from".to_owned(), json!(from))));

@@ -10,6 +10,7 @@ use payments::model::{
     decision::OperatorDecision,
     journal::{Cause, Event, Subject},
     order::Rejection,
+    trace::{read_trace, trace_text},
 };
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -85,7 +86,8 @@ impl Embedding {
         if latest.is_some() {
             set.push_str(", event_version = :event_version, trace = :trace");
             values.push((":event_version", number(event.version)));
-            values.push((":trace", text(&event.trace)));
+            let trace = trace_text(&event.trace, event.is_sampled);
+            values.push((":trace", text(trace)));
             match &event.request_id {
                 Some(request_id) => {
                     set.push_str(", wechat_request_id = :wechat_request_id");
@@ -161,7 +163,7 @@ fn early(event: &Event) -> AttributeValue {
             .delivery
             .filter(|delivery| delivery.received > 1)
             .and_then(|_| timing_text(event)),
-        trace: event.trace.clone(),
+        trace: trace_text(&event.trace, event.is_sampled),
         wechat_request_id: event
             .request_id
             .as_ref()
@@ -186,6 +188,7 @@ fn read_early(
     let early: EarlyEvent =
         strict_json::read(stored.as_bytes(), Null::Absent).map_err(|_| damaged())?;
     let (kind, id) = early.by.split_once(':').ok_or_else(damaged)?;
+    let (trace, is_sampled) = read_trace(&early.trace);
     Ok(Event {
         version: early.version,
         subject: Subject::Order,
@@ -195,7 +198,8 @@ fn read_early(
         at: UnixSeconds(early.at),
         millisecond: early.millisecond,
         delivery: timing(early.timing.as_deref(), early.version).1,
-        trace: early.trace,
+        trace: trace.to_owned(),
+        is_sampled,
         request_id: early.wechat_request_id.as_deref().and_then(RequestId::read),
         refusal: None,
         next_try_at: None,

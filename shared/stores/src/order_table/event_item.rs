@@ -9,6 +9,7 @@ use payments::{
         money::Fen,
         order::Order,
         order_refusal::OrderRefusal,
+        trace::{read_trace, trace_text},
     },
     rules::webhook::OutgoingEvent,
 };
@@ -54,7 +55,7 @@ pub(super) fn outgoing(
         cause_kind: event.cause.kind().to_owned(),
         cause_id: event.cause.id().to_owned(),
         at: event.at,
-        trace: event.trace.clone(),
+        trace: trace_text(&event.trace, event.is_sampled),
         decision: event.decision.clone(),
     })
 }
@@ -103,7 +104,10 @@ fn event_attributes_alone(event: &Event) -> Item {
         ("cause_kind".to_owned(), text(event.cause.kind())),
         ("cause_id".to_owned(), text(event.cause.id())),
         ("at".to_owned(), number(event.at.0)),
-        ("trace".to_owned(), text(&event.trace)),
+        (
+            "trace".to_owned(),
+            text(trace_text(&event.trace, event.is_sampled)),
+        ),
     ]);
     if let Some(timing) = timing_text(event) {
         item.insert(TIMING.to_owned(), text(timing));
@@ -190,6 +194,7 @@ pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         _ => return Err(fields.damaged("subject")),
     };
     let version = fields.number("version")?;
+    let (trace, is_sampled) = read_trace(fields.text("trace")?);
     let (millisecond, delivery) = timing(fields.optional(TIMING), version);
     Ok(Event {
         version,
@@ -202,7 +207,8 @@ pub(super) fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         at: UnixSeconds(fields.number("at")?),
         millisecond,
         delivery,
-        trace: fields.text("trace")?.to_owned(),
+        trace: trace.to_owned(),
+        is_sampled,
         request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
         refusal: fields.refusal(),
         next_try_at: fields

@@ -228,6 +228,7 @@ pub(crate) fn because() -> ChangeContext {
     ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: "t".to_owned(),
+        is_sampled: true,
         at: UnixSeconds(MIDNIGHT.0 + 30),
         millisecond: None,
         delivery: None,

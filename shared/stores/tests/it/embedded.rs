@@ -1,5 +1,7 @@
 //! The events that an order's item embeds, and how long the item gets.
 
+mod unsampled;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;

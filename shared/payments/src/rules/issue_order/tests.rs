@@ -273,6 +273,7 @@ fn a_value_that_lives_as_long_as_its_order_is_the_last_and_a_shorter_one_ends_be
         let context = ChangeContext {
             cause: crate::model::journal::Cause::Request("req-1".into()),
             trace: String::new(),
+            is_sampled: true,
             at: order.expires_at.plus_s(-left_s),
             millisecond: None,
             delivery: None,

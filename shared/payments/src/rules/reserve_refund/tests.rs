@@ -26,6 +26,7 @@ pub(crate) fn context() -> ChangeContext {
     ChangeContext {
         cause: Cause::Request("req-1".into()),
         trace: "t".into(),
+        is_sampled: true,
         at: NOW,
         millisecond: None,
         delivery: None,

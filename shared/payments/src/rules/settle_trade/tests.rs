@@ -81,6 +81,7 @@ fn context() -> ChangeContext {
     ChangeContext {
         cause: Cause::Notice("EV-1".into()),
         trace: "t".into(),
+        is_sampled: true,
         at: NOW,
         millisecond: None,
         delivery: None,

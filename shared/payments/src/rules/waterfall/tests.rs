@@ -23,6 +23,7 @@ fn event(version: u64, from: Option<&'static str>, to: &'static str, after_ms: i
     let context = ChangeContext {
         cause: request(),
         trace: TRACE.to_owned(),
+        is_sampled: true,
         at: UnixSeconds(at_ms / 1_000),
         millisecond: u16::try_from(at_ms % 1_000).ok(),
         delivery: None,

@@ -53,6 +53,19 @@ fn a_webhook_says_what_a_person_decided_and_who_and_why() {
 }
 
 #[test]
+fn a_webhook_of_a_trace_whose_spans_nobody_wants_says_so_to_its_receiver() {
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let mut detail = detail();
+    detail["trace"] = format!("{trace}-00").into();
+    let unsampled: OutgoingEvent = serde_json::from_value(detail).unwrap();
+    let (parent, sampled) = (unsampled.traceparent(), event().traceparent());
+    // The same ids: the journal has the event all the same.
+    assert_eq!(parent.strip_suffix("-00"), sampled.strip_suffix("-01"));
+    assert!(parent.starts_with(&format!("00-{trace}-")), "{parent}");
+    assert_eq!(unsampled.body(), event().body());
+}
+
+#[test]
 fn attempts_follow_five_seconds_five_minutes_half_an_hour_two_five_ten_and_ten_hours() {
     let ladder: Vec<Option<i32>> = (1..=9).map(next_attempt_after_s).collect();
     let (minute, hour) = (60, 3600);
