@@ -197,6 +197,7 @@ mod tests {
         let context = ChangeContext {
             cause: Cause::Message("m1".to_owned()),
             trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+            is_sampled: true,
             at: UnixSeconds(1),
             millisecond: None,
             delivery: None,
