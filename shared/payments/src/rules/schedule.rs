@@ -207,7 +207,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            decision::DecidedBy,
+            decision::{DecidedBy, PayerPaid, Redirection},
             ids::RefundNo,
             next_check::{PARTS, shard_of},
             refund::PaymentKind,
@@ -284,6 +284,40 @@ mod tests {
             assert_eq!(waits.at.0 - now.0, 21_600);
         }
         assert_eq!(next_refund_check(&refund, &RefundState::Closed, now), None);
+    }
+
+    #[test]
+    fn a_refund_whose_money_the_merchant_has_is_due_until_a_person_says_how_the_payer_was_paid() {
+        let now = UnixSeconds(1_000_000);
+        let through = RefundState::Succeeded(now);
+        let due_after_s = |refund: &Refund| {
+            let due = next_refund_check(refund, &through, now);
+            due.map(|due| due.at.0 - now.0)
+        };
+        let to_payer = refund(through.clone());
+        assert_eq!(due_after_s(&to_payer), None);
+        let to_merchant = Refund {
+            redirected: Some(Redirection::in_the_console(now)),
+            ..to_payer
+        };
+        assert_eq!(due_after_s(&to_merchant), Some(21_600));
+        let paid_out = Refund {
+            payer_paid: Some(PayerPaid {
+                decided: to_merchant.redirected.clone().unwrap().decided,
+                at: now,
+            }),
+            ..to_merchant
+        };
+        assert_eq!(due_after_s(&paid_out), None);
+    }
+
+    #[test]
+    fn a_step_that_comes_before_a_check_can_end_is_left_out() {
+        let since = UnixSeconds(1_000);
+        for (age_s, next_s) in [(0, 60), (29, 60), (30, 180), (31, 180)] {
+            let next = step(&ORDER_LADDER_S, since, since.plus_s(age_s));
+            assert_eq!(next.0 - since.0, next_s, "{age_s}");
+        }
     }
 
     #[test]

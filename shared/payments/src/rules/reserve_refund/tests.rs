@@ -430,3 +430,23 @@ fn a_refund_whose_record_was_lost_is_found_by_the_number_that_wechat_pay_has_of_
     assert_eq!(taken_back(&order_no, &lost, &refunds), Some(&refunds[1]));
     assert_eq!(taken_back(&order_no, &wanted("R2", 40), &refunds), None);
 }
+
+#[test]
+fn only_a_second_payment_goes_back_by_two_persons() {
+    let of_parked = |transaction_id: &str| Refund {
+        of: PaymentKind::Parked,
+        transaction_id: TransactionId::parse(transaction_id).unwrap(),
+        ..refund(RefundState::Reserved)
+    };
+    assert!(needs_two_persons(&paid(), &of_parked("420002")));
+    assert!(
+        !needs_two_persons(&paid(), &of_parked("420001")),
+        "the booked payment"
+    );
+    let unpaid = order(OrderState::Closed);
+    assert!(
+        !needs_two_persons(&unpaid, &of_parked("420002")),
+        "there is no first"
+    );
+    assert!(!needs_two_persons(&paid(), &refund(RefundState::Reserved)));
+}

@@ -347,6 +347,7 @@ fn no_refusal_frees_money_and_only_one_of_the_refund_itself_stops_it_at_once() {
         ("ALREADY_EXISTS", 400, [&refuse, &refuse]),
         ("NO_STATEMENT_EXIST", 400, [&refuse, &refuse]),
     ];
+    assert_eq!(REPEATED_FOR_S, 86_400, "a day");
     for (code, status, expected) in &table {
         let refused = refusal(*status, code);
         let [at_first, after_a_day] = expected.map(|expected| expected(code));

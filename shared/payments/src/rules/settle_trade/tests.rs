@@ -411,3 +411,12 @@ fn money_for_an_unknown_order_is_parked() {
         Settlement::StillOpen
     );
 }
+
+#[test]
+fn only_the_news_that_an_order_is_not_paid_yet_changes_no_order() {
+    assert!(is_still_open(&notice(TradeOutcome::Unpaid)));
+    assert!(!is_still_open(&notice(TradeOutcome::Closed)));
+    assert!(!is_still_open(&notice(TradeOutcome::Paid(money(
+        "420001", 100
+    )))));
+}

@@ -4,13 +4,17 @@ use super::*;
 
 #[test]
 fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
-    let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
+    let news = RefundNews {
+        received_by: Some(ReceivedBy::Payer),
+        ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
+    };
     let RefundSettlement::Change(change) =
         settle_refund(&paid(), None, &facts(), &news, &context())
     else {
         panic!()
     };
     let imported = new_refund(&change);
+    assert_eq!(imported.received_by, Some(ReceivedBy::Payer));
     assert_eq!(imported.refund_no.as_str(), "console-500001");
     assert_eq!(imported.out_refund_no.as_str(), "console@1");
     assert_eq!(
