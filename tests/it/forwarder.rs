@@ -436,6 +436,22 @@ fn the_filter_lets_through_what_is_reported_and_nothing_else() {
         (report("failure"), true),
         (report("error"), false),
         (report("success"), false),
+        (
+            json!({"type": "platform.report", "record": {"status": "error", "errorType": "Runtime.OutOfMemory"}}),
+            true,
+        ),
+        (
+            json!({"type": "platform.initReport", "record": {"status": "error", "errorType": "Runtime.ExitError"}}),
+            true,
+        ),
+        (
+            json!({"type": "platform.report", "record": {"status": "error", "errorType": "Failed"}}),
+            false,
+        ),
+        (
+            json!({"type": "platform.runtimeDone", "record": {"status": "timeout"}}),
+            false,
+        ),
         (json!({"message": "timeout"}), false),
     ] {
         let batch: log_sinks::LogBatch = serde_json::from_value(json!({

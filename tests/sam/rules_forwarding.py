@@ -11,7 +11,8 @@ CONDITIONS = {
 }
 # What forward-errors reports (`log_sinks::Line::report`; tests/it/forwarder.rs compares both).
 ERRORS = (
-    '{ ($.level = "ERROR") || ($.target = "lambda_runtime*") || ($.record.status = "timeout") || ($.record.status = "failure") }'
+    '{ ($.level = "ERROR") || ($.target = "lambda_runtime*") || ((($.type = "platform.report") || ($.type = "platform.initReport")) && '
+    '(($.record.status = "timeout") || ($.record.status = "failure") || ($.record.errorType = "Runtime.*"))) }'
 )
 ALIAS = {"Ref": f"{OPTIONAL}.Alias"}
 

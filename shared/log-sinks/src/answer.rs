@@ -104,9 +104,11 @@ fn rest_of(text: &str, now_s: i64) -> Option<i64> {
     })
 }
 
-/// The beginning of a body, in one line, without addresses: a proxy may repeat ours.
+/// The beginning of a body, in one line, without addresses: a proxy may repeat ours. SQS takes no
+/// control characters in what is put away with it.
 fn words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
+    let text = text.replace(char::is_control, " ");
     let words = text
         .split_whitespace()
         .map(|word| if word.contains("://") { "..." } else { word });
@@ -129,7 +131,7 @@ mod tests {
             kind,
             status,
             header,
-            b"no\n such https://k3y@sentry.example/1 project",
+            b"no\n such\x07 https://k3y@sentry.example/1 project",
             NOW_S,
         )
     }

@@ -6,9 +6,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::subscription::{LogBatch, LogEvent};
 
-/// The crate that runs a function. It logs that the function panicked; our log writes its ERROR as
-/// WARN, since a crash has an alarm of its own.
+/// The crate that runs a function. It logs that the function panicked or failed; our log writes its
+/// ERROR as WARN, since a crash has an alarm of its own.
 const LAMBDA_RUNTIME: &str = "lambda_runtime";
+/// What it says of a panic.
+const PANICKED: &str = "user handler panicked";
 
 /// A line, with what stands in it if it is JSON.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Line<'a> {
 pub enum Report {
     /// Our code logged at ERROR: a person must act.
     Error,
+    /// The function gave a failure to Lambda, or could not speak with it.
+    Failed,
     /// The function panicked.
     Panic,
     /// Lambda ended the function: it ran out of time or memory.
@@ -75,14 +79,35 @@ impl<'a> Line<'a> {
     pub fn report(&self) -> Option<Report> {
         let target = self.text("target").unwrap_or_default();
         if target.split("::").next() == Some(LAMBDA_RUNTIME) {
-            return matches!(self.text("level"), Some("ERROR" | "WARN")).then_some(Report::Panic);
+            let is_panic = self.text("message") == Some(PANICKED);
+            let report = if is_panic {
+                Report::Panic
+            } else {
+                Report::Failed
+            };
+            return matches!(self.text("level"), Some("ERROR" | "WARN")).then_some(report);
         }
         if self.text("level") == Some("ERROR") {
             return Some(Report::Error);
         }
-        // `error` is what the function itself said, which has a line of its own.
-        let ended = self.is_of_platform() && matches!(self.status(), Some("timeout" | "failure"));
-        ended.then_some(Report::Ended)
+        // One end has several lines of the platform. These two come once for each.
+        let is_last = matches!(
+            self.text("type"),
+            Some("platform.report" | "platform.initReport")
+        );
+        // `error` without a type of the runtime's is what the function itself said, which has a
+        // line of its own. With one it ran out of memory or its process ended.
+        let ended = matches!(self.status(), Some("timeout" | "failure"))
+            || self
+                .error_type()
+                .is_some_and(|it| it.starts_with("Runtime."));
+        (is_last && ended).then_some(Report::Ended)
+    }
+
+    /// Why Lambda ended a run, where it says more than the status.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
+        self.members.get("record")?.get("errorType")?.as_str()
     }
 
     /// How Lambda says that a run ended.
@@ -171,6 +196,11 @@ pub(crate) mod tests {
                 Some(Report::Panic),
             ),
             (
+                json!({"level": "WARN", "target": "lambda_runtime::layers::panic", "message": "Unavailable(..)"}),
+                "warn",
+                Some(Report::Failed),
+            ),
+            (
                 json!({"level": "INFO", "target": "lambda_runtime"}),
                 "info",
                 None,
@@ -184,6 +214,26 @@ pub(crate) mod tests {
                 json!({"type": "platform.report", "record": {"status": "timeout"}}),
                 "platform",
                 Some(Report::Ended),
+            ),
+            (
+                json!({"type": "platform.runtimeDone", "record": {"status": "timeout"}}),
+                "platform",
+                None,
+            ),
+            (
+                json!({"type": "platform.report", "record": {"status": "error", "errorType": "Runtime.OutOfMemory"}}),
+                "platform",
+                Some(Report::Ended),
+            ),
+            (
+                json!({"type": "platform.initReport", "record": {"status": "error", "errorType": "Runtime.ExitError"}}),
+                "platform",
+                Some(Report::Ended),
+            ),
+            (
+                json!({"type": "platform.report", "record": {"status": "error", "errorType": "Failed"}}),
+                "platform",
+                None,
             ),
             (
                 json!({"type": "platform.report", "record": {"status": "error"}}),

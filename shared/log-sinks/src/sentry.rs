@@ -155,10 +155,17 @@ fn fingerprint(line: &Line<'_>, report: Report) -> Vec<String> {
             });
             parts.extend(stable);
         }
+        // The message is the failure's own text, which may hold anything.
+        Report::Failed => parts.push(cut(line, "target", TEXT_MAX)),
         Report::Panic => parts.push("panic".to_owned()),
-        Report::Ended => parts.push(line.status().unwrap_or_default().to_owned()),
+        Report::Ended => parts.push(how_it_ended(line).to_owned()),
     }
     parts
+}
+
+/// `Runtime.OutOfMemory` says more than `error`.
+fn how_it_ended<'a>(line: &'a Line<'_>) -> &'a str {
+    line.error_type().or(line.status()).unwrap_or_default()
 }
 
 fn cut(line: &Line<'_>, name: &str, bytes_max: usize) -> String {
@@ -193,11 +200,11 @@ pub fn envelope(
 
 fn event(id: &str, stack: &str, line: &Line<'_>, report: Report) -> Value {
     let (title, level) = match report {
-        Report::Error => (cut(line, "message", TEXT_MAX), "error"),
+        Report::Error | Report::Failed => (cut(line, "message", TEXT_MAX), "error"),
         Report::Panic => (cut(line, "message", TEXT_MAX), "fatal"),
         Report::Ended => {
-            let status = line.status().unwrap_or_default();
-            (format!("Lambda ended the function: {status}"), "fatal")
+            let how = how_it_ended(line);
+            (format!("Lambda ended the function: {how}"), "fatal")
         }
     };
     // An exception's value is its whole chain of causes, which the log has in one text.

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 /// Lambda hands over 6 MB at most.
 const PACKED_MAX: usize = 6 * 1024 * 1024;
 /// How long a delivery may be unpacked, in bytes: an asynchronous event has 1 MB, and JSON lines
-/// rarely shrink to less than a twentieth.
-pub const PLAIN_MAX: u64 = 32 * 1024 * 1024;
+/// rarely shrink to less than a twentieth. What is read of it takes several times as much of the
+/// function's memory.
+pub const PLAIN_MAX: u64 = 16 * 1024 * 1024;
 
 /// A delivery.
 #[derive(Clone, Debug, Eq, PartialEq)]

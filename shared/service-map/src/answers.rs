@@ -57,12 +57,14 @@ impl Answers {
     /// To this question; none so far.
     pub fn to(question: &Question) -> Self {
         let metrics = question.metrics().iter().enumerate();
+        let places: BTreeMap<String, Metric> = metrics
+            .map(|(place, metric)| (id(place), metric.clone()))
+            .collect();
         Self {
-            places: metrics
-                .map(|(place, metric)| (id(place), metric.clone()))
-                .collect(),
             values: BTreeMap::new(),
-            unfinished: BTreeMap::new(),
+            // Until a page has it whole: what no page answers is not zero.
+            unfinished: places.clone(),
+            places,
             messages: Vec::new(),
         }
     }

@@ -85,8 +85,9 @@ pub const BILLS: &[&str] = &[
 ];
 
 /// The calls on the orders table that functions make.
-const TABLE_CALLS: [&str; 5] = [
+const TABLE_CALLS: [&str; 6] = [
     "GetItem",
+    "TransactGetItems",
     "PutItem",
     "UpdateItem",
     "TransactWriteItems",
@@ -358,7 +359,13 @@ fn webhooks() -> Vec<Edge> {
             failed: Failed::Among(vec![Metric::rule("FailedInvocations", Statistic::Sum)]),
             times: None,
         },
-        out_of(Node::Webhooks, Node::SendWebhook),
+        // From the change to the first attempt: what came before the receivers.
+        Edge {
+            times: Some(Times::percentiles(Unit::Seconds, |statistic| {
+                vec![Metric::ours("WebhookDelay", statistic)]
+            })),
+            ..out_of(Node::Webhooks, Node::SendWebhook)
+        },
         Edge {
             from: vec![Node::SendWebhook],
             to: Node::Receivers,
@@ -368,9 +375,7 @@ fn webhooks() -> Vec<Edge> {
                 not_taken.clone(),
             ],
             failed: Failed::Among(vec![not_taken]),
-            times: Some(Times::percentiles(Unit::Seconds, |statistic| {
-                vec![Metric::ours("WebhookDelay", statistic)]
-            })),
+            times: None,
         },
     ]
 }
