@@ -70,7 +70,11 @@ pub(crate) fn every_key_is_changed(state: &Path, invitation: &str) {
     println!("while every key was changed: {end:?}");
     let time_outs = stack.time_outs_and_no_other_warning();
     stack.no_callback_was_refused(&time_outs);
-    assert!(end.repeated_calls == 0 || !time_outs.is_empty(), "{end:?}");
+    // Each call that was sent again has its line: AWS did not answer in time.
+    assert!(
+        end.repeated_calls <= time_outs.len(),
+        "{end:?}: {time_outs:#?}"
+    );
 }
 
 /// The changes, by the sections of keys.md.
