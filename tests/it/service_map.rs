@@ -175,6 +175,7 @@ async fn an_answer_in_pages_is_read_to_its_end_and_what_is_not_given_is_said() {
         "did not give all values of 3 metrics",
         "Forbidden: some metrics",
         "at least",
+        "unknown",
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }

@@ -108,7 +108,7 @@ LIMITED = {
 }
 # Functions with reserved concurrency, which is also their limit. Functions that clients call are limited, so that a slow
 # WeChat Pay cannot take runs from callbacks.
-RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
+RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment", "ForwardErrors"]
 
 
 def main():

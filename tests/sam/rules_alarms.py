@@ -103,6 +103,8 @@ def expected(resources):
             # Lambda tries again by itself, and what it gives up is in the queue.
             if name == "ForwardErrors":
                 found[f"{name}{metric}Alarm"] |= within(300, 3, 3)
+                # And what it could not put there is nowhere but in the log groups.
+                found[f"{name}DeadLetterErrorsAlarm"] = above("AWS/Lambda", "DeadLetterErrors", function, 0)
         if name in FAILS_WITH_OTHERS:
             continue
         # By its number the new version alone. There is one while the alias leads to two.

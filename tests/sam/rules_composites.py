@@ -168,7 +168,7 @@ def expected_composites():
         ),
         ("WebhookReceivers", of("WebhookReceiverDownAlarm", "WebhookReceiverGoneAlarm", "WebhooksDlqAlarm"), None),
         ("ConsoleFailing", of(*both("Console")), ("PaymentsFailing", 120, 300)),
-        ("ForwardErrorsFailing", of(*both("ForwardErrors"), "ForwardErrorsDlqAlarm"), None),
+        ("ForwardErrorsFailing", of(*both("ForwardErrors"), "ForwardErrorsDlqAlarm", "ForwardErrorsDeadLetterErrorsAlarm"), None),
         # A bill is asked for each half hour, so a day that WeChat Pay held up is done within an hour of its return.
         (
             "DayNotReconciled",

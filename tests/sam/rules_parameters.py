@@ -146,7 +146,7 @@ MAY_SIGN = [
 
 # A new account may run so many functions at once, and AWS refuses a reservation that leaves less than this unreserved.
 UNRESERVED = 100
-RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
+RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment", "ForwardErrors"]
 
 # The alarm `reconciliation-missing` checks at 13:00 in Beijing, so no day may begin later. Whether each value is allowed.
 RECONCILE_AT = [(f"cron(30 {hour} * * ? *)", hour <= 12) for hour in range(24)] + [

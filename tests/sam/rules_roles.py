@@ -396,7 +396,7 @@ def people(resources):
 
 # What `doctor` asks IAM about, of all that the template lets roles do but for their logs and network.
 DOCTOR = Path(__file__).resolve().parents[2] / "infra" / "client" / "src" / "doctor" / "roles" / "needs.rs"
-ABOUT = {"dynamodb", "sqs", "events", "lambda", "kms", "s3", "sns"}
+ABOUT = {"dynamodb", "sqs", "events", "lambda", "kms", "s3", "sns", "cloudwatch"}
 # Of the first two it cannot ask: their conditions are about what is asked for in a call. Of the third the key is not known: it is the
 # topic's, and in use only where that is encrypted.
 NOT_ASKED = {
@@ -412,7 +412,7 @@ def needs(source):
     texts = dict(re.findall(r'const (\w+): &str = "([^"]*)";', code))
     lists = {name: re.findall(r'"([^"]*)"', body) for name, body in re.findall(r"const (\w+): &\[&str\] = &\[(.*?)\];", code, re.S)}
     [table] = re.findall(r"const NEEDS: \[Need; \d+\] = \[(.*?)\n\];", code, re.S)
-    found = re.findall(r'\(\s*"(\w+)",\s*(\w+),\s*On::(\w+)\((.*?)\),?\s*\),', table, re.S)
+    found = re.findall(r'\(\s*"(\w+)",\s*(\w+),\s*On::(\w+)(?:\((.*?)\))?,?\s*\),', table, re.S)
     if len(found) != table.count("On::"):
         raise ValueError("NEEDS of doctor/roles/needs.rs is written otherwise than these rules read it")
     for role, calls, kind, arguments in found:
@@ -431,6 +431,8 @@ def needs(source):
                 keys = [f"purpose={words[1]}", *(["mchid=MCHID"] if kind == "SealedForMerchant" else [])]
             case "Signer":
                 target, keys = {"MerchantSigningKey": SIGNING_KEY}.get(words[0], words[0]), []
+            case "Metrics":
+                target, keys = "*", []
             case "Objects":
                 target, keys = f"{words[0]}/{words[1].replace('MCHID', '${Mchid}')}*", []
             case _:

@@ -2,9 +2,10 @@
 //! or what a sink will never take into the dead-letter queue.
 //!
 //! Lambda calls this function asynchronously, and twice more if it fails. So a failure that may
-//! pass fails the invocation, and a repeat sends lines again that a sink has: both sinks know a
-//! line that they have. What a sink refuses for good is put away at once, in the form of the event
-//! that brings it, and stops nothing else.
+//! pass fails the invocation, if the sink has nothing of the delivery yet; the repeat may send lines
+//! again that the other sink has, and both know a line that they have. What a sink refuses for good,
+//! or did not take after it took others, is put away at once, in the form of the event that brings
+//! it, and stops nothing else.
 
 mod send;
 
@@ -107,14 +108,14 @@ async fn forward_lines(app: &App, batch: &LogBatch, deadline_ms: i64) -> Result<
         Ok::<_, KeysError>(send(app, &opened, batch, &lines, deadline_ms).await)
     });
     // All of them: one that fails takes no lines from another.
-    let mut refused: BTreeMap<usize, String> = BTreeMap::new();
+    let mut not_taken: BTreeMap<usize, String> = BTreeMap::new();
     let mut failed = Vec::new();
     for (sink, sent) in stored.iter().zip(join_all(sent).await) {
         let sink = sink.kind.name();
         match sent {
-            Ok(Sent::Done { refused: these }) => {
-                for (place, why) in these {
-                    refused.insert(place, format!("{sink}: {why}"));
+            Ok(Sent::Done { put_away }) => {
+                for (place, why) in put_away {
+                    not_taken.insert(place, format!("{sink}: {why}"));
                 }
             }
             Ok(Sent::ComesAgain { why }) => failed.push(format!("{sink}: {why}")),
@@ -124,7 +125,7 @@ async fn forward_lines(app: &App, batch: &LogBatch, deadline_ms: i64) -> Result<
     if !failed.is_empty() {
         return Err(NotForwarded::Sink(failed.join("; ")));
     }
-    put_away(app, batch, &refused).await
+    put_away(app, batch, &not_taken).await
 }
 
 /// Puts away what no repeat can make readable, as it came.
@@ -142,21 +143,21 @@ async fn put_away_unread(
     put.map_err(NotForwarded::PutAway)
 }
 
-/// Puts away the lines that a sink refused, as events that bring them again.
+/// Puts away the lines that a sink did not take, as events that bring them again.
 async fn put_away(
     app: &App,
     batch: &LogBatch,
-    refused: &BTreeMap<usize, String>,
+    not_taken: &BTreeMap<usize, String>,
 ) -> Result<(), NotForwarded> {
-    let Some(why) = refused.values().next() else {
+    let Some(why) = not_taken.values().next() else {
         return Ok(());
     };
     warn!(
-        count = refused.len(),
+        count = not_taken.len(),
         error = why,
-        "a log sink will never take these lines: they are put away"
+        "a log sink did not take these lines: they are put away"
     );
-    let events = refused
+    let events = not_taken
         .keys()
         .filter_map(|place| batch.log_events.get(*place));
     let mut letters = Vec::new();

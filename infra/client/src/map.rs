@@ -85,9 +85,12 @@ fn drawn(stack: &str, map: &ServiceMap) -> String {
         text.push_str(&line(edge));
     }
     for node in map.nodes.iter().filter(|node| node.is_bad()) {
-        let wrong = node.figures.iter().filter(|one| one.value > 0);
+        let wrong = node.figures.iter().filter_map(|one| {
+            let value = one.value.filter(|value| *value > 0)?;
+            Some((value, one.figure.words()))
+        });
         let wrong: Vec<String> = wrong
-            .map(|one| format!("{} {}", grouped(one.value), one.figure.words()))
+            .map(|(value, words)| format!("{} {words}", grouped(value)))
             .collect();
         text.push_str(&format!("! {}: {}\n", node.name, wrong.join(", ")));
     }
@@ -98,7 +101,7 @@ fn drawn(stack: &str, map: &ServiceMap) -> String {
     }
     if map.unfinished > 0 {
         text.push_str(&format!(
-            "CloudWatch did not give all values of {} metrics: the figures of lines with ~ are too low\n",
+            "CloudWatch did not give all values of {} metrics: the figures of lines with ~ are too low, and unknown where there is a ?\n",
             map.unfinished
         ));
     }
@@ -115,7 +118,7 @@ fn line(edge: &MapEdge) -> String {
     let mark = match edge.health {
         Health::Many => "!!",
         Health::Few => " !",
-        Health::Quiet | Health::NotMeasured | Health::Good => "  ",
+        Health::Unknown | Health::Quiet | Health::NotMeasured | Health::Good => "  ",
     };
     let about = if edge.is_whole { ' ' } else { '~' };
     let from: Vec<&str> = edge.from.iter().map(|node| node.name()).collect();
@@ -124,12 +127,13 @@ fn line(edge: &MapEdge) -> String {
             format!("{} failed ({share})", grouped(failed))
         }
         (Some(_), Some(_)) => "0 failed".to_owned(),
+        (Some(_) | None, _) if edge.health == Health::Unknown => "? failed".to_owned(),
         (Some(_) | None, _) => String::new(),
     };
     let times = edge.times.map_or_else(String::new, MapTimes::words);
     let line = format!(
         "{mark}{about}{:>11} {:<20} {failed:<22} {times:<28} {} -> {}",
-        grouped(edge.calls),
+        edge.calls.map_or_else(|| "?".to_owned(), grouped),
         edge.counted,
         from.join(", "),
         edge.to.name()
@@ -197,6 +201,21 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_cloudwatch_did_not_give_is_a_question_mark() {
+        let question = Question::at(1_785_556_800);
+        let map = ServiceMap::of(question.hour(), &Answers::to(&question));
+        let text = drawn("live", &map);
+        assert!(
+            text.contains("~          ? callbacks            ? failed"),
+            "{text}"
+        );
+        assert!(!text.contains("counted nothing"), "{text}");
+        let shown = serde_json::to_value(&map).expect("JSON");
+        assert_eq!(shown["edges"][0]["calls"], Value::Null);
+        assert_eq!(shown["edges"][0]["health"], "unknown");
     }
 
     #[test]

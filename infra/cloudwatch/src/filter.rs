@@ -4,14 +4,13 @@
 
 use serde_json::Value;
 
-use crate::{Unreadable, number::Number, store::Metric};
+use crate::{Unreadable, number::Number, pattern::Pattern, store::Metric};
 
-/// A metric filter: what a line has to have, as one of some things for each, and the metric that
-/// then has a value.
+/// A metric filter: what a line has to have, and the metric that then has a value.
 #[derive(Clone, Debug)]
 pub struct Filter {
     pub group: String,
-    all: Vec<Vec<Condition>>,
+    pattern: Pattern,
     namespace: String,
     name: String,
     /// Names of dimensions, and the fields that have their values.
@@ -21,28 +20,14 @@ pub struct Filter {
     default: Option<Number>,
 }
 
-#[derive(Clone, Debug)]
-enum Condition {
-    Is(String, String),
-    IsNot(String, String),
-    NotExists(String),
-}
-
 impl Filter {
-    /// A pattern such as `{ ($.a = "x*") && ($.b NOT EXISTS) && (($.c = "y") || ($.c != "z")) }`.
-    ///
     /// # Errors
     /// It has what is not known here, or what CloudWatch would refuse.
     pub fn read(properties: &Value) -> Result<Self, Unreadable> {
         let unreadable = || Unreadable::Filter(properties.to_string());
         let text = |value: &Value| Some(value.as_str()?.to_owned());
         let read = || {
-            let pattern = text(properties.get("FilterPattern")?)?;
-            let inside = pattern.trim().strip_prefix('{')?.strip_suffix('}')?;
-            let all = inside
-                .split("&&")
-                .map(|part| part.split("||").map(Condition::read).collect())
-                .collect::<Option<Vec<Vec<Condition>>>>()?;
+            let pattern = Pattern::parse(properties.get("FilterPattern")?.as_str()?)?;
             let counted = properties.get("MetricTransformations")?.as_array()?;
             let [counted] = counted.as_slice() else {
                 return None;
@@ -52,7 +37,7 @@ impl Filter {
             let by = by.into_iter().flatten().map(|one| {
                 let field = one.get("Value")?.as_str()?.strip_prefix("$.")?;
                 // CloudWatch takes for a dimension what the pattern has matched.
-                pattern.contains(&format!("$.{field} ")).then_some(())?;
+                pattern.has(field).then_some(())?;
                 Some((text(one.get("Key")?)?, field.to_owned()))
             });
             let by: Vec<_> = by.collect::<Option<_>>()?;
@@ -63,7 +48,7 @@ impl Filter {
             }
             Some(Self {
                 group: text(properties.get("LogGroupName")?)?,
-                all,
+                pattern,
                 namespace: text(counted.get("MetricNamespace")?)?,
                 name: text(counted.get("MetricName")?)?,
                 by,
@@ -77,8 +62,7 @@ impl Filter {
     /// What this line puts: the metric, and the value. `None`: nothing, as where the line lacks a
     /// field of a dimension.
     pub fn put(&self, line: &Value) -> Option<(Metric, Number)> {
-        let matches = |one_of: &Vec<Condition>| one_of.iter().any(|it| it.holds(line));
-        let value = self.all.iter().all(matches).then_some(self.value);
+        let value = self.pattern.matches(line).then_some(self.value);
         let value = value.or(self.default)?;
         let dimensions = self.by.iter().map(|(key, field)| {
             let value = line.get(field)?.as_str()?;
@@ -92,45 +76,6 @@ impl Filter {
     /// The metric that it counts, without the values of its dimensions.
     pub fn metric(&self) -> (&str, &str) {
         (&self.namespace, &self.name)
-    }
-}
-
-impl Condition {
-    fn read(text: &str) -> Option<Self> {
-        let text = text.trim().trim_matches(['(', ')', ' ']);
-        let text = text.strip_prefix("$.")?;
-        if let Some(field) = text.strip_suffix(" NOT EXISTS") {
-            return Some(Self::NotExists(field.to_owned()));
-        }
-        let quoted = |value: &str| Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned());
-        match text.split_once(" != ") {
-            Some((field, value)) => Some(Self::IsNot(field.to_owned(), quoted(value)?)),
-            None => {
-                let (field, value) = text.split_once(" = ")?;
-                Some(Self::Is(field.to_owned(), quoted(value)?))
-            }
-        }
-    }
-
-    fn holds(&self, line: &Value) -> bool {
-        let found = |field: &str| {
-            let mut names = field.split('.');
-            names.try_fold(line, |value, name| value.get(name))
-        };
-        let logged = |field: &str| found(field).and_then(Value::as_str);
-        match self {
-            Self::Is(field, value) => logged(field).is_some_and(|logged| fits(value, logged)),
-            Self::IsNot(field, value) => logged(field).is_some_and(|logged| !fits(value, logged)),
-            Self::NotExists(field) => found(field).is_none(),
-        }
-    }
-}
-
-/// A text with `*` at its end stands for all that begin so.
-fn fits(pattern: &str, text: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(start) => text.starts_with(start),
-        None => pattern == text,
     }
 }
 

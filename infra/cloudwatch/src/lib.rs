@@ -9,6 +9,7 @@ pub mod filter;
 pub mod math;
 pub mod metric_data;
 pub mod number;
+pub mod pattern;
 mod state;
 pub mod states;
 pub mod store;

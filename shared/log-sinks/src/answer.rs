@@ -27,6 +27,14 @@ pub enum Refusal {
     /// It fails. The same may be taken later.
     #[error("status {status}")]
     Passing { status: u16 },
+    /// Loki takes no line that is so old; it took the others of the request.
+    #[error("status {status}: {words}")]
+    TooOld {
+        status: u16,
+        words: String,
+        /// How many it left out, where it says so.
+        lines: Option<usize>,
+    },
     /// It will never take this.
     #[error("status {status}: {words}")]
     ForGood {
@@ -64,11 +72,38 @@ pub fn read_answer<'a>(
             })
         }
         408 | 425 | 500..=599 => Err(Refusal::Passing { status }),
+        400 if kind == Kind::Loki && is_too_old(body) => Err(Refusal::TooOld {
+            status,
+            words: words(body),
+            lines: ignored(body),
+        }),
         _ => Err(Refusal::ForGood {
             status,
             words: words(body),
         }),
     }
+}
+
+/// Whether Loki says of a line that it lies too far behind the newest of its stream, or is older
+/// than any line that it takes.
+///
+/// <https://grafana.com/docs/loki/latest/operations/request-validation-rate-limits/>
+fn is_too_old(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    [
+        "entry too far behind",
+        "timestamp too old",
+        "greater_than_max_sample_age",
+    ]
+    .iter()
+    .any(|reason| text.contains(reason))
+}
+
+/// The number in `total ignored: 2 out of 9`.
+fn ignored(body: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("total ignored: ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 fn bounded(rests_s: i64) -> i64 {
@@ -185,5 +220,35 @@ mod tests {
         let rests = Taken { rests_s: Some(30) };
         assert_eq!(answer(Kind::Sentry, 200, limits), Ok(rests));
         assert_eq!(answer(Kind::Loki, 204, limits), Ok(Taken { rests_s: None }));
+    }
+
+    #[test]
+    fn a_line_that_is_too_old_for_loki_is_told_from_a_request_that_it_never_takes() {
+        let of = |kind, status, body: &str| {
+            read_answer(kind, status, |_| None, body.as_bytes(), NOW_S).unwrap_err()
+        };
+        let behind = "entry with timestamp 2026-08-01 03:00:00 +0000 UTC ignored, reason: 'entry too far behind, \
+            entry timestamp is: 2026-08-01T03:00:00Z, oldest acceptable timestamp is: 2026-08-01T04:00:00Z',\n\
+            user 'shop', total ignored: 2 out of 9 for stream: {stack=\"shop\"}";
+        let old = "entry for stream '{stack=\"shop\"}' has timestamp too old: 2026-07-01T00:00:00Z, \
+            oldest acceptable timestamp is: 2026-07-25T00:00:00Z";
+        for (body, expected) in [(behind, Some(2)), (old, None)] {
+            match of(Kind::Loki, 400, body) {
+                Refusal::TooOld { lines, .. } => assert_eq!(lines, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        for (kind, status, body) in [
+            (Kind::Sentry, 400, old),
+            (Kind::Loki, 401, old),
+            (
+                Kind::Loki,
+                400,
+                "stream has structured metadata, which is not allowed",
+            ),
+        ] {
+            let other = of(kind, status, body);
+            assert!(matches!(other, Refusal::ForGood { .. }), "{other:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ pub struct Answers {
     /// By the id in the question.
     places: BTreeMap<String, Metric>,
     values: BTreeMap<Metric, Vec<u64>>,
-    /// The last status of each that was not complete, by its id.
+    /// Those that no page has given in full so far, by their ids.
     unfinished: BTreeMap<String, Metric>,
     messages: Vec<String>,
 }
@@ -116,6 +116,20 @@ impl Answers {
         }
     }
 
+    /// What these add up to. `None`: CloudWatch gave none of it, and did not say that there is
+    /// none.
+    pub fn sum(&self, metrics: &[Metric]) -> Option<u64> {
+        let values = metrics.iter().filter_map(|metric| self.of(metric));
+        let sum = values.fold(0, u64::saturating_add);
+        let is_known = sum > 0 || self.are_whole(metrics);
+        is_known.then_some(sum)
+    }
+
+    /// Whether all values of all of these came.
+    pub fn are_whole(&self, metrics: &[Metric]) -> bool {
+        metrics.iter().all(|metric| self.is_whole(metric))
+    }
+
     /// Whether all of this metric's values came.
     pub fn is_whole(&self, metric: &Metric) -> bool {
         !self.unfinished.values().any(|one| one == metric)
@@ -184,7 +198,8 @@ mod tests {
         assert_eq!(answers.take(&page), Ok(None));
         assert_eq!(answers.of(&sums), Some(10));
         assert_eq!(answers.of(&times), Some(81));
-        assert_eq!(answers.unfinished(), 0);
+        // No page said anything of the others.
+        assert_eq!(answers.unfinished(), question.metrics().len() - 2);
     }
 
     #[test]
@@ -198,12 +213,36 @@ mod tests {
         });
         let mut answers = Answers::to(&question);
         assert_eq!(answers.take(&page), Ok(None));
-        assert_eq!(answers.unfinished(), 2);
+        assert_eq!(answers.unfinished(), question.metrics().len());
         assert_eq!(
             answers.messages(),
             ["MaxMetricsExceeded: too many", "Forbidden: no access"]
         );
         assert_eq!(answers.of(&question.metrics()[0]), None);
+    }
+
+    #[test]
+    fn a_sum_of_which_nothing_came_is_not_zero() {
+        let question = Question::at(0);
+        let three = &question.metrics()[..3];
+        let mut answers = Answers::to(&question);
+        let mut take = |results: Value| {
+            let taken = answers.take(&json!({"MetricDataResults": results}));
+            assert_eq!(taken, Ok(None));
+            answers.sum(three)
+        };
+        assert_eq!(take(json!([])), None);
+        let first = json!([
+            result(0, json!([]), "Complete"),
+            result(1, json!([]), "Complete")
+        ]);
+        assert_eq!(take(first), None, "the third is missing");
+        assert_eq!(take(json!([result(2, json!([]), "Complete")])), Some(0));
+        let mut answers = Answers::to(&question);
+        let some = json!({"MetricDataResults": [result(1, json!([5]), "Complete")]});
+        assert_eq!(answers.take(&some), Ok(None));
+        assert_eq!(answers.sum(three), Some(5));
+        assert!(!answers.are_whole(three));
     }
 
     #[test]

@@ -333,9 +333,13 @@ fn webhooks() -> Vec<Edge> {
         Edge {
             from: vec![Node::Orders],
             to: Node::Pipe,
-            counted: "events",
-            calls: vec![Metric::pipe("EventCount", Statistic::Sum)],
-            failed: Failed::Among(vec![Metric::pipe("ExecutionFailed", Statistic::Sum)]),
+            // Batches of events: a run that fails is counted as one, whatever it had.
+            counted: "runs",
+            calls: vec![Metric::pipe("Invocations", Statistic::Sum)],
+            failed: Failed::Among(vec![
+                Metric::pipe("ExecutionFailed", Statistic::Sum),
+                Metric::pipe("ExecutionPartiallyFailed", Statistic::Sum),
+            ]),
             times: Some(Times {
                 kind: TimesKind::AverageAndLongest,
                 unit: Unit::Milliseconds,

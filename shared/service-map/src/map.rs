@@ -31,7 +31,8 @@ pub struct MapNode {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct NodeFigure {
     pub figure: Figure,
-    pub value: u64,
+    /// `None`: CloudWatch did not say.
+    pub value: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -39,8 +40,9 @@ pub struct MapEdge {
     pub from: Vec<Node>,
     pub to: Node,
     pub counted: &'static str,
-    pub calls: u64,
-    /// `None`: no metric says so.
+    /// `None`: CloudWatch did not say.
+    pub calls: Option<u64>,
+    /// `None`: no metric says so, or CloudWatch did not.
     pub failed: Option<u64>,
     pub times: Option<MapTimes>,
     pub health: Health,
@@ -62,6 +64,8 @@ pub struct MapTimes {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
+    /// CloudWatch did not say how many calls there were, or how many failed.
+    Unknown,
     /// There were no calls.
     Quiet,
     /// There were, and whether they failed is not measured here.
@@ -85,7 +89,7 @@ impl ServiceMap {
                 .into_iter()
                 .map(|(figure, metric)| NodeFigure {
                     figure,
-                    value: answers.of(&metric).unwrap_or_default(),
+                    value: answers.sum(std::slice::from_ref(&metric)),
                 })
                 .collect(),
         });
@@ -105,8 +109,8 @@ impl ServiceMap {
     /// Whether nothing at all was counted: a stack without traffic, or one whose metrics have
     /// another name.
     pub fn is_empty(&self) -> bool {
-        let is_quiet = |edge: &MapEdge| edge.calls == 0 && edge.failed.unwrap_or_default() == 0;
-        let no_runs = |node: &MapNode| node.figures.iter().all(|one| one.value == 0);
+        let is_quiet = |edge: &MapEdge| edge.health == Health::Quiet;
+        let no_runs = |node: &MapNode| node.figures.iter().all(|one| one.value == Some(0));
         self.edges.iter().all(is_quiet) && self.nodes.iter().all(no_runs)
     }
 
@@ -119,26 +123,48 @@ impl ServiceMap {
 impl MapNode {
     /// Whether a figure of it wants a person's look.
     pub fn is_bad(&self) -> bool {
-        let mut figures = self.figures.iter();
-        figures.any(|one| one.value > 0 && one.figure.is_bad())
+        self.figures.iter().any(NodeFigure::is_bad)
+    }
+}
+
+impl NodeFigure {
+    /// Whether it wants a person's look.
+    pub fn is_bad(&self) -> bool {
+        self.value.is_some_and(|value| value > 0) && self.figure.is_bad()
     }
 }
 
 impl MapEdge {
     fn of(edge: &Edge, answers: &Answers) -> Self {
-        let sum = |metrics: &[Metric]| {
-            let values = metrics.iter().filter_map(|metric| answers.of(metric));
-            values.fold(0, u64::saturating_add)
-        };
-        let calls = sum(&edge.calls);
+        let calls = answers.sum(&edge.calls);
         let (calls, failed) = match &edge.failed {
             Failed::NotMeasured => (calls, None),
-            Failed::Among(metrics) => (calls, Some(sum(metrics))),
+            Failed::Among(metrics) => (calls, answers.sum(metrics)),
             Failed::Beside(metrics) => {
-                let failed = sum(metrics);
-                (calls.saturating_add(failed), Some(failed))
+                let failed = answers.sum(metrics);
+                let all = calls.map(|calls| calls.saturating_add(failed.unwrap_or_default()));
+                (all, failed)
             }
-            Failed::AllBut(metrics) => (calls, Some(calls.saturating_sub(sum(metrics)))),
+            // Good ones that CloudWatch did not give would be taken for failures.
+            Failed::AllBut(metrics) => {
+                let is_whole = answers.are_whole(&edge.calls) && answers.are_whole(metrics);
+                let good = answers.sum(metrics).filter(|_| is_whole);
+                let failed = calls
+                    .zip(good)
+                    .map(|(calls, good)| calls.saturating_sub(good));
+                (calls, failed)
+            }
+        };
+        let health = match (&edge.failed, calls, failed) {
+            (Failed::NotMeasured, Some(calls), _) => Health::unmeasured(calls),
+            (
+                Failed::Among(_) | Failed::Beside(_) | Failed::AllBut(_),
+                Some(calls),
+                Some(failed),
+            ) => Health::of(calls, failed),
+            (Failed::Among(_) | Failed::Beside(_) | Failed::AllBut(_), _, None) | (_, None, _) => {
+                Health::Unknown
+            }
         };
         Self {
             from: edge.from.clone(),
@@ -150,19 +176,24 @@ impl MapEdge {
                 .times
                 .as_ref()
                 .and_then(|times| MapTimes::of(times, answers)),
-            health: Health::of(calls, failed),
+            health,
             is_whole: edge.metrics().all(|metric| answers.is_whole(metric)),
         }
     }
 
-    /// The share of calls that failed, in words: `0.1 %`. `None` where it is not measured, or there
+    /// Whether there are calls, and may be more of them.
+    pub const fn is_at_least(&self) -> bool {
+        self.calls.is_some() && !self.is_whole
+    }
+
+    /// The share of calls that failed, in words: `0.1 %`. `None` where it is not known, or there
     /// were no calls.
     pub fn share(&self) -> Option<String> {
-        let failed = self.failed?;
-        if self.calls == 0 && failed == 0 {
+        let (calls, failed) = (self.calls?, self.failed?);
+        if calls == 0 && failed == 0 {
             return None;
         }
-        let of = u128::from(self.calls.max(failed));
+        let of = u128::from(calls.max(failed));
         let tenths = u128::from(failed).saturating_mul(1000).div_ceil(of);
         Some(format!("{}.{} %", tenths / 10, tenths % 10))
     }
@@ -201,14 +232,19 @@ impl MapTimes {
 }
 
 impl Health {
-    fn of(calls: u64, failed: Option<u64>) -> Self {
+    const fn unmeasured(calls: u64) -> Self {
+        match calls {
+            0 => Self::Quiet,
+            1.. => Self::NotMeasured,
+        }
+    }
+
+    fn of(calls: u64, failed: u64) -> Self {
         match failed {
-            None if calls == 0 => Self::Quiet,
-            None => Self::NotMeasured,
-            Some(0) if calls == 0 => Self::Quiet,
-            Some(0) => Self::Good,
-            Some(failed) if failed.saturating_mul(100) < calls => Self::Few,
-            Some(_) => Self::Many,
+            0 if calls == 0 => Self::Quiet,
+            0 => Self::Good,
+            failed if failed.saturating_mul(100) < calls => Self::Few,
+            1.. => Self::Many,
         }
     }
 }
@@ -286,7 +322,7 @@ mod tests {
             ("CallbackAckMs", Statistic::P95, &[], "1345"),
         ]);
         let edge = into(&map, Node::ReceiveCallback);
-        assert_eq!((edge.calls, edge.failed), (1000, Some(1)));
+        assert_eq!((edge.calls, edge.failed), (Some(1000), Some(1)));
         assert_eq!(edge.health, Health::Few);
         assert_eq!(edge.share().unwrap(), "0.1 %");
         assert_eq!(edge.times.unwrap().words(), "p50 12 ms, p95 1.3 s");
@@ -309,7 +345,7 @@ mod tests {
             ("WechatCallMs", count, &["main", "done"], "90"),
         ]);
         let prepay = into(&map, Node::Prepay);
-        assert_eq!((prepay.calls, prepay.failed), (100, Some(2)));
+        assert_eq!((prepay.calls, prepay.failed), (Some(100), Some(2)));
         assert_eq!(prepay.health, Health::Many);
         let queries = into(&map, Node::Queries);
         assert_eq!(queries.share().unwrap(), "100.0 %");
@@ -347,7 +383,7 @@ mod tests {
             ),
         ]);
         let orders = into(&map, Node::Orders);
-        assert_eq!((orders.calls, orders.failed), (100, Some(3)));
+        assert_eq!((orders.calls, orders.failed), (Some(100), Some(3)));
         let results = into(&map, Node::PaymentResults);
         assert_eq!(results.health, Health::NotMeasured);
         assert_eq!(results.share(), None);
@@ -365,6 +401,38 @@ mod tests {
         assert!(map.is_empty());
         assert!(map.edges.iter().all(|edge| edge.health == Health::Quiet));
         assert!(map.edges.iter().all(|edge| edge.share().is_none()));
+    }
+
+    #[test]
+    fn what_cloudwatch_did_not_answer_is_unknown_and_no_failure_and_no_zero() {
+        let question = Question::at(3600);
+        let none = ServiceMap::of(question.hour(), &Answers::to(&question));
+        assert!(!none.is_empty());
+        let is_unknown = |edge: &MapEdge| {
+            edge.health == Health::Unknown && edge.calls.is_none() && edge.share().is_none()
+        };
+        assert!(none.edges.iter().all(is_unknown));
+        let mut figures = none.nodes.iter().flat_map(|node| &node.figures);
+        assert!(figures.all(|one| one.value.is_none() && !one.is_bad()));
+        // All calls are known, and of the good ones nothing.
+        let results = question
+            .metrics()
+            .iter()
+            .enumerate()
+            .filter_map(|(place, metric)| {
+                let is_it =
+                    metric.name == "CallbacksGood" && metric.statistic == Statistic::SampleCount;
+                is_it.then(|| json!({"Id": id(place), "Values": [9], "StatusCode": "Complete"}))
+            });
+        let page = json!({"MetricDataResults": results.collect::<Vec<_>>()});
+        let mut answers = Answers::to(&question);
+        answers.take(&page).unwrap();
+        let edge = into(
+            &ServiceMap::of(question.hour(), &answers),
+            Node::ReceiveCallback,
+        );
+        assert_eq!((edge.calls, edge.failed), (Some(9), None));
+        assert_eq!(edge.health, Health::Unknown);
     }
 
     #[test]

@@ -245,7 +245,11 @@ fn figures() -> Vec<Figure> {
         });
     }
     // Lambda tries again by itself, and a sink's failure takes no release back.
-    for (metric, suffix) in [("Errors", "errors"), ("Throttles", "throttles")] {
+    for (metric, suffix, minutes) in [
+        ("Errors", "errors", 15),
+        ("Throttles", "throttles", 15),
+        ("DeadLetterErrors", "dead-letter-errors", 1),
+    ] {
         all.push(Figure {
             alarm: format!("forward-errors-{suffix}"),
             notifies: "forward-errors-failing",
@@ -253,7 +257,7 @@ fn figures() -> Vec<Figure> {
             metric,
             dimensions: vec![("FunctionName", "ForwardErrors".to_owned())],
             bad: 1,
-            minutes: 15,
+            minutes,
         });
     }
     for (name, function, notifies) in [

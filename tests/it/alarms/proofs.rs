@@ -13,6 +13,10 @@ const PROOFS: &[(&str, &str)] = &[
         "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
     ),
     (
+        "forward-errors-dead-letter-errors",
+        "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
+    ),
+    (
         "forward-errors-errors",
         "each_figure_of_aws_sets_off_its_alarm_and_the_one_that_notifies_and_both_end_with_it",
     ),

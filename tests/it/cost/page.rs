@@ -190,7 +190,7 @@ offer of AWS's: check a price before you rely on it. How big a day may be is in 
 
 Of 1,000 orders 900 are paid within a minute and announced by a callback, 100 are never paid, and 100 are refunded. Free tiers,
 storage and traffic out (a few KB an order) are left out. So is `OperatorChannels=on`, about 2 USD a month whatever the
-trade: the KMS key of the topics, and five alarms; and `LogForwarding`, about 0.80 USD a month for four alarms, what Lambda takes for a
+trade: the KMS key of the topics, and five alarms; and `LogForwarding`, about 0.90 USD a month for five alarms, what Lambda takes for a
 run of some 100 ms for each delivery (with `all`, several a minute of each function that is used), and traffic out.
 
 ";

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use log_sinks::{Dsn, Login, Loki, Sink};
+use runtime::clock::Clock;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -26,6 +27,10 @@ const EVENT_MAX: usize = 1_000_000;
 /// Loki's default limits of a line and of a request.
 const LINE_MAX: usize = 256_000;
 const PUSH_MAX: usize = 4_000_000;
+/// By default Loki takes no line older than a week, and none that is an hour or more behind the
+/// newest of its stream (`reject_old_samples_max_age`, half of `max_chunk_age`).
+const AGE_MAX_NS: i64 = 7 * 24 * 3600 * 1_000_000_000;
+const BEHIND_MAX_NS: i64 = 3600 * 1_000_000_000;
 
 /// How a sink does.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +46,8 @@ pub(super) enum State {
     Status(u16, &'static [(&'static str, &'static str)]),
     /// It takes what comes, and says this with it.
     WellBut(&'static [(&'static str, &'static str)]),
+    /// It takes so many requests, and then gives no answer.
+    StopsAfter(usize),
     /// It never takes a line with this text.
     Refuses(&'static str),
 }
@@ -61,6 +68,7 @@ pub(super) struct Receiver {
 }
 
 struct Inner {
+    clock: Clock,
     form: Form,
     state: State,
     /// How many requests came.
@@ -71,20 +79,21 @@ struct Inner {
 }
 
 impl Receiver {
-    pub(super) async fn sentry() -> Self {
-        Self::start(Form::Sentry).await
+    pub(super) async fn sentry(clock: &Clock) -> Self {
+        Self::start(Form::Sentry, clock).await
     }
 
-    pub(super) async fn loki() -> Self {
-        Self::start(Form::Loki).await
+    pub(super) async fn loki(clock: &Clock) -> Self {
+        Self::start(Form::Loki, clock).await
     }
 
-    async fn start(form: Form) -> Self {
+    async fn start(form: Form, clock: &Clock) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let inner = Arc::new(Mutex::new(Inner {
+            clock: clock.clone(),
             form,
             state: State::Well,
             requests: 0,
@@ -145,10 +154,10 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let (state, form) = {
+    let (state, form, requests) = {
         let mut sink = sink.lock().expect("not poisoned");
         sink.requests += 1;
-        (sink.state.clone(), sink.form)
+        (sink.state.clone(), sink.form, sink.requests)
     };
     let take = || {
         let mut sink = sink.lock().expect("not poisoned");
@@ -175,6 +184,8 @@ async fn take(
             Ok(taken) => (with(more), taken).into_response(),
             Err(refused) => refused.into_response(),
         },
+        State::StopsAfter(most) if requests > most => panic!("the connection breaks"),
+        State::StopsAfter(_) => take().unwrap_or_else(IntoResponse::into_response),
         State::Refuses(text) => {
             let said = String::from_utf8_lossy(&body);
             if said.contains(text) {
@@ -297,11 +308,27 @@ impl Inner {
                 entries.push((labels, at.to_owned(), line.to_owned(), value[2].clone()));
             }
         }
+        // Of a request with lines that are too old, Loki takes the others.
+        let (all, now_ns) = (entries.len(), self.clock.now_ms() * 1_000_000);
+        let mut too_old = Vec::new();
         for entry in entries {
-            // The same line at the same time in the same stream is there once.
-            if !self.entries.contains(&entry) {
+            let at_ns: i64 = entry.1.parse().expect("nanoseconds");
+            let of_stream = self.entries.iter().filter(|other| other.0 == entry.0);
+            let times = of_stream.map(|other| other.1.parse::<i64>().expect("nanoseconds"));
+            let newest_ns = times.max().unwrap_or(at_ns);
+            if now_ns - at_ns > AGE_MAX_NS {
+                too_old.push("has timestamp too old");
+            } else if newest_ns - at_ns > BEHIND_MAX_NS {
+                too_old.push("ignored, reason: 'entry too far behind'");
+            } else if !self.entries.contains(&entry) {
+                // The same line at the same time in the same stream is there once.
                 self.entries.push(entry);
             }
+        }
+        if let Some(reason) = too_old.first() {
+            let ignored = too_old.len();
+            let text = format!("entry for stream {reason}, total ignored: {ignored} out of {all}");
+            return Ok((StatusCode::BAD_REQUEST, text).into_response());
         }
         Ok(StatusCode::NO_CONTENT.into_response())
     }

@@ -75,6 +75,82 @@ async fn a_dead_sink_is_asked_once_in_an_invocation_and_not_for_each_line() {
     assert_eq!(forwarder.sentry.requests(), 4, "as many as go at once");
 }
 
+/// What a slow sink has is not sent to it again and again until the last run.
+#[tokio::test]
+async fn a_sink_that_stops_halfway_has_the_first_half_once_and_the_queue_has_the_rest() {
+    let forwarder = Forwarder::start().await;
+    forwarder.sentry.turns(State::StopsAfter(8));
+    let errors: Vec<Value> = (0..60).map(|at| line("ERROR", &format!("m{at}"))).collect();
+    let log = Lines::by(forwarder.clock.clone());
+    let event = delivery(GROUP, &errors);
+    assert!(
+        log.of(forwarder.invoke(&event)).await,
+        "the run made progress: it does not come again"
+    );
+    assert_eq!(forwarder.sentry.requests(), 12, "the third four failed");
+    assert_eq!(forwarder.sentry.events().len(), 8);
+    let said = log.take("WARN");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0]["count"], json!(52));
+    assert_eq!(
+        forwarder.put_away().len(),
+        1,
+        "one event brings all of them"
+    );
+    forwarder.sentry.turns(State::Well);
+    forwarder.send_again().await;
+    assert_eq!(forwarder.sentry.events().len(), 60);
+    assert_eq!(forwarder.sentry.requests(), 12 + 52, "each once");
+    assert_eq!(forwarder.loki.entries().len(), 60);
+}
+
+#[tokio::test]
+async fn of_three_requests_to_loki_the_first_is_not_sent_again_since_the_second_failed() {
+    let forwarder = Forwarder::without_sinks().await;
+    forwarder.set_up(&forwarder.loki).await;
+    let lines: Vec<Value> = (0..2_500)
+        .map(|at| line("INFO", &format!("m{at}")))
+        .collect();
+    forwarder.loki.turns(State::StopsAfter(1));
+    assert!(forwarder.invoke(&delivery(GROUP, &lines)).await);
+    assert_eq!(forwarder.loki.entries().len(), 1_000);
+    assert_eq!(forwarder.loki.requests(), 2, "the third was not tried");
+    forwarder.loki.turns(State::Well);
+    forwarder.send_again().await;
+    assert_eq!(forwarder.loki.entries().len(), 2_500);
+    assert!(forwarder.put_away().is_empty());
+}
+
+#[tokio::test]
+async fn lines_that_are_too_old_for_loki_are_left_out_and_go_no_way_in_a_circle() {
+    for (waits, newer) in [
+        (Duration::from_secs(8 * 24 * 3600), None),
+        (Duration::from_secs(2 * 3600), Some("2026-12-01T01:30:00Z")),
+    ] {
+        let forwarder = Forwarder::without_sinks().await;
+        forwarder.set_up(&forwarder.loki).await;
+        forwarder.loki.turns(State::Breaks);
+        let old = delivery(GROUP, &[line("INFO", "old"), line("INFO", "as old")]);
+        assert!(!forwarder.call(&old).await);
+        forwarder.loki.turns(State::Well);
+        forwarder.clock.advance(waits);
+        let mut there = 0;
+        if let Some(at) = newer {
+            let mut newer = line("INFO", "newer");
+            newer["timestamp"] = json!(at);
+            assert!(forwarder.invoke(&delivery(GROUP, &[newer])).await);
+            there = 1;
+        }
+        let log = Lines::by(forwarder.clock.clone());
+        log.of(forwarder.send_again()).await;
+        let said = log.take("WARN");
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!(said[0]["count"], json!(2), "{said:?}");
+        assert_eq!(forwarder.loki.entries().len(), there);
+        assert!(forwarder.put_away().is_empty(), "no circle");
+    }
+}
+
 #[tokio::test]
 async fn a_line_that_a_sink_will_never_take_is_put_away_alone_and_at_once() {
     let forwarder = Forwarder::start().await;
@@ -250,7 +326,7 @@ async fn without_time_for_an_answer_nothing_is_asked_for() {
 #[tokio::test]
 async fn a_sink_of_the_same_kind_takes_the_place_of_the_one_before() {
     let forwarder = Forwarder::start().await;
-    let other = Receiver::sentry().await;
+    let other = Receiver::sentry(&forwarder.clock).await;
     forwarder.set_up(&other).await;
     forwarder.clock.advance(Duration::from_secs(61));
     assert!(forwarder.invoke(&event()).await);

@@ -92,7 +92,12 @@ const OF_AWS: [(Namespace, &[&str], &[&str]); 8] = [
     ),
     (
         Namespace::Pipes,
-        &["EventCount", "ExecutionFailed", "Duration"],
+        &[
+            "Invocations",
+            "ExecutionFailed",
+            "ExecutionPartiallyFailed",
+            "Duration",
+        ],
         &["PipeName"],
     ),
     (

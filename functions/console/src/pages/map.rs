@@ -124,8 +124,9 @@ fn by_weight(map: &ServiceMap) -> Vec<&MapEdge> {
         Health::Quiet => 0,
         Health::NotMeasured => 1,
         Health::Good => 2,
-        Health::Few => 3,
-        Health::Many => 4,
+        Health::Unknown => 3,
+        Health::Few => 4,
+        Health::Many => 5,
     });
     edges
 }
@@ -210,7 +211,10 @@ fn part(map: &ServiceMap, node: &MapNode) -> Markup {
 
 /// `1,234/h, 0.1 % failed`.
 fn short(edge: &MapEdge) -> String {
-    let calls = format!("{}/h", compact(edge.calls));
+    let Some(calls) = edge.calls else {
+        return words::UNKNOWN.to_owned();
+    };
+    let calls = format!("{}/h", compact(calls));
     match (edge.health, edge.share()) {
         (Health::Few | Health::Many, Some(share)) => format!("{calls}, {share} failed"),
         _ => calls,
@@ -233,7 +237,7 @@ fn told(edge: &MapEdge) -> String {
         "{} → {}: {} {}",
         from.join(", "),
         edge.to.name(),
-        grouped(edge.calls),
+        known(edge.calls),
         edge.counted
     );
     if let Some(failed) = failed_words(edge) {
@@ -245,22 +249,28 @@ fn told(edge: &MapEdge) -> String {
     text
 }
 
+/// A figure, or that it is not known.
+fn known(figure: Option<u64>) -> String {
+    figure.map_or_else(|| words::UNKNOWN.to_owned(), grouped)
+}
+
 /// `12 (0.1 %)`. `None` where it is not measured, or nothing was called.
 fn failed_words(edge: &MapEdge) -> Option<String> {
-    let failed = edge.failed?;
-    let share = edge.share()?;
-    Some(match failed {
-        0 => "0".to_owned(),
-        failed => format!("{} ({share})", grouped(failed)),
-    })
+    match (edge.failed, edge.share()) {
+        (Some(0), Some(_)) => Some("0".to_owned()),
+        (Some(failed), Some(share)) => Some(format!("{} ({share})", grouped(failed))),
+        (Some(_), None) if edge.health == Health::Unknown => Some(known(edge.failed)),
+        (None, _) if edge.health == Health::Unknown => Some(words::UNKNOWN.to_owned()),
+        (Some(_) | None, _) => None,
+    }
 }
 
 /// What of a part wants a look.
 fn wrong_words(node: &MapNode) -> Option<String> {
     let wrong = node.figures.iter();
-    let wrong = wrong.filter(|one| one.value > 0 && one.figure.is_bad());
+    let wrong = wrong.filter(|one| one.is_bad());
     let wrong: Vec<String> = wrong
-        .map(|one| format!("{} {}", grouped(one.value), one.figure.words()))
+        .map(|one| format!("{} {}", known(one.value), one.figure.words()))
         .collect();
     (!wrong.is_empty()).then(|| wrong.join(", "))
 }
@@ -272,6 +282,7 @@ fn legend() -> Markup {
         Health::Many,
         Health::NotMeasured,
         Health::Quiet,
+        Health::Unknown,
     ];
     html! {
         ul.legend.map {
@@ -300,7 +311,7 @@ fn arrows(map: &ServiceMap) -> Markup {
                             td { @for (place, from) in edge.from.iter().enumerate() { @if place > 0 { ", " } (from.name()) } }
                             td { (edge.to.name()) }
                             td { (edge.counted) }
-                            td { @if !edge.is_whole { (words::AT_LEAST) } (grouped(edge.calls)) }
+                            td { @if edge.is_at_least() { (words::AT_LEAST) } (known(edge.calls)) }
                             td.bad[edge.health == Health::Many] { (failed_words(edge).unwrap_or_default()) }
                             td { @if let Some(times) = edge.times { (times.words()) } }
                         }
@@ -323,7 +334,7 @@ fn parts(map: &ServiceMap) -> Markup {
                             td.bad[node.is_bad()] {
                                 @for (place, one) in node.figures.iter().enumerate() {
                                     @if place > 0 { ", " }
-                                    (grouped(one.value)) " " (one.figure.words())
+                                    (known(one.value)) " " (one.figure.words())
                                 }
                             }
                         }

@@ -14,6 +14,8 @@ pub(crate) const EMPTY: &str = "CloudWatch counted nothing in this hour: there w
 pub(crate) const NO_MAP: &str = "The figures are not there";
 /// Beside a figure of which CloudWatch did not give all values.
 pub(crate) const AT_LEAST: &str = "at least ";
+/// In the place of a figure of which it gave none.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 pub(crate) const ARROW_COLUMNS: [&str; 6] =
     ["From", "To", "What", "In the hour", "Failed", "Times"];
@@ -22,6 +24,7 @@ pub(crate) const PART_COLUMNS: [&str; 2] = ["Part", "In the hour"];
 /// What an arrow looks like, and what it means by that.
 pub(crate) const fn sample(health: Health) -> &'static str {
     match health {
+        Health::Unknown => "CloudWatch did not say (dotted, grey)",
         Health::Quiet => "No calls (dotted)",
         Health::NotMeasured => "Calls; whether they failed is measured behind it",
         Health::Good => "None failed",
@@ -33,6 +36,7 @@ pub(crate) const fn sample(health: Health) -> &'static str {
 /// The class in the stylesheet.
 pub(crate) const fn class(health: Health) -> &'static str {
     match health {
+        Health::Unknown => "unknown",
         Health::Quiet => "quiet",
         Health::NotMeasured => "unmeasured",
         Health::Good => "good",
@@ -44,7 +48,7 @@ pub(crate) const fn class(health: Health) -> &'static str {
 /// Some metrics are not there in full.
 pub(crate) fn unfinished(metrics: usize) -> String {
     format!(
-        "CloudWatch did not give all values of {metrics} metrics: figures with “{}” are too low, and others may be missing. Load the page again in a minute.",
+        "CloudWatch did not give all values of {metrics} metrics: figures with “{}” are too low, and what is “{UNKNOWN}” may be any number. Load the page again in a minute.",
         AT_LEAST.trim_end()
     )
 }

@@ -1,11 +1,14 @@
 //! The lines of one delivery to one sink.
+//!
+//! Each request is sent once. Where a sink fails after it had some of the lines, the rest is put
+//! away: all of them again would end at the same place, or take longer than a run may.
 
 use flows::problem::ErrorChain;
 use futures_util::future::join_all;
 use log_sinks::{
     Dsn, Kind, Line, LogBatch, Loki, Refusal, Request, Sink, Taken, envelope, pushes, select,
 };
-use tracing::info;
+use tracing::{info, warn};
 use webhook_client::SinkError;
 
 use super::REQUEST_MS;
@@ -16,10 +19,56 @@ const AT_ONCE: usize = 4;
 
 /// What became of the lines.
 pub(super) enum Sent {
-    /// The sink has them, but for those that it will never take: their places, and why.
-    Done { refused: Vec<(usize, String)> },
-    /// A failure that may pass.
+    /// The sink has them, but for those that are put away: their places, and why.
+    Done { put_away: Vec<(usize, String)> },
+    /// A failure that may pass, before the sink had any of them.
     ComesAgain { why: String },
+}
+
+/// What came of the requests so far.
+#[derive(Default)]
+struct Tally {
+    is_answered: bool,
+    put_away: Vec<(usize, String)>,
+    /// Why the sink is asked no more.
+    failed: Option<String>,
+}
+
+impl Tally {
+    fn take(&mut self, places: &[usize], outcome: Outcome) {
+        match outcome {
+            Outcome::Taken => self.is_answered = true,
+            Outcome::Refused(why) => {
+                self.is_answered = true;
+                self.put_away_all(places, &why);
+            }
+            Outcome::ComesAgain(why) => {
+                self.put_away_all(places, &why);
+                self.failed.get_or_insert(why);
+            }
+        }
+    }
+
+    /// Lines of which no request was made any more.
+    fn not_sent(&mut self, places: &[usize]) {
+        if let Some(why) = self.failed.clone() {
+            self.put_away_all(places, &why);
+        }
+    }
+
+    fn put_away_all(&mut self, places: &[usize], why: &str) {
+        let each = places.iter().map(|place| (*place, why.to_owned()));
+        self.put_away.extend(each);
+    }
+
+    fn sent(self) -> Sent {
+        match self.failed {
+            Some(why) if !self.is_answered => Sent::ComesAgain { why },
+            Some(_) | None => Sent::Done {
+                put_away: self.put_away,
+            },
+        }
+    }
 }
 
 /// What became of one request.
@@ -51,8 +100,13 @@ async fn to_sentry(
     deadline_ms: i64,
 ) -> Sent {
     let selection = select(lines);
-    let mut refused = Vec::new();
+    let mut tally = Tally::default();
     for some in selection.chosen.chunks(AT_ONCE) {
+        // The others would meet the same.
+        if tally.failed.is_some() {
+            tally.not_sent(some);
+            continue;
+        }
         let some = some.iter().filter_map(|place| {
             let line = lines.get(*place)?;
             let report = line.report()?;
@@ -62,12 +116,7 @@ async fn to_sentry(
             (place, one(app, Kind::Sentry, request, deadline_ms).await)
         });
         for (place, outcome) in join_all(sent).await {
-            match outcome {
-                Outcome::Taken => {}
-                Outcome::Refused(why) => refused.push((place, why)),
-                // The others would meet the same.
-                Outcome::ComesAgain(why) => return Sent::ComesAgain { why },
-            }
+            tally.take(&[place], outcome);
         }
     }
     if selection.left_out > 0 {
@@ -77,22 +126,21 @@ async fn to_sentry(
             "of many errors that are alike some are forwarded"
         );
     }
-    Sent::Done { refused }
+    tally.sent()
 }
 
 async fn to_loki(app: &App, loki: &Loki, lines: &[Line<'_>], deadline_ms: i64) -> Sent {
-    let mut refused = Vec::new();
+    let mut tally = Tally::default();
     // One after the other: Loki takes the lines of a stream in their sequence.
     for push in pushes(loki, &app.stack, lines) {
-        match one(app, Kind::Loki, push.request, deadline_ms).await {
-            Outcome::Taken => {}
-            Outcome::Refused(why) => {
-                refused.extend(push.places.into_iter().map(|place| (place, why.clone())));
-            }
-            Outcome::ComesAgain(why) => return Sent::ComesAgain { why },
+        if tally.failed.is_some() {
+            tally.not_sent(&push.places);
+            continue;
         }
+        let outcome = one(app, Kind::Loki, push.request, deadline_ms).await;
+        tally.take(&push.places, outcome);
     }
-    Sent::Done { refused }
+    tally.sent()
 }
 
 /// Sends one request, if the sink may be asked now and there is time for its answer.
@@ -116,6 +164,16 @@ async fn one(app: &App, kind: Kind, request: Request, deadline_ms: i64) -> Outco
         Err(error) => {
             let why = ErrorChain(&error).to_string();
             match error {
+                // From the queue they would only be older: the log group keeps them.
+                SinkError::Refused(Refusal::TooOld { lines, .. }) => {
+                    warn!(
+                        count = lines,
+                        error = why,
+                        sink = kind.name(),
+                        "a log sink takes no lines that are so old: they are left out"
+                    );
+                    Outcome::Taken
+                }
                 SinkError::Refused(Refusal::ForGood { .. }) | SinkError::Url(_) => {
                     Outcome::Refused(why)
                 }

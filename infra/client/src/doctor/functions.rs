@@ -108,7 +108,7 @@ struct Share {
     default: u64,
 }
 
-const SHARES: [Share; 4] = [
+const SHARES: [Share; 5] = [
     Share {
         function: "CreateOrder",
         parameter: "CreateOrderConcurrency",
@@ -129,11 +129,20 @@ const SHARES: [Share; 4] = [
         parameter: "ProcessPaymentConcurrency",
         default: 20,
     },
+    Share {
+        function: "ForwardErrors",
+        parameter: "ForwardErrorsConcurrency",
+        default: 5,
+    },
 ];
 
 /// The limit that the shares need, with what AWS leaves to functions that reserve nothing.
 pub(crate) fn concurrency_needed<'a>(given: impl Fn(&str) -> Option<&'a str>) -> u64 {
-    let shares = SHARES.iter().map(|share| {
+    let forwards = given("LogForwarding").is_some_and(|lines| !["", "off"].contains(&lines));
+    let made = SHARES
+        .iter()
+        .filter(|share| share.function != "ForwardErrors" || forwards);
+    let shares = made.map(|share| {
         let number = given(share.parameter).and_then(|number| number.parse().ok());
         number.unwrap_or(share.default)
     });
@@ -403,5 +412,9 @@ mod tests {
         assert_eq!(concurrency_needed(|_| None), 240);
         let more = |name: &str| (name == "CreateOrderConcurrency").then_some("150");
         assert_eq!(concurrency_needed(more), 340);
+        for (forwarding, needed) in [("off", 240), ("", 240), ("errors", 245), ("all", 245)] {
+            let given = |name: &str| (name == "LogForwarding").then_some(forwarding);
+            assert_eq!(concurrency_needed(given), needed, "{forwarding}");
+        }
     }
 }

@@ -75,11 +75,12 @@ const SIGN: &[&str] = &["kms:Sign"];
 const KEEP: &[&str] = &["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"];
 const LIST: &[&str] = &["s3:ListBucket"];
 const TELL: &[&str] = &["sns:Publish"];
+const MEASURE: &[&str] = &["cloudwatch:GetMetricData"];
 
 /// All that the template lets them do on tables, queues, streams, the bus, keys, the bucket of
-/// evidence and the topic of people on call, statement by statement (`tests/sam/rules_roles.py`
+/// evidence, the topic of people on call and metrics, statement by statement (`tests/sam/rules_roles.py`
 /// holds the two together, and names what is left out).
-pub(super) const NEEDS: [Need; 90] = [
+pub(super) const NEEDS: [Need; 91] = [
     (
         "CreateOrderRole",
         READ,
@@ -361,6 +362,7 @@ pub(super) const NEEDS: [Need; 90] = [
         UNSEAL,
         On::Sealed("SecretsKey", "webhook-secret"),
     ),
+    ("ConsoleRole", MEASURE, On::Metrics),
     (
         "NotifyOperatorsRole",
         READ,

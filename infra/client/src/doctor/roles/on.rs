@@ -26,6 +26,8 @@ pub(super) enum On {
     Topic(&'static str),
     /// The version that everybody calls.
     Function(&'static str),
+    /// CloudWatch's metrics, which have no addresses.
+    Metrics,
 }
 
 /// A key of a request that a permission depends on, its type, and what it is.
@@ -35,6 +37,7 @@ impl On {
     /// `None` for what the stack does not have, has lost, or does not use.
     pub(super) fn arn(self, stack: &Stack) -> Option<String> {
         let (logical, service, begin, end) = match self {
+            Self::Metrics => return Some("*".to_owned()),
             Self::Queue(logical) => (logical, "sqs", "", String::new()),
             Self::Items(logical, _) => (logical, "dynamodb", "table/", String::new()),
             Self::Index(logical, index) => {
@@ -101,7 +104,8 @@ impl On {
             | Self::Function(_)
             | Self::Objects(..)
             | Self::Bucket(_)
-            | Self::Topic(_) => Vec::new(),
+            | Self::Topic(_)
+            | Self::Metrics => Vec::new(),
         }
     }
 }
