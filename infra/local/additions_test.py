@@ -211,5 +211,38 @@ class Sentences(unittest.TestCase):
             self.assertIn("engine", addition.__doc__)
 
 
+class Lines(unittest.TestCase):
+    PATTERN = '{ ($.level = "ERROR") || ((($.type = "a.report") || ($.type = "b.report")) && (($.record.status = "timeout") || ($.record.error = "R.*"))) }'
+
+    def test_what_the_template_asks_for_matches_and_nothing_else(self):
+        for line, expected in (
+            ({"level": "ERROR"}, True),
+            ({"level": "WARN", "message": "ERROR"}, False),
+            ({"type": "b.report", "record": {"status": "timeout"}}, True),
+            ({"type": "a.report", "record": {"error": "R.Memory"}}, True),
+            ({"type": "a.report", "record": {"status": "error", "error": "other"}}, False),
+            ({"type": "c", "record": {"status": "timeout"}}, False),
+            ({"type": "a.report", "record": "timeout"}, False),
+            ([], False),
+        ):
+            self.assertEqual(additions.line_matches(self.PATTERN, json.dumps(line)), expected, line)
+        self.assertFalse(additions.line_matches(self.PATTERN, "level ERROR"))
+
+    def test_and_binds_tighter_than_or_and_what_is_not_there_is_no_other_text(self):
+        for pattern, line, expected in (
+            ('{ $.a = "1" || $.b = "1" && $.c = "1" }', {"a": "1"}, True),
+            ('{ ($.a = "1" || $.b = "1") && $.c = "1" }', {"a": "1"}, False),
+            ('{ $.a != "1" }', {"b": "1"}, False),
+            ('{ $.a != "1" }', {"a": "2"}, True),
+            ("{ $.a NOT EXISTS }", {"b": "1"}, True),
+        ):
+            self.assertEqual(additions.line_matches(pattern, json.dumps(line)), expected, pattern)
+
+    def test_a_pattern_that_is_not_read_here_is_said(self):
+        for pattern in ("{ $.a = 1 }", '{ $.a = "1" ', '{ ($.a = "1" }', '{ $.a = "1" $.b = "2" }'):
+            with self.assertRaises((ValueError, IndexError)):
+                additions.line_matches(pattern, "{}")
+
+
 if __name__ == "__main__":
     unittest.main()

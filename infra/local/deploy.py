@@ -395,8 +395,10 @@ class Stack:
         if not found or found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return set()
         text = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
-        resources = (text if isinstance(text, dict) else json.loads(text))["Resources"].values()
-        functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
+        resources = (text if isinstance(text, dict) else json.loads(text))["Resources"].items()
+        # A function whose part of the template was not asked for so far has none.
+        made = self.resources()
+        functions = [r["Properties"] for name, r in resources if r["Type"] == "AWS::Lambda::Function" and name in made]
         return {function["Code"].get("S3Key") for function in functions}
 
     def wait(self):

@@ -1,6 +1,8 @@
 """Tests of what is added to the engine (src/engine/additions.py), with the engine and the real template deployed on it.
 `cargo test -p local` runs them. No function is built for them: but for one they fail when they are called."""
 
+import base64
+import gzip
 import json
 import os
 import subprocess
@@ -108,10 +110,24 @@ while True:
 """
 
 
+# Functions that answer each event: one logs, the other writes down what it gets.
+ANSWERS = f"""#!{sys.executable}
+import json, os, urllib.request
+RUNTIME = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(RUNTIME + "next") as event:
+        request_id, text = event.headers["Lambda-Runtime-Aws-Request-Id"], event.read().decode()
+    DOES
+    urllib.request.urlopen(RUNTIME + request_id + "/response", b"null").read()
+"""
+LOGS = 'print(*(json.dumps(dict(level=level, message=level)) for level in ("INFO", "ERROR", "WARN")), sep=chr(10), flush=True)'
+WRITES = 'print(text, file=open("WRITTEN", "a"), flush=True)'
+
+
 class Stack:
     """The template's tables and queues on an engine, by their outputs."""
 
-    def __init__(self, engine, home, parameters=None):
+    def __init__(self, engine, home, parameters=None, programs=None):
         self.written = os.path.join(home, "written")
         fails = program(os.path.join(home, "fails"), FAILS)
         hides = program(os.path.join(home, "hides"), HIDES.replace("WRITTEN", self.written))
@@ -131,7 +147,7 @@ class Stack:
                     "ApiBurstLimit": "1",
                     **(parameters or {}),
                 },
-                "binaries": {name: fails for name in FUNCTIONS} | {"process-payment": hides},
+                "binaries": {name: fails for name in FUNCTIONS} | {"process-payment": hides} | (programs or {}),
             }
         )
         self.outputs = self.deployed["outputs"]
@@ -508,6 +524,38 @@ class Releases(unittest.TestCase):
                 self.assertEqual(len(sources), 4)
                 for source in sources:
                     self.assertTrue(source["FunctionArn"].endswith(":live"), source["FunctionArn"])
+            finally:
+                engine.stop()
+
+
+class Forwarding(unittest.TestCase):
+    def test_a_running_stack_that_is_told_to_forward_errors_hands_these_on_and_no_other_line(self):
+        with tempfile.TemporaryDirectory() as home:
+            engine = Engine(home)
+            try:
+                written = os.path.join(home, "forwarded")
+                programs = {
+                    "create-order": program(os.path.join(home, "logs"), ANSWERS.replace("DOES", LOGS)),
+                    "forward-errors": program(
+                        os.path.join(home, "writes"), ANSWERS.replace("DOES", WRITES.replace("WRITTEN", written))
+                    ),
+                }
+                Stack(engine, home, programs=programs)
+                stack = Stack(engine, home, {"LogForwarding": "errors"}, programs)
+                self.assertIn("Subscription filters: ", " ".join(stack.deployed["adaptations"]))
+                logs, functions = engine.client("logs"), engine.client("lambda")
+                for name in set(FUNCTIONS) - OPTIONAL:
+                    found = logs.describe_subscription_filters(logGroupName=f"/aws/lambda/wechatpay-{name}")
+                    self.assertEqual(len(found["subscriptionFilters"]), 1, name)
+                functions.invoke(FunctionName="wechatpay-create-order", Payload=b"{}")
+                deadline = time.monotonic() + LIMIT_S
+                while not os.path.exists(written) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                with open(written, encoding="utf-8") as lines:
+                    [event] = [json.loads(line) for line in lines]
+                batch = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
+                self.assertEqual(batch["logGroup"], "/aws/lambda/wechatpay-create-order")
+                self.assertEqual([json.loads(line["message"])["level"] for line in batch["logEvents"]], ["ERROR"])
             finally:
                 engine.stop()
 

@@ -2,10 +2,10 @@
 //! or what a sink will never take into the dead-letter queue.
 //!
 //! Lambda calls this function asynchronously, and twice more if it fails. So a failure that may
-//! pass fails the invocation, if the sink has nothing of the delivery yet; the repeat may send lines
-//! again that the other sink has, and both know a line that they have. What a sink refuses for good,
-//! or did not take after it took others, is put away at once, in the form of the event that brings
-//! it, and stops nothing else.
+//! pass fails the invocation, if the sink has nothing of the delivery yet; the repeat may send
+//! lines again that the other sink has, and both know a line that they have. What a sink refuses
+//! for good, or did not take after it took others, is put away at once, in the form of the event
+//! that brings it, and stops nothing else.
 
 mod send;
 

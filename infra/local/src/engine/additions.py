@@ -494,6 +494,83 @@ def context_entries(parameter):
     return entries
 
 
+# --- Lines that log groups hand on ----------------------------------------------------------------------------------
+
+
+def subscriptions_by_their_patterns():
+    """Subscription filters: the engine looks for each word of a pattern in a line, so a pattern for JSON lets nothing through; here it
+    is read as CloudWatch reads it. The engine calls the function once: it has no repeats and no dead-letter queue for that, and writes
+    no lines of the platform (platform.report) that would tell of a time-out."""
+    from ministack.services import cloudwatch_logs
+
+    by_words = cloudwatch_logs._subscription_pattern_matches
+
+    def matches(pattern, message):
+        is_for_json = (pattern or "").strip().startswith("{")
+        return line_matches(pattern, message) if is_for_json else by_words(pattern, message)
+
+    cloudwatch_logs._subscription_pattern_matches = matches
+
+
+LINE_PATTERN = re.compile(r'\s*(?:(?P<mark>\(|\)|&&|\|\||!=|=|NOT EXISTS)|\$\.(?P<names>[\w.-]+)|"(?P<text>[^"\\]*)")')
+
+
+def line_matches(pattern, message):
+    """Whether a pattern such as `{ ($.a = "x*") && ($.b.c = "y" || $.d NOT EXISTS) }` matches a line of JSON. `&&` binds tighter."""
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return False
+    inside, tokens, at = pattern.strip()[1:-1].rstrip(), [], 0
+    while at < len(inside):
+        found = LINE_PATTERN.match(inside, at)
+        if not found:
+            raise ValueError(f"a pattern that is not read here: {pattern}")
+        tokens.append(next((kind, text) for kind, text in found.groupdict().items() if text is not None))
+        at = found.end()
+    tokens.reverse()
+    matches = any_part(tokens, line)
+    if tokens:
+        raise ValueError(f"a pattern that is not read here: {pattern}")
+    return matches
+
+
+def any_part(tokens, line):
+    found = all_parts(tokens, line)
+    while goes_on(tokens, "||"):
+        found = all_parts(tokens, line) or found
+    return found
+
+
+def all_parts(tokens, line):
+    found = one_part(tokens, line)
+    while goes_on(tokens, "&&"):
+        found = one_part(tokens, line) and found
+    return found
+
+
+def goes_on(tokens, mark):
+    return bool(tokens) and tokens[-1] == ("mark", mark) and tokens.pop() is not None
+
+
+def one_part(tokens, line):
+    if goes_on(tokens, "("):
+        found = any_part(tokens, line)
+        if not goes_on(tokens, ")"):
+            raise ValueError("a parenthesis that is not closed")
+        return found
+    _, names = tokens.pop()
+    value = line
+    for name in names.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if goes_on(tokens, "NOT EXISTS"):
+        return value is None
+    _, mark = tokens.pop()
+    _, text = tokens.pop()
+    fits = re.fullmatch(".*".join(map(re.escape, text.split("*"))), value, re.DOTALL) if isinstance(value, str) else None
+    return fits is not None if mark == "=" else isinstance(value, str) and fits is None
+
+
 # --- The engine's CloudFormation -----------------------------------------------------------------------------------
 
 
@@ -524,4 +601,5 @@ ADDITIONS = [
     ("AWS::KMS::Key", imported_private_keys_for_good),
     ("AWS::KMS::Key", keys_rotated_on_demand),
     ("AWS::IAM::Role", simulations_by_context),
+    ("AWS::Logs::SubscriptionFilter", subscriptions_by_their_patterns),
 ]

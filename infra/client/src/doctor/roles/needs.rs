@@ -78,8 +78,8 @@ const TELL: &[&str] = &["sns:Publish"];
 const MEASURE: &[&str] = &["cloudwatch:GetMetricData"];
 
 /// All that the template lets them do on tables, queues, streams, the bus, keys, the bucket of
-/// evidence, the topic of people on call and metrics, statement by statement (`tests/sam/rules_roles.py`
-/// holds the two together, and names what is left out).
+/// evidence, the topic of people on call and metrics, statement by statement
+/// (`tests/sam/rules_roles.py` holds the two together, and names what is left out).
 pub(super) const NEEDS: [Need; 91] = [
     (
         "CreateOrderRole",
