@@ -1,7 +1,7 @@
 //! Sentry and Loki as far as they take lines: they hold senders to their forms, keys and limits,
 //! and know what they have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -310,18 +310,24 @@ impl Inner {
         }
         // Of a request with lines that are too old, Loki takes the others.
         let (all, now_ns) = (entries.len(), self.clock.now_ms() * 1_000_000);
+        let nanoseconds = |entry: &Entry| entry.1.parse::<i64>().expect("nanoseconds");
+        let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+        for entry in &self.entries {
+            let of_stream = newest.entry(entry.0.to_string()).or_insert(i64::MIN);
+            *of_stream = nanoseconds(entry).max(*of_stream);
+        }
+        // The same line at the same time in the same stream is there once.
+        let key = |entry: &Entry| format!("{} {} {}", entry.0, entry.1, entry.2);
+        let mut known: BTreeSet<String> = self.entries.iter().map(key).collect();
         let mut too_old = Vec::new();
         for entry in entries {
-            let at_ns: i64 = entry.1.parse().expect("nanoseconds");
-            let of_stream = self.entries.iter().filter(|other| other.0 == entry.0);
-            let times = of_stream.map(|other| other.1.parse::<i64>().expect("nanoseconds"));
-            let newest_ns = times.max().unwrap_or(at_ns);
+            let at_ns = nanoseconds(&entry);
+            let newest_ns = newest.get(&entry.0.to_string()).copied();
             if now_ns - at_ns > AGE_MAX_NS {
                 too_old.push("has timestamp too old");
-            } else if newest_ns - at_ns > BEHIND_MAX_NS {
+            } else if newest_ns.is_some_and(|newest| newest - at_ns > BEHIND_MAX_NS) {
                 too_old.push("ignored, reason: 'entry too far behind'");
-            } else if !self.entries.contains(&entry) {
-                // The same line at the same time in the same stream is there once.
+            } else if known.insert(key(&entry)) {
                 self.entries.push(entry);
             }
         }
