@@ -123,6 +123,12 @@ impl SqsEngine {
         if queue_limits(name_in(&request.queue_url)).is_none() {
             return Reply::bad("AWS.SimpleQueueService.NonExistentQueue");
         }
+        // SendMessage takes 1 to 128 letters, digits and punctuation marks, all of ASCII.
+        if request.message_group_id.as_ref().is_some_and(|id| {
+            !(1..=128).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_graphic())
+        }) {
+            return Reply::bad("InvalidParameterValue");
+        }
         match operation {
             "SendMessage" => Reply::good(json!({"MessageId": self.take(request, now_ms)})),
             "ChangeMessageVisibility" => self.hide(&request, now_ms),

@@ -10,8 +10,10 @@ pub struct ClientId(String);
 /// An id that no client can have, and why.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadClientId {
-    /// It is too long, empty, or cannot be read.
-    #[error("a client's id is 1 to 128 characters without control characters and outer blanks")]
+    /// It is empty, too long, or has a character that SQS refuses.
+    #[error(
+        "a client's id is 1 to 128 visible ASCII characters without blanks: it names the client's messages in the queue of webhooks, and SQS takes no others"
+    )]
     Form,
     /// It is reserved for orders that belong to no client.
     #[error(
@@ -25,14 +27,15 @@ impl ClientId {
     /// can be refunded. No key can be registered for it: only finance staff see these orders.
     pub const UNATTRIBUTED: &str = "(nobody)";
 
-    /// Parses an id for registering a client or for assigning an order.
+    /// Parses an id for registering a client or for assigning an order. Each event names its client
+    /// as `MessageGroupId`, which SQS takes of visible ASCII only: events of another id would never
+    /// reach the queue.
     ///
     /// # Errors
     /// [`BadClientId`].
     pub fn chosen(text: &str) -> Result<Self, BadClientId> {
-        let is_form = (1..=128).contains(&text.chars().count())
-            && text.trim() == text
-            && !text.chars().any(char::is_control);
+        let is_form =
+            (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_form {
             Err(BadClientId::Form)
         } else if text == Self::UNATTRIBUTED {
@@ -86,5 +89,23 @@ impl IdempotencyKey {
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_no_key_may_be_registered_for_is_refused_with_the_reason() {
+        let longest = "x".repeat(128);
+        for id in ["shop", "shop-1", "a", "(nobody", "shop#1", &longest] {
+            assert_eq!(ClientId::chosen(id), Ok(ClientId::new(id)), "{id}");
+        }
+        let too_long = "x".repeat(129);
+        for id in ["", " ", "my shop", " shop", "shop\n", "茶店", &too_long] {
+            assert_eq!(ClientId::chosen(id), Err(BadClientId::Form), "{id:?}");
+        }
+        assert_eq!(ClientId::chosen("(nobody)"), Err(BadClientId::Reserved));
     }
 }
