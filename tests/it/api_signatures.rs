@@ -10,6 +10,8 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::Request;
 use message_signatures::{Algorithm, SigningKey, content_digest};
+use payments::model::permissions::Permissions;
+use stores::keys_table::client_keys::NewClientKey;
 use testbed::{Fault, Match, Service};
 
 use crate::support::{
@@ -173,8 +175,11 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
     testbed
         .keys
         .add_client_public(
-            "ed-key",
-            "shop",
+            NewClientKey {
+                keyid: "ed-key",
+                client_id: "shop",
+                permissions: &Permissions::all(),
+            },
             Algorithm::Ed25519,
             &pem("PUBLIC KEY", spki.as_ref()),
         )
@@ -232,7 +237,12 @@ fn by_hand(
 async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
     let testbed = Testbed::start().await;
     let secret = *b"a secret of the tests, 32 bytes.";
-    let put = testbed.keys.put_client_hmac("hand-key", "shop", &secret);
+    let key = NewClientKey {
+        keyid: "hand-key",
+        client_id: "shop",
+        permissions: &Permissions::all(),
+    };
+    let put = testbed.keys.put_client_hmac(key, &secret);
     put.await.unwrap();
     let params = format!(";created={};keyid=\"hand-key\"", testbed.clock.now().0);
 

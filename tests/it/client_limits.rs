@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use stores::keys_table::{
+    KeysError,
+    client_keys::{ClientKeyChange, NewLimit},
+};
 use testbed::{Call, Fault, Match, Service};
 
 use crate::support::{Client, Lines, Testbed, TestbedOptions, native};
@@ -94,7 +98,7 @@ async fn a_client_that_makes_too_many_orders_is_refused_before_anything_is_made_
         .post("/v1/orders", &native("ORDER-X"), &testbed);
     let again = refused.clone();
     assert_eq!(testbed.send(refused).await.status, 429);
-    assert!(testbed.items("order#1900000001#ORDER-X").await.is_empty());
+    assert_eq!(testbed.items("order").await.len(), 10, "it is not there");
     testbed.advance(WINDOW).await;
     assert_eq!(
         testbed.send(again).await.status,
@@ -179,20 +183,29 @@ async fn a_limit_whose_count_cannot_be_read_refuses_no_request() {
 async fn a_key_may_have_a_limit_of_its_own() {
     let testbed = limited_to(1).await;
     let other = testbed.another_client("other").await;
-    let set = testbed.keys.limit_client(&testbed.client.keyid, Some(2));
-    set.await.unwrap();
+    let limited = |requests_per_s| ClientKeyChange {
+        requests_per_s: Some(requests_per_s),
+        ..ClientKeyChange::default()
+    };
+    let (keyid, two) = (&testbed.client.keyid, limited(NewLimit::Of(2)));
+    testbed.keys.change_client_key(keyid, &two).await.unwrap();
     testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(testbed.read_order(&testbed.client, 20).await, [200; 20]);
     assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
     assert_eq!(testbed.read_order(&other, 10).await, [404; 10]);
     assert_eq!(testbed.read_order(&other, 1).await, [429]);
 
-    let set = testbed.keys.limit_client(&testbed.client.keyid, None);
-    set.await.unwrap();
+    let common = limited(NewLimit::Removed);
+    testbed
+        .keys
+        .change_client_key(keyid, &common)
+        .await
+        .unwrap();
     testbed.advance(Duration::from_secs(60)).await;
     assert_eq!(testbed.read_order(&testbed.client, 10).await, [200; 10]);
     assert_eq!(testbed.read_order(&testbed.client, 1).await, [429]);
-    assert!(testbed.keys.limit_client("nobody", Some(2)).await.is_err());
+    let unknown = testbed.keys.change_client_key("nobody", &two).await;
+    assert!(matches!(unknown, Err(KeysError::NoItem { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

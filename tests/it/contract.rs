@@ -97,6 +97,25 @@ pub(crate) fn conforms(route: &str, method: &str, answer: &ApiAnswer) {
     }
 }
 
+/// The routes that a client's key opens, as route, method and the scope that it needs.
+pub(crate) fn routes_of_clients() -> Vec<(String, String, String)> {
+    let mut routes = Vec::new();
+    for (route, methods) in CONTRACT["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let security = operation["security"].as_array();
+            for scheme in security.unwrap_or_else(|| panic!("{method} {route} asks for nothing")) {
+                if let Some(needed) = scheme["httpMessageSignature"].as_array() {
+                    let [Value::String(scope)] = needed.as_slice() else {
+                        panic!("{method} {route} names no scope");
+                    };
+                    routes.push((route.clone(), method.clone(), scope.clone()));
+                }
+            }
+        }
+    }
+    routes
+}
+
 /// Sends a request of this route, which gets this status, and holds the answer to the contract.
 async fn held(
     testbed: &Testbed,

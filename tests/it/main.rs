@@ -53,6 +53,7 @@ mod request_ids;
 mod restore;
 mod rotation;
 mod runbooks;
+mod scopes;
 mod service_map;
 mod settings;
 mod shared_number;

@@ -14,13 +14,17 @@ use client::{
     read_merchant_key,
 };
 use message_signatures::SigningKey;
+use payments::model::permissions::Permissions;
 use reconcile::RefreshOutcome;
 use runtime::{
     net::{Reach, WebhookUrl},
     signer::SignWith,
 };
 use serde_json::{Value, json};
-use stores::keys_table::change::{MerchantChange, RemovedCertificate};
+use stores::keys_table::{
+    change::{MerchantChange, RemovedCertificate},
+    client_keys::NewClientKey,
+};
 use testbed::{Match, RsaKey, Service};
 use wechatpay_simulator::{PayOptions, SigningMode};
 use zeroize::Zeroizing;
@@ -485,7 +489,12 @@ async fn to_the_public_key(traffic: &mut Traffic) {
 async fn client_key(traffic: &mut Traffic) {
     let new = [9; 32];
     let key = ApiClientKey::Secret(Zeroizing::new(new));
-    let added = add_client(&traffic.testbed.keys, "shop-2", "shop", &key).await;
+    let of = NewClientKey {
+        keyid: "shop-2",
+        client_id: "shop",
+        permissions: &Permissions::all(),
+    };
+    let added = add_client(&traffic.testbed.keys, of, &key).await;
     added.expect("registered");
     Box::pin(traffic.flows()).await;
     let moved = Client::with_key("shop-2", SigningKey::from_secret(&new).expect("a key"));

@@ -2,7 +2,7 @@
 
 use flows::{api_request::ApiRequest, problem::Problem};
 use lambda_http::http::{Response, request::Parts};
-use payments::rules::create_order::CreateOrder;
+use payments::{model::permissions::Scope, rules::create_order::CreateOrder};
 use runtime::telemetry::emf::end_of_run;
 
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 
 /// This function's route.
 const ROUTE: &str = "/v1/orders";
+/// What its client's key has to be allowed. The contract names the same.
+const SCOPE: Scope = Scope::Create;
 
 /// The largest body of this route, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
@@ -44,6 +46,7 @@ async fn create_once(
     }
     let caller = app.authenticator.authenticate(incoming).await?;
     let within_limit = Box::pin(async {
+        caller.has_scope(SCOPE)?;
         incoming.has_no_query()?;
         let Progress { asked, issued } = progress;
         let asked = asked.insert(CreateOrder::read(
@@ -52,6 +55,7 @@ async fn create_once(
             &caller.client_id,
             &app.merchant,
         )?);
+        caller.permissions.limits.allow_order(asked.terms.amount)?;
         let lease = PayerLease::take(app, asked, &caller, &request.id).await?;
         let created = match reserve(app, asked, &caller, request).await {
             Ok(reservation) => issue_or_enqueue(app, reservation, request, issued).await,

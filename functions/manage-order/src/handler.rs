@@ -68,6 +68,7 @@ impl Request<'_> {
 
     /// Does what a client asks for that is within its limit.
     async fn act(&self, caller: &Caller, route: Route<'_>) -> Result<Response<String>, Problem> {
+        caller.has_scope(route.scope())?;
         self.incoming.has_no_query()?;
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;

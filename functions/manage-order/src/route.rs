@@ -1,5 +1,7 @@
 //! Which of the function's routes a request is for.
 
+use payments::model::permissions::Scope;
+
 /// The requested route. Numbers are as in the path, not checked yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route<'a> {
@@ -62,6 +64,24 @@ impl Route<'_> {
             Self::Release { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/release",
             Self::Abnormal { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/abnormal",
             Self::PayerPaid { .. } => "/v1/orders/{order_no}/refunds/{refund_no}/payer-paid",
+        }
+    }
+
+    /// What its client's key has to be allowed. The contract names the same beside each route.
+    pub(crate) const fn scope(self) -> Scope {
+        match self {
+            Self::Show { .. }
+            | Self::Events { .. }
+            | Self::Refunds { .. }
+            | Self::ShowRefund { .. }
+            | Self::ShowWebhook
+            | Self::Replay { .. }
+            | Self::Resend => Scope::Read,
+            Self::Close { .. } => Scope::Close,
+            // Only a refund that the key could ask for itself, and which counted when it was asked
+            // for, goes out once more.
+            Self::Refund { .. } | Self::Retry { .. } => Scope::Refund,
+            Self::Release { .. } | Self::Abnormal { .. } | Self::PayerPaid { .. } => Scope::Decide,
         }
     }
 

@@ -10,6 +10,7 @@ mod api;
 mod args;
 mod certificate_request;
 mod channel;
+mod client_keys;
 mod cloud;
 mod deployment;
 mod doctor;
@@ -138,11 +139,15 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
   cargo client setup remove-merchant-certificate --serial S --merchant-signer kms|sealed [--signing-key-id K]
       takes out the certificate of a key that signs no more, with the private key that lies sealed under it. What signs is
       named: the stack's parameter MerchantSigner, and the KMS key K (or the variable MERCHANT_SIGNING_KEY_ID)
-  cargo client setup client --keyid ID --client-id WHOSE --api-url URL
-      makes a shared secret, registers it and writes the settings file
-  cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F
-  cargo client setup limit --keyid ID --requests-per-s N | --as-the-others
-      how many requests a second the key may send, where that is not what ClientRateLimit says for all
+  cargo client setup client --keyid ID --client-id WHOSE --api-url URL [--scopes LIST] [--order-max-fen N] [--refund-max-fen N]
+      makes a shared secret, registers it and writes the settings file. LIST is of create, read, close, refund and decide, as
+      create,read,refund; without it the key may create, read and close
+  cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F [--scopes LIST ...]
+  cargo client setup scopes --keyid ID --scopes LIST
+      what the key may do from now on
+  cargo client setup limit --keyid ID [--requests-per-s N | --as-the-others] [--order-max-fen N|none] [--refund-max-fen N|none]
+      how many requests a second the key may send, where that is not what ClientRateLimit says for all; and what one order
+      and one refund may come to
   cargo client setup revoke --keyid ID
   cargo client setup webhook --client WHOSE --url URL [--new-secret --secret-to FILE | --secret-file FILE]
       posts each change of the client's orders there, signed (Standard Webhooks). The first time, and with --new-secret, a

@@ -1,37 +1,24 @@
 //! `setup`: giving a deployment its keys.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use client::{
-    ApiClientKey, ApiUrl, MerchantFiles, PlatformKey, Settings, SetupError, add_client,
-    add_platform_key, change_merchant, read_merchant_certificate,
+    MerchantFiles, PlatformKey, add_platform_key, change_merchant, read_merchant_certificate,
 };
-use message_signatures::Algorithm;
-use payments::model::ids::ClientId;
-use runtime::random::Random;
 use runtime::signer::SignWith;
-use stores::keys_table::{
-    ClientKey, KeysError, KeysTable,
-    change::{MerchantChange, RemovedCertificate},
-};
+use stores::keys_table::change::{MerchantChange, RemovedCertificate};
 use wechatpay::merchant_files::MerchantPublicKey;
-use zeroize::Zeroizing;
 
 use crate::{
-    api::settings_file,
     args::{Args, UsageError},
-    channel,
+    channel, client_keys,
     deployment::{
         DEPLOYMENT, Deployment, NO_MATERIAL, SIGNING_KEY, SIGNING_KEY_VARIABLE, key_service,
         optional_signing_key, waits_for_its_import,
     },
-    log_sink,
-    secret_file::SecretFile,
-    show, webhook,
+    log_sink, show, webhook,
 };
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
@@ -41,9 +28,10 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         Some("remove-wechat-key") => remove_wechat_key(raw).await?,
         Some("remove-apiv3-key") => remove_apiv3_key(raw).await?,
         Some("remove-merchant-certificate") => remove_merchant_certificate(raw).await?,
-        Some("client") => client(raw).await?,
-        Some("limit") => limit(raw).await?,
-        Some("revoke") => revoke(raw).await?,
+        Some("client") => client_keys::register(raw).await?,
+        Some("scopes") => client_keys::set_scopes(raw).await?,
+        Some("limit") => client_keys::set_limits(raw).await?,
+        Some("revoke") => client_keys::revoke(raw).await?,
         Some("webhook") => webhook::run(raw).await?,
         Some("channel") => channel::run(raw).await?,
         Some("log-sink") => log_sink::run(raw).await?,
@@ -52,7 +40,7 @@ pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCod
         None => {
             return Err(UsageError::Missing(
                 "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, \
-                 remove-merchant-certificate, client, limit, revoke, webhook, channel or log-sink"
+                 remove-merchant-certificate, client, scopes, limit, revoke, webhook, channel or log-sink"
                     .to_owned(),
             )
             .into());
@@ -240,163 +228,6 @@ async fn remove_apiv3_key(raw: impl Iterator<Item = String>) -> Result<(), Box<d
         .change_merchant(&change)
         .await?;
     println!("APIv3 key {version} is taken out; functions forget it within a minute.");
-    Ok(())
-}
-
-async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let own = [
-        "keyid",
-        "client-id",
-        "algorithm",
-        "public-key-file",
-        "api-url",
-        "settings",
-    ];
-    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &[])?;
-    let deployment = Deployment::read(&mut args)?;
-    let (keyid, client_id) = (args.required("keyid")?, args.required("client-id")?);
-    let chosen = ClientId::chosen(&client_id)?;
-    let client_id = chosen.as_str().to_owned();
-    let algorithm = args
-        .optional("algorithm")?
-        .unwrap_or_else(|| Algorithm::HmacSha256.name().to_owned());
-    let known = "is hmac-sha256, ed25519 or rsa-v1_5-sha256";
-    let algorithm = Algorithm::parse(&algorithm).ok_or(UsageError::Value {
-        name: "algorithm",
-        expected: known,
-        given: algorithm,
-    })?;
-    match algorithm {
-        Algorithm::HmacSha256 => {
-            let api_url = ApiUrl::parse(&args.required("api-url")?)?;
-            let path = settings_file(&mut args)?;
-            args.finish()?;
-            let table = deployment.keys_table().await?;
-            shared_secret(&table, keyid, &client_id, &api_url, &path).await
-        }
-        Algorithm::Ed25519 | Algorithm::RsaV15Sha256 => {
-            let file = PathBuf::from(args.required("public-key-file")?);
-            args.finish()?;
-            let key = ApiClientKey::Public { algorithm, file };
-            add_client(&deployment.keys_table().await?, &keyid, &client_id, &key).await?;
-            println!("The key {keyid} is registered; it counts within a minute.");
-            Ok(())
-        }
-    }
-}
-
-async fn limit(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let options = [&DEPLOYMENT[..], &["keyid", "requests-per-s"]].concat();
-    let mut args = Args::parse(raw, &options, &["as-the-others"])?;
-    let deployment = Deployment::read(&mut args)?;
-    let keyid = args.required("keyid")?;
-    let (own, is_common) = (
-        args.number::<u32>("requests-per-s")?,
-        args.flag("as-the-others")?,
-    );
-    args.finish()?;
-    if own.is_some() == is_common {
-        let what = "one of --requests-per-s N and --as-the-others";
-        return Err(UsageError::Missing(what.to_owned()).into());
-    }
-    if let Some(given) = own.filter(|per_s| !ClientKey::REQUESTS_PER_S.contains(per_s)) {
-        return Err(UsageError::Value {
-            name: "requests-per-s",
-            expected: "is 1 to 10000",
-            given: given.to_string(),
-        }
-        .into());
-    }
-    let table = deployment.keys_table().await?;
-    match table.limit_client(&keyid, own).await {
-        Ok(()) => {}
-        Err(KeysError::NoItem { .. }) => {
-            return Err(no_such_key(&table, &keyid, "so no limit was set").await);
-        }
-        Err(error) => return Err(error.into()),
-    }
-    match own {
-        Some(per_s) => println!(
-            "The key {keyid} may send {per_s} requests a second to each function; they go by it within a minute."
-        ),
-        None => println!(
-            "The key {keyid} has the limit of all keys (ClientRateLimit); functions go by it within a minute."
-        ),
-    }
-    Ok(())
-}
-
-async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &["keyid"]].concat(), &[])?;
-    let deployment = Deployment::read(&mut args)?;
-    let keyid = args.required("keyid")?;
-    args.finish()?;
-    let table = deployment.keys_table().await?;
-    match table.revoke_client(&keyid).await {
-        Ok(()) => {}
-        Err(KeysError::NoItem { .. }) => {
-            return Err(no_such_key(&table, &keyid, "so nothing was revoked").await);
-        }
-        Err(error) => return Err(error.into()),
-    }
-    println!("The key {keyid} is revoked; functions forget it within a minute.");
-    Ok(())
-}
-
-/// Why nothing was changed, with the keys of the client if it is a client that was named.
-async fn no_such_key(table: &KeysTable, keyid: &str, so: &str) -> Box<dyn Error> {
-    let overview = match table.overview().await {
-        Ok(overview) => overview,
-        Err(error) => return error.into(),
-    };
-    let of_client: Vec<&str> = overview
-        .clients
-        .iter()
-        .filter(|key| key.client_id.as_deref() == Some(keyid))
-        .map(|key| key.keyid.as_str())
-        .collect();
-    let which = if of_client.is_empty() {
-        "`cargo client setup show` lists the keys".to_owned()
-    } else {
-        format!("the client {keyid} has {}", of_client.join(", "))
-    };
-    format!("there is no key {keyid}, {so}: {which}").into()
-}
-
-/// Creates a secret that only the table and the settings file contain. The file is created first,
-/// so that no key is registered whose secret could not be stored.
-async fn shared_secret(
-    table: &KeysTable,
-    keyid: String,
-    client_id: &str,
-    api_url: &ApiUrl,
-    path: &Path,
-) -> Result<(), Box<dyn Error>> {
-    let secret = Zeroizing::new(Random::system().bytes::<32>());
-    let settings = Settings {
-        api_url: api_url.to_string(),
-        keyid: keyid.clone(),
-        algorithm: Algorithm::HmacSha256.name().to_owned(),
-        secret_base64: Some(STANDARD.encode(*secret)),
-        private_key_file: None,
-    };
-    let file = SecretFile::create(path)?.write(&serde_json::to_string_pretty(&settings)?)?;
-    match add_client(table, &keyid, client_id, &ApiClientKey::Secret(secret)).await {
-        Ok(()) => {}
-        Err(SetupError::Keys(error)) => {
-            let next =
-                "it was if `cargo client setup show` lists the key, and the file is good then";
-            return Err(file.not_registered(error, next));
-        }
-        Err(error) => {
-            file.discard()?;
-            return Err(error.into());
-        }
-    }
-    println!(
-        "The key {keyid} is registered and counts within a minute; its secret is in {} only.",
-        path.display()
-    );
     Ok(())
 }
 

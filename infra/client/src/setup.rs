@@ -11,6 +11,7 @@ use runtime::signer::SignWith;
 use stores::keys_table::{
     KeysError, KeysTable, VerificationEntry, VerificationKind,
     change::{AddedApiV3Key, ChangeError, MerchantChange, SignerCertificate, Validity},
+    client_keys::NewClientKey,
 };
 use wechatpay::merchant_files::{
     MerchantCertificate, MerchantFileError, MerchantKey, MerchantPublicKey,
@@ -235,32 +236,26 @@ pub async fn add_platform_key(
     Ok(entry.id)
 }
 
-/// Registers a key of an API client, never in place of another. `client_id` says whose orders it
-/// may touch: keys of one client have the same.
+/// Registers a key of an API client, never in place of another. Keys of one client have the same
+/// `client_id`.
 ///
 /// # Errors
 /// [`SetupError`].
 pub async fn add_client(
     table: &KeysTable,
-    keyid: &str,
-    client_id: &str,
+    of: NewClientKey<'_>,
     key: &ApiClientKey,
 ) -> Result<(), SetupError> {
     let written = match key {
-        ApiClientKey::Secret(secret) => {
-            table
-                .add_client_hmac(keyid, client_id, secret.as_slice())
-                .await
-        }
+        ApiClientKey::Secret(secret) => table.add_client_hmac(of, secret.as_slice()).await,
         ApiClientKey::Public { algorithm, file } => {
-            table
-                .add_client_public(keyid, client_id, *algorithm, &read_pem(file, PUBLIC_KEY)?)
-                .await
+            let pem = read_pem(file, PUBLIC_KEY)?;
+            table.add_client_public(of, *algorithm, &pem).await
         }
     };
     written.map_err(|error| {
         if matches!(error, KeysError::Changed { .. }) {
-            SetupError::KeyIdTaken(keyid.to_owned())
+            SetupError::KeyIdTaken(of.keyid.to_owned())
         } else {
             SetupError::Keys(error)
         }

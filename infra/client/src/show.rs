@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use payments::model::permissions::{LimitFen, Scope};
 use runtime::kms::signing_key::KeyDescription;
 use serde_json::{Value, json};
 use stores::keys_table::{
@@ -95,12 +96,17 @@ fn kms_key_shown(key: &KeyDescription) -> Value {
 }
 
 fn client_shown(client: &ClientOverview) -> Value {
+    let permissions = client.permissions.as_ref().ok();
     json!({
         "keyid": client.keyid,
         "client_id": client.client_id,
         "algorithm": client.algorithm,
         "state": client.state,
         "requests_per_s": client.requests_per_s,
+        "scopes": permissions.map(|it| it.scopes.iter().map(Scope::name).collect::<Vec<_>>()),
+        "order_max_fen": permissions.and_then(|it| it.limits.order_max).map(LimitFen::get),
+        "refund_max_fen": permissions.and_then(|it| it.limits.refund_max).map(LimitFen::get),
+        "damaged": client.permissions.as_ref().err(),
     })
 }
 

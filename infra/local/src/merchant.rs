@@ -7,6 +7,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use payments::model::permissions::Permissions;
 use runtime::aws::{Aws, AwsError};
 use runtime::clock::Clock;
 use runtime::kms::Kms;
@@ -14,6 +15,7 @@ use runtime::random::Random;
 use serde::{Deserialize, Serialize};
 use stores::keys_table::{
     KeysTable, VerificationEntry, VerificationKind,
+    client_keys::NewClientKey,
     write::{NewApiV3Key, NewMerchant},
 };
 use wechatpay_simulator::{ClientDetails, GivenMerchant};
@@ -177,9 +179,16 @@ impl Merchant {
         keys.put_merchant(&merchant)
             .await
             .map_err(|error| Failure::because("the merchant's keys were not stored", &error))?;
-        keys.put_client_hmac(caller.keyid(), CLIENT_ID, caller.secret())
-            .await
-            .map_err(|error| Failure::because("the API client's key was not stored", &error))
+        keys.put_client_hmac(
+            NewClientKey {
+                keyid: caller.keyid(),
+                client_id: CLIENT_ID,
+                permissions: &Permissions::all(),
+            },
+            caller.secret(),
+        )
+        .await
+        .map_err(|error| Failure::because("the API client's key was not stored", &error))
     }
 }
 

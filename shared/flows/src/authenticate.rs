@@ -1,11 +1,14 @@
 //! Authentication of the merchant API: who sent the request?
 
 use message_signatures::{Profile, Refusal, check_without_key, claim, verify};
-use payments::model::ids::ClientId;
+use payments::model::{
+    ids::ClientId,
+    permissions::{Permissions, Scope},
+};
 use runtime::clock::Clock;
 use stores::keys_table::KeysTable;
 
-use crate::{auth_error::AuthError, incoming::Incoming};
+use crate::{auth_error::AuthError, incoming::Incoming, problem::Problem};
 
 /// Authenticates requests by HTTP Message Signatures (RFC 9421) against the clients' keys.
 #[derive(Clone, Debug)]
@@ -20,9 +23,27 @@ pub struct Caller {
     pub client_id: ClientId,
     /// Which of the client's keys signed.
     pub keyid: String,
+    /// What the key may do.
+    pub permissions: Permissions,
     /// The key's own limit, if it has one.
     pub requests_per_s: Option<u32>,
     pub(crate) nonce: Option<String>,
+}
+
+impl Caller {
+    /// Whether the key has the scope that a route asks for. This comes before anything of the
+    /// request is written, its nonce too: the same request takes effect if the key gets the scope
+    /// while its signature is good.
+    ///
+    /// # Errors
+    /// [`Problem::scope_missing`].
+    pub fn has_scope(&self, scope: Scope) -> Result<(), Problem> {
+        if self.permissions.scopes.has(scope) {
+            Ok(())
+        } else {
+            Err(Problem::scope_missing(scope))
+        }
+    }
 }
 
 impl Authenticator {
@@ -62,6 +83,7 @@ impl Authenticator {
             .map_err(AuthError::Refused)?;
         Ok(Caller {
             client_id: ClientId::new(&key.client_id),
+            permissions: key.permissions.clone(),
             requests_per_s: key.requests_per_s,
             keyid: claimed.keyid,
             nonce: claimed.nonce,

@@ -3,6 +3,7 @@
 //! Texts for callers. The log prints the error's own chain. A caller learns what to do next and
 //! never sees internals.
 
+mod permissions;
 mod reconciliation;
 mod unavailable;
 

@@ -26,4 +26,4 @@ mod settle;
 pub use decide::{DecisionOutcome, RefundRef};
 pub use flow::{Advanced, RefundError, RefundFlow};
 pub use redirect::RedirectTarget;
-pub use reserve::ReserveRefundOutcome;
+pub use reserve::{RefundBy, ReserveRefundOutcome};

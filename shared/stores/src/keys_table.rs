@@ -17,6 +17,7 @@
 mod certificates;
 pub mod change;
 pub mod channels;
+pub mod client_keys;
 mod endpoint;
 mod error;
 mod fields;
@@ -25,6 +26,7 @@ pub mod log_sinks;
 mod merchant_keys;
 mod names;
 pub mod overview;
+mod permissions;
 mod secret_cache;
 mod source;
 mod unknown_serials;

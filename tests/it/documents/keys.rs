@@ -97,6 +97,17 @@ pub(super) fn run_commands(testbed: &mut CommandRun, detail: &impl Fn(&str) -> S
     let limit = "cargo client setup limit --keyid ID --requests-per-s N";
     let to_fifty = ("--requests-per-s N", "--requests-per-s 50");
     testbed.run("keys.md", limit, &[keyid[0], to_fifty]);
+    let scopes = "cargo client setup scopes --keyid ID";
+    testbed.run("keys.md", scopes, &keyid);
+    let shown = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
+    let keys = shown["clients"].as_array().expect("keys").iter();
+    let key = keys.clone().find(|it| it["keyid"] == "shop-1");
+    let key = key.expect("the key");
+    assert_eq!(key["scopes"], json!(["create", "read", "close", "refund"]));
+    assert_eq!(
+        (&key["order_max_fen"], &key["refund_max_fen"]),
+        (&json!(500_000), &json!(100_000))
+    );
     testbed.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
     // Of a client that has a key, which `setup client` registered above.
     let whose = ("WHOSE", "shop");

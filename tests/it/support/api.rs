@@ -2,9 +2,10 @@
 
 use http::{HeaderMap, Request, Response};
 use message_signatures::{Params, Profile, SigningKey, sign};
+use payments::model::permissions::Permissions;
 use runtime::random::Random;
 use serde_json::Value;
-use stores::keys_table::KeysTable;
+use stores::keys_table::{KeysTable, client_keys::NewClientKey};
 
 use super::Testbed;
 
@@ -29,15 +30,28 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Client {
-    /// Registers a client with an HMAC key, as set-up does.
+    /// Registers a client with an HMAC key that may do everything.
     pub(crate) async fn register(keys: &KeysTable, name: &str, random: &Random) -> Self {
-        let secret = random.bytes::<32>();
         let keyid = format!("{name}-key");
-        keys.put_client_hmac(&keyid, name, &secret)
-            .await
-            .expect("a client's key");
+        let of = NewClientKey {
+            keyid: &keyid,
+            client_id: name,
+            permissions: &Permissions::all(),
+        };
+        Self::register_key(keys, of, random).await
+    }
+
+    /// Registers an HMAC key, as set-up does.
+    pub(crate) async fn register_key(
+        keys: &KeysTable,
+        of: NewClientKey<'_>,
+        random: &Random,
+    ) -> Self {
+        let secret = random.bytes::<32>();
+        let put = keys.put_client_hmac(of, &secret);
+        put.await.expect("a client's key");
         Self {
-            keyid,
+            keyid: of.keyid.to_owned(),
             key: SigningKey::from_secret(&secret).expect("a secret"),
         }
     }

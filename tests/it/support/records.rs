@@ -43,6 +43,28 @@ impl Testbed {
         deleted.expect("a table");
     }
 
+    /// Sets an attribute of a client's key, or removes it.
+    pub(crate) async fn set_key_attribute(
+        &self,
+        keyid: &str,
+        attribute: &str,
+        to: Option<AttributeValue>,
+    ) {
+        let update = self
+            .dynamo()
+            .update_item()
+            .table_name(&self.tables.keys)
+            .key("pk", AttributeValue::S(format!("client#{keyid}")))
+            .expression_attribute_names("#a", attribute);
+        let update = match to {
+            Some(to) => update
+                .update_expression("SET #a = :to")
+                .expression_attribute_values(":to", to),
+            None => update.update_expression("REMOVE #a"),
+        };
+        update.send().await.expect("a table");
+    }
+
     /// Removes an attribute from an order's item.
     pub(crate) async fn damage(&self, order_no: &str, attribute: &str) {
         let damaged = self

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use payments::model::permissions::Permissions;
 use serde_json::{Value, json};
+use stores::keys_table::client_keys::NewClientKey;
 use wechatpay_simulator::PayOptions;
 
 use super::{ApiAnswer, Client, Testbed, callbacks};
@@ -11,6 +13,16 @@ impl Testbed {
     /// Another client of the API, with a key of its own.
     pub(crate) async fn another_client(&self, name: &str) -> Client {
         Client::register(&self.keys, name, &self.random).await
+    }
+
+    /// Another key of the client that most tests use, which may do this.
+    pub(crate) async fn key(&self, keyid: &str, permissions: &Permissions) -> Client {
+        let of = NewClientKey {
+            keyid,
+            client_id: "shop",
+            permissions,
+        };
+        Client::register_key(&self.keys, of, &self.random).await
     }
 
     /// The payer pays, and the callback goes out.

@@ -3,7 +3,7 @@
 use flows::{
     authenticate::Caller,
     problem::{ErrorChain, Problem},
-    process_refund::{DecisionOutcome, RefundRef, ReserveRefundOutcome},
+    process_refund::{DecisionOutcome, RefundBy, RefundRef, ReserveRefundOutcome},
     view,
 };
 use lambda_http::http::{Response, StatusCode};
@@ -65,10 +65,14 @@ impl Request<'_> {
             &caller.client_id,
             &order_no,
         )?;
+        let by = RefundBy {
+            client: &caller.client_id,
+            limits: &caller.permissions.limits,
+        };
         let taken = self
             .app
             .refund_flow
-            .reserve(&caller.client_id, &order_no, &wanted, self.origin)
+            .reserve(by, &order_no, &wanted, self.origin)
             .await?;
         match taken {
             ReserveRefundOutcome::Reserved(refund) => {
@@ -87,6 +91,7 @@ impl Request<'_> {
             ReserveRefundOutcome::NumberReused => Err(Problem::refund_reused()),
             ReserveRefundOutcome::OrderNotFound => Err(Problem::order_not_found()),
             ReserveRefundOutcome::Rejected(refused) => Err(refused.into()),
+            ReserveRefundOutcome::AboveLimit(above) => Err(above.into()),
         }
     }
 

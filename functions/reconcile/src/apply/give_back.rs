@@ -2,7 +2,7 @@
 
 use flows::{
     origin::{Origin, record_event},
-    process_refund::ReserveRefundOutcome,
+    process_refund::{RefundBy, ReserveRefundOutcome},
     settle_payment::SettleOutcome,
 };
 use payments::{
@@ -10,6 +10,7 @@ use payments::{
         ids::{ClientId, OrderNo, RefundNo, TransactionId},
         order::Order,
         parked::ParkedState,
+        permissions::AmountLimits,
         refund::RefundTerms,
     },
     reconcile::{difference::RefundStage, unattributed::order_for_unattributed_payment},
@@ -165,10 +166,14 @@ impl GiveBack<'_> {
                 terms: terms.clone(),
                 approval: Approval::TwoPersons,
             };
+            let by = RefundBy {
+                client: &order.client_id,
+                limits: &AmountLimits::default(),
+            };
             let taken = self
                 .app
                 .refund_flow
-                .reserve(&order.client_id, &order.order_no, &wanted, self.origin)
+                .reserve(by, &order.order_no, &wanted, self.origin)
                 .await?;
             let known = match taken {
                 ReserveRefundOutcome::Reserved(refund)
@@ -176,6 +181,11 @@ impl GiveBack<'_> {
                 ReserveRefundOutcome::Rejected(refused) => {
                     return Ok(Err(format!(
                         "the refund was not taken on ({refused}): look the payment up in WeChat Pay's console"
+                    )));
+                }
+                ReserveRefundOutcome::AboveLimit(above) => {
+                    return Ok(Err(format!(
+                        "the refund was not taken on ({above}): look the payment up in WeChat Pay's console"
                     )));
                 }
                 ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::NumberReused => {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod channels;
+mod client_keys;
 mod cloud;
 mod credentials;
 mod doctor;

@@ -114,11 +114,14 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     for (arguments, reason) in [
         (&["--requests-per-s", "0"][..], "is 1 to 10000"),
         (&["--requests-per-s", "10001"], "is 1 to 10000"),
-        (&[], "one of --requests-per-s N and --as-the-others"),
+        (&[], "--requests-per-s N, --as-the-others, --order-max-fen"),
         (
             &["--requests-per-s", "5", "--as-the-others"],
-            "one of --requests-per-s N and --as-the-others",
+            "--requests-per-s or --as-the-others, not both",
         ),
+        (&["--refund-max-fen", "0"], "a whole number of fen"),
+        (&["--refund-max-fen", "1.5"], "a whole number of fen"),
+        (&["--order-max-fen", "no"], "or none, not `no`"),
     ] {
         refused(&cloud, &[&limit[..], arguments].concat(), reason);
     }
@@ -126,7 +129,7 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     refused(
         &cloud,
         &default_limit,
-        "there is no key shop-l, so no limit was set",
+        "there is no key shop-l, so nothing was changed",
     );
     well(&cloud, &[&limit[..], &["--as-the-others"]].concat());
     assert!(shown(&cloud)["clients"][0]["requests_per_s"].is_null());
@@ -270,7 +273,7 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
 }
 
 /// Runs a set-up command that goes well.
-fn well(cloud: &Cloud, arguments: &[&str]) -> String {
+pub(crate) fn well(cloud: &Cloud, arguments: &[&str]) -> String {
     let output = cloud.setup_by_variables(arguments);
     assert!(
         output.status.success(),
@@ -281,7 +284,7 @@ fn well(cloud: &Cloud, arguments: &[&str]) -> String {
 }
 
 /// Runs one that is refused, and why.
-fn refused(cloud: &Cloud, arguments: &[&str], reason: &str) {
+pub(crate) fn refused(cloud: &Cloud, arguments: &[&str], reason: &str) {
     let output = cloud.setup_by_variables(arguments);
     let printed = printed(&output);
     assert!(!output.status.success(), "{arguments:?}: {printed}");
@@ -289,7 +292,7 @@ fn refused(cloud: &Cloud, arguments: &[&str], reason: &str) {
 }
 
 /// What `setup show` says.
-fn shown(cloud: &Cloud) -> serde_json::Value {
+pub(crate) fn shown(cloud: &Cloud) -> serde_json::Value {
     serde_json::from_str(&well(cloud, &["show"])).unwrap()
 }
 
@@ -438,7 +441,8 @@ async fn the_set_up_is_shown_without_any_secret() {
         show["clients"],
         serde_json::json!([{
             "keyid": "shop-1", "client_id": "shop", "algorithm": "hmac-sha256", "state": "active",
-            "requests_per_s": null,
+            "requests_per_s": null, "scopes": ["create", "read", "close"], "order_max_fen": null,
+            "refund_max_fen": null, "damaged": null,
         }])
     );
     let webhook = &show["webhooks"][0];

@@ -4,6 +4,7 @@ use payments::{
     model::{
         ids::{ClientId, OrderNo},
         journal::ChangeContext,
+        permissions::{AboveLimit, AmountLimits},
         refund::Refund,
     },
     rules::{
@@ -29,6 +30,17 @@ pub enum ReserveRefundOutcome {
     OrderNotFound,
     /// The rules do not allow it.
     Rejected(RefundRejected),
+    /// The rules allow it, and the key that asks may not ask for so much alone.
+    AboveLimit(AboveLimit),
+}
+
+/// Who asks for a refund.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundBy<'a> {
+    /// The client whose order it has to be.
+    pub client: &'a ClientId,
+    /// Those of the client's key; none where two persons approved the refund.
+    pub limits: &'a AmountLimits,
 }
 
 impl RefundFlow {
@@ -38,7 +50,7 @@ impl RefundFlow {
     /// [`RefundError`].
     pub async fn reserve(
         &self,
-        client: &ClientId,
+        by: RefundBy<'_>,
         order_no: &OrderNo,
         wanted: &RefundRequest,
         origin: &Origin,
@@ -61,10 +73,7 @@ impl RefundFlow {
                 refund: known,
                 parked,
             };
-            let change = match self
-                .accept_or_reject(client, wanted, basis, &context)
-                .await?
-            {
+            let change = match self.accept_or_reject(by, wanted, basis, &context).await? {
                 Ok(change) => change,
                 Err(
                     known @ (ReserveRefundOutcome::Reserved(_)
@@ -76,7 +85,11 @@ impl RefundFlow {
                 // If a concurrent duplicate commits between these reads, some of them show it and
                 // some do not, and this request would be rejected because of its own money. So a
                 // rejection is only based on reads of one moment (a transaction).
-                Err(ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::Rejected(_)) => {
+                Err(
+                    ReserveRefundOutcome::OrderNotFound
+                    | ReserveRefundOutcome::Rejected(_)
+                    | ReserveRefundOutcome::AboveLimit(_),
+                ) => {
                     let transaction_id = wanted.terms.transaction_id.as_ref();
                     let at_once = books
                         .orders
@@ -86,10 +99,7 @@ impl RefundFlow {
                         Err(TableError::Conflict) => continue,
                         basis => basis?,
                     };
-                    match self
-                        .accept_or_reject(client, wanted, basis, &context)
-                        .await?
-                    {
+                    match self.accept_or_reject(by, wanted, basis, &context).await? {
                         Ok(change) => change,
                         Err(taken) => return Ok(taken),
                     }
@@ -106,12 +116,12 @@ impl RefundFlow {
     /// The write that accepts a refund, or why it is rejected.
     async fn accept_or_reject(
         &self,
-        client: &ClientId,
+        by: RefundBy<'_>,
         wanted: &RefundRequest,
         basis: RefundBasis,
         context: &ChangeContext,
     ) -> Result<Result<OrderChange, ReserveRefundOutcome>, TableError> {
-        let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
+        let Some(order) = basis.order.filter(|order| order.client_id == *by.client) else {
             return Ok(Err(ReserveRefundOutcome::OrderNotFound));
         };
         if let Some(refund) = basis.refund {
@@ -137,6 +147,13 @@ impl RefundFlow {
         }
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
         let change = reserve_refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
-        Ok(change.map_err(ReserveRefundOutcome::Rejected))
+        // Last, so that who asks learns of a limit only where it is all that stands in the way.
+        Ok(
+            match (change, by.limits.allow_refund(wanted.terms.amount)) {
+                (Ok(change), Ok(())) => Ok(change),
+                (Ok(_), Err(above)) => Err(ReserveRefundOutcome::AboveLimit(above)),
+                (Err(rejected), _) => Err(ReserveRefundOutcome::Rejected(rejected)),
+            },
+        )
     }
 }

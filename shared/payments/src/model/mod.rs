@@ -12,5 +12,6 @@ pub mod next_check;
 pub mod order;
 pub mod order_refusal;
 pub mod parked;
+pub mod permissions;
 pub mod refund;
 pub mod trace;

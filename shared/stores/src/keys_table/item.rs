@@ -3,7 +3,7 @@
 //! | Item | Attributes |
 //! |---|---|
 //! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S, `added_at` N }; `response_serial` S; `certificates_fetched_at` N; `apiv3` L of M { `version` N, `sealed` B, `added_at` N }, newest first; `signer` M { `sealed` B (PKCS#8, only for the sealed signer), `sealed_at` N, `certificates` M of M { `serial_no` S, `not_before` N, `not_after` N } by `sealed`, the id of a KMS key, or `*` for keys that have none, `certificates_written_beside` M, and for versions before these two `serial_no` S, `not_before` N, `not_after` N } |
-//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N; `requests_per_s` N, only where its limit is not that of the settings |
+//! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`); `added_at` N; `revoked_at` N; `requests_per_s` N, only where its limit is not that of the settings; `scopes` L of S, which keys of earlier versions do not have; `order_max_fen` N, `refund_max_fen` N, where it has such a limit |
 //! | `webhook#<client_id>` | see [`super::webhook`] |
 //!
 //! Times are Unix seconds. What earlier versions stored has none, and the end of a certificate is
@@ -24,6 +24,7 @@ use super::{
     fields::{bytes, text, time},
     merchant_keys::{ClientKey, MerchantKeys, SealedApiV3Key},
     names::{client_context, merchant_pk},
+    permissions,
     secret_cache::SecretCache,
     verification::VerificationEntry,
 };
@@ -124,6 +125,7 @@ pub(super) async fn client(
     })?;
     Ok(Some(ClientKey {
         client_id,
+        permissions: permissions::read(item).map_err(damaged)?,
         keyid: keyid.to_owned(),
         key,
         // Out of range it is as good as absent: a limit is no reason to shut a client out.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::VerifyingKey;
+use payments::model::permissions::Permissions;
 use runtime::signer::{KmsSigner, MerchantSigner, SignWith};
 use tokio::sync::OnceCell;
 use wechatpay::{
@@ -50,6 +51,8 @@ pub struct ClientKey {
     pub client_id: String,
     /// The name by which requests choose it.
     pub keyid: String,
+    /// What it may do.
+    pub permissions: Permissions,
     /// What verifies their signatures.
     pub key: VerifyingKey,
     /// How many requests a second it may send to each function, where that is not what the settings

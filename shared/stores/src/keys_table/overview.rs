@@ -1,6 +1,7 @@
 //! The content of the keys table without secrets, for operators of a deployment.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use payments::model::permissions::Permissions;
 use runtime::aws::AwsError;
 use wechatpay::UnixSeconds;
 use wechatpay::certificates::ends;
@@ -14,6 +15,7 @@ use super::{
     item::sealed_apiv3,
     merchant_keys::SealedApiV3Key,
     names::merchant_pk,
+    permissions,
     verification::{VerificationEntry, VerificationKind},
 };
 use crate::attributes::Item;
@@ -92,6 +94,8 @@ pub struct ClientOverview {
     pub revoked: Option<UnixSeconds>,
     /// Its own limit, if it has one.
     pub requests_per_s: Option<u32>,
+    /// What it may do; an error says what is wrong with it.
+    pub permissions: Result<Permissions, &'static str>,
 }
 
 /// A client's webhook.
@@ -214,6 +218,7 @@ fn client(item: &Item, keyid: &str) -> ClientOverview {
         added: time(item, "added_at"),
         revoked: time(item, "revoked_at"),
         requests_per_s: number_of(item, "requests_per_s"),
+        permissions: permissions::read(item),
     }
 }
 

@@ -1,13 +1,10 @@
-//! Writing keys: for set-up tools, and for `reconcile` when WeChat Pay has new verification keys.
+//! Writing the merchant's keys: for set-up tools, and for `reconcile` when WeChat Pay has new
+//! verification keys.
 //!
 //! Every key is parsed before it is written, so that a wrong file is noticed at once.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use message_signatures::{Algorithm, VerifyingKey};
-use payments::model::ids::{BadClientId, ClientId};
+use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::{aws::AwsError, signer::SignWith};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
@@ -17,7 +14,7 @@ use super::{
     KeysTable,
     error::KeysError,
     merchant_keys::{MerchantKeys, SealedApiV3Key},
-    names::{apiv3_context, client_context, client_pk, is_keyid, merchant_pk, signer_context},
+    names::{apiv3_context, merchant_pk, signer_context},
 };
 use super::{
     certificates::{OwnCertificate, StoredSigner},
@@ -53,15 +50,6 @@ pub struct NewApiV3Key<'a> {
     pub version: u32,
     /// The 32 bytes that were set on WeChat Pay's merchant platform.
     pub bytes: &'a [u8],
-}
-
-/// What a client's new key may replace.
-#[derive(Clone, Copy, Debug)]
-enum Replaces {
-    /// The key with the same id.
-    SameId,
-    /// No key.
-    Nothing,
 }
 
 /// Does not show the key.
@@ -203,202 +191,6 @@ impl KeysTable {
         }
     }
 
-    /// Seals and writes a client's shared secret of 32 bytes or more, for `hmac-sha256`, in place
-    /// of a key that has this id.
-    ///
-    /// # Errors
-    /// The id or the secret is not usable, KMS does not seal, or DynamoDB does not write.
-    pub async fn put_client_hmac(
-        &self,
-        keyid: &str,
-        client_id: &str,
-        secret: &[u8],
-    ) -> Result<(), KeysError> {
-        self.write_client_hmac(keyid, client_id, secret, Replaces::SameId)
-            .await
-    }
-
-    /// As [`KeysTable::put_client_hmac`], but never in place of another key.
-    ///
-    /// # Errors
-    /// As there; [`KeysError::Changed`] if any client's key has this id.
-    pub async fn add_client_hmac(
-        &self,
-        keyid: &str,
-        client_id: &str,
-        secret: &[u8],
-    ) -> Result<(), KeysError> {
-        self.write_client_hmac(keyid, client_id, secret, Replaces::Nothing)
-            .await
-    }
-
-    async fn write_client_hmac(
-        &self,
-        keyid: &str,
-        client_id: &str,
-        secret: &[u8],
-        in_place_of: Replaces,
-    ) -> Result<(), KeysError> {
-        let pk = client_pk(keyid);
-        VerifyingKey::from_secret(secret)
-            .map_err(|source| not_a_key(&pk, "the client's secret", source))?;
-        let sealed = self
-            .shared
-            .vault
-            .seal(&pk, &client_context(keyid), secret)
-            .await?;
-        let value = AttributeValue::B(Blob::new(sealed));
-        self.put_client(
-            keyid,
-            client_id,
-            Algorithm::HmacSha256,
-            ("sealed_secret", value),
-            in_place_of,
-        )
-        .await
-    }
-
-    /// Writes a client's public key, a PEM `PUBLIC KEY`. Never in place of another key.
-    ///
-    /// # Errors
-    /// The id or the key is not usable, DynamoDB does not write, or [`KeysError::Changed`] if any
-    /// client's key has this id.
-    pub async fn add_client_public(
-        &self,
-        keyid: &str,
-        client_id: &str,
-        algorithm: Algorithm,
-        pem: &str,
-    ) -> Result<(), KeysError> {
-        VerifyingKey::from_public_key_pem(algorithm, pem)
-            .map_err(|source| not_a_key(&client_pk(keyid), "the client's public key", source))?;
-        self.put_client(
-            keyid,
-            client_id,
-            algorithm,
-            ("public_key", AttributeValue::S(pem.to_owned())),
-            Replaces::Nothing,
-        )
-        .await
-    }
-
-    /// Puts a client's key out of use. Sandboxes that have it forget it within a minute.
-    ///
-    /// # Errors
-    /// [`KeysError::NoItem`] if there is no such key, or DynamoDB does not write.
-    pub async fn revoke_client(&self, keyid: &str) -> Result<(), KeysError> {
-        let pk = client_pk(keyid);
-        let written = self
-            .shared
-            .client
-            .update_item()
-            .table_name(&self.shared.table)
-            .key("pk", AttributeValue::S(pk.clone()))
-            .update_expression(
-                "SET #state = :revoked, revoked_at = if_not_exists(revoked_at, :now)",
-            )
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":now", number(self.shared.clock.now().0))
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":revoked", AttributeValue::S("revoked".to_owned()))
-            .send()
-            .await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::NoItem { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
-    }
-
-    /// Sets how many requests a second a client's key may send to each function; `None` is what the
-    /// settings say for all. Sandboxes that have the key go by it within a minute.
-    ///
-    /// # Errors
-    /// [`KeysError::NoItem`] if there is no such key, or DynamoDB does not write.
-    pub async fn limit_client(
-        &self,
-        keyid: &str,
-        requests_per_s: Option<u32>,
-    ) -> Result<(), KeysError> {
-        let pk = client_pk(keyid);
-        let update = self
-            .shared
-            .client
-            .update_item()
-            .table_name(&self.shared.table)
-            .key("pk", AttributeValue::S(pk.clone()))
-            .condition_expression("attribute_exists(pk)");
-        let update = match requests_per_s {
-            Some(per_s) => update
-                .update_expression("SET requests_per_s = :per_s")
-                .expression_attribute_values(":per_s", AttributeValue::N(per_s.to_string())),
-            None => update.update_expression("REMOVE requests_per_s"),
-        };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::NoItem { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
-    }
-
-    async fn put_client(
-        &self,
-        keyid: &str,
-        client_id: &str,
-        algorithm: Algorithm,
-        (key_attribute, key): (&str, AttributeValue),
-        in_place_of: Replaces,
-    ) -> Result<(), KeysError> {
-        let pk = client_pk(keyid);
-        if !is_keyid(keyid) {
-            return Err(KeysError::Damaged {
-                pk,
-                what: "a key id is 1 to 128 visible ASCII characters",
-            });
-        }
-        reject_unattributed(client_id)?;
-        let text = |value: &str| AttributeValue::S(value.to_owned());
-        let item = Item::from([
-            ("pk".to_owned(), text(&pk)),
-            ("client_id".to_owned(), text(client_id)),
-            ("algorithm".to_owned(), text(algorithm.name())),
-            (key_attribute.to_owned(), key),
-            ("state".to_owned(), text("active")),
-            ("added_at".to_owned(), number(self.shared.clock.now().0)),
-        ]);
-        let put = self
-            .shared
-            .client
-            .put_item()
-            .table_name(&self.shared.table)
-            .set_item(Some(item.clone()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match in_place_of {
-            Replaces::SameId => put,
-            Replaces::Nothing => put.condition_expression("attribute_not_exists(pk)"),
-        };
-        let Err(error) = put.send().await else {
-            return Ok(());
-        };
-        match error.as_service_error() {
-            // The first answer may be lost and the SDK asks again: then what is found is what was
-            // written. To deny it would let the only copy of a secret in use be thrown away.
-            Some(PutItemError::ConditionalCheckFailedException(refused))
-                if refused.item() == Some(&item) =>
-            {
-                Ok(())
-            }
-            Some(PutItemError::ConditionalCheckFailedException(_)) => {
-                Err(KeysError::Changed { pk })
-            }
-            Some(_) | None => Err(KeysError::Table(AwsError::new("PutItem", error))),
-        }
-    }
-
     /// The newest keys sealed, newest first.
     async fn seal_apiv3(
         &self,
@@ -435,14 +227,6 @@ impl KeysTable {
             .seal(pk, &signer_context(&self.shared.mchid), der)
             .await
     }
-}
-
-/// The reserved id `(nobody)` cannot be registered, so no client sees unattributed orders.
-pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
-    if client_id == ClientId::UNATTRIBUTED {
-        return Err(KeysError::Client(BadClientId::Reserved));
-    }
-    Ok(())
 }
 
 /// Checks that every key not in `kept` can be read, that at least one verifies, and that requests

@@ -4,6 +4,7 @@ mod channels;
 mod clients;
 mod log_sinks;
 mod merchant;
+mod permissions;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -84,6 +85,17 @@ impl Bench {
             .update_expression("SET #a = :v")
             .expression_attribute_names("#a", attribute)
             .expression_attribute_values(":v", value);
+        update.send().await.expect("written");
+    }
+
+    async fn remove(&self, pk: &str, attribute: &str) {
+        let client = self.engine.client(&self.kms.clock);
+        let update = client
+            .update_item()
+            .table_name(&self.tables.keys)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .update_expression("REMOVE #a")
+            .expression_attribute_names("#a", attribute);
         update.send().await.expect("written");
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use axum::{Router, extract::State, http::HeaderMap, routing::post};
+use payments::model::permissions::Permissions;
 use runtime::{
     aws::{Aws, AwsSettings},
     kms::Kms,
@@ -10,7 +11,7 @@ use runtime::{
 };
 use serde_json::json;
 use stores::{
-    keys_table::{KeysTable, VerificationKind},
+    keys_table::{KeysTable, VerificationKind, client_keys::NewClientKey},
     notices::Notices,
     reconciliation::ReconciliationTable,
 };
@@ -77,9 +78,16 @@ impl Deployment {
         );
         write_merchant(&keys, wechat.admin(), &[VerificationKind::PublicKey]).await;
         let secret = [7; 32];
-        keys.put_client_hmac("shop-key", "shop", &secret)
-            .await
-            .expect("a client's key");
+        keys.put_client_hmac(
+            NewClientKey {
+                keyid: "shop-key",
+                client_id: "shop",
+                permissions: &Permissions::all(),
+            },
+            &secret,
+        )
+        .await
+        .expect("a client's key");
         let site = Site {
             cloud: Arc::clone(&cloud),
             director: director.clone(),

@@ -1,9 +1,10 @@
 //! `keys status`: every key with its age and its end, and no secret.
 
+use payments::model::permissions::Permissions;
 use runtime::clock::Clock;
 use serde_json::Value;
 use standard_webhooks::Secret;
-use stores::keys_table::KeysTable;
+use stores::keys_table::{KeysTable, client_keys::NewClientKey};
 
 use super::front::Change;
 use super::stage::{STACK, Stage, Stored, block_on, stage, with_fields_key};
@@ -19,12 +20,26 @@ const NEXT_APIV3_KEY: &str = "fedcba9876543210fedcba9876543210";
 fn fill(stage: &Stage) {
     let keys = stage.keys();
     block_on(async {
-        keys.put_client_hmac("shop-1", "shop", &CLIENT_SECRET)
-            .await
-            .unwrap();
-        keys.put_client_hmac("shop-0", "shop", &CLIENT_SECRET)
-            .await
-            .unwrap();
+        keys.put_client_hmac(
+            NewClientKey {
+                keyid: "shop-1",
+                client_id: "shop",
+                permissions: &Permissions::all(),
+            },
+            &CLIENT_SECRET,
+        )
+        .await
+        .unwrap();
+        keys.put_client_hmac(
+            NewClientKey {
+                keyid: "shop-0",
+                client_id: "shop",
+                permissions: &Permissions::all(),
+            },
+            &CLIENT_SECRET,
+        )
+        .await
+        .unwrap();
         keys.revoke_client("shop-0").await.unwrap();
         webhook(&keys).await;
         let added = stores::keys_table::change::AddedApiV3Key {

@@ -4,11 +4,12 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use payments::model::ids::ClientId;
 use runtime::{aws::AwsError, net::WebhookUrl};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
-use super::super::{KeysTable, error::KeysError, fields::text, names::is_keyid};
+use super::super::{KeysTable, error::KeysError, fields::text};
 use super::item::{sealed_secrets, secrets_made, webhook_context, webhook_pk};
 use crate::attributes::{Item, number, number_of};
 
@@ -53,12 +54,7 @@ impl KeysTable {
             pk: pk.clone(),
             what,
         };
-        if !is_keyid(client_id) {
-            return Err(damaged(
-                "a client's id is 1 to 128 visible ASCII characters",
-            ));
-        }
-        super::super::write::reject_unattributed(client_id)?;
+        ClientId::chosen(client_id)?;
         let found = self.read_item(&pk).await?;
         let kept_url = || found.as_ref().and_then(|item| text(item, "url"));
         let url = url

@@ -1,16 +1,29 @@
 //! The items of API clients.
 
+use std::sync::LazyLock;
+
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::{Algorithm, Params, Profile, Request, SigningKey, claim, sign, verify};
-use stores::keys_table::{ClientKey, KeysError};
+use payments::model::{ids::BadClientId, permissions::Permissions};
+use stores::keys_table::{ClientKey, KeysError, client_keys::NewClientKey};
 use testbed::{Fault, Match, Service};
 use testbed::{NOW, RsaKey, chain, pem};
 
 use super::Bench;
 
-const SECRET: [u8; 32] = [0x5A; 32];
+pub(super) const SECRET: [u8; 32] = [0x5A; 32];
+static ALL: LazyLock<Permissions> = LazyLock::new(Permissions::all);
+
+/// A key that may do everything.
+pub(super) fn new<'a>(keyid: &'a str, client_id: &'a str) -> NewClientKey<'a> {
+    NewClientKey {
+        keyid,
+        client_id,
+        permissions: &ALL,
+    }
+}
 
 /// Whether `client`'s key takes a request signed with `key`.
 fn takes(client: &ClientKey, key: &SigningKey) -> bool {
@@ -67,16 +80,16 @@ async fn keys_of_all_three_algorithms_verify_what_their_clients_sign() {
     let (rsa_private, rsa_public) = (rsa.pkcs8(), rsa.public_der());
     let (ed_private, ed_public) = ed25519_key();
     table
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     let rsa_public = pem("PUBLIC KEY", &rsa_public);
     table
-        .add_client_public("shop-2", "shop", Algorithm::RsaV15Sha256, &rsa_public)
+        .add_client_public(new("shop-2", "shop"), Algorithm::RsaV15Sha256, &rsa_public)
         .await
         .expect("written");
     table
-        .add_client_public("kiosk-1", "kiosk", Algorithm::Ed25519, &ed_public)
+        .add_client_public(new("kiosk-1", "kiosk"), Algorithm::Ed25519, &ed_public)
         .await
         .expect("written");
 
@@ -112,7 +125,7 @@ async fn a_key_is_read_and_unsealed_once_a_minute_and_once_a_sandbox() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     sandbox
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     for _ in 0..10 {
@@ -136,7 +149,9 @@ async fn a_key_is_read_and_unsealed_once_a_minute_and_once_a_sandbox() {
 async fn nothing_is_registered_for_the_client_of_unattributed_orders() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
-    let refused = sandbox.put_client_hmac("shop-1", "(nobody)", &SECRET).await;
+    let refused = sandbox
+        .put_client_hmac(new("shop-1", "(nobody)"), &SECRET)
+        .await;
     let refused = refused.expect_err("no such client");
     assert!(matches!(refused, KeysError::Client(_)), "{refused}");
     assert!(
@@ -145,9 +160,23 @@ async fn nothing_is_registered_for_the_client_of_unattributed_orders() {
     );
     let (_, public) = ed25519_key();
     let refused = sandbox
-        .add_client_public("shop-1", "(nobody)", Algorithm::Ed25519, &public)
+        .add_client_public(new("shop-1", "(nobody)"), Algorithm::Ed25519, &public)
         .await;
     assert!(matches!(refused, Err(KeysError::Client(_))));
+    assert!(sandbox.client_key("shop-1").await.expect("read").is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_registered_for_a_client_whose_events_sqs_would_refuse() {
+    let bench = Bench::new().await;
+    let sandbox = bench.sandbox();
+    for client_id in ["my shop", "茶店", "", "shop\n"] {
+        let refused = sandbox
+            .put_client_hmac(new("shop-1", client_id), &SECRET)
+            .await;
+        let is_refused = matches!(refused, Err(KeysError::Client(BadClientId::Form)));
+        assert!(is_refused, "{client_id:?}: {refused:?}");
+    }
     assert!(sandbox.client_key("shop-1").await.expect("read").is_none());
 }
 
@@ -157,16 +186,16 @@ async fn a_key_whose_registration_s_answer_was_lost_counts_as_registered() {
     let table = bench.sandbox();
     let put = Match::operation(Service::DynamoDb, "PutItem");
     bench.wire.break_next(put.clone(), Fault::LostAnswer);
-    let added = table.add_client_hmac("shop-1", "shop", &SECRET).await;
+    let added = table.add_client_hmac(new("shop-1", "shop"), &SECRET).await;
     added.expect("the SDK's second attempt meets our own write");
     assert_eq!(bench.wire.count(&put), 2);
     // Another secret under this id is a conflict, also for the same client.
-    let refused = table.add_client_hmac("shop-1", "shop", &[7; 32]).await;
+    let refused = table.add_client_hmac(new("shop-1", "shop"), &[7; 32]).await;
     let refused = refused.expect_err("the id is taken");
     assert!(matches!(refused, KeysError::Changed { .. }), "{refused}");
     assert!(!refused.may_be_done());
     bench.wire.break_all(put, Fault::LostAnswer);
-    let unknown = table.add_client_hmac("shop-2", "shop", &SECRET).await;
+    let unknown = table.add_client_hmac(new("shop-2", "shop"), &SECRET).await;
     bench.wire.mend();
     let unknown = unknown.expect_err("no answer came");
     assert!(unknown.may_be_done(), "{unknown}");
@@ -178,7 +207,7 @@ async fn a_revoked_key_is_gone_within_a_minute() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     sandbox
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     sandbox
@@ -218,7 +247,7 @@ async fn an_unknown_key_is_asked_for_once_in_five_seconds_and_found_when_it_is_m
     assert_eq!(bench.reads(), 1);
     bench
         .sandbox()
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     bench.kms.pass(5);
@@ -230,7 +259,7 @@ async fn a_flood_of_unknown_keys_does_not_push_a_client_s_key_out() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     sandbox
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     sandbox
@@ -273,7 +302,7 @@ async fn impossible_key_ids_are_not_looked_up() {
         );
         assert!(
             sandbox
-                .put_client_hmac(keyid, "shop", &SECRET)
+                .put_client_hmac(new(keyid, "shop"), &SECRET)
                 .await
                 .is_err(),
             "{keyid:?}"
@@ -287,11 +316,11 @@ async fn a_sealed_secret_copied_to_another_key_does_not_open_there() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
     sandbox
-        .put_client_hmac("shop-1", "shop", &SECRET)
+        .put_client_hmac(new("shop-1", "shop"), &SECRET)
         .await
         .expect("written");
     sandbox
-        .put_client_hmac("thief-1", "thief", &[7; 32])
+        .put_client_hmac(new("thief-1", "thief"), &[7; 32])
         .await
         .expect("written");
     let sealed = bench.attribute("client#shop-1", "sealed_secret").await;
@@ -319,7 +348,7 @@ async fn a_damaged_item_is_an_error_and_not_an_unknown_key() {
     for attribute in ["client_id", "algorithm", "sealed_secret", "state"] {
         bench
             .sandbox()
-            .put_client_hmac("shop-1", "shop", &SECRET)
+            .put_client_hmac(new("shop-1", "shop"), &SECRET)
             .await
             .expect("written");
         bench
@@ -358,19 +387,19 @@ async fn keys_that_cannot_be_used_are_not_written() {
     let (_, ed_public) = ed25519_key();
     assert!(
         table
-            .put_client_hmac("shop-1", "shop", b"short")
+            .put_client_hmac(new("shop-1", "shop"), b"short")
             .await
             .is_err()
     );
     assert!(
         table
-            .add_client_public("shop-1", "shop", Algorithm::RsaV15Sha256, &ed_public)
+            .add_client_public(new("shop-1", "shop"), Algorithm::RsaV15Sha256, &ed_public)
             .await
             .is_err()
     );
     assert!(
         table
-            .add_client_public("shop-1", "shop", Algorithm::HmacSha256, &ed_public)
+            .add_client_public(new("shop-1", "shop"), Algorithm::HmacSha256, &ed_public)
             .await
             .is_err()
     );
@@ -381,7 +410,7 @@ async fn keys_that_cannot_be_used_are_not_written() {
 async fn a_key_has_the_date_of_its_registration_and_that_of_its_first_revocation() {
     let bench = Bench::new().await;
     let table = bench.sandbox();
-    let registered = table.add_client_hmac("shop-1", "shop", &[7; 32]).await;
+    let registered = table.add_client_hmac(new("shop-1", "shop"), &[7; 32]).await;
     registered.expect("registered");
     for _ in 0..2 {
         bench.kms.pass(60);
