@@ -14,6 +14,7 @@
 //! HTTP API" of Grafana's, and "Subscriptions" of the CloudWatch Logs user guide.
 
 mod answer;
+mod bad_secret;
 mod line;
 mod loki;
 mod secret;
@@ -23,9 +24,10 @@ mod subscription;
 use zeroize::Zeroizing;
 
 pub use answer::{Refusal, Taken, read_answer};
+pub use bad_secret::BadSecret;
 pub use line::{Line, Report};
 pub use loki::{Login, Loki, Push, pushes};
-pub use secret::{BadSecret, Kind, Sink};
+pub use secret::{Kind, Sink};
 pub use sentry::{Dsn, Selection, envelope, select};
 pub use subscription::{BadDelivery, Delivery, LogBatch, LogEvent, PLAIN_MAX, pack, read};
 

@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::line::Line;
-use crate::secret::BadSecret;
+use crate::bad_secret::BadSecret;
 use crate::{Request, beginning};
 
 const PUSH: &str = "/loki/api/v1/push";

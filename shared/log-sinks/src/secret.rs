@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::bad_secret::BadSecret;
 use crate::loki::{Login, Loki};
 use crate::sentry::Dsn;
 
@@ -42,22 +43,6 @@ impl Kind {
 pub enum Sink {
     Sentry(Dsn),
     Loki(Loki),
-}
-
-/// Why a sink cannot be set up, or what was sealed cannot be used. Holds none of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BadSecret {
-    #[error("a DSN is `https://KEY@HOST/PROJECT`, as the project's settings at Sentry show it")]
-    NotADsn,
-    #[error("the address of Loki is `https://HOST`, without a user, a password or a query")]
-    NotAnAddress,
-    #[error(
-        "a tenant, a user, a password or a token has 1 to 1024 visible ASCII characters, and a user has no colon"
-    )]
-    Form,
-    /// What was unsealed is not what is sealed here.
-    #[error("what was unsealed is not a log sink's secret")]
-    Unreadable,
 }
 
 #[derive(Default, Serialize)]

@@ -12,7 +12,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::line::{Line, Report};
-use crate::secret::BadSecret;
+use crate::bad_secret::BadSecret;
 use crate::subscription::LogBatch;
 use crate::{Request, beginning};
 

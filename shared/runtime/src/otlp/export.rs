@@ -243,10 +243,11 @@ impl Exporter {
             return Err(Lost::NoTime);
         }
         let request = self.request(spans)?;
-        let limit = self.clock.limit(left.min(EXPORT_WITHIN));
+        let within = left.min(EXPORT_WITHIN);
+        let limit = self.clock.limit(within);
         match select(pin!(self.post(request)), pin!(limit)).await {
             Either::Left((sent, _)) => sent,
-            Either::Right(_) => Err(Lost::TimedOut),
+            Either::Right(_) => Err(Lost::TimedOut(within)),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Spans that did not arrive: why, how many, and the line that says so.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tracing::warn;
-
-use super::export::EXPORT_WITHIN;
 
 /// Lost spans are logged at most so often, in milliseconds: no line for each event while a
 /// collector is down.
@@ -21,8 +20,8 @@ pub(super) enum Lost {
     NoRoom,
     #[error("nothing is sent for a while after a failure")]
     Rests,
-    #[error("no answer within {} ms", EXPORT_WITHIN.as_millis())]
-    TimedOut,
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
     #[error("no answer: {0}")]
     NoAnswer(String),
     #[error("the collector answered {0}")]
@@ -35,7 +34,7 @@ impl Lost {
     /// Whether the next try would only fail as this one did, after the same time.
     pub(super) const fn is_of_the_collector(&self) -> bool {
         match self {
-            Self::TimedOut | Self::NoAnswer(_) | Self::Refused(_) => true,
+            Self::TimedOut(_) | Self::NoAnswer(_) | Self::Refused(_) => true,
             Self::NotMade(_) | Self::NoTime | Self::NoRoom | Self::Rests | Self::Rejected(_) => {
                 false
             }
@@ -48,7 +47,7 @@ impl Lost {
             Self::NotMade(_) => "not_made",
             Self::NoTime => "no_time",
             Self::NoRoom => "no_room",
-            Self::TimedOut => "timed_out",
+            Self::TimedOut(_) => "timed_out",
             Self::NoAnswer(_) => "no_answer",
             Self::Refused(_) => "refused",
             Self::Rejected(_) => "rejected",
