@@ -11,13 +11,15 @@
 
 mod attribute;
 mod ids;
+mod kind;
 mod list;
 mod span;
 
 pub use attribute::Value;
 pub use ids::SpanContext;
+pub use kind::SpanKind;
 pub use list::{MORE_EVENTS_MAX, SPANS_MAX};
-pub use span::{Span, SpanKind, are_recorded, has_place};
+pub use span::{Span, are_recorded, has_place};
 
 pub(crate) use attribute::{attribute, only};
 pub(crate) use list::{Invocation, SpanList};

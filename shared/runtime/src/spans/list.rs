@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
 use super::ids::{Ids, Parent};
-use super::span::SpanKind;
+use super::kind::SpanKind;
 use crate::{clock::Clock, random::Random};
 
 /// So many spans of one invocation are kept: some 200 KB. A sweep of a busy minute makes more.

@@ -7,46 +7,12 @@ use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::Link, status::St
 
 use super::attribute::{Value, attribute};
 use super::ids::{Ids, Parent, SpanContext};
+use super::kind::SpanKind;
 use super::list::{Ended, Room, SpanList};
 
 tokio::task_local! {
     /// Where the spans of this task go. `None`: they are not recorded.
     pub(crate) static PLACE: Option<Place>;
-}
-
-/// What a span is to the other side of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SpanKind {
-    /// A request from outside is answered.
-    Server,
-    /// A request goes out.
-    Client,
-    /// Messages are processed.
-    Consumer,
-    /// Neither.
-    Internal,
-}
-
-impl SpanKind {
-    fn wire(self) -> i32 {
-        match self {
-            Self::Internal => otlp::span::SpanKind::Internal,
-            Self::Server => otlp::span::SpanKind::Server,
-            Self::Client => otlp::span::SpanKind::Client,
-            Self::Consumer => otlp::span::SpanKind::Consumer,
-        }
-        .into()
-    }
-
-    /// What started a function whose outermost span is of this kind.
-    const fn trigger(self) -> &'static str {
-        match self {
-            Self::Server => "http",
-            Self::Consumer => "pubsub",
-            Self::Internal => "timer",
-            Self::Client => "other",
-        }
-    }
 }
 
 /// Where a span is recorded, and under which.
