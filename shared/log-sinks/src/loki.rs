@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::line::Line;
 use crate::bad_secret::BadSecret;
+use crate::line::Line;
 use crate::{Request, beginning};
 
 const PUSH: &str = "/loki/api/v1/push";

@@ -11,8 +11,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::line::{Line, Report};
 use crate::bad_secret::BadSecret;
+use crate::line::{Line, Report};
 use crate::subscription::LogBatch;
 use crate::{Request, beginning};
 
