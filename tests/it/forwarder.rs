@@ -427,6 +427,10 @@ fn the_filter_lets_through_what_is_reported_and_nothing_else() {
         (line("WARN", "message comes again"), false),
         (line("INFO", "ERROR"), false),
         (with("target", json!("lambda_runtime::layers::panic")), true),
+        (
+            json!({"level": "INFO", "target": "lambda_runtime", "message": "started"}),
+            false,
+        ),
         (with("target", json!("aws_smithy_runtime")), false),
         (report("timeout"), true),
         (report("failure"), true),
@@ -437,11 +441,15 @@ fn the_filter_lets_through_what_is_reported_and_nothing_else() {
             true,
         ),
         (
-            json!({"type": "platform.initReport", "record": {"status": "error", "errorType": "Runtime.ExitError"}}),
+            json!({"type": "platform.initReport", "record": {"phase": "init", "status": "error", "errorType": "Runtime.ExitError"}}),
             true,
         ),
         (
-            json!({"type": "platform.report", "record": {"status": "error", "errorType": "Failed"}}),
+            json!({"type": "platform.initReport", "record": {"phase": "invoke", "status": "error", "errorType": "Runtime.ExitError"}}),
+            false,
+        ),
+        (
+            json!({"type": "platform.report", "record": {"status": "error", "errorType": "Runtime.Unknown"}}),
             false,
         ),
         (

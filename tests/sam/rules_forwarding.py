@@ -11,8 +11,10 @@ CONDITIONS = {
 }
 # What forward-errors reports (`log_sinks::Line::report`; tests/it/forwarder.rs compares both).
 ERRORS = (
-    '{ ($.level = "ERROR") || ($.target = "lambda_runtime*") || ((($.type = "platform.report") || ($.type = "platform.initReport")) && '
-    '(($.record.status = "timeout") || ($.record.status = "failure") || ($.record.errorType = "Runtime.*"))) }'
+    '{ ($.level = "ERROR") || (($.target = "lambda_runtime*") && ($.level = "WARN")) || '
+    '((($.type = "platform.report") || (($.type = "platform.initReport") && ($.record.phase = "init"))) && '
+    '(($.record.status = "timeout") || ($.record.status = "failure") || '
+    '(($.record.errorType = "Runtime.*") && ($.record.errorType != "Runtime.Unknown")))) }'
 )
 ALIAS = {"Ref": f"{OPTIONAL}.Alias"}
 

@@ -90,7 +90,8 @@ pub fn deadline_ms(deadline: u64, clock: &Clock) -> i64 {
 /// What records and exports the spans of `function`, as the environment of the process says.
 ///
 /// # Errors
-/// [`SettingsError`] if they are to go where nothing can go.
+/// [`SettingsError`] if AWS's own settings cannot be read. An address that cannot be used is
+/// logged, and nothing is recorded then.
 pub fn spans(function: &'static str, sandbox: &Sandbox) -> Result<Spans, SettingsError> {
     Spans::start(&ProcessEnv, function, &sandbox.clock)
 }

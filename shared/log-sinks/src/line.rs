@@ -90,30 +90,36 @@ impl<'a> Line<'a> {
         if self.text("level") == Some("ERROR") {
             return Some(Report::Error);
         }
-        // One end has several lines of the platform. These two come once for each.
-        let is_last = matches!(
-            self.text("type"),
-            Some("platform.report" | "platform.initReport")
-        );
-        // `error` without a type of the runtime's is what the function itself said, which has a
-        // line of its own. With one it ran out of memory or its process ended.
+        // One end has several lines of the platform; this one comes once. A start that failed in
+        // the phase of an invocation has the invocation's report besides.
+        let is_last = match self.text("type") {
+            Some("platform.report") => true,
+            Some("platform.initReport") => self.record("phase") == Some("init"),
+            Some(_) | None => false,
+        };
+        // A type of the runtime's says that it ran out of memory or that its process ended. What
+        // a handler answered as its failure, which has a line of its own, is `Runtime.Unknown`:
+        // Lambda puts that in the place of each type that it does not know.
+        let is_of_runtime = |name: &str| name.starts_with("Runtime.") && name != "Runtime.Unknown";
         let ended = matches!(self.status(), Some("timeout" | "failure"))
-            || self
-                .error_type()
-                .is_some_and(|it| it.starts_with("Runtime."));
+            || self.error_type().is_some_and(is_of_runtime);
         (is_last && ended).then_some(Report::Ended)
     }
 
     /// Why Lambda ended a run, where it says more than the status.
     #[must_use]
     pub fn error_type(&self) -> Option<&str> {
-        self.members.get("record")?.get("errorType")?.as_str()
+        self.record("errorType")
     }
 
     /// How Lambda says that a run ended.
     #[must_use]
     pub fn status(&self) -> Option<&str> {
-        self.members.get("record")?.get("status")?.as_str()
+        self.record("status")
+    }
+
+    fn record(&self, member: &str) -> Option<&str> {
+        self.members.get("record")?.get(member)?.as_str()
     }
 
     fn is_of_platform(&self) -> bool {
@@ -226,12 +232,17 @@ pub(crate) mod tests {
                 Some(Report::Ended),
             ),
             (
-                json!({"type": "platform.initReport", "record": {"status": "error", "errorType": "Runtime.ExitError"}}),
+                json!({"type": "platform.initReport", "record": {"phase": "init", "status": "error", "errorType": "Runtime.ExitError"}}),
                 "platform",
                 Some(Report::Ended),
             ),
             (
-                json!({"type": "platform.report", "record": {"status": "error", "errorType": "Failed"}}),
+                json!({"type": "platform.initReport", "record": {"phase": "invoke", "status": "error", "errorType": "Runtime.ExitError"}}),
+                "platform",
+                None,
+            ),
+            (
+                json!({"type": "platform.report", "record": {"status": "error", "errorType": "Runtime.Unknown"}}),
                 "platform",
                 None,
             ),

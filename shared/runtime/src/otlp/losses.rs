@@ -31,10 +31,12 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    /// Whether the next try would only fail as this one did, after the same time.
+    /// Whether the next try would only fail as this one did, after the same time. What is wrong
+    /// with one request (400, 413) says nothing of the next.
     pub(super) const fn is_of_the_collector(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::NoAnswer(_) | Self::Refused(_) => true,
+            Self::TimedOut(_) | Self::NoAnswer(_) => true,
+            Self::Refused(status) => !matches!(status, 400 | 413),
             Self::NotMade(_) | Self::NoTime | Self::NoRoom | Self::Rests | Self::Rejected(_) => {
                 false
             }
