@@ -531,7 +531,7 @@ async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
     // What is there already is compared.
     let again = [&webhook[..], &["--secret-file", &secret]].concat();
     let off = [&webhook[..], &["--off"]].concat();
-    let setup: [&[&str]; 8] = [
+    let setup: [&[&str]; 9] = [
         &first,
         &["merchant", "--apiv3-key-file", &apiv3],
         &["merchant", "--apiv3-key-file", &second],
@@ -544,6 +544,7 @@ async fn the_policy_for_keys_has_the_calls_of_setup_and_keys_and_no_other() {
         &["remove-apiv3-key", "--version", "1"],
         &client,
         &["limit", "--keyid", "shop-1", "--requests-per-s", "5"],
+        &["scopes", "--keyid", "shop-1", "--scopes", "create,read"],
     ];
     let mut of_setup = Vec::from(setup.map(|arguments| (arguments, cloud.setup(arguments))));
     let keys: [&[&str]; 2] = [&seal, &import];
