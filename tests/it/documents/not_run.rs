@@ -140,7 +140,7 @@ const FORWARD_AGAIN: &str = r#"aws lambda invoke --function-name "$STACK-forward
 aws sqs delete-message --queue-url "$(output ForwardErrorsDlqUrl)" --receipt-handle HANDLE"#;
 
 /// The commands that are not run here, and why.
-pub(super) const NOT_RUN: [(&str, &str); 61] = [
+pub(super) const NOT_RUN: [(&str, &str); 62] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -323,6 +323,10 @@ pub(super) const NOT_RUN: [(&str, &str); 61] = [
     (
         FORWARD_AGAIN,
         "the local stack forwards no lines; tests/it/forwarder sends such events again",
+    ),
+    (
+        "cargo local deploy LogForwarding=errors",
+        "it needs a sink; infra/local/engine_test.py tells a running stack to forward errors",
     ),
     (TEST_ALARM, "the local stack tells nobody"),
     (
