@@ -405,12 +405,19 @@ class Stack:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             status = self.description()["StackStatus"]
-            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and self.functions_are_ready():
                 return
-            if not status.endswith("_IN_PROGRESS"):
+            if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and not status.endswith("_IN_PROGRESS"):
                 raise Failure(f"the stack ended in {status}: {self.causes()} (--fresh begins with a new one)")
             time.sleep(0.1)
         raise Failure("the stack was not deployed within two minutes")
+
+    def functions_are_ready(self):
+        """CloudFormation is done only when each function can run. The engine's is done half a second before."""
+        functions = self.client("lambda")
+        names = [f["FunctionName"] for page in functions.get_paginator("list_functions").paginate() for f in page["Functions"]]
+        states = [functions.get_function_configuration(FunctionName=name) for name in names if name.startswith(f"{self.name}-")]
+        return not any(s.get("State") == "Pending" or s.get("LastUpdateStatus") == "InProgress" for s in states)
 
     def causes(self):
         events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
