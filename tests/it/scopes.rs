@@ -25,6 +25,16 @@ impl Testbed {
         self.key(keyid, &permissions).await
     }
 
+    /// What `setup scopes` does.
+    async fn set_scopes(&self, keyid: &str, scopes: &str) {
+        let scopes: Scopes = scopes.parse().unwrap();
+        let change = ClientKeyChange {
+            scopes: Some(&scopes),
+            ..ClientKeyChange::default()
+        };
+        self.keys.change_client_key(keyid, &change).await.unwrap();
+    }
+
     async fn refund_by(&self, key: &Client, refund_no: &str, amount_fen: i64) -> ApiAnswer {
         let body = json!({"refund_no": refund_no, "amount_fen": amount_fen});
         let path = "/v1/orders/ORDER-1/refunds";
@@ -130,16 +140,7 @@ async fn a_request_that_was_refused_for_its_scope_takes_effect_once_when_the_key
     let body = json!({"refund_no": "R1", "amount_fen": 40});
     let request = key.post("/v1/orders/ORDER-1/refunds", &body, &testbed);
     assert_eq!(testbed.send(request.clone()).await.code(), "scope_missing");
-    let more: Scopes = "read,refund".parse().unwrap();
-    let change = ClientKeyChange {
-        scopes: Some(&more),
-        ..ClientKeyChange::default()
-    };
-    testbed
-        .keys
-        .change_client_key("shop-2", &change)
-        .await
-        .unwrap();
+    testbed.set_scopes("shop-2", "read,refund").await;
     assert_eq!(
         testbed.send(request.clone()).await.code(),
         "scope_missing",
@@ -156,16 +157,7 @@ async fn a_scope_that_is_taken_away_is_gone_within_a_minute() {
     testbed.paid("ORDER-1").await;
     let key = testbed.key_with("shop-2", "read,refund").await;
     assert_eq!(testbed.refund_by(&key, "R1", 10).await.status, 202);
-    let less: Scopes = "read".parse().unwrap();
-    let change = ClientKeyChange {
-        scopes: Some(&less),
-        ..ClientKeyChange::default()
-    };
-    testbed
-        .keys
-        .change_client_key("shop-2", &change)
-        .await
-        .unwrap();
+    testbed.set_scopes("shop-2", "read").await;
     testbed.advance(Duration::from_secs(60)).await;
     assert_eq!(
         testbed.refund_by(&key, "R2", 10).await.code(),

@@ -17,7 +17,7 @@ use super::{
     error::KeysError,
     names::{client_context, client_pk, is_keyid},
     permissions as stored,
-    write::{is_refused_condition, not_a_key},
+    write::{not_a_key, updated},
 };
 use crate::attributes::{Item, number};
 
@@ -84,7 +84,7 @@ impl ClientKeyChange<'_> {
         scopes.is_none() && requests_per_s.is_none() && order_max.is_none() && refund_max.is_none()
     }
 
-    fn written_by(&self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+    fn written_by(&self, mut update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let fen = |limit: Option<NewLimit<LimitFen>>| limit.map(|it| it.map(LimitFen::get));
         let limits = [
             (
@@ -95,7 +95,6 @@ impl ClientKeyChange<'_> {
             (stored::REFUND_MAX, fen(self.refund_max)),
         ];
         let (mut set, mut remove) = (Vec::new(), Vec::new());
-        let mut update = update;
         if let Some(scopes) = self.scopes {
             set.push(format!("{0} = :{0}", stored::SCOPES));
             let value = stored::scopes(scopes);
@@ -215,13 +214,7 @@ impl KeysTable {
             .expression_attribute_values(":revoked", AttributeValue::S("revoked".to_owned()))
             .send()
             .await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::NoItem { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
+        updated(written, KeysError::NoItem { pk })
     }
 
     /// Changes what a client's key may do. Sandboxes that have the key go by it within a minute.
@@ -241,13 +234,8 @@ impl KeysTable {
             .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .condition_expression("attribute_exists(pk)");
-        match change.written_by(update).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::NoItem { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
+        let written = change.written_by(update).send().await;
+        updated(written, KeysError::NoItem { pk })
     }
 
     async fn put_client(

@@ -3,7 +3,8 @@
 //!
 //! Every key is parsed before it is written, so that a wrong file is noticed at once.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::{aws::AwsError, signer::SignWith};
 use wechatpay::resource::ApiV3Key;
@@ -155,13 +156,7 @@ impl KeysTable {
             .expression_attribute_values(":seen", AttributeValue::N(seen.version.to_string()))
             .send()
             .await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::Changed { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
+        updated(written, KeysError::Changed { pk })
     }
 
     /// WeChat Pay was asked for its certificates just now, and has those that are stored. This is
@@ -182,13 +177,7 @@ impl KeysTable {
             .expression_attribute_values(":now", number(self.shared.clock.now().0))
             .send()
             .await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
-                Err(KeysError::NoItem { pk })
-            }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
-        }
+        updated(written, KeysError::NoItem { pk })
     }
 
     /// The newest keys sealed, newest first.
@@ -267,8 +256,22 @@ fn check_verification(
     Ok(())
 }
 
-pub(super) fn is_refused_condition(error: Option<&UpdateItemError>) -> bool {
-    error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+/// What an update under a condition came to; `if_refused` where the condition did not hold.
+pub(super) fn updated(
+    written: Result<UpdateItemOutput, SdkError<UpdateItemError>>,
+    if_refused: KeysError,
+) -> Result<(), KeysError> {
+    match written {
+        Ok(_) => Ok(()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+        {
+            Err(if_refused)
+        }
+        Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+    }
 }
 
 pub(super) fn not_a_key(
