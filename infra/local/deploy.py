@@ -37,6 +37,7 @@ from additions import ADDITIONS  # noqa: E402
 
 BUCKET = "local-deployments"
 DIGEST_TAG = "local-digest"
+COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
 class Failure(Exception):
@@ -392,7 +393,7 @@ class Stack:
 
     def packages(self, found):
         """The packages that functions have already, since their last deployment went well: those are not sent again."""
-        if not found or found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        if not found or found["StackStatus"] not in COMPLETE:
             return set()
         text = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
         resources = (text if isinstance(text, dict) else json.loads(text))["Resources"].items()
@@ -403,20 +404,21 @@ class Stack:
 
     def wait(self):
         deadline = time.monotonic() + 120
+        functions = self.client("lambda")
         while time.monotonic() < deadline:
             status = self.description()["StackStatus"]
-            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and self.functions_are_ready():
-                return
-            if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and not status.endswith("_IN_PROGRESS"):
+            if status in COMPLETE:
+                if self.are_ready(functions):
+                    return
+            elif not status.endswith("_IN_PROGRESS"):
                 raise Failure(f"the stack ended in {status}: {self.causes()} (--fresh begins with a new one)")
             time.sleep(0.1)
         raise Failure("the stack was not deployed within two minutes")
 
-    def functions_are_ready(self):
+    def are_ready(self, functions):
         """CloudFormation is done only when each function can run. The engine's is done half a second before."""
-        functions = self.client("lambda")
-        names = [f["FunctionName"] for page in functions.get_paginator("list_functions").paginate() for f in page["Functions"]]
-        states = [functions.get_function_configuration(FunctionName=name) for name in names if name.startswith(f"{self.name}-")]
+        names = [r["PhysicalResourceId"] for r in self.summaries() if r["ResourceType"] == "AWS::Lambda::Function"]
+        states = [functions.get_function_configuration(FunctionName=name) for name in names]
         return not any(s.get("State") == "Pending" or s.get("LastUpdateStatus") == "InProgress" for s in states)
 
     def causes(self):
@@ -431,14 +433,13 @@ class Stack:
     def outputs(self):
         return {o["OutputKey"]: o["OutputValue"] for o in self.description().get("Outputs", [])}
 
-    def resources(self):
+    def summaries(self):
+        """What the stack is made of, by CloudFormation's summaries."""
         pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name)
-        return {
-            r["LogicalResourceId"]: r["PhysicalResourceId"]
-            for page in pages
-            for r in page["StackResourceSummaries"]
-            if r["ResourceStatus"] != "DELETE_COMPLETE"
-        }
+        return [r for page in pages for r in page["StackResourceSummaries"] if r["ResourceStatus"] != "DELETE_COMPLETE"]
+
+    def resources(self):
+        return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in self.summaries()}
 
     def set_times_to_live(self, specifications):
         dynamodb = self.client("dynamodb")
